@@ -1,0 +1,50 @@
+"""Log-probabilities of given tokens from hidden states, without ever holding all logits.
+
+For 1,000 tokens of a 151,936-word vocabulary the logits alone take 0.61 GB in fp32. So only the tokens asked
+for are multiplied with the output head (never the prompt's), a chunk at a time, and the backward pass
+recomputes a chunk's logits instead of storing them. Sums over the vocabulary are made in fp32, whatever the
+compute dtype: bf16 sums make entropy drift within dozens of steps (measured; TRL's kernels say the same).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+
+def token_logprobs(
+    hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float = 1.0, chunk_tokens: int = 1024
+) -> tuple[Tensor, Tensor]:
+    """Log-probability (with gradient) of each target and entropy (without) of its distribution, in nats.
+
+    hidden: [N, H], the final hidden state at the position before each target.
+    head_weight: [V, H], the output head.
+    targets: int64 [N].
+    temperature: the logits are divided by it; 1 is the model's own distribution.
+    Returns float32 [N] twice.
+    """
+    logprobs, entropies = [], []
+    recompute = torch.is_grad_enabled() and hidden.shape[0] > chunk_tokens
+    for start in range(0, hidden.shape[0], chunk_tokens):
+        chunk = slice(start, start + chunk_tokens)
+        arguments = (hidden[chunk], head_weight, targets[chunk], temperature)
+        if recompute:
+            logprob, entropy = checkpoint(_chunk, *arguments, use_reentrant=False)
+        else:
+            logprob, entropy = _chunk(*arguments)
+        logprobs.append(logprob)
+        entropies.append(entropy)
+    if not logprobs:
+        empty = hidden.new_zeros(0, dtype=torch.float32)
+        return empty, empty
+    return torch.cat(logprobs), torch.cat(entropies)
+
+
+def _chunk(hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    logits = F.linear(hidden, head_weight).float() / temperature
+    log_normaliser = torch.logsumexp(logits, dim=-1)
+    logprob = logits.gather(-1, targets[:, None]).squeeze(-1) - log_normaliser
+    with torch.no_grad():
+        probabilities = torch.exp(logits - log_normaliser[:, None])
+        entropy = log_normaliser - (probabilities * logits).sum(-1)
+    return logprob, entropy

@@ -1,0 +1,154 @@
+"""Recipes from YAML files and `--set a.b=c`, and back.
+
+Decisions:
+- YAML as of 1.2 where it matters: ``1e-6`` is a number (PyYAML alone reads text), a repeated key is an error.
+- An unknown key names the nearest known one; every error says where in the recipe it is.
+"""
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from frugalrl.config.schema import Section
+from frugalrl.errors import RecipeError
+
+R = TypeVar("R", bound=Section)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2 floats and without repeated keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        for key in keys:
+            if keys.count(key) > 1:
+                line = node.start_mark.line + 1
+                raise RecipeError(f"The recipe holds the key {key!r} twice, near line {line}. Keep one of them.")
+        return super().construct_mapping(node, deep)
+
+
+_FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
+
+
+def load_recipe(path: str | Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
+    """Read a recipe file, apply ``a.b=c`` overrides in order, and validate it.
+
+    Raises RecipeError if the file is missing or not YAML, an override is malformed, or a value is wrong.
+    """
+    raw = _read_yaml(Path(path))
+    for override in overrides:
+        _apply_override(raw, override)
+    return parse_recipe(raw, kind)
+
+
+def parse_recipe(raw: object, kind: type[R]) -> R:
+    """Validate a plain mapping. Raises RecipeError naming each wrong place, and the nearest known key."""
+    if not isinstance(raw, dict):
+        raise RecipeError("The recipe is not a mapping of keys to values. Start it with `name:`.")
+    try:
+        return kind.model_validate_json(json.dumps(raw))
+    except ValidationError as error:
+        raise RecipeError("\n".join(_explain(item, kind) for item in error.errors())) from None
+
+
+def dump_recipe(recipe: Section) -> str:
+    """The resolved recipe as YAML: every key present, loadable again to an equal recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        nearby = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, nearby, n=1)
+        hint = f" Did you mean {path.parent / close[0]}?" if close else " Check the path."
+        raise RecipeError(f"There is no recipe at {path}.{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error}. Check the path and its rights.") from None
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"The recipe {path} is not valid YAML: {error}. Mend that line.") from None
+
+
+def _apply_override(raw: object, override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {override!r} is not of the form a.b=c. Write for example training.steps=20.")
+    try:
+        parsed = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override!r} holds a value that is not YAML. Quote it.") from None
+    *parents, last = key.strip().split(".")
+    place = raw
+    for name in parents:
+        place = _descend(place, name, override)
+    if isinstance(place, list):
+        place[_index(place, last, override)] = parsed
+    elif isinstance(place, dict):
+        place[last] = parsed
+
+
+def _descend(place: object, name: str, override: str) -> object:
+    if isinstance(place, list):
+        return place[_index(place, name, override)]
+    if isinstance(place, dict):
+        if place.get(name) is None:
+            place[name] = {}
+        return place[name]
+    raise RecipeError(f"--set {override!r} goes below {name!r}, which lies under a plain value. Check the key.")
+
+
+def _index(place: list[Any], name: str, override: str) -> int:
+    if not name.isdigit() or int(name) >= len(place):
+        raise RecipeError(
+            f"--set {override!r} needs a position from 0 to {len(place) - 1} where it says {name!r}. Use a number."
+        )
+    return int(name)
+
+
+def _explain(item: Any, kind: type[BaseModel]) -> str:
+    location = [part for part in item["loc"] if isinstance(part, int | str)]
+    where = ".".join(map(str, location)) or "the recipe"
+    if item["type"] == "extra_forbidden":
+        known = _fields_at(kind, location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(sorted(known))}."
+        return f"The recipe has an unknown key: {where}. {hint}"
+    if item["type"] == "missing":
+        return f"The recipe lacks {where}. Add it."
+    message = str(item["msg"]).removeprefix("Value error, ")
+    given = item.get("input")
+    shown = f" (given: {given!r})" if not isinstance(given, dict | list) else ""
+    return f"The recipe's {where} is wrong{shown}: {message[0].lower()}{message[1:]}. Change it."
+
+
+def _fields_at(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """The known keys of the section at a location; empty if that is no section."""
+    current: Any = kind
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        current = _section_of(field.annotation) if field is not None else None
+        if current is None:
+            return []
+    return list(current.model_fields)
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_of(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,283 @@
+"""What a recipe may say: the strict schema of `frugalrl train` and `frugalrl sft`.
+
+Decisions:
+- Unknown keys are errors (`loading.py` adds the nearest name); values are not coerced from other types.
+- Batch arithmetic is in plain words: `prompts_per_step` prompts x `group_size` completions each make a step,
+  and `micro_batch_tokens` bounds what is on the device at once. No number has to divide another:
+  micro-batches are filled by tokens, and the loss is normalised over the whole batch before it is cut.
+- Checks that need only the recipe are made here; checks that need the model or the data are made by the
+  shells that load them, before the first step.
+
+It does not read files: `loading.py` does.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ARITHMETIC = "arithmetic"
+"""The source name of the built-in synthetic task; any other source is a file, a folder or a Hub id."""
+TINY_MODEL = "builtin:tiny"
+"""The model path of the tiny reasoner that is shipped as package data."""
+
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and without room for keys that mean nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelSettings(Section):
+    """The model to start from."""
+
+    path: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, or builtin:tiny")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="compute dtype; the optimizer keeps fp32 master weights whatever it is"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
+    gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
+
+
+class ProblemSource(Section):
+    """Where problems come from: rows with `problem` and `answer` or `solution`."""
+
+    source: str = Field(
+        ARITHMETIC, description="arithmetic, a .jsonl/.parquet file (.gz too), a folder of them, or a Hub id"
+    )
+    split: str = Field("train", description="of a Hub id or of the arithmetic task")
+    subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
+    revision: str | None = Field(None, description="of a Hub id")
+    problem_field: str = "problem"
+    answer_field: str = "answer"
+    solution_field: str = Field("solution", description="read for its last box where a row has no answer")
+    skip_without_gold: bool = Field(False, description="leave out rows without a gold answer")
+    limit: Positive | None = Field(None, description="take only the first rows; needed for arithmetic")
+    seed: int = Field(0, description="of the arithmetic task's stream")
+    difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="of the arithmetic task")
+
+    @model_validator(mode="after")
+    def _arithmetic_needs_a_limit(self) -> Self:
+        if self.source == ARITHMETIC:
+            if self.limit is None:
+                raise ValueError("the arithmetic task is endless: say how many problems to take with `limit`")
+            if self.split not in ("train", "validation", "test"):
+                raise ValueError("the arithmetic task has the splits train, validation and test")
+        return self
+
+
+class PromptSettings(Section):
+    """How a problem becomes a prompt, before the tokenizer's chat template."""
+
+    system: str | None = Field(None, description="system message; none if null")
+    template: str = Field("{problem}", description="user message; {problem} is replaced")
+
+    @model_validator(mode="after")
+    def _template_holds_the_problem(self) -> Self:
+        if "{problem}" not in self.template:
+            raise ValueError("the template has no {problem}: the model would never see the question")
+        return self
+
+
+class DataSettings(Section):
+    """Training and validation problems, and the prompt around them."""
+
+    train: ProblemSource
+    validation: ProblemSource | None = Field(None, description="held out of training; checkpoints are chosen on it")
+    test: ProblemSource | None = Field(None, description="touched twice: the base and the final model")
+    prompt: PromptSettings = PromptSettings()
+
+
+class RewardTerm(Section):
+    """One term of the rubric: the reward of a completion is the weighted sum of its terms."""
+
+    name: str = Field(description="accuracy, format, cosine, or the dotted path of a function (TRL's signature)")
+    weight: float = 1.0
+    args: dict[str, float | int | str | bool] = Field({}, description="keyword arguments of the reward")
+
+
+class RolloutSettings(Section):
+    """How completions are sampled for training."""
+
+    prompts_per_step: Positive = Field(8, description="problems a step")
+    group_size: Annotated[int, Field(ge=2)] = Field(8, description="completions of each problem")
+    max_prompt_tokens: Positive = Field(512, description="a longer prompt is an error unless skipped")
+    skip_long_prompts: bool = Field(False, description="leave out problems whose prompt is too long")
+    max_completion_tokens: Positive = 1024
+    temperature: PositiveFloat = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 keeps the whole vocabulary")
+    max_sequences: Positive | None = Field(
+        None, description="rows of the key/value cache; null: all completions of a step at once"
+    )
+
+
+class AdvantageSettings(Section):
+    """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
+
+    preset: Literal["paper", "trl", "dr_grpo", "population"] = "trl"
+    centre: Literal["mean", "leave_one_out", "none"] | None = None
+    divisor: Literal["std", "none"] | None = None
+    correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
+    epsilon: NonNegative | None = None
+
+
+class LossSettings(Section):
+    """The clipped surrogate, its KL term and how token losses are added up. See algorithms/losses.py."""
+
+    clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
+    clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
+    kl_coef: NonNegative = Field(0.0, description="0: no reference model is held")
+    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3"
+    aggregation: Literal["token", "sequence", "constant"] = Field(
+        "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
+    )
+    constant_tokens: Positive | None = Field(None, description="the constant; null: max_completion_tokens")
+
+
+class AlgorithmSettings(Section):
+    """GRPO."""
+
+    advantage: AdvantageSettings = AdvantageSettings()
+    loss: LossSettings = LossSettings()
+    updates_per_batch: Positive = Field(1, description="optimizer updates made from one batch of rollouts")
+    old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
+        "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
+    )
+
+
+class OptimizerSettings(Section):
+    """AdamW (or Muon for hidden matrices) and its learning-rate schedule."""
+
+    name: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, the rest by AdamW")
+    learning_rate: PositiveFloat = 1e-6
+    muon_learning_rate: PositiveFloat = Field(0.02, description="of the hidden matrices, if name is muon")
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    epsilon: PositiveFloat = 1e-8
+    weight_decay: NonNegative = 0.0
+    max_grad_norm: PositiveFloat = 1.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_fraction: Fraction = Field(0.1, description="of all steps, from 0 to the full rate")
+    min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
+
+
+class EvaluationSettings(Section):
+    """How accuracy is measured on the validation and test problems."""
+
+    every: Positive | None = Field(None, description="steps between evaluations; null: only the base and the end")
+    samples_per_problem: Positive = 4
+    temperature: NonNegative = Field(0.6, description="0 is greedy")
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_completion_tokens: Positive | None = Field(None, description="null: as in the rollout")
+    max_sequences: Positive = Field(256, description="rows of the key/value cache")
+    seed: int = 0
+
+
+class TrainingSettings(Section):
+    """How long, how much at once, and what is kept."""
+
+    steps: Positive
+    micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
+    logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
+    save_every: Positive | None = Field(None, description="steps between checkpoints; null: only the last")
+
+
+class TrackerSettings(Section):
+    """A tracker beside the JSONL log."""
+
+    name: Literal["wandb", "trackio", "tensorboard"]
+    project: str = "frugalrl"
+
+
+class TrainRecipe(Section):
+    """`frugalrl train`: GRPO with verifiable rewards."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    seed: int = 0
+    model: ModelSettings = ModelSettings()
+    data: DataSettings
+    rewards: Annotated[tuple[RewardTerm, ...], Field(min_length=1)]
+    rollout: RolloutSettings = RolloutSettings()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    training: TrainingSettings
+    trackers: tuple[TrackerSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_not_repeated(self) -> Self:
+        names = [term.name for term in self.rewards]
+        if len(set(names)) < len(names):
+            raise ValueError("a reward is named twice: give it once, with the weight you mean")
+        if all(term.weight == 0 for term in self.rewards):
+            raise ValueError("every reward has weight 0: nothing could be learned")
+        return self
+
+
+class ScratchModel(Section):
+    """A Qwen2 model and its tokenizer, made from nothing."""
+
+    vocab_size: Annotated[int, Field(ge=300)] = Field(448, description="byte-level BPE; 256 bytes + added tokens at least")
+    hidden_size: Positive = 128
+    intermediate_size: Positive = 384
+    layers: Positive = 4
+    heads: Positive = 4
+    kv_heads: Positive = 2
+    context_tokens: Positive = 4096
+
+
+class CompletionSource(Section):
+    """Prompts with completions: rows of a file or Hub data set, or the arithmetic task's strategies."""
+
+    source: str = Field(ARITHMETIC, description="as for problems")
+    split: str = "train"
+    subset: str | None = None
+    revision: str | None = None
+    prompt_field: str = "prompt"
+    completion_field: str = "completion"
+    limit: Positive | None = None
+    seed: int = 0
+    mix: Literal["skill", "strategies"] = Field("strategies", description="of the arithmetic task's completions")
+    second_language_fraction: Fraction = Field(0.12, description="of the arithmetic task's completions")
+
+    @model_validator(mode="after")
+    def _arithmetic_needs_a_limit(self) -> Self:
+        if self.source == ARITHMETIC and self.limit is None:
+            raise ValueError("the arithmetic task is endless: say how many completions to take with `limit`")
+        return self
+
+
+class SftTrainingSettings(Section):
+    """How supervised fine-tuning goes through its data."""
+
+    epochs: Positive = 1
+    batch_tokens: Positive = Field(8192, description="tokens of an update, rounded to whole packed rows")
+    pack_tokens: Positive = Field(1024, description="tokens of a packed row; a longer example is an error")
+    rows_per_forward: Positive | None = Field(None, description="null: the whole update in one forward pass")
+    save_every: Positive | None = None
+    log_every: Positive = 10
+
+
+class SftRecipe(Section):
+    """`frugalrl sft`: supervised fine-tuning on prompts and completions."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    seed: int = 0
+    model: ModelSettings = ModelSettings()
+    scratch: ScratchModel | None = Field(None, description="make a new model instead of loading model.path")
+    phases: Annotated[tuple[CompletionSource, ...], Field(min_length=1)] = Field(
+        description="gone through one after the other, each shuffled"
+    )
+    validation: CompletionSource | None = Field(None, description="loss is measured on it")
+    prompt: PromptSettings = PromptSettings(template="{problem}")
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=1e-5)
+    training: SftTrainingSettings = SftTrainingSettings()
+    trackers: tuple[TrackerSettings, ...] = ()

@@ -1,0 +1,72 @@
+"""From a problem to the token ids a model sees, through the tokenizer's own chat template.
+
+Whatever a template prefills (R1-Distill's ends in ``<think>\\n``) is part of the prompt; rewards are told
+whether it did, see `prefills_think`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from frugalrl.config.schema import PromptSettings
+from frugalrl.errors import DataError, ModelError
+from frugalrl.types import Problem, Prompt
+
+Message = dict[str, str]
+
+
+def messages_for(text: str, settings: PromptSettings) -> list[Message]:
+    """The conversation that asks a problem: a system message if the recipe has one, then the user's."""
+    user = {"role": "user", "content": settings.template.replace("{problem}", text)}
+    return [user] if settings.system is None else [{"role": "system", "content": settings.system}, user]
+
+
+def render(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The prompt text, ready for the assistant's turn. Raises ModelError without a chat template."""
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(
+            "The tokenizer has no chat template. Use an instruction-tuned model, or add a chat_template.jinja "
+            "to the model's folder."
+        )
+    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
+
+
+def tokenize(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Ids of a text that holds its special tokens already."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def prefills_think(prompt_text: str) -> bool:
+    """Whether the prompt leaves the model inside an open ``<think>``."""
+    return prompt_text.rfind("<think>") > prompt_text.rfind("</think>")
+
+
+def build_prompts(
+    tokenizer: Any,
+    problems: Iterable[Problem],
+    settings: PromptSettings,
+    max_prompt_tokens: int,
+    skip_long: bool = False,
+) -> list[Prompt]:
+    """Prompts of problems, in order.
+
+    Raises DataError at the first prompt of more than `max_prompt_tokens`, or leaves such problems out
+    if `skip_long`; and if nothing is left.
+    """
+    prompts = []
+    for problem in problems:
+        text = render(tokenizer, messages_for(problem.text, settings))
+        token_ids = tokenize(tokenizer, text)
+        if len(token_ids) <= max_prompt_tokens:
+            prompts.append(Prompt(problem, text, token_ids))
+        elif not skip_long:
+            raise DataError(
+                f"The prompt of problem {problem.id} has {len(token_ids)} tokens, more than "
+                f"max_prompt_tokens {max_prompt_tokens}. Raise it, or leave such problems out with "
+                "rollout.skip_long_prompts=true."
+            )
+    if not prompts:
+        raise DataError(
+            f"No problem is left: none has a prompt of at most {max_prompt_tokens} tokens. Raise "
+            "rollout.max_prompt_tokens or check the data."
+        )
+    return prompts

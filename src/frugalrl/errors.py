@@ -1,0 +1,40 @@
+"""The errors a user can meet, in one family.
+
+    FrugalRLError
+    ├── UserError              the user can mend it: exit code 2, no traceback
+    │   ├── RecipeError        an unknown key, a value out of range, settings that contradict each other
+    │   ├── DataError          a file that is missing, empty or malformed; a row without gold
+    │   ├── ModelError         a model that cannot be found or loaded, or that does not fit the job
+    │   └── OutputError        a folder that cannot be written, a run or checkpoint that does not fit
+    └── InternalError          our fault: a traceback, exit code 1
+
+Each message is one sentence of what happened and one of what to do.
+"""
+
+
+class FrugalRLError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class UserError(FrugalRLError):
+    """Something the user can mend. The command line prints it without a traceback and exits with 2."""
+
+
+class RecipeError(UserError):
+    """The recipe cannot be read, names an unknown key, or holds a value that makes no sense."""
+
+
+class DataError(UserError):
+    """A data file or data set is missing, empty, malformed, or lacks what a row needs."""
+
+
+class ModelError(UserError):
+    """A model or tokenizer cannot be found or loaded, or does not fit the recipe."""
+
+
+class OutputError(UserError):
+    """Something cannot be written, or what stands there belongs to another run."""
+
+
+class InternalError(FrugalRLError):
+    """A promise inside the package was broken: a defect of ours, not of the user's."""

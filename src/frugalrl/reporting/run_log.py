@@ -1,0 +1,145 @@
+"""The run log: one JSON object a line, always; trackers beside it as sinks.
+
+A tracker that is misconfigured stops the run before it starts; one that fails later is dropped with a
+warning, and the run goes on. The only importer of wandb, trackio and tensorboard.
+"""
+
+import importlib
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from frugalrl.config.schema import TrackerSettings
+from frugalrl.errors import OutputError, RecipeError
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Sink(Protocol):
+    """Where metrics go, beside the JSONL file."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class RunLog:
+    """Metrics of one run, appended to ``metrics.jsonl`` in its folder and flushed at every line."""
+
+    def __init__(
+        self, folder: Path, trackers: Sequence[TrackerSettings], run_name: str, truncate_after: int | None = None
+    ) -> None:
+        """Open the log. With `truncate_after`, lines of later steps are dropped: a resumed run writes them anew.
+
+        Raises OutputError if the file cannot be written, RecipeError if a tracker cannot be started.
+        """
+        self._sinks: list[tuple[str, Sink]] = []
+        self._path = folder / METRICS_FILE
+        try:
+            if truncate_after is not None and self._path.exists():
+                self._drop_after(truncate_after)
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be written: {error}. Check the folder's rights.") from None
+        for tracker in trackers:
+            self._sinks.append((tracker.name, _open_sink(tracker, folder, run_name)))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line; values that are not finite are written as null, which is what JSON has."""
+        clean = {key: value if math.isfinite(value) else None for key, value in values.items()}
+        line = json.dumps({"step": step, "unix_time": round(time.time(), 3), **clean})
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be written: {error}. Free some space and resume.") from None
+        for name, sink in list(self._sinks):
+            try:
+                sink.write(step, values)
+            except Exception as error:  # a tracker's fault of any kind must not end a run
+                logger.warning("The tracker %s failed and is dropped: %s", name, error)
+                self._sinks.remove((name, sink))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        for name, sink in self._sinks:
+            try:
+                sink.close()
+            except Exception as failure:  # as above
+                logger.warning("The tracker %s could not be closed: %s", name, failure)
+
+    def _drop_after(self, step: int) -> None:
+        kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        self._path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All lines of a run's log, in order."""
+    return [json.loads(line) for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; a line cut short by a kill counts as later than all."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return math.inf
+
+
+def _open_sink(tracker: TrackerSettings, folder: Path, run_name: str) -> Sink:
+    try:
+        return _SINKS[tracker.name](tracker, folder, run_name)
+    except ImportError:
+        raise RecipeError(
+            f"The tracker {tracker.name} is not installed. Run pip install 'frugalrl[{tracker.name}]' or drop it."
+        ) from None
+    except Exception as error:  # whatever a tracker raises at its start is about its configuration
+        raise RecipeError(f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it.") from error
+
+
+class _RunSink:
+    """wandb and trackio share one interface: init, log, finish."""
+
+    def __init__(self, tracker: TrackerSettings, folder: Path, run_name: str) -> None:
+        self._module = importlib.import_module(tracker.name)
+        where = {"dir": str(folder)} if tracker.name == "wandb" else {}
+        self._module.init(project=tracker.project, name=run_name, **where)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._module.log(dict(values), step=step)
+
+    def close(self) -> None:
+        self._module.finish()
+
+
+class _TensorboardSink:
+    def __init__(self, tracker: TrackerSettings, folder: Path, run_name: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+_SINKS: dict[str, type[_RunSink] | type[_TensorboardSink]] = {
+    "wandb": _RunSink,
+    "trackio": _RunSink,
+    "tensorboard": _TensorboardSink,
+}

@@ -1,0 +1,131 @@
+"""AdamW (and Muon) over fp32 master weights, whatever the compute dtype.
+
+Pure bf16 weights barely train at a learning rate of 1e-6: one Adam step then changes 1-2 % of them and the
+rest is lost to rounding. So a bf16 model gets an fp32 copy that the optimizer works on; gradients of the
+micro-batches are added up in fp32 too, and the bf16 weights are rounded from the copy after each step. An fp32
+model is its own master, and nothing is copied.
+"""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from frugalrl.config.schema import OptimizerSettings
+
+
+class MasterOptimizer:
+    """The optimizer of one model. `step` applies what `backward` calls have added up since the last one."""
+
+    def __init__(self, model: nn.Module, settings: OptimizerSettings) -> None:
+        self._settings = settings
+        self._pairs = [(name, p, _master_of(p)) for name, p in model.named_parameters() if p.requires_grad]
+        for _, parameter, master in self._pairs:
+            if master is not parameter:
+                parameter.register_post_accumulate_grad_hook(_add_to(master))
+        self._optimizers = _build(self._pairs, settings)
+
+    def step(self, lr_factor: float) -> float:
+        """Clip, update, and clear the gradients. Returns their norm before clipping.
+
+        With a gradient that is not finite nothing is updated; the norm returned says so (inf or nan).
+        """
+        masters = [master for _, _, master in self._pairs]
+        norm = float(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm))
+        if norm < float("inf"):
+            for optimizer, full_rate in self._optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = full_rate * lr_factor
+                optimizer.step()
+            self._publish()
+        for _, parameter, master in self._pairs:
+            parameter.grad = None
+            master.grad = None
+        return norm
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything the next step depends on, by name: moments, and the master weights that are copies."""
+        tensors: dict[str, Tensor] = {}
+        for name, parameter, master in self._pairs:
+            for key, value in self._state_of(master).items():
+                tensors[f"{key}/{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+            if master is not parameter:
+                tensors[f"master/{name}"] = master.detach()
+        return tensors
+
+    def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `state_tensors`. Raises KeyError if one that the model needs is missing."""
+        for name, parameter, master in self._pairs:
+            if master is not parameter:
+                with torch.no_grad():
+                    master.copy_(tensors[f"master/{name}"])
+            optimizer = self._optimizer_of(master)
+            keys = ("momentum_buffer",) if isinstance(optimizer, torch.optim.Muon) else _ADAM_STATE
+            if f"{keys[0]}/{name}" in tensors:
+                optimizer.state[master] = {key: _own(tensors[f"{key}/{name}"], key, master) for key in keys}
+        self._publish()
+
+    def _publish(self) -> None:
+        with torch.no_grad():
+            for _, parameter, master in self._pairs:
+                if master is not parameter:
+                    parameter.copy_(master)
+
+    def _optimizer_of(self, master: Tensor) -> torch.optim.Optimizer:
+        for optimizer, _ in self._optimizers:
+            if any(master is other for group in optimizer.param_groups for other in group["params"]):
+                return optimizer
+        raise KeyError("the parameter belongs to no optimizer")
+
+    def _state_of(self, master: Tensor) -> dict[str, Tensor | float]:
+        return dict(self._optimizer_of(master).state.get(master, {}))
+
+
+_ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+
+Pair = tuple[str, nn.Parameter, Tensor]
+
+
+def _master_of(parameter: nn.Parameter) -> Tensor:
+    if parameter.dtype == torch.float32:
+        return parameter
+    return parameter.detach().clone().float().requires_grad_()
+
+
+def _add_to(master: Tensor) -> Callable[[Tensor], None]:
+    def hook(parameter: Tensor) -> None:
+        if parameter.grad is None:
+            return
+        gradient = parameter.grad.float()
+        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+        parameter.grad = None
+
+    return hook
+
+
+def _own(value: Tensor, key: str, master: Tensor) -> Tensor:
+    """A copy where the optimizer wants it: Adam's step counter stays a float32 scalar."""
+    return value.to(device=master.device, copy=True) if key != "step" else value.to(torch.float32, copy=True)
+
+
+def _build(pairs: list[Pair], settings: OptimizerSettings) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Optimizers with their full learning rates. Muon takes hidden matrices; AdamW takes what remains."""
+    hidden = [m for name, _, m in pairs if settings.name == "muon" and _is_hidden_matrix(name, m)]
+    rest = [m for name, _, m in pairs if not (settings.name == "muon" and _is_hidden_matrix(name, m))]
+    adamw = torch.optim.AdamW(
+        rest,
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    optimizers: list[tuple[torch.optim.Optimizer, float]] = [(adamw, settings.learning_rate)]
+    if hidden:
+        muon = torch.optim.Muon(hidden, lr=settings.muon_learning_rate, weight_decay=settings.weight_decay)
+        optimizers.append((muon, settings.muon_learning_rate))
+    return optimizers
+
+
+def _is_hidden_matrix(name: str, parameter: Tensor) -> bool:
+    return parameter.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name

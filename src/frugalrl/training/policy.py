@@ -1,0 +1,142 @@
+"""Loading a causal language model and its tokenizer, and what the rest needs to know of them."""
+
+import importlib.resources
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frugalrl.algorithms.logprobs import token_logprobs
+from frugalrl.config.schema import TINY_MODEL, ModelSettings
+from frugalrl.errors import ModelError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A model that can be trained and sampled from, with its tokenizer."""
+
+    model: Any
+    """A transformers causal LM (`Qwen2ForCausalLM`, `Qwen3ForCausalLM`, `LlamaForCausalLM` ...)."""
+    tokenizer: Any
+    source: str
+    """The folder or Hub id it came from, for model cards and messages."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    @property
+    def end_token_ids(self) -> frozenset[int]:
+        """Any of these ends a completion: the generation config's, and the tokenizer's own."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        listed = configured if isinstance(configured, list) else [configured]
+        return frozenset(token for token in [*listed, self.tokenizer.eos_token_id] if token is not None)
+
+    @property
+    def pad_token_id(self) -> int:
+        """What fills the right of a rectangle. It is never attended to, so any id will do."""
+        padding = self.tokenizer.pad_token_id
+        return int(padding) if padding is not None else min(self.end_token_ids, default=0)
+
+    @property
+    def context_tokens(self) -> int:
+        return int(self.model.config.max_position_embeddings)
+
+    def logprobs(
+        self, input_ids: Tensor, wanted: Tensor, temperature: float = 1.0, chunk_tokens: int = 1024, **inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of the wanted tokens, in row-major order; see `token_logprobs`.
+
+        input_ids: int64 [B, T], padded on the right. wanted: bool [B, T], false in column 0.
+        Returns float32 [N] twice, N the number of wanted tokens. Logits exist only for wanted tokens.
+        """
+        hidden = self.model.model(input_ids=input_ids, use_cache=False, **inputs).last_hidden_state
+        before = hidden[:, :-1][wanted[:, 1:]]
+        return token_logprobs(before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens)
+
+
+def load_policy(settings: ModelSettings) -> Policy:
+    """Load model and tokenizer. Raises ModelError with what is wrong with the folder or the id."""
+    import transformers
+
+    quiet_transformers()
+    source = str(resolve_model_path(settings.path))
+    device = pick_device(settings.device)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=settings.revision)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            source, revision=settings.revision, dtype=_DTYPES[settings.dtype], attn_implementation="sdpa"
+        )
+    except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
+        raise ModelError(
+            f"The model {settings.path!r} cannot be loaded: {_first_line(error)} Give a folder in Hub layout "
+            "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
+        ) from error
+    _refuse_unknown_layout(model, settings.path)
+    model.to(device)
+    model.eval()
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()  # transformers recomputes only in training mode; these models hold no dropout
+    return Policy(model, tokenizer, settings.path)
+
+
+def resolve_model_path(path: str) -> str | Path:
+    """The folder behind ``builtin:tiny`` or a local path, or a Hub id as it is. Raises ModelError."""
+    if path == TINY_MODEL:
+        return Path(str(importlib.resources.files("frugalrl"))) / "assets" / "tiny"
+    local = Path(path).expanduser()
+    if local.is_dir():
+        if not (local / "config.json").is_file():
+            raise ModelError(f"The folder {path} holds no model: config.json is missing. Give a folder in Hub layout.")
+        return local
+    looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
+    if looks_local or local.exists():
+        raise ModelError(f"There is no model folder at {path}. Check the path, or give a Hub id such as org/name.")
+    return path
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device of a recipe's word. Raises ModelError for a GPU that is not there."""
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ModelError("The recipe asks for a GPU and torch sees none. Set model.device to auto or cpu.")
+    return torch.device("cuda" if available and wanted in ("auto", "cuda") else "cpu")
+
+
+def quiet_transformers() -> None:
+    """No progress bars and no advice of transformers' own between our lines."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """The number of parameters that training changes."""
+    return count(p for p in model.parameters() if p.requires_grad)
+
+
+def count(parameters: Iterable[Tensor]) -> int:
+    """How many numbers some tensors hold."""
+    return sum(p.numel() for p in parameters)
+
+
+def _refuse_unknown_layout(model: Any, path: str) -> None:
+    """Sampling and log-probabilities walk the module names that Qwen2, Qwen3 and Llama share."""
+    if model.config.model_type not in ("qwen2", "qwen3", "llama"):
+        raise ModelError(
+            f"The model {path!r} is of type {model.config.model_type!r}. Use a Qwen2, Qwen3 or Llama checkpoint."
+        )
+    if any(kind != "full_attention" for kind in getattr(model.config, "layer_types", None) or ()):
+        raise ModelError(f"The model {path!r} uses sliding-window attention, which is not supported. Use another.")
+
+
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return line if line.endswith((".", "!", "?")) else f"{line}."

@@ -1,0 +1,206 @@
+"""Supervised fine-tuning: any model on prompts and completions, packed, with the prompt masked.
+
+Departures from the plainest loop: the phases of the data come one after the other under one learning-rate
+schedule, each shuffled on its own; and a batch is a number of tokens (whole packed rows), not of examples.
+The order of the data follows from the seed, so a resumed run skips what it has seen.
+"""
+
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frugalrl.config.loading import dump_recipe
+from frugalrl.config.schema import PromptSettings, SftRecipe
+from frugalrl.data.prompts import messages_for, render, tokenize
+from frugalrl.data.sources import PromptedCompletion, load_completions
+from frugalrl.errors import DataError
+from frugalrl.reporting.model_card import sft_card
+from frugalrl.reporting.run_log import RunLog
+from frugalrl.training.checkpoint import (
+    TrainingState,
+    checkpoint_name,
+    load_training_state,
+    save_checkpoint,
+    save_model,
+)
+from frugalrl.training.optimizer import MasterOptimizer
+from frugalrl.training.packing import Example, fill_rows, pack
+from frugalrl.training.policy import Policy, load_policy, quiet_transformers
+from frugalrl.training.schedule import lr_factor
+from frugalrl.training.scratch import TURN_END, make_model, train_tokenizer
+
+Row = list[Example]
+
+
+@dataclass(frozen=True)
+class SftProgress:
+    """What a line of progress shows."""
+
+    step: int
+    steps: int
+    loss: float
+    """Mean over the completion tokens of the steps since the last line, in nats."""
+    tokens_per_second: float
+    eta_seconds: float
+
+
+def make_scratch_policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion]) -> Policy:
+    """The recipe's new model, with a tokenizer trained on up to 20,000 of its examples, evenly taken."""
+    assert recipe.scratch is not None
+    taken = texts[:: max(1, len(texts) // 20_000)]
+    corpus = (
+        f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken
+    )
+    tokenizer = train_tokenizer(corpus, recipe.scratch.vocab_size, recipe.scratch.context_tokens)
+    return Policy(make_model(recipe.scratch, tokenizer, recipe.seed), tokenizer, recipe.name)
+
+
+def run_sft(
+    recipe: SftRecipe,
+    folder: Path,
+    resume_from: Path | None = None,
+    show: Callable[[SftProgress], None] = lambda progress: None,
+) -> Path:
+    """Train, and return the folder of the finished model.
+
+    folder: the run's folder, which exists; `checkpoints/`, `model/` and `metrics.jsonl` are written below it.
+    resume_from: a checkpoint of this recipe.
+    Raises UserError for whatever in recipe, data or model makes training impossible.
+    """
+    quiet_transformers()
+    phases = [load_completions(phase) for phase in recipe.phases]
+    texts = [example for phase in phases for example in phase]
+    settings = recipe.model if resume_from is None else recipe.model.model_copy(update={"path": str(resume_from)})
+    fresh = recipe.scratch is not None and resume_from is None
+    policy = make_scratch_policy(recipe, texts) if fresh else load_policy(settings)
+    rows = _ordered_rows(recipe, policy, phases)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer)
+    first_step = 0
+    if resume_from is not None:
+        state = load_training_state(resume_from)
+        optimizer.load_state_tensors(state.tensors)
+        first_step = int(state.values["step"])
+    with RunLog(folder, recipe.trackers, recipe.name, truncate_after=first_step) as log:
+        _loop(recipe, policy, optimizer, rows, first_step, folder, log, show)
+    save_model(policy, folder / "model", sft_card(policy.source, recipe.name, dump_recipe(recipe)))
+    return folder / "model"
+
+
+def _loop(
+    recipe: SftRecipe,
+    policy: Policy,
+    optimizer: MasterOptimizer,
+    rows: list[Row],
+    first_step: int,
+    folder: Path,
+    log: RunLog,
+    show: Callable[[SftProgress], None],
+) -> None:
+    training, schedule = recipe.training, recipe.optimizer
+    rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
+    steps = math.ceil(len(rows) / rows_per_step)
+    held_out = _validation_rows(recipe, policy)
+    started, losses = time.monotonic(), []
+    for step in range(first_step + 1, steps + 1):
+        batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
+        losses.append(_accumulate(recipe, policy, batch))
+        factor = lr_factor(
+            step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction
+        )
+        norm = optimizer.step(factor)
+        if step % training.log_every == 0 or step == steps:
+            elapsed = time.monotonic() - started
+            done = step - first_step
+            rate = done * rows_per_step * training.pack_tokens / elapsed
+            loss = sum(losses) / len(losses)
+            log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "lr_factor": factor, "throughput/tps": rate})
+            show(SftProgress(step, steps, loss, rate, elapsed / done * (steps - step)))
+            losses = []
+        if training.save_every and step % training.save_every == 0 and step < steps:
+            state = TrainingState({"step": step}, optimizer.state_tensors())
+            card = sft_card(policy.source, recipe.name, dump_recipe(recipe))
+            save_checkpoint(policy, state, folder / "checkpoints" / checkpoint_name(step), card)
+    if held_out:
+        with torch.no_grad():
+            losses = [
+                _accumulate(recipe, policy, held_out[at : at + rows_per_step])
+                for at in range(0, len(held_out), rows_per_step)
+            ]
+        log.write(steps, {"loss/validation": sum(losses) / len(losses)})
+
+
+def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
+    """Add up the gradients of a batch; return its mean loss per completion token (nats).
+
+    Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing.
+    """
+    rows_per_forward = recipe.training.rows_per_forward or len(batch)
+    learned = sum(len(example.token_ids) - example.prompt_tokens for row in batch for example in row)
+    total = 0.0
+    for at in range(0, len(batch), rows_per_forward):
+        packed = pack(batch[at : at + rows_per_forward], recipe.training.pack_tokens, policy.pad_token_id)
+        logprobs, _ = policy.logprobs(
+            packed.input_ids.to(policy.device),
+            packed.loss_mask.to(policy.device),
+            position_ids=packed.position_ids.to(policy.device),
+        )
+        loss = -logprobs.sum() / learned
+        if torch.is_grad_enabled():
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    return total
+
+
+def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedCompletion]]) -> list[Row]:
+    """Packed rows of all epochs and phases, in training order."""
+    rows: list[Row] = []
+    tokenised = [[_example(policy, example, recipe) for example in phase] for phase in phases]
+    for epoch in range(recipe.training.epochs):
+        for number, examples in enumerate(tokenised):
+            order = list(range(len(examples)))
+            random.Random(f"sft/{recipe.seed}/{epoch}/{number}").shuffle(order)  # noqa: S311
+            shuffled = [examples[index] for index in order]
+            filled = fill_rows([len(example.token_ids) for example in shuffled], recipe.training.pack_tokens)
+            rows += [[shuffled[index] for index in row] for row in filled]
+    return rows
+
+
+def _validation_rows(recipe: SftRecipe, policy: Policy) -> list[Row]:
+    if recipe.validation is None:
+        return []
+    examples = [_example(policy, example, recipe) for example in load_completions(recipe.validation)]
+    filled = fill_rows([len(example.token_ids) for example in examples], recipe.training.pack_tokens)
+    return [[examples[index] for index in row] for row in filled]
+
+
+def _example(policy: Policy, example: PromptedCompletion, recipe: SftRecipe) -> Example:
+    prompt = _rendered(policy.tokenizer, example.prompt, recipe.prompt)
+    completion = example.completion
+    if prompt.endswith("<think>\n"):
+        completion = completion.removeprefix("<think>\n")  # the template has prefilled it
+    prompt_ids = tokenize(policy.tokenizer, prompt)
+    end = TURN_END if TURN_END in policy.tokenizer.get_vocab() else policy.tokenizer.eos_token
+    completion_ids = tokenize(policy.tokenizer, completion + end)
+    token_ids = prompt_ids + completion_ids
+    if len(token_ids) > recipe.training.pack_tokens:
+        raise DataError(
+            f"An example has {len(token_ids)} tokens, a packed row only {recipe.training.pack_tokens}: "
+            f"{completion[:60]!r}... Raise training.pack_tokens or shorten the example."
+        )
+    return Example(token_ids, len(prompt_ids))
+
+
+def _rendered(tokenizer: Any, prompt: str | tuple[dict[str, str], ...], settings: PromptSettings) -> str:
+    messages = messages_for(prompt, settings) if isinstance(prompt, str) else list(prompt)
+    return render(tokenizer, messages)
+
+
+def _prompt_text(prompt: str | tuple[dict[str, str], ...]) -> str:
+    return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)

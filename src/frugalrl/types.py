@@ -1,0 +1,128 @@
+"""The records that flow between stages: frozen, each made by one stage, none filled in later.
+
+    Problem -> Prompt -> Completion -> RolloutGroup -> ScoredGroup -> (advantages) -> MicroBatch -> StepMetrics
+
+The type of a value says how far it has come. Token counts are in tokens of the policy's tokenizer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+FinishReason = Literal["stop", "length"]
+"""`stop`: an end token was sampled. `length`: the cap on completion tokens was reached (truncated)."""
+
+VerdictLabel = Literal["correct", "incorrect", "unknown"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with a checkable answer."""
+
+    id: str
+    """Unique in its data set, e.g. ``"gsm8k-train-0"``."""
+    text: str
+    """What is asked, without template, e.g. ``"Compute $12 + 7 \\times 3$."``."""
+    gold: str
+    """The accepted answer, e.g. ``"33"`` or ``"\\frac{1}{2}"``."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """Every other column of its row, passed to reward functions by name."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A problem after template and tokenizer."""
+
+    problem: Problem
+    text: str
+    """The whole prompt as the model sees it, special tokens included."""
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled answer."""
+
+    text: str
+    """Decoded completion without its end token; ``<think>`` that the template prefills is in the prompt."""
+    token_ids: tuple[int, ...]
+    """Sampled ids, the end token included when `finish_reason` is ``stop``."""
+    rollout_logprobs: tuple[float, ...]
+    """Log-probability of each id under the sampling policy at its temperature (nats), before top-p/top-k."""
+    finish_reason: FinishReason
+    policy_version: int
+    """The number of optimizer updates the sampling weights had seen."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        if len(self.token_ids) != len(self.rollout_logprobs):
+            raise ValueError("a completion needs one log-probability for each token")
+
+
+@dataclass(frozen=True)
+class RolloutGroup:
+    """All completions of one prompt, in sampling order."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an answer is right, and why that was decided."""
+
+    label: VerdictLabel
+    extracted: str | None
+    """The answer read from the completion, or None if there was none."""
+    reason: str
+    """In a word or two: ``"equal"``, ``"different"``, ``"no_box"``, ``"unclosed_reasoning"`` ..."""
+
+
+@dataclass(frozen=True)
+class ScoredCompletion:
+    """A completion with its reward and how that came about."""
+
+    completion: Completion
+    reward: float
+    """Weighted sum of the breakdown's terms that gave a number."""
+    breakdown: Mapping[str, float | None]
+    """Reward name -> unweighted value; None where a reward gave no verdict."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class ScoredGroup:
+    """A group with a reward for each completion, in the same order."""
+
+    prompt: Prompt
+    completions: tuple[ScoredCompletion, ...]
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Completions padded to one rectangle, B rows x T tokens, as much as the device takes at once.
+
+    Padding stands on the right, so causal attention needs no mask. All tensors are on the policy's device.
+    """
+
+    input_ids: "torch.Tensor"
+    """int64 [B, T]: prompt, completion, padding."""
+    loss_mask: "torch.Tensor"
+    """bool [B, T]: true at completion tokens that count in the loss."""
+    advantages: "torch.Tensor"
+    """float32 [B]: one for each completion."""
+    rollout_logprobs: "torch.Tensor"
+    """float32 [B, T]: as sampled; zero outside `loss_mask`."""
+    rows: tuple[int, ...]
+    """Position of each row in the step's list of completions."""
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """What one training step measured; names as ``reward/mean``, see docs/glossary.md."""
+
+    step: int
+    values: Mapping[str, float]
