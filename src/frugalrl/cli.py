@@ -76,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a YAML file, see recipes/")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="A.B=C", help="replace a value of the recipe; may be repeated"
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        help="replace a value of the recipe; may be repeated",
     )
     parser.add_argument("--out", type=Path, help="the run's folder (default: runs/NAME, or the next free one)")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint of the run's folder")
@@ -125,8 +129,8 @@ def _sft(chosen: argparse.Namespace) -> int:
 def _schema(chosen: argparse.Namespace) -> int:
     from frugalrl.config.schema import SftRecipe, TrainRecipe
 
-    kind = {"train": TrainRecipe, "sft": SftRecipe}[chosen.kind]
-    _show(json.dumps(kind.model_json_schema(), indent=2))
+    schema = TrainRecipe.model_json_schema() if chosen.kind == "train" else SftRecipe.model_json_schema()
+    _show(json.dumps(schema, indent=2))
     return 0
 
 

@@ -12,6 +12,6 @@ def take(problem_count: int, position: int, count: int, seed: int) -> list[int]:
     while len(taken) < count:
         epoch, start = divmod(position + len(taken), problem_count)
         order = list(range(problem_count))
-        random.Random(f"problems/{seed}/{epoch}").shuffle(order)  # noqa: S311 (reproducible, not secret)
+        random.Random(f"problems/{seed}/{epoch}").shuffle(order)
         taken += order[start : start + count - len(taken)]
     return taken

@@ -78,7 +78,5 @@ def _records(group: RolloutGroup) -> tuple[SampleRecord, ...]:
             truncated=completion.finish_reason == "length",
             text=completion.text,
         )
-        for number, (completion, verdict) in enumerate(
-            zip(group.completions, verdicts_of(group), strict=True)
-        )
+        for number, (completion, verdict) in enumerate(zip(group.completions, verdicts_of(group), strict=True))
     )

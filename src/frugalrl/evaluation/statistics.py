@@ -58,4 +58,3 @@ def _mean_with_interval(values: np.ndarray, low: float, high: float) -> Estimate
         return Estimate(mean, math.nan, math.nan)
     margin = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
     return Estimate(mean, max(low, mean - margin), min(high, mean + margin))
-

@@ -83,7 +83,12 @@ def _comparison(summary: Summary) -> list[str]:
 
 def _score_cells(score: Score) -> tuple[str, str, str, str]:
     accuracy = Estimate(score.avg_at_k, score.ci_low, score.ci_high)
-    return estimate(accuracy), percent(score.pass_at_k), f"{score.mean_tokens:.0f}", percent(score.truncated_frac)
+    return (
+        estimate(accuracy),
+        percent(score.pass_at_k),
+        f"{score.mean_tokens:.0f}",
+        percent(score.truncated_frac),
+    )
 
 
 def _solved(summary: Summary) -> list[str]:

@@ -35,7 +35,11 @@ class RunLog:
     """Metrics of one run, appended to ``metrics.jsonl`` in its folder and flushed at every line."""
 
     def __init__(
-        self, folder: Path, trackers: Sequence[TrackerSettings], run_name: str, truncate_after: int | None = None
+        self,
+        folder: Path,
+        trackers: Sequence[TrackerSettings],
+        run_name: str,
+        truncate_after: int | None = None,
     ) -> None:
         """Open the log. With `truncate_after`, lines of later steps are dropped: a resumed run writes them anew.
 
@@ -120,7 +124,9 @@ def _open_sink(tracker: TrackerSettings, folder: Path, run_name: str) -> Sink:
             f"The tracker {tracker.name} is not installed. Run pip install 'frugalrl[{tracker.name}]' or drop it."
         ) from None
     except Exception as error:  # whatever a tracker raises at its start is about its configuration
-        raise RecipeError(f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it.") from error
+        raise RecipeError(
+            f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it."
+        ) from error
 
 
 class _RunSink:
@@ -142,7 +148,7 @@ class _TensorboardSink:
     def __init__(self, tracker: TrackerSettings, folder: Path, run_name: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

@@ -98,7 +98,10 @@ def write_summary(summary: Summary, path: Path) -> None:
 def versions() -> dict[str, str]:
     """What the numbers were made with."""
     packages = ("frugalrl", "torch", "transformers", "tokenizers", "math-verify", "numpy")
-    return {"python": platform.python_version(), **{package: metadata.version(package) for package in packages}}
+    return {
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
+    }
 
 
 def _score(evaluation: Evaluation) -> Score:

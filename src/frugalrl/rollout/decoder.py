@@ -62,7 +62,8 @@ def prefill(model: Any, cache: KeyValueCache, prompts: list[tuple[int, ...]], co
     positions = torch.arange(width, device=device).expand(len(prompts), width)
     hidden = _run_layers(model, padded, positions, attend)
     last = hidden[torch.arange(len(prompts), device=device), lengths - 1]
-    return _logits(model, last).repeat_interleave(repeats, dim=0)
+    logits: Tensor = _logits(model, last).repeat_interleave(repeats, dim=0)
+    return logits
 
 
 def decode(model: Any, cache: KeyValueCache, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -93,7 +94,7 @@ def decode(model: Any, cache: KeyValueCache, tokens: Tensor, positions: Tensor) 
 def _run_layers(model: Any, input_ids: Tensor, positions: Tensor, attend: Attention) -> Tensor:
     """Final hidden states [B, T, H] before the last norm."""
     decoder = model.model
-    hidden = decoder.embed_tokens(input_ids)
+    hidden: Tensor = decoder.embed_tokens(input_ids)
     cos, sin = decoder.rotary_emb(hidden, positions)
     cos, sin = cos[:, None], sin[:, None]
     for index, layer in enumerate(decoder.layers):
@@ -111,10 +112,11 @@ def _run_layers(model: Any, input_ids: Tensor, positions: Tensor, attend: Attent
 
 def _heads(attention: Any, which: str, normed: Tensor) -> Tensor:
     """Projection [B, T, H] -> [B, heads, T, D], with Qwen3's norm on queries and keys."""
-    projected = getattr(attention, f"{which}_proj")(normed)
+    projected: Tensor = getattr(attention, f"{which}_proj")(normed)
     heads = projected.view(*normed.shape[:-1], -1, attention.head_dim)
     norm = getattr(attention, f"{which}_norm", None)
-    return (heads if norm is None else norm(heads)).transpose(1, 2)
+    normed_heads: Tensor = heads if norm is None else norm(heads)
+    return normed_heads.transpose(1, 2)
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

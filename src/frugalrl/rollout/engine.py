@@ -49,9 +49,7 @@ class RolloutEngine(Protocol):
         """Whether they equal what the trainer computes, so that they can serve as old log-probs."""
         ...
 
-    def generate(
-        self, requests: Sequence[RolloutRequest], sampling: SamplingParams
-    ) -> list[list[SampledSequence]]:
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """One list a request, in order; in it one sequence a seed, in order.
 
         A sequence depends on its prompt, its seed and the weights, not on what else is sampled with it.

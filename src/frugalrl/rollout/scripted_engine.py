@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
+from frugalrl.types import FinishReason
 
 Script = Callable[[tuple[int, ...], int], tuple[int, ...]]
 """Prompt ids and seed in, the completion's token ids out, its end token included."""
@@ -25,14 +26,12 @@ class ScriptedEngine:
     def load_weights(self, model: Any, policy_version: int) -> None:
         self.policy_version = policy_version
 
-    def generate(
-        self, requests: Sequence[RolloutRequest], sampling: SamplingParams
-    ) -> list[list[SampledSequence]]:
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
         return [[self._sequence(request.prompt_ids, seed, sampling) for seed in request.seeds] for request in requests]
 
     def _sequence(self, prompt_ids: tuple[int, ...], seed: int, sampling: SamplingParams) -> SampledSequence:
         whole = self._script(prompt_ids, seed)
         token_ids = whole[: sampling.max_completion_tokens]
-        reason = "stop" if len(whole) <= sampling.max_completion_tokens else "length"
+        reason: FinishReason = "stop" if len(whole) <= sampling.max_completion_tokens else "length"
         return SampledSequence(token_ids, (self._logprob,) * len(token_ids), reason, self.policy_version)

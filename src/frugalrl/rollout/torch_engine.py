@@ -16,6 +16,7 @@ from torch import Tensor
 from frugalrl.rollout.decoder import KeyValueCache, decode, prefill
 from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
 from frugalrl.rollout.sampling import draw_tokens, uniform_stream
+from frugalrl.types import FinishReason
 
 PREFILL_TOKENS = 16384
 """Padded prompt tokens read in one forward pass: bounds the activations of a prefill."""
@@ -36,9 +37,7 @@ class _Part:
 class TorchEngine:
     """Samples from a transformers causal LM of the Qwen2, Qwen3 or Llama family."""
 
-    def __init__(
-        self, model: Any, end_token_ids: frozenset[int], max_sequences: int, policy_version: int = 0
-    ) -> None:
+    def __init__(self, model: Any, end_token_ids: frozenset[int], max_sequences: int, policy_version: int = 0) -> None:
         """max_sequences: cache rows, and so the largest batch."""
         self._model = model
         self._end_tokens = torch.tensor(sorted(end_token_ids), device=model.device)
@@ -56,9 +55,7 @@ class TorchEngine:
         self._policy_version = policy_version
 
     @torch.inference_mode()
-    def generate(
-        self, requests: Sequence[RolloutRequest], sampling: SamplingParams
-    ) -> list[list[SampledSequence]]:
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
         queue = deque(self._parts(requests))
@@ -69,7 +66,7 @@ class TorchEngine:
             for parts in new:
                 logits.append(batch.prefill(self._model, parts))
             for request, sample, token_ids, logprobs, stopped in batch.draw(torch.cat(logits)):
-                reason = "stop" if stopped else "length"
+                reason: FinishReason = "stop" if stopped else "length"
                 results[request][sample] = SampledSequence(token_ids, logprobs, reason, self._policy_version)
         return [[sequence for sequence in row if sequence is not None] for row in results]
 

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +56,7 @@ class TrainingRun:
     show: Show
     step: int = 0
     """Steps that are complete."""
-    clock: Counter[str] = field(default_factory=Counter)
+    clock: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds by phase, those before a resume included."""
     step_seconds: list[float] = field(default_factory=list)
     """Of each step of this process: what the ETA is made of."""
@@ -153,9 +153,7 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
         if source is None:
             return []
         problems = load_problems(source)
-        prompts = build_prompts(
-            tokenizer, problems, data.prompt, rollout.max_prompt_tokens, rollout.skip_long_prompts
-        )
+        prompts = build_prompts(tokenizer, problems, data.prompt, rollout.max_prompt_tokens, rollout.skip_long_prompts)
         if len(prompts) < len(problems):
             show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
         return prompts

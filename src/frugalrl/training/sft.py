@@ -44,9 +44,7 @@ def make_scratch_policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion]) 
     """The recipe's new model, with a tokenizer trained on up to 20,000 of its examples, evenly taken."""
     assert recipe.scratch is not None
     taken = texts[:: max(1, len(texts) // 20_000)]
-    corpus = (
-        f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken
-    )
+    corpus = (f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken)
     tokenizer = train_tokenizer(corpus, recipe.scratch.vocab_size, recipe.scratch.context_tokens)
     return Policy(make_model(recipe.scratch, tokenizer, recipe.seed), tokenizer, recipe.name)
 
@@ -112,9 +110,7 @@ def _loop(
             show(f"Stopped after step {step - 1} of {steps}; go on with --resume.")
             return False
         losses.append(_accumulate(recipe, policy, rows[(step - 1) * rows_per_step : step * rows_per_step]))
-        factor = lr_factor(
-            step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction
-        )
+        factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
         if step % training.log_every == 0 or step == steps:
             done, elapsed = step - first_step, time.monotonic() - started
@@ -167,7 +163,7 @@ def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedC
     for epoch in range(recipe.training.epochs):
         for number, examples in enumerate(tokenised):
             order = list(range(len(examples)))
-            random.Random(f"sft/{recipe.seed}/{epoch}/{number}").shuffle(order)  # noqa: S311
+            random.Random(f"sft/{recipe.seed}/{epoch}/{number}").shuffle(order)
             shuffled = [examples[index] for index in order]
             filled = fill_rows([len(example.token_ids) for example in shuffled], recipe.training.pack_tokens)
             rows += [[shuffled[index] for index in row] for row in filled]

@@ -7,7 +7,6 @@ Departures from the textbook algorithm (arXiv 2402.03300), all of them settings 
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +29,8 @@ from frugalrl.training.run import Show, TrainingRun, advantage_rule, prepare_run
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
 from frugalrl.types import ScoredGroup, StepMetrics
+
+STEP_PHASES = ("rollout", "reward", "update")
 
 
 def train(
@@ -67,7 +68,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
     first_groups: list[ScoredGroup] = []
     run.show(PROGRESS_HEADER)
     while run.step < recipe.training.steps and not should_stop():
-        step, clock_before = run.step + 1, Counter(run.clock)
+        step, clock_before = run.step + 1, dict(run.clock)
         with run.timed("rollout"):
             position = run.step * rollout.prompts_per_step
             indices = take(len(run.problems.train), position, rollout.prompts_per_step, recipe.seed)
@@ -89,7 +90,8 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
             run.step = step
             run.publish_weights()
         learning_rate = factor * recipe.optimizer.learning_rate
-        _report(run, step_metrics(step, scored, updated, learning_rate, run.clock - clock_before), scored)
+        seconds = {phase: run.clock[phase] - clock_before.get(phase, 0.0) for phase in STEP_PHASES}
+        _report(run, step_metrics(step, scored, updated, learning_rate, seconds), scored)
         if step <= ALARM_STEP:
             first_groups += scored
             _raise_alarms(run, first_groups)
@@ -106,9 +108,7 @@ def _is_due(run: TrainingRun, every: int | None) -> bool:
 
 def _lr_factor(recipe: TrainRecipe, step: int) -> float:
     settings = recipe.optimizer
-    return lr_factor(
-        step, recipe.training.steps, settings.schedule, settings.warmup_fraction, settings.min_lr_fraction
-    )
+    return lr_factor(step, recipe.training.steps, settings.schedule, settings.warmup_fraction, settings.min_lr_fraction)
 
 
 def _raise_alarms(run: TrainingRun, first_groups: Sequence[ScoredGroup]) -> None:
@@ -131,7 +131,12 @@ def _report(run: TrainingRun, metrics: StepMetrics, scored: Sequence[ScoredGroup
         for one in scored[0].completions
     ]
     prompt = scored[0].prompt
-    sample = {"step": metrics.step, "prompt": prompt.text, "gold": prompt.problem.gold, "completions": completions}
+    sample = {
+        "step": metrics.step,
+        "prompt": prompt.text,
+        "gold": prompt.problem.gold,
+        "completions": completions,
+    }
     run.log.write_sample(json.dumps(sample, ensure_ascii=False))
     seconds = sum(value for name, value in metrics.values.items() if name.startswith("time/"))
     run.step_seconds.append(seconds)

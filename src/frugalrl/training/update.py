@@ -99,6 +99,4 @@ def _logprobs_of(policy: Policy, batch: MicroBatch, settings: UpdateSettings) ->
 
 
 def _forward(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> tuple[Tensor, Tensor]:
-    return policy.logprobs(
-        batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens
-    )
+    return policy.logprobs(batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens)
