@@ -232,7 +232,7 @@ class ScratchModel(Section):
     layers: Positive = 4
     heads: Positive = 4
     kv_heads: Positive = 2
-    context_tokens: Positive = 4096
+    context_tokens: Positive = 8192
 
 
 class CompletionSource(Section):
