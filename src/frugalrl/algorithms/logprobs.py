@@ -21,7 +21,7 @@ def token_logprobs(
     head_weight: [V, H], the output head.
     targets: int64 [N].
     temperature: the logits are divided by it; 1 is the model's own distribution.
-    Returns float32 [N] twice.
+    Returns float32 [N] twice (float64 for a float64 model).
     """
     logprobs, entropies = [], []
     recompute = torch.is_grad_enabled() and hidden.shape[0] > chunk_tokens
@@ -41,10 +41,11 @@ def token_logprobs(
 
 
 def _chunk(hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    logits = F.linear(hidden, head_weight).float() / temperature
+    logits = F.linear(hidden, head_weight)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     log_normaliser = torch.logsumexp(logits, dim=-1)
     logprob = logits.gather(-1, targets[:, None]).squeeze(-1) - log_normaliser
     with torch.no_grad():
-        probabilities = torch.exp(logits - log_normaliser[:, None])
-        entropy = log_normaliser - (probabilities * logits).sum(-1)
+        all_logprobs = logits - log_normaliser[:, None]
+        entropy = -(torch.exp(all_logprobs) * all_logprobs).sum(-1)
     return logprob, entropy

@@ -1,0 +1,104 @@
+"""Ten steps of GRPO on the shipped tiny model, written out with the library's functions.
+
+This is what `frugalrl train` does, without its log, checkpoints, reference model and learning-rate schedule:
+problems -> groups of completions -> rewards -> advantages -> micro-batches -> loss -> update.
+"""
+
+import torch
+
+from frugalrl.algorithms.advantages import PRESETS
+from frugalrl.algorithms.losses import LossRule, token_losses
+from frugalrl.config.schema import (
+    EvaluationSettings,
+    ModelSettings,
+    OptimizerSettings,
+    ProblemSource,
+    PromptSettings,
+    RewardTerm,
+)
+from frugalrl.data.prompts import build_prompts
+from frugalrl.data.sampler import take
+from frugalrl.data.sources import load_problems
+from frugalrl.evaluation.evaluator import evaluate
+from frugalrl.evaluation.statistics import paired_difference
+from frugalrl.reporting.console import difference, estimate
+from frugalrl.rewards.rubric import build_rubric, score_group
+from frugalrl.rollout.collect import collect_groups
+from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.training.batching import micro_batches, training_rows
+from frugalrl.training.optimizer import MasterOptimizer
+from frugalrl.training.policy import Policy, load_policy
+from frugalrl.types import MicroBatch, Prompt
+
+STEPS, PROMPTS_PER_STEP, GROUP_SIZE = 10, 8, 8
+MAX_COMPLETION_TOKENS = 128
+SEED = 1
+
+
+def load_prompts(policy: Policy, split: str, count: int) -> list[Prompt]:
+    problems = load_problems(ProblemSource(source="arithmetic", split=split, limit=count))
+    return build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=128)
+
+
+def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
+    """Add the gradient of a micro-batch to the parameters'; return its part of the loss."""
+    policy_logprobs, _ = policy.logprobs(batch.input_ids, batch.loss_mask)
+    rows = batch.loss_mask.nonzero()[:, 0]  # the row, and so the completion, of each token
+    losses = token_losses(
+        policy_logprobs,
+        old_logprobs=batch.rollout_logprobs[batch.loss_mask],
+        ref_logprobs=None,
+        advantages=batch.advantages[rows],
+        rule=rule,
+    )
+    loss = (losses.total * batch.token_weights[rows]).sum()
+    loss.backward()
+    return float(loss.detach())
+
+
+def main() -> None:
+    policy = load_policy(ModelSettings(path="builtin:tiny"))
+    engine = TorchEngine(policy.model, policy.end_token_ids, max_sequences=128)
+    optimizer = MasterOptimizer(policy.model, OptimizerSettings(learning_rate=4e-4))
+    rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="format", weight=0.5)], MAX_COMPLETION_TOKENS)
+    sampling = SamplingParams(MAX_COMPLETION_TOKENS, temperature=1.0)
+    rule = LossRule(clip_low=0.2, clip_high=0.28)
+
+    training = load_prompts(policy, "train", 1000)
+    held_out = load_prompts(policy, "validation", 99)
+    settings = EvaluationSettings(samples_per_problem=4, temperature=0.6)
+    before = evaluate(engine, policy.tokenizer, held_out, settings, MAX_COMPLETION_TOKENS)
+    print(f"before: {estimate(before.accuracy)} of 99 held-out problems, 4 samples each\n")
+
+    for step in range(1, STEPS + 1):
+        # 1. Problems, and a group of completions for each.
+        indices = take(len(training), (step - 1) * PROMPTS_PER_STEP, PROMPTS_PER_STEP, SEED)
+        prompts = [training[index] for index in indices]
+        groups = collect_groups(engine, policy.tokenizer, prompts, GROUP_SIZE, sampling, seed_parts=(SEED, step))
+
+        # 2. A reward for each completion, an advantage within its group, a weight within the batch.
+        scored = [score_group(rubric, group) for group in groups]
+        rows = training_rows(scored, PRESETS["trl"], "token", constant_tokens=MAX_COMPLETION_TOKENS)
+
+        # 3. The loss of the whole batch, a micro-batch at a time; then one update.
+        batches = micro_batches(rows, 16384, policy.pad_token_id, policy.device)
+        loss = sum(backward(policy, batch, rule) for batch in batches)
+        norm = optimizer.step(lr_factor=1.0)
+
+        # 4. The engine samples from the new weights.
+        engine.load_weights(policy.model, policy_version=step)
+
+        completions = [one for group in scored for one in group.completions]
+        reward = sum(one.reward for one in completions) / len(completions)
+        accuracy = sum(one.verdict.label == "correct" for one in completions) / len(completions)
+        print(f"step {step:>2}  reward {reward:.3f}  accuracy {accuracy:.2f}  loss {loss:+.4f}  gradient norm {norm:.3f}")
+
+    after = evaluate(engine, policy.tokenizer, held_out, settings, MAX_COMPLETION_TOKENS)
+    print(f"\nafter:  {estimate(after.accuracy)}")
+    print(f"gain:   {difference(paired_difference(before.correct, after.correct))}, paired by problem")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    main()

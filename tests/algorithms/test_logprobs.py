@@ -1,0 +1,57 @@
+"""Chunked log-probabilities against torch's own, values and gradients."""
+
+import pytest
+import torch
+
+from frugalrl.algorithms.logprobs import token_logprobs
+
+
+def inputs(tokens=37, hidden=16, vocabulary=53):
+    generator = torch.Generator().manual_seed(0)
+    states = torch.randn(tokens, hidden, generator=generator, requires_grad=True)
+    head = torch.randn(vocabulary, hidden, generator=generator, requires_grad=True)
+    return states, head, torch.randint(vocabulary, (tokens,), generator=generator)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("chunk_tokens", [5, 37, 1000])
+def test_values_and_gradients_equal_log_softmax_of_the_whole(temperature, chunk_tokens):
+    states, head, targets = inputs()
+    whole = torch.log_softmax(states @ head.T / temperature, -1)
+    expected = whole.gather(-1, targets[:, None]).squeeze(-1)
+    expected_gradients = torch.autograd.grad(expected.square().sum(), (states, head))
+    logprobs, entropy = token_logprobs(states, head, targets, temperature, chunk_tokens)
+    gradients = torch.autograd.grad(logprobs.square().sum(), (states, head))
+    assert torch.allclose(logprobs, expected, atol=1e-5)
+    assert torch.allclose(entropy, torch.distributions.Categorical(logits=whole).entropy(), atol=1e-5)
+    assert not entropy.requires_grad
+    for ours, theirs in zip(gradients, expected_gradients, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_sums_are_fp32_even_in_bf16():
+    states, head, targets = (value.detach().bfloat16() if value.is_floating_point() else value for value in inputs())
+    logprobs, _ = token_logprobs(states, head, targets)
+    in_fp32 = torch.log_softmax((states @ head.T).float(), -1).gather(-1, targets[:, None]).squeeze(-1)
+    assert logprobs.dtype == torch.float32
+    assert torch.equal(logprobs, in_fp32) or torch.allclose(logprobs, in_fp32, atol=1e-6)
+
+
+def test_all_logits_never_exist_at_once():
+    """The largest tensor that autograd keeps is the hidden states, not tokens x vocabulary."""
+    states, head, targets = inputs(tokens=64, hidden=4, vocabulary=4096)
+    sizes: list[int] = []
+
+    def record(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
+        token_logprobs(states, head, targets, chunk_tokens=8)
+    assert max(sizes) <= head.numel()
+
+
+def test_no_tokens_give_no_logprobs():
+    states, head, targets = inputs()
+    logprobs, entropy = token_logprobs(states[:0], head, targets[:0])
+    assert logprobs.shape == entropy.shape == (0,)

@@ -1,0 +1,80 @@
+"""Drawing tokens: against transformers' own filters, and against the distribution drawn from."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.sampling import draw_tokens, uniform_stream
+
+LOGITS = torch.randn(6, 40, generator=torch.Generator().manual_seed(3)) * 2
+
+
+def drawn_support(sampling: SamplingParams) -> list[set[int]]:
+    """Tokens that a fine grid of uniform numbers can draw, by row."""
+    grid = torch.linspace(0, 1 - 1e-9, 20_001, dtype=torch.float64)
+    support = []
+    for row in LOGITS:
+        tokens, _ = draw_tokens(row.expand(len(grid), -1), grid, sampling)
+        support.append(set(tokens.tolist()))
+    return support
+
+
+@pytest.mark.parametrize(
+    ("sampling", "warpers"),
+    [
+        (SamplingParams(1, 0.7, top_k=5), [TemperatureLogitsWarper(0.7), TopKLogitsWarper(5)]),
+        (SamplingParams(1, 1.3, top_p=0.8), [TemperatureLogitsWarper(1.3), TopPLogitsWarper(0.8)]),
+        (
+            SamplingParams(1, 1.0, top_p=0.6, top_k=8),
+            [TemperatureLogitsWarper(1.0), TopKLogitsWarper(8), TopPLogitsWarper(0.6)],
+        ),
+    ],
+)
+def test_top_k_and_top_p_keep_what_transformers_keeps(sampling, warpers):
+    scores = LOGITS
+    for warper in warpers:
+        scores = warper(None, scores)
+    kept = [set(row.isfinite().nonzero().squeeze(-1).tolist()) for row in scores]
+    assert drawn_support(sampling) == kept
+
+
+def test_frequencies_follow_the_softmax():
+    count = 50_000
+    uniforms = torch.from_numpy(uniform_stream(7, count))
+    tokens, _ = draw_tokens(LOGITS[0].expand(count, -1), uniforms, SamplingParams(1, temperature=0.8))
+    expected = torch.softmax(LOGITS[0].double() / 0.8, -1).numpy() * count
+    observed = np.bincount(tokens.numpy(), minlength=40)
+    large = expected > 5
+    observed_all = np.append(observed[large], observed[~large].sum())
+    expected_all = np.append(expected[large], expected[~large].sum())
+    assert stats.chisquare(observed_all, expected_all).pvalue > 0.001
+
+
+def test_logprobs_are_those_of_the_whole_distribution_at_its_temperature():
+    tokens, logprobs = draw_tokens(LOGITS, torch.full((6,), 0.5, dtype=torch.float64), SamplingParams(1, 0.6, 0.5, 3))
+    expected = torch.log_softmax(LOGITS / 0.6, -1).gather(-1, tokens[:, None]).squeeze(-1)
+    assert torch.allclose(logprobs, expected, atol=1e-6)
+
+
+def test_temperature_zero_takes_the_likeliest_and_reports_the_models_own_logprob():
+    tokens, logprobs = draw_tokens(LOGITS, torch.rand(6, dtype=torch.float64), SamplingParams(1, temperature=0))
+    assert torch.equal(tokens, LOGITS.argmax(-1))
+    assert torch.allclose(logprobs, torch.log_softmax(LOGITS, -1).max(-1).values, atol=1e-6)
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 5))
+def test_a_token_without_probability_is_never_drawn(uniform, row):
+    logits = LOGITS[row : row + 1].clone()
+    logits[:, ::2] = float("-inf")
+    tokens, _ = draw_tokens(logits, torch.tensor([uniform], dtype=torch.float64), SamplingParams(1))
+    assert int(tokens) % 2 == 1
+
+
+def test_a_stream_is_the_same_however_long_it_is():
+    assert uniform_stream(5, 10).tolist() == uniform_stream(5, 100)[:10].tolist()
+    assert uniform_stream(5, 10).tolist() != uniform_stream(6, 10).tolist()

@@ -1,0 +1,121 @@
+"""The torch engine against transformers: greedy text token for token, log-probs of its forward pass."""
+
+import pytest
+import torch
+
+from frugalrl.rollout.engine import RolloutRequest, SamplingParams
+from frugalrl.rollout.torch_engine import TorchEngine
+from tests.conftest import random_model
+
+PROMPTS = [(5, 9, 200, 31), (7,), (100, 101, 102, 103, 104, 105, 106, 107), (44, 45)]
+ARCHITECTURES = ["qwen2", "qwen3", "llama"]
+
+
+def engine_for(model, tokenizer, rows=16) -> TorchEngine:
+    return TorchEngine(model, frozenset({tokenizer.eos_token_id}), rows)
+
+
+def requests(seeds=(1, 2, 3)) -> list[RolloutRequest]:
+    return [RolloutRequest(prompt, seeds) for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_greedy_output_is_that_of_transformers_generate(architecture, tied, tokenizer):
+    model = random_model(architecture, tokenizer, tied)
+    engine = engine_for(model, tokenizer)
+    results = engine.generate(requests(seeds=(0,)), SamplingParams(24, temperature=0))
+    for prompt, (sequence,) in zip(PROMPTS, results, strict=True):
+        ids = torch.tensor([prompt])
+        whole = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=24)
+        assert sequence.token_ids == tuple(whole[0, len(prompt) :].tolist())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_logprobs_are_those_of_the_forward_pass(architecture, tokenizer):
+    model = random_model(architecture, tokenizer)
+    results = engine_for(model, tokenizer).generate(requests(), SamplingParams(24, temperature=0.9))
+    for prompt, sequences in zip(PROMPTS, results, strict=True):
+        for sequence in sequences:
+            ids = torch.tensor([prompt + sequence.token_ids])
+            with torch.no_grad():
+                logprobs = torch.log_softmax(model(ids).logits[0] / 0.9, -1)
+            expected = logprobs[len(prompt) - 1 : -1].gather(-1, ids[0, len(prompt) :, None]).squeeze(-1)
+            assert torch.allclose(torch.tensor(sequence.logprobs), expected, atol=1e-4)
+
+
+def test_a_sequence_depends_on_its_prompt_and_seed_alone(policy):
+    """Not on the batch, on how many rows there are, or on the order of requests."""
+    sampling = SamplingParams(30, temperature=1.0)
+    reference = engine_for(policy.model, policy.tokenizer, rows=64).generate(requests(), sampling)
+    for rows in (1, 2, 5):
+        engine = engine_for(policy.model, policy.tokenizer, rows)
+        again = engine.generate(list(reversed(requests())), sampling)
+        for one, other in zip(reference, reversed(again), strict=True):
+            assert [sequence.token_ids for sequence in one] == [sequence.token_ids for sequence in other]
+
+
+def test_more_samples_only_add(policy):
+    engine = engine_for(policy.model, policy.tokenizer)
+    sampling = SamplingParams(20)
+    few, many = (engine.generate([RolloutRequest(PROMPTS[0], seeds)], sampling)[0] for seeds in [(3, 4), (3, 4, 5, 6)])
+    assert [sequence.token_ids for sequence in few] == [sequence.token_ids for sequence in many][:2]
+
+
+def test_a_sequence_ends_at_any_end_token_or_at_the_cap(policy):
+    ends = frozenset(range(0, 305, 7))
+    engine = TorchEngine(policy.model, ends, max_sequences=8)
+    for sequence in engine.generate([RolloutRequest(PROMPTS[0], tuple(range(40)))], SamplingParams(12))[0]:
+        assert not set(sequence.token_ids[:-1]) & ends
+        if sequence.finish_reason == "stop":
+            assert sequence.token_ids[-1] in ends
+        else:
+            assert len(sequence.token_ids) == 12
+            assert sequence.token_ids[-1] not in ends
+
+
+def test_the_cache_is_allocated_once_and_a_prompt_is_read_once_for_its_group(policy, monkeypatch):
+    from frugalrl.rollout import torch_engine
+
+    read: list[int] = []
+    made: list[int] = []
+    prefill, cache = torch_engine.prefill, torch_engine.KeyValueCache
+
+    def counting_prefill(model, cache, prompts, copies, row):
+        read.append(len(prompts))
+        return prefill(model, cache, prompts, copies, row)
+
+    def counting_cache(model, rows, tokens):
+        made.append(rows)
+        return cache(model, rows, tokens)
+
+    monkeypatch.setattr(torch_engine, "prefill", counting_prefill)
+    monkeypatch.setattr(torch_engine, "KeyValueCache", counting_cache)
+    engine = engine_for(policy.model, policy.tokenizer, rows=12)
+    for _ in range(3):
+        engine.generate(requests(), SamplingParams(10))
+    assert sum(read) == 3 * len(PROMPTS)
+    assert made == [12]
+
+
+def test_new_weights_are_sampled_from_and_their_version_is_told(fresh_policy):
+    engine = engine_for(fresh_policy.model, fresh_policy.tokenizer)
+    before = engine.generate(requests(seeds=(0,)), SamplingParams(20, temperature=0))
+    with torch.no_grad():
+        fresh_policy.model.model.embed_tokens.weight.mul_(-1)
+    engine.load_weights(fresh_policy.model, 7)
+    after = engine.generate(requests(seeds=(0,)), SamplingParams(20, temperature=0))
+    assert [s.token_ids for (s,) in before] != [s.token_ids for (s,) in after]
+    assert {s.policy_version for (s,) in after} == {7}
+
+
+def test_bf16_runs_and_is_not_called_exact(tokenizer):
+    model = random_model("qwen2", tokenizer).bfloat16()
+    engine = engine_for(model, tokenizer)
+    assert engine.logprobs_are_exact is False
+    (group,) = engine.generate([RolloutRequest(PROMPTS[0], (1, 2))], SamplingParams(8))
+    assert all(0 < len(sequence.token_ids) <= 8 for sequence in group)
+
+
+def test_nothing_asked_gives_nothing(policy):
+    assert engine_for(policy.model, policy.tokenizer).generate([], SamplingParams(8)) == []
