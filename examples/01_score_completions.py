@@ -66,11 +66,7 @@ def main() -> None:
     ]
     show(score_group(rubric, group("\\frac{1}{2}", completions)), names)
 
-    print("2. The same first and fourth with a gold answer that cannot be parsed: no verdict, never full marks\n")
-    unreadable = group("x =", [completions[0], completions[3]])
-    show(score_group(rubric, unreadable), [names[0], names[3]])
-
-    print("3. The cosine reward, by length in tokens (bound: 200), of a right and of a wrong answer\n")
+    print("2. The cosine reward, by length in tokens (bound: 200), of a right and of a wrong answer\n")
     cosine = build_rubric([RewardTerm(name="cosine")], max_completion_tokens=200)
     for padding in (0, 50, 100, 200, 400):
         pair = [completion("." * padding + COMPLETIONS[name]) for name in ("right", "wrong")]

@@ -36,7 +36,7 @@ def main() -> None:
     print(f"model: {policy.source}, {trainable_parameters(policy.model):,} parameters, on {policy.device}\n")
 
     problems = load_problems(ProblemSource(source="arithmetic", split="validation", limit=1, difficulties=(2,)))
-    prompt = build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=128)[0]
+    prompt = build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=256)[0]
     print(f"problem: {prompt.problem.text}   gold answer: {prompt.problem.gold}")
     print(f"prompt, {len(prompt.token_ids)} tokens: {prompt.text!r}\n")
 

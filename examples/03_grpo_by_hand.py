@@ -4,8 +4,6 @@ This is what `frugalrl train` does, without its log, checkpoints, reference mode
 problems -> groups of completions -> rewards -> advantages -> micro-batches -> loss -> update.
 """
 
-import torch
-
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.losses import LossRule, token_losses
 from frugalrl.config.schema import (
@@ -38,7 +36,7 @@ SEED = 1
 
 def load_prompts(policy: Policy, split: str, count: int) -> list[Prompt]:
     problems = load_problems(ProblemSource(source="arithmetic", split=split, limit=count))
-    return build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=128)
+    return build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=256)
 
 
 def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
@@ -100,5 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()

@@ -78,7 +78,7 @@ def test_a_misconception_ends_in_another_answer():
     assert all(problem.misconception[-1].result != problem.answer for problem in wrong)
 
 
-@pytest.mark.parametrize("one, other", itertools.combinations(SPLITS, 2))  # noqa: PT006
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(SPLITS, 2)))
 def test_splits_do_not_overlap_by_normalised_problem(one, other):
     first, second = (problems(split, 3000, seed) for split, seed in ((one, 1), (other, 2)))
     assert not {p.key for p in first} & {p.key for p in second}
