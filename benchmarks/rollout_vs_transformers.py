@@ -75,6 +75,9 @@ class Result:
     """Of the peer's time to the engine's in the same repeat."""
     ratio_min: float
     ratio_max: float
+    others_cpu_share: float | None
+    """Of the machine's CPU time during the repeats, what other processes took (Linux only): a case is worth
+    reading where this is small."""
     largest_logprob_difference: float
     """Of what the engine reports to transformers' forward pass over what the engine sampled."""
 
@@ -146,12 +149,16 @@ def measure(model: Any, case: Case, max_new_tokens: int, repeats: int) -> Result
     _timed(run_engine, expected)
     _timed(run_peer, expected)
     engine_seconds, peer_seconds = [], []
+    clock = time.perf_counter(), _others_cpu_seconds()
     for repeat in range(repeats):
         for side in ("engine", "peer") if repeat % 2 == 0 else ("peer", "engine"):
             if side == "engine":
                 engine_seconds.append(_timed(run_engine, expected))
             else:
                 peer_seconds.append(_timed(run_peer, expected))
+    others_share = None
+    if clock[1] is not None and (others := _others_cpu_seconds()) is not None:
+        others_share = max(0.0, others - clock[1]) / ((time.perf_counter() - clock[0]) * (os.cpu_count() or 1))
     ratios = [peer / own for own, peer in zip(engine_seconds, peer_seconds, strict=True)]
     return Result(
         case=case,
@@ -163,6 +170,7 @@ def measure(model: Any, case: Case, max_new_tokens: int, repeats: int) -> Result
         ratio_median=statistics.median(ratios),
         ratio_min=min(ratios),
         ratio_max=max(ratios),
+        others_cpu_share=others_share,
         largest_logprob_difference=_logprob_difference(model, requests, engine.generate(requests, sampling)),
     )
 
@@ -174,6 +182,17 @@ def _timed(run: Callable[[], int], expected: int) -> float:
     if tokens != expected:
         raise RuntimeError(f"{tokens} tokens instead of {expected}: the two sides did not do the same work.")
     return seconds
+
+
+def _others_cpu_seconds() -> float | None:
+    """CPU seconds that the machine has spent so far on anything but this process."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
+    busy_seconds = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy_seconds - time.process_time()
 
 
 def _logprob_difference(model: Any, requests: list[RolloutRequest], groups: list[list[SampledSequence]]) -> float:
@@ -202,7 +221,6 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet_transformers()
     torch.set_num_threads(arguments.threads)
-    load_before = os.getloadavg()
     model = make_model()
     results = []
     print(f"{'case':24} {'engine tok/s':>13} {'peer tok/s':>11} {'ratio':>6}  range")
@@ -211,7 +229,8 @@ def main() -> None:
         results.append(result)
         print(
             f"{case.name:24} {result.engine_tokens_per_second:13.0f} {result.peer_tokens_per_second:11.0f} "
-            f"{result.ratio_median:6.2f}  {result.ratio_min:.2f}-{result.ratio_max:.2f}",
+            f"{result.ratio_median:6.2f}  {result.ratio_min:.2f}-{result.ratio_max:.2f}"
+            + ("" if result.others_cpu_share is None else f"  others' CPU {result.others_cpu_share:.0%}"),
             flush=True,
         )
     record = {
@@ -223,8 +242,6 @@ def main() -> None:
             "device": "cpu",
             "torch_threads": arguments.threads,
             "cpu_count": os.cpu_count(),
-            "load_average_before": load_before,
-            "load_average_after": os.getloadavg(),
             "packages": {name: importlib.metadata.version(name) for name in ("torch", "transformers", "frugalrl")},
         },
         "model": {"parameters": sum(p.numel() for p in model.parameters()), **_shape(model.config)},

@@ -46,11 +46,21 @@ class _Parser(argparse.ArgumentParser):
     """argparse with the nearest name where a command or option is misspelt."""
 
     def error(self, message: str) -> NoReturn:
-        known = [word for action in self._actions for word in [*action.option_strings, *(action.choices or ())]]
+        known = _words_of(self)
         wrong = [part for part in message.replace("'", " ").replace("=", " ").split() if part not in known]
         close = next((match for part in wrong for match in difflib.get_close_matches(part, known, n=1)), None)
         hint = f" Did you mean {close}?" if close else f" See {self.prog} --help."
         self.exit(2, f"{self.prog}: {message}.{hint}\n")
+
+
+def _words_of(parser: argparse.ArgumentParser) -> list[str]:
+    """Every option and command that a parser and its commands know."""
+    words: list[str] = []
+    for action in parser._actions:
+        words += [*action.option_strings, *(str(choice) for choice in action.choices or ())]
+        if isinstance(action, argparse._SubParsersAction):
+            words += [word for command in action.choices.values() for word in _words_of(command)]
+    return words
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -80,7 +80,7 @@ def test_set_replaces_values_in_order_and_reaches_into_lists(recipe_file):
         (["training.steps"], "not of the form a.b=c"),
         (["rewards.3.weight=1"], "needs a position from 0 to 0"),
         (["rewards.0.weight=0"], "every reward has weight 0"),
-        (["training.steps.more=1"], "under a plain value"),
+        (["training.steps.more=1"], "goes below training.steps, a plain value"),
         (["data.train.limit=null"], "the arithmetic task is endless"),
         (["data.train.split=dev"], "train, validation and test"),
         (["data.prompt.template=Solve it."], "no {problem}"),

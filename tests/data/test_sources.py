@@ -24,7 +24,8 @@ GOLDS = ["2", "\\frac{1}{2}", "18", "7"]
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz"])
 def test_every_kind_of_file_gives_the_same_problems(tmp_path, suffix):
     path = tmp_path / f"data{suffix}"
-    rows = [{**row, "answer": str(row.get("answer", ""))} for row in ROWS]
+    columns = ("id", "problem", "answer", "solution")
+    rows = [{name: str(row[name]) if name in row else None for name in columns} for row in ROWS]
     if "parquet" in suffix:
         plain = tmp_path / "plain.parquet"
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), plain)

@@ -95,6 +95,8 @@ def _apply_override(raw: object, override: str) -> None:
         place[_index(place, last, override)] = parsed
     elif isinstance(place, dict):
         place[last] = parsed
+    else:
+        raise RecipeError(f"--set {override!r} goes below {'.'.join(parents)}, a plain value. Check the key.")
 
 
 def _descend(place: object, name: str, override: str) -> object:
@@ -104,7 +106,7 @@ def _descend(place: object, name: str, override: str) -> object:
         if place.get(name) is None:
             place[name] = {}
         return place[name]
-    raise RecipeError(f"--set {override!r} goes below {name!r}, which lies under a plain value. Check the key.")
+    raise RecipeError(f"--set {override!r} looks for {name!r} below a plain value. Check the key.")
 
 
 def _index(place: list[Any], name: str, override: str) -> int:

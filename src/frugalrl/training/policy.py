@@ -86,7 +86,7 @@ def load_policy(settings: ModelSettings) -> Policy:
     model.to(device)
     model.eval()
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
         model.train()  # transformers recomputes only in training mode; these models hold no dropout
     return Policy(model, tokenizer, settings.path)
 

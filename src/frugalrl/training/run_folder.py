@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
     no checkpoint (resume), or is in use.
     """
     path = _existing(recipe.name, out) if resume else _new(recipe.name, out)
+    is_new = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / _LOCK_FILE, os.O_CREAT | os.O_RDWR)
@@ -48,8 +50,17 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
         except OSError:
             raise OutputError(f"Another process is running in {path}. Wait for it, or choose another --out.") from None
         yield _resumed(recipe, path) if resume else _started(recipe, path)
+    except BaseException:
+        if is_new and _holds_nothing(path):
+            shutil.rmtree(path)
+        raise
     finally:
         os.close(lock)
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a run ended before it measured anything: only its recipe and empty logs stand there."""
+    return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name != RECIPE_FILE)
 
 
 def _new(name: str, out: Path | None) -> Path:

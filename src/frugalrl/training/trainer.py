@@ -95,7 +95,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
         if step <= ALARM_STEP:
             first_groups += scored
             _raise_alarms(run, first_groups)
-        if _is_due(run, recipe.evaluation.every):
+        if run.problems.validation and _is_due(run, recipe.evaluation.every):
             _evaluate(run, "validation")
         if _is_due(run, recipe.training.save_every):
             _save_checkpoint(run)
