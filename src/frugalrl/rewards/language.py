@@ -41,12 +41,13 @@ _DISTINCTIVE = frozenset(
     "since when where while what who how each every both any some such other only must should would could "
     "does let our you your its first second third therefore however numbers between gives equal equals "
     "find given value values answer follows implies using above below right she before into out we're "
+    "dollars cents hours minutes days weeks month year earns spends cost costs proof claim words items "
     "equation integer integers positive ways possible points triangle angle side sides".split()
 )
 # And those that others have too: they count, but do not carry a sentence alone.
 _ENGLISH = _DISTINCTIVE | frozenset(
     "are has then all can will not did be by for if we us it is of to at so per point her he his him more "
-    "less after get left line number case in as an on a i per most there's let's".split()
+    "less after get left line number case in as an on per most there's let's".split()
 )
 
 

@@ -1,0 +1,81 @@
+"""`frugalrl meter FILE`: language and degeneracy of stored completions.
+
+One summary to standard output, the worst rows listed; the meter itself is `rewards/meter.py`.
+"""
+
+import argparse
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frugalrl.data.prompts import prefills_think
+from frugalrl.data.sources import read_rows
+from frugalrl.errors import DataError
+from frugalrl.rewards.language_id import load_identifier
+from frugalrl.rewards.meter import TextReport, meter_metrics, read_text
+
+_COMPLETION_FIELDS = ("completion", "prediction")
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object; `func` of the parsed arguments returns the exit code."""
+    parser = subparsers.add_parser(
+        "meter",
+        help="language and degeneracy of stored completions",
+        description="Read completions from a .jsonl or .parquet file (.gz too) and say how many are in another "
+        "language, repeat themselves, hold unprintable characters, never close their reasoning, or are truncated.",
+    )
+    parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`")
+    parser.add_argument("--field", help="column of the completion, if it has another name")
+    parser.add_argument("--target-language", default="en", help="ISO 639-1 code (default: en)")
+    parser.add_argument("--show", type=int, default=5, help="rows with an alarm to list (default: 5)")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the summary. Raises DataError for a file or row that cannot be read."""
+    identify = load_identifier()
+    reports = []
+    for where, row in read_rows(arguments.file):
+        text = _completion_text(row, arguments.field, where)
+        reasoning_open = isinstance(row.get("prompt"), str) and prefills_think(row["prompt"])
+        truncated = row.get("finish_reason") == "length" or row.get("truncated") is True
+        reports.append(read_text(text, identify, reasoning_open, truncated, arguments.target_language))
+    sys.stdout.write(summary(reports, arguments.show) + "\n")
+    return 0
+
+
+def summary(reports: Sequence[TextReport], show: int) -> str:
+    """The printed text: metrics, scripts, alarms by kind, and the first `show` rows with an alarm."""
+    lines = [f"{len(reports)} completions"]
+    for name, value in meter_metrics(reports).items():
+        lines.append(f"  {name:<32} {'nothing to judge' if math.isnan(value) else f'{value:.4f}'}")
+    scripts: Counter[str] = Counter()
+    for report in reports:
+        scripts.update({script: share / len(reports) for script, share in report.script_fractions.items()})  # type: ignore[arg-type]
+    mix = ", ".join(f"{script} {share:.2%}" for script, share in scripts.most_common())
+    lines.append(f"scripts: {mix or 'no letters'}")
+    alarms = Counter(alarm for report in reports for alarm in report.alarms)
+    lines.append("alarms: " + (", ".join(f"{alarm} {count}" for alarm, count in alarms.most_common()) or "none"))
+    ringing = [(number, report) for number, report in enumerate(reports, start=1) if report.alarms]
+    lines += [f"  row {number}: {_what(report)}" for number, report in ringing[:show]]
+    return "\n".join(lines)
+
+
+def _what(report: TextReport) -> str:
+    found = ", ".join(report.alarms)
+    return f"{found}: {report.foreign_sentences[0][:80]!r}" if report.foreign_sentences else found
+
+
+def _completion_text(row: Mapping[str, Any], field: str | None, where: str) -> str:
+    for name in (field,) if field else _COMPLETION_FIELDS:
+        value = row.get(name)
+        if isinstance(value, list) and value and isinstance(value[-1], dict):
+            value = value[-1].get("content")
+        if isinstance(value, str):
+            return value
+    expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS)
+    raise DataError(f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field.")
