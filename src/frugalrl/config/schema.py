@@ -97,8 +97,12 @@ class RewardTerm(Section):
     """One term of the rubric: the reward of a completion is the weighted sum of its terms."""
 
     name: str = Field(description="accuracy, format, cosine, or the dotted path of a function (TRL's signature)")
-    weight: float = 1.0
+    weight: float = Field(1.0, allow_inf_nan=False)
     args: dict[str, float | int | str | bool] = Field({}, description="keyword arguments of the reward")
+    gate_group_accuracy: Fraction | None = Field(
+        None, description="off below this group accuracy; a cosine pays the plain verdict while it is off"
+    )
+    conversational: bool = Field(False, description="hand a function of your own messages, not text")
 
 
 class RolloutSettings(Section):

@@ -60,16 +60,16 @@ BUILT_IN: dict[str, BuiltIn] = {
     "language": BuiltIn(terms.language, language_reward, (1.0,), _LANGUAGE),
     "clean": BuiltIn(terms.clean, None, (), _LANGUAGE),
     "process": BuiltIn(terms.process, process_reward, ((),)),
-    "process_model": BuiltIn(terms.process_model, process_model_settings, ()),
+    "process_model": BuiltIn(terms.process_model_term, process_model_settings, ()),
     "code": BuiltIn(terms.code, code_settings, ()),
     "code_format": BuiltIn(terms.code_format),
     "open_rs_accuracy": BuiltIn(terms.open_rs_accuracy),
     "open_rs_format": BuiltIn(terms.open_rs_format),
     "open_rs_tag_count": BuiltIn(terms.open_rs_tag_count),
-    "open_rs_cosine": BuiltIn(terms.open_rs_cosine_term, open_rs_cosine, (1.0, 1)),
+    "open_rs_cosine": BuiltIn(terms.open_rs_cosine, open_rs_cosine, (1.0, 1)),
     "open_rs_length": BuiltIn(terms.open_rs_length),
-    "open_rs_repetition": BuiltIn(terms.open_rs_repetition_term, open_rs_repetition, ("",)),
-    "open_rs_reasoning_steps": BuiltIn(terms.open_rs_reasoning_steps_term),
+    "open_rs_repetition": BuiltIn(terms.open_rs_repetition, open_rs_repetition, ("",)),
+    "open_rs_reasoning_steps": BuiltIn(terms.open_rs_reasoning_steps),
 }
 
 ALIASES: dict[str, str] = {

@@ -1,30 +1,26 @@
 """The rubric: a weighted sum of rewards, with its breakdown kept for each completion.
 
 A term sees a whole group at once (the completions of one prompt) and gives a number or None for each:
-None is "no verdict" and adds nothing. A user's own function is named by its dotted path and called with TRL's
-signature, ``f(prompts=..., completions=..., completion_ids=..., **columns) -> list[float | None]``.
+None is "no verdict" and adds nothing. Which names there are is `registry.py`'s business; a user's own function
+is named by its dotted path and called with TRL's signature, see `user_functions.py`.
+
+A term with `gate_group_accuracy` is off while the group's accuracy is below it: length terms that shape a
+policy before it can solve its problems are known to start collapse (GRPO-lambda, arXiv 2505.18086).
 """
 
-import difflib
 import functools
-import importlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.data.prompts import prefills_think
 from frugalrl.errors import RecipeError
 from frugalrl.rewards.answers import CORRECT_VALUE, judge
-from frugalrl.rewards.format import format_reward
-from frugalrl.rewards.length import cosine_reward
+from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
+from frugalrl.rewards.user_functions import Values, call_user_function, import_function
+from frugalrl.tasks.logic import is_logic, logic_verdict
 from frugalrl.types import RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
-
-Values = Sequence[float | None]
-Term = Callable[[RolloutGroup, Sequence[Verdict]], Values]
-"""A group and its verdicts in, a value for each completion out."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,17 @@ class Rubric:
 
 
 def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> Rubric:
-    """The rubric of a recipe. Raises RecipeError for an unknown reward, argument, or dotted path."""
+    """The rubric of a recipe.
+
+    Raises RecipeError for an unknown reward, argument or dotted path, an argument of another type or out of
+    range, a name that stands twice, and a rubric in which nothing has a weight.
+    """
+    names = [term.name for term in settings]
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(f"The rubric names the reward {name} twice. Keep one, with the sum of their weights.")
+    if not any(term.weight for term in settings):
+        raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
     terms = {term.name: _term(term, max_completion_tokens) for term in settings}
     return Rubric(terms, {term.name: term.weight for term in settings})
 
@@ -56,90 +62,54 @@ def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
 
 
 def verdicts_of(group: RolloutGroup) -> list[Verdict]:
-    """One verdict a completion, in order."""
+    """One verdict a completion, in order; logic puzzles by their own checker, all else by comparing answers."""
     reasoning_open = prefills_think(group.prompt.text)
-    return [judge(completion.text, group.prompt.problem.gold, reasoning_open) for completion in group.completions]
+    problem = group.prompt.problem
+    if is_logic(problem):
+        return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
+    return [judge(completion.text, problem.gold, reasoning_open) for completion in group.completions]
 
 
-def _accuracy(group: RolloutGroup, verdicts: Sequence[Verdict]) -> Values:
-    return [CORRECT_VALUE[verdict.label] for verdict in verdicts]
-
-
-def _format(group: RolloutGroup, verdicts: Sequence[Verdict]) -> Values:
-    reasoning_open = prefills_think(group.prompt.text)
-    return [format_reward(completion.text, reasoning_open) for completion in group.completions]
-
-
-def _cosine(group: RolloutGroup, verdicts: Sequence[Verdict], **args: Any) -> Values:
-    return [
-        None
-        if verdict.label == "unknown"
-        else cosine_reward(verdict.label == "correct", len(completion.token_ids), **args)
-        for completion, verdict in zip(group.completions, verdicts, strict=True)
-    ]
-
-
-_BUILT_IN: dict[str, tuple[Callable[..., Values], Callable[..., float] | None]] = {
-    "accuracy": (_accuracy, None),
-    "format": (_format, None),
-    "cosine": (_cosine, cosine_reward),
-}
-"""Name -> the term, and the pure function whose keyword arguments a recipe may set."""
+def group_accuracy(verdicts: Sequence[Verdict]) -> float:
+    """Correct among the known verdicts, in 0..1; NaN when all are unknown."""
+    known = [verdict.label == "correct" for verdict in verdicts if verdict.label != "unknown"]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
-    if settings.name not in _BUILT_IN:
-        return _user_term(settings)
-    term, function = _BUILT_IN[settings.name]
-    allowed = set(inspect.signature(function).parameters) - {"correct", "length_tokens"} if function else set()
-    for key in settings.args:
-        if key not in allowed:
-            known = f"It takes {', '.join(sorted(allowed))}." if allowed else "It takes none."
-            raise RecipeError(f"The reward {settings.name} has no argument {key!r}. {known}")
-    args: dict[str, Any] = dict(settings.args)
-    if "max_length_tokens" in allowed:
-        args.setdefault("max_length_tokens", max_completion_tokens)
-    return functools.partial(term, **args)
+    if is_built_in(settings.name):
+        term = built_in_term(settings.name, settings.args, max_completion_tokens)
+    elif "." in settings.name:
+        term = functools.partial(_user_term, import_function(settings.name), settings)
+    else:
+        raise unknown_reward(settings.name)
+    if settings.gate_group_accuracy is None:
+        return term
+    return functools.partial(_gated, term, settings.gate_group_accuracy, settings.name in CARRIES_ACCURACY)
 
 
-def _user_term(settings: RewardTerm) -> Term:
-    function = _import_function(settings.name)
-
-    def term(group: RolloutGroup, verdicts: Sequence[Verdict]) -> Values:
-        count = len(group.completions)
-        problem = group.prompt.problem
-        columns = {name: [value] * count for name, value in problem.columns.items()}
-        columns |= {"problem": [problem.text] * count, "answer": [problem.gold] * count}
-        values: Values = function(
-            prompts=[group.prompt.text] * count,
-            completions=[completion.text for completion in group.completions],
-            completion_ids=[list(completion.token_ids) for completion in group.completions],
-            **columns,
-            **settings.args,
-        )
-        return values
-
-    return term
+def _gated(
+    term: Term, least_accuracy: float, carries_accuracy: bool, group: RolloutGroup, verdicts: Sequence[Verdict]
+) -> Values:
+    """The term's values, or while the gate is closed nothing, or the plain verdict if it holds the accuracy."""
+    if group_accuracy(verdicts) >= least_accuracy:
+        return term(group, verdicts)
+    return [CORRECT_VALUE[verdict.label] if carries_accuracy else None for verdict in verdicts]
 
 
-def _import_function(path: str) -> Callable[..., Values]:
-    module_name, _, name = path.rpartition(".")
-    if not module_name:
-        close = difflib.get_close_matches(path, _BUILT_IN, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(_BUILT_IN)}."
-        raise RecipeError(f"There is no reward {path!r}. {hint} A function of your own is module.function.")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
-    if not callable(function):
-        raise RecipeError(f"The reward {path!r} is not a function. Name one that takes TRL's arguments.")
-    return function  # type: ignore[no-any-return]
+def _user_term(
+    function: Callable[..., object], settings: RewardTerm, group: RolloutGroup, verdicts: Sequence[Verdict]
+) -> Values:
+    return call_user_function(function, settings.name, group, settings.args, settings.conversational)
 
 
 def _check_values(name: str, values: Sequence[object], expected: int) -> None:
     if len(values) != expected:
         raise RecipeError(f"The reward {name} gave {len(values)} values for {expected} completions. Return one each.")
     for value in values:
-        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        if value is not None and not _is_finite_number(value):
             raise RecipeError(f"The reward {name} gave {value!r}. Return a finite number, or None for no verdict.")
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

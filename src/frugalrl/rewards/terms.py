@@ -1,0 +1,209 @@
+"""The built-in terms of a rubric: what each reward reads from a group, given to the function with its maths.
+
+A term gives one value for each completion, in order; None is "no verdict". What a verdict leaves unknown,
+no term that needs it pays.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from frugalrl.data.prompts import prefills_think
+from frugalrl.rewards import code as code_reward
+from frugalrl.rewards import open_rs, process_model
+from frugalrl.rewards.answers import CORRECT_VALUE, judge
+from frugalrl.rewards.format import code_format_reward, format_reward, tag_count_reward
+from frugalrl.rewards.language import language_fraction, language_reward
+from frugalrl.rewards.language_id import load_identifier
+from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
+from frugalrl.rewards.meter import clean_reward, read_text
+from frugalrl.rewards.process import checks_of, process_reward
+from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
+from frugalrl.rewards.repetition import repetition_reward, words_of
+from frugalrl.rewards.user_functions import Values
+from frugalrl.types import RolloutGroup, Verdict
+
+Verdicts = Sequence[Verdict]
+
+
+def accuracy(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """1 for correct, 0 for incorrect, None for unknown."""
+    return [CORRECT_VALUE[verdict.label] for verdict in verdicts]
+
+
+def format_(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """`format_reward`."""
+    reasoning_open = _reasoning_open(group)
+    return [format_reward(text, reasoning_open) for text in _texts(group)]
+
+
+def code_format(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """`code_format_reward`."""
+    reasoning_open = _reasoning_open(group)
+    return [code_format_reward(text, reasoning_open) for text in _texts(group)]
+
+
+def tag_count(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """`tag_count_reward`."""
+    reasoning_open = _reasoning_open(group)
+    return [tag_count_reward(text, reasoning_open, **settings) for text in _texts(group)]
+
+
+def reasoning_steps(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """`reasoning_steps_reward`."""
+    reasoning_open = _reasoning_open(group)
+    return [reasoning_steps_reward(text, reasoning_open, **settings) for text in _texts(group)]
+
+
+def cosine(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """`cosine_reward`; None for unknown."""
+    return [
+        None
+        if verdict.label == "unknown"
+        else cosine_reward(verdict.label == "correct", len(completion.token_ids), **settings)
+        for completion, verdict in zip(group.completions, verdicts, strict=True)
+    ]
+
+
+def length(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """`group_length_rewards` over the completions with a verdict; None for the others."""
+    known = [index for index, verdict in enumerate(verdicts) if verdict.label != "unknown"]
+    rewards = group_length_rewards(
+        [verdicts[index].label == "correct" for index in known],
+        [len(group.completions[index].token_ids) for index in known],
+    )
+    values: list[float | None] = [None] * len(verdicts)
+    for index, reward in zip(known, rewards, strict=True):
+        values[index] = reward
+    return values
+
+
+def soft_overlong(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """`soft_overlong_reward`."""
+    return [soft_overlong_reward(len(completion.token_ids), **settings) for completion in group.completions]
+
+
+def repetition_settings(ngram_size: int = 3, max_penalty: float = -1.0, over_tokens: bool = False) -> None:
+    """What the term `repetition` takes. Raises ValueError as `repetition_reward` does.
+
+    over_tokens: n-grams of token ids, which see loops in scripts without spaces; else of words.
+    """
+    repetition_reward((), ngram_size, max_penalty)
+
+
+def repetition(group: RolloutGroup, verdicts: Verdicts, over_tokens: bool = False, **settings: Any) -> Values:
+    """`repetition_reward` over words or token ids."""
+    return [
+        repetition_reward(completion.token_ids if over_tokens else words_of(completion.text), **settings)
+        for completion in group.completions
+    ]
+
+
+def language(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en", **settings: Any) -> Values:
+    """`language_reward` of the share of sentences in the target language."""
+    identify = load_identifier()
+    return [language_reward(language_fraction(text, identify, target_language), **settings) for text in _texts(group)]
+
+
+def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") -> Values:
+    """`clean_reward` of the meter's report."""
+    identify, reasoning_open = load_identifier(), _reasoning_open(group)
+    return [
+        clean_reward(
+            read_text(
+                completion.text, identify, reasoning_open, completion.finish_reason == "length", target_language
+            )
+        )
+        for completion in group.completions
+    ]
+
+
+def process(
+    group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifier_checks: int = 4
+) -> Values:
+    """`process_reward` of the equalities a completion states, the answer's part included."""
+    return [
+        process_reward(checks_of(text, _judged_equal, verifier_checks), min_stated, verifier_checks)
+        for text in _texts(group)
+    ]
+
+
+def process_model_term(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """`process_model_reward` of a stored classifier's scores."""
+    chosen = process_model.process_model_settings(**settings)
+    scorer, reasoning_open = process_model.load_step_scorer(chosen), _reasoning_open(group)
+    problem = group.prompt.problem.text
+    return [
+        process_model.process_model_reward(
+            scorer(problem, process_model.steps_of(text, reasoning_open)), chosen.aggregate
+        )
+        for text in _texts(group)
+    ]
+
+
+def code(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """The code reward: each completion's program against the tests in the problem's columns."""
+    return code_reward.code_rewards(
+        _texts(group), group.prompt.problem, _reasoning_open(group), code_reward.code_settings(**settings)
+    )
+
+
+def open_rs_accuracy(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """As released."""
+    solution = _released_solution(group)
+    return [open_rs.open_rs_accuracy(text, solution) for text in _texts(group)]
+
+
+def open_rs_format(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """As released."""
+    return [open_rs.open_rs_format(text) for text in _texts(group)]
+
+
+def open_rs_tag_count(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """As released."""
+    return [open_rs.open_rs_tag_count(text) for text in _texts(group)]
+
+
+def open_rs_cosine(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """As released."""
+    solution = _released_solution(group)
+    return [
+        open_rs.open_rs_cosine(open_rs.open_rs_verdict(text, solution), len(text), **settings)
+        for text in _texts(group)
+    ]
+
+
+def open_rs_length(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """As released, on one group: what it did across prompts needs a batch, and is not offered."""
+    solution = _released_solution(group)
+    right = [open_rs.open_rs_accuracy(text, solution) == 1.0 for text in _texts(group)]
+    return open_rs.open_rs_length(right, [len(text) for text in _texts(group)])
+
+
+def open_rs_repetition(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
+    """As released."""
+    return [open_rs.open_rs_repetition(text, **settings) for text in _texts(group)]
+
+
+def open_rs_reasoning_steps(group: RolloutGroup, verdicts: Verdicts) -> Values:
+    """As released."""
+    return [open_rs.open_rs_reasoning_steps(text) for text in _texts(group)]
+
+
+def _texts(group: RolloutGroup) -> list[str]:
+    return [completion.text for completion in group.completions]
+
+
+def _reasoning_open(group: RolloutGroup) -> bool:
+    return prefills_think(group.prompt.text)
+
+
+def _judged_equal(left: str, right: str) -> bool | None:
+    label = judge(f"\\boxed{{{left}}}", right).label
+    return None if label == "unknown" else label == "correct"
+
+
+def _released_solution(group: RolloutGroup) -> str:
+    """The data set's `solution` column, or the gold as the released data has it: between dollars."""
+    columns: Mapping[str, Any] = group.prompt.problem.columns
+    solution = columns.get("solution")
+    return solution if isinstance(solution, str) and solution else f"${group.prompt.problem.gold}$"
