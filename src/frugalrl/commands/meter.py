@@ -16,17 +16,18 @@ from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.meter import TextReport, meter_metrics, read_text
+from frugalrl.rewards.scripts import SCRIPTS
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 
 
 def register(subparsers: Any) -> None:
-    """Add the command to an argparse subparsers object; `func` of the parsed arguments returns the exit code."""
+    """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
     parser = subparsers.add_parser(
         "meter",
         help="language and degeneracy of stored completions",
         description="Read completions from a .jsonl or .parquet file (.gz too) and say how many are in another "
-        "language, repeat themselves, hold unprintable characters, never close their reasoning, or are truncated.",
+        "language, repeat themselves, hold unprintable characters, leave their reasoning open, or are truncated.",
     )
     parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`")
     parser.add_argument("--field", help="column of the completion, if it has another name")
@@ -53,16 +54,22 @@ def summary(reports: Sequence[TextReport], show: int) -> str:
     lines = [f"{len(reports)} completions"]
     for name, value in meter_metrics(reports).items():
         lines.append(f"  {name:<32} {'nothing to judge' if math.isnan(value) else f'{value:.4f}'}")
-    scripts: Counter[str] = Counter()
-    for report in reports:
-        scripts.update({script: share / len(reports) for script, share in report.script_fractions.items()})  # type: ignore[arg-type]
-    mix = ", ".join(f"{script} {share:.2%}" for script, share in scripts.most_common())
-    lines.append(f"scripts: {mix or 'no letters'}")
-    alarms = Counter(alarm for report in reports for alarm in report.alarms)
-    lines.append("alarms: " + (", ".join(f"{alarm} {count}" for alarm, count in alarms.most_common()) or "none"))
+    lines.append(f"scripts: {_script_mix(reports) or 'no letters'}")
+    alarms = Counter(alarm for report in reports for alarm in report.alarms).most_common()
+    lines.append("alarms: " + (", ".join(f"{alarm} {count}" for alarm, count in alarms) or "none"))
     ringing = [(number, report) for number, report in enumerate(reports, start=1) if report.alarms]
     lines += [f"  row {number}: {_what(report)}" for number, report in ringing[:show]]
     return "\n".join(lines)
+
+
+def _script_mix(reports: Sequence[TextReport]) -> str:
+    """Each script's mean share of the letters of a completion, the largest first."""
+    mean = {
+        script: sum(report.script_fractions.get(script, 0.0) for report in reports) / len(reports)
+        for script in SCRIPTS
+    }
+    ordered = sorted(mean.items(), key=lambda item: -item[1])
+    return ", ".join(f"{script} {share:.2%}" for script, share in ordered if share)
 
 
 def _what(report: TextReport) -> str:
@@ -78,4 +85,6 @@ def _completion_text(row: Mapping[str, Any], field: str | None, where: str) -> s
         if isinstance(value, str):
             return value
     expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS)
-    raise DataError(f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field.")
+    raise DataError(
+        f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field."
+    )

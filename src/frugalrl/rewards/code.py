@@ -118,15 +118,17 @@ def code_verdict(completion: str, problem: Problem, reasoning_open: bool, settin
         return Verdict("unknown", None, "no_tests")
     program = extract_code(completion, reasoning_open)
     outcome = run_tests(program, tests, settings)
-    label = "correct" if outcome.passed == outcome.total else "incorrect"
-    return Verdict(label, program or None, outcome.reason)
+    right = outcome.passed == outcome.total
+    return Verdict("correct" if right else "incorrect", program or None, outcome.reason)
 
 
 def extract_code(completion: str, reasoning_open: bool) -> str:
     """The last fenced block of Python after the reasoning (of the whole text if there was none); "" if none."""
     reasoning, answer = split_reasoning(completion, reasoning_open)
     opened = reasoning_open or "<think>" in completion or "</think>" in completion
-    blocks = re.findall(r"```(?:python|py|Python)?[ \t]*\n(.*?)```", answer if opened else reasoning, re.DOTALL)
+    blocks = re.findall(
+        r"```(?:python|py|Python)?[ \t]*\n(.*?)```", answer if opened else reasoning, re.DOTALL
+    )
     return blocks[-1] if blocks else ""
 
 
@@ -194,7 +196,15 @@ def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
     with tempfile.TemporaryDirectory(prefix="frugalrl-code-") as folder:
         try:
             processes.append(
-                start("serve_solution()", settings.limits, settings.isolated, to_solution[0], to_grader[1], (), folder)
+                start(
+                    "serve_solution()",
+                    settings.limits,
+                    settings.isolated,
+                    to_solution[0],
+                    to_grader[1],
+                    (),
+                    folder,
+                )
             )
             call = f"grade({config_fd}, {report[1]})"
             fds = (config_fd, report[1])
@@ -244,7 +254,9 @@ def _printed(program: str, given: str, settings: CodeSettings, deadline: float) 
         return "", "timeout"
     if len(data) > settings.limits.output_bytes:
         return "", "too much output"
-    return data.decode(errors="replace"), "" if process.returncode == 0 else f"exit status {process.returncode}"
+    return data.decode(
+        errors="replace"
+    ), "" if process.returncode == 0 else f"exit status {process.returncode}"
 
 
 def _read_all(descriptor: int, limit_bytes: int, deadline: float) -> tuple[bytes, bool]:
@@ -281,7 +293,9 @@ def _print_tests(info: object, problem_id: str) -> PrintTests:
 
 
 def _is_case(case: object) -> bool:
-    return isinstance(case, dict) and isinstance(case.get("input"), str) and isinstance(case.get("output"), str)
+    return (
+        isinstance(case, dict) and isinstance(case.get("input"), str) and isinstance(case.get("output"), str)
+    )
 
 
 def _compiles(text: str) -> bool:

@@ -129,7 +129,9 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 def _sides_of(run: list[str], word_before: str, word_after: str) -> Iterator[tuple[str, str]]:
     """Adjacent sides of a run of mathematics, without those that a neighbouring word cuts off."""
     sides = [side.strip() for side in "".join(run).split("=")]
-    if word_before and (word_before in _CUTS_LEFT or sides[0][:1] in ("-", "+", "*", "/", "^", "%", "(", "!")):
+    if word_before and (
+        word_before in _CUTS_LEFT or sides[0][:1] in ("-", "+", "*", "/", "^", "%", "(", "!")
+    ):
         sides[0] = ""
     sides[0] = re.sub(r"^[aIA]\s+(?=\d)", "", sides[0])
     if word_after in _CUTS_RIGHT or sides[-1][-1:] in ("-", "+", "*", "/", "^", "("):

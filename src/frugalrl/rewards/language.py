@@ -84,7 +84,9 @@ def label_sentences(
 def _stretches(sentences: Sequence[str]) -> Iterator[str]:
     waiting = ""
     for sentence in sentences:
-        compact = not sentence.isascii() and any(script in COMPACT_SCRIPTS for script in script_counts(sentence))
+        compact = not sentence.isascii() and any(
+            script in COMPACT_SCRIPTS for script in script_counts(sentence)
+        )
         if len(sentence) >= MIN_LETTERS or compact:
             yield sentence
             continue

@@ -11,7 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from frugalrl.errors import RecipeError
@@ -42,7 +42,7 @@ class BuiltIn:
     """Its keyword arguments, after those that `sample` fills, are the settings; None: it takes none."""
     sample: tuple[object, ...] = ()
     """Arguments to try the formula on."""
-    extra: Mapping[str, type] = types.MappingProxyType({})
+    extra: Mapping[str, type] = field(default_factory=dict)
     """Settings of the term itself, beside the formula's."""
 
 

@@ -40,7 +40,9 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
     names = [term.name for term in settings]
     for name in names:
         if names.count(name) > 1:
-            raise RecipeError(f"The rubric names the reward {name} twice. Keep one, with the sum of their weights.")
+            raise RecipeError(
+                f"The rubric names the reward {name} twice. Keep one, with the sum of their weights."
+            )
     if not any(term.weight for term in settings):
         raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
     terms = {term.name: _term(term, max_completion_tokens) for term in settings}
@@ -89,7 +91,11 @@ def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
 
 
 def _gated(
-    term: Term, least_accuracy: float, carries_accuracy: bool, group: RolloutGroup, verdicts: Sequence[Verdict]
+    term: Term,
+    least_accuracy: float,
+    carries_accuracy: bool,
+    group: RolloutGroup,
+    verdicts: Sequence[Verdict],
 ) -> Values:
     """The term's values, or while the gate is closed nothing, or the plain verdict if it holds the accuracy."""
     if group_accuracy(verdicts) >= least_accuracy:
@@ -105,10 +111,14 @@ def _user_term(
 
 def _check_values(name: str, values: Sequence[object], expected: int) -> None:
     if len(values) != expected:
-        raise RecipeError(f"The reward {name} gave {len(values)} values for {expected} completions. Return one each.")
+        raise RecipeError(
+            f"The reward {name} gave {len(values)} values for {expected} completions. Return one each."
+        )
     for value in values:
         if value is not None and not _is_finite_number(value):
-            raise RecipeError(f"The reward {name} gave {value!r}. Return a finite number, or None for no verdict.")
+            raise RecipeError(
+                f"The reward {name} gave {value!r}. Return a finite number, or None for no verdict."
+            )
 
 
 def _is_finite_number(value: object) -> bool:

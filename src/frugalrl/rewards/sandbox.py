@@ -76,7 +76,7 @@ def start(
     stdin: int | IO[bytes],
     stdout: int | IO[bytes],
     pass_fds: Sequence[int] = (),
-    folder: str = "/tmp",  # noqa: S108 (the sandbox's own)
+    folder: str = "/tmp",
 ) -> "subprocess.Popen[bytes]":
     """Start an interpreter on `sandboxed`'s text, confined, that then runs `call`, e.g. ``"serve_solution()"``.
 
@@ -92,7 +92,9 @@ def start(
     interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-X", "utf8", "-c", script]
     filter_fd = _seccomp_fd() if isolated else None
     fds = [*pass_fds, *([filter_fd] if filter_fd is not None else [])]
-    command = [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
+    command = (
+        [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
+    )
     try:
         return subprocess.Popen(
             command,
@@ -143,7 +145,7 @@ def _bubblewrap(limits: Limits, as_root: bool, filter_fd: int) -> list[str]:
     else:
         command += ["--unshare-all"]
     command += ["--hostname", "sandbox", *_system_mounts(), "--proc", "/proc", "--dev", "/dev"]
-    command += ["--perms", "1777", "--size", str(limits.tmp_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]  # noqa: S108
+    command += ["--perms", "1777", "--size", str(limits.tmp_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/", "--seccomp", str(filter_fd), "--"]
 
 
@@ -219,7 +221,11 @@ def _seccomp_program() -> bytes:
     for number in architecture.denied:
         steps += [step(_EQUAL, number, 0, 1), step(_RETURN, _ERRNO | _EPERM)]
     steps += [step(_EQUAL, architecture.clone3, 0, 1), step(_RETURN, _ERRNO | _ENOSYS)]
-    steps += [step(_EQUAL, architecture.clone, 0, 3), step(_LOAD, 16), step(_ANY_BIT, _NEW_USER_NAMESPACE, 0, 1)]
+    steps += [
+        step(_EQUAL, architecture.clone, 0, 3),
+        step(_LOAD, 16),
+        step(_ANY_BIT, _NEW_USER_NAMESPACE, 0, 1),
+    ]
     steps += [step(_RETURN, _ERRNO | _EPERM), step(_RETURN, _ALLOW)]
     return b"".join(steps)
 

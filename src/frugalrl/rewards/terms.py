@@ -101,7 +101,10 @@ def repetition(group: RolloutGroup, verdicts: Verdicts, over_tokens: bool = Fals
 def language(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en", **settings: Any) -> Values:
     """`language_reward` of the share of sentences in the target language."""
     identify = load_identifier()
-    return [language_reward(language_fraction(text, identify, target_language), **settings) for text in _texts(group)]
+    return [
+        language_reward(language_fraction(text, identify, target_language), **settings)
+        for text in _texts(group)
+    ]
 
 
 def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") -> Values:
@@ -110,16 +113,18 @@ def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") 
     return [
         clean_reward(
             read_text(
-                completion.text, identify, reasoning_open, completion.finish_reason == "length", target_language
+                completion.text,
+                identify,
+                reasoning_open,
+                completion.finish_reason == "length",
+                target_language,
             )
         )
         for completion in group.completions
     ]
 
 
-def process(
-    group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifier_checks: int = 4
-) -> Values:
+def process(group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifier_checks: int = 4) -> Values:
     """`process_reward` of the equalities a completion states, the answer's part included."""
     return [
         process_reward(checks_of(text, _judged_equal, verifier_checks), min_stated, verifier_checks)
