@@ -65,8 +65,7 @@ def summary(reports: Sequence[TextReport], show: int) -> str:
 def _script_mix(reports: Sequence[TextReport]) -> str:
     """Each script's mean share of the letters of a completion, the largest first."""
     mean = {
-        script: sum(report.script_fractions.get(script, 0.0) for report in reports) / len(reports)
-        for script in SCRIPTS
+        script: sum(report.script_fractions.get(script, 0.0) for report in reports) / len(reports) for script in SCRIPTS
     }
     ordered = sorted(mean.items(), key=lambda item: -item[1])
     return ", ".join(f"{script} {share:.2%}" for script, share in ordered if share)
@@ -85,6 +84,4 @@ def _completion_text(row: Mapping[str, Any], field: str | None, where: str) -> s
         if isinstance(value, str):
             return value
     expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS)
-    raise DataError(
-        f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field."
-    )
+    raise DataError(f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field.")

@@ -126,9 +126,7 @@ def extract_code(completion: str, reasoning_open: bool) -> str:
     """The last fenced block of Python after the reasoning (of the whole text if there was none); "" if none."""
     reasoning, answer = split_reasoning(completion, reasoning_open)
     opened = reasoning_open or "<think>" in completion or "</think>" in completion
-    blocks = re.findall(
-        r"```(?:python|py|Python)?[ \t]*\n(.*?)```", answer if opened else reasoning, re.DOTALL
-    )
+    blocks = re.findall(r"```(?:python|py|Python)?[ \t]*\n(.*?)```", answer if opened else reasoning, re.DOTALL)
     return blocks[-1] if blocks else ""
 
 
@@ -208,9 +206,7 @@ def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
             )
             call = f"grade({config_fd}, {report[1]})"
             fds = (config_fd, report[1])
-            processes.append(
-                start(call, settings.limits, settings.isolated, to_grader[0], to_solution[1], fds, folder)
-            )
+            processes.append(start(call, settings.limits, settings.isolated, to_grader[0], to_solution[1], fds, folder))
             for descriptor in (*to_solution, *to_grader, report[1], config_fd):
                 os.close(descriptor)
             deadline = time.monotonic() + settings.limits.wall_seconds
@@ -254,9 +250,7 @@ def _printed(program: str, given: str, settings: CodeSettings, deadline: float) 
         return "", "timeout"
     if len(data) > settings.limits.output_bytes:
         return "", "too much output"
-    return data.decode(
-        errors="replace"
-    ), "" if process.returncode == 0 else f"exit status {process.returncode}"
+    return data.decode(errors="replace"), "" if process.returncode == 0 else f"exit status {process.returncode}"
 
 
 def _read_all(descriptor: int, limit_bytes: int, deadline: float) -> tuple[bytes, bool]:
@@ -293,9 +287,7 @@ def _print_tests(info: object, problem_id: str) -> PrintTests:
 
 
 def _is_case(case: object) -> bool:
-    return (
-        isinstance(case, dict) and isinstance(case.get("input"), str) and isinstance(case.get("output"), str)
-    )
+    return isinstance(case, dict) and isinstance(case.get("input"), str) and isinstance(case.get("output"), str)
 
 
 def _compiles(text: str) -> bool:

@@ -11,6 +11,7 @@ if they are not, that may be an equation to solve and not a mistake, and nothing
 Not covered: approximations (\\approx), congruences, other bases: never checked.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,11 +47,11 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _CUTS_LEFT = frozenset(
-    "of plus minus times and by twice half than over from with thrice double mod base between to square "
+    "of plus minus times and by twice half than over from with thrice double mod base between to square "  # noqa: SIM905
     "cube root power sum product ratio average mean log ln sin cos tan gcd lcm".split()
 )
 _CUTS_RIGHT = frozenset(
-    "times hundred thousand million billion dozen dozens percent plus minus more less divided over mod "
+    "times hundred thousand million billion dozen dozens percent plus minus more less divided over mod "  # noqa: SIM905
     "remainder or and to in degrees squared cubed factorial choose".split()
 )
 
@@ -129,14 +130,12 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 def _sides_of(run: list[str], word_before: str, word_after: str) -> Iterator[tuple[str, str]]:
     """Adjacent sides of a run of mathematics, without those that a neighbouring word cuts off."""
     sides = [side.strip() for side in "".join(run).split("=")]
-    if word_before and (
-        word_before in _CUTS_LEFT or sides[0][:1] in ("-", "+", "*", "/", "^", "%", "(", "!")
-    ):
+    if word_before and (word_before in _CUTS_LEFT or sides[0][:1] in ("-", "+", "*", "/", "^", "%", "(", "!")):
         sides[0] = ""
     sides[0] = re.sub(r"^[aIA]\s+(?=\d)", "", sides[0])
     if word_after in _CUTS_RIGHT or sides[-1][-1:] in ("-", "+", "*", "/", "^", "("):
         sides[-1] = ""
-    for left, right in zip(sides, sides[1:], strict=False):
+    for left, right in itertools.pairwise(sides):
         if left and right and len(left) <= MAX_CHARS and len(right) <= MAX_CHARS:
             yield left, right
 

@@ -37,17 +37,17 @@ _GREEK_WORD = re.compile("[\u0370-\u03ff\u1f00-\u1fff]{3,}")
 
 # Frequent English words that other languages in Latin script do not have, or hardly.
 _DISTINCTIVE = frozenset(
-    "the and that this these those which with from were been have their there they than thus hence because "
+    "the and that this these those which with from were been have their there they than thus hence because "  # noqa: SIM905 (words read better as text)
     "since when where while what who how each every both any some such other only must should would could "
     "does let our you your its first second third therefore however numbers between gives equal equals "
-    "find given value values answer follows implies using above below right she before into out we're "
+    "find given value values answer follows implies using above below right she before into out "
     "dollars cents hours minutes days weeks month year earns spends cost costs proof claim words items "
     "equation integer integers positive ways possible points triangle angle side sides".split()
 )
 # And those that others have too: they count, but do not carry a sentence alone.
 _ENGLISH = _DISTINCTIVE | frozenset(
-    "are has then all can will not did be by for if we us it is of to at so per point her he his him more "
-    "less after get left line number case in as an on per most there's let's".split()
+    "are has then all can will not did be by for if we us it is of to at so per point her he his him more "  # noqa: SIM905
+    "less after get left line number case in as an on per most".split()
 )
 
 
@@ -73,9 +73,7 @@ def language_reward(fraction: float | None, strict: bool = False) -> float | Non
     return float(fraction == 1.0) if strict else fraction
 
 
-def label_sentences(
-    text: str, identify: Identify, target_language: str = "en"
-) -> Iterator[tuple[str, SentenceLabel]]:
+def label_sentences(text: str, identify: Identify, target_language: str = "en") -> Iterator[tuple[str, SentenceLabel]]:
     """Each stretch of prose with its label, in order; stretches are sentences, short ones joined."""
     for stretch in _stretches(sentences_of(text)):
         yield stretch, _label(stretch, identify, target_language)
@@ -84,9 +82,7 @@ def label_sentences(
 def _stretches(sentences: Sequence[str]) -> Iterator[str]:
     waiting = ""
     for sentence in sentences:
-        compact = not sentence.isascii() and any(
-            script in COMPACT_SCRIPTS for script in script_counts(sentence)
-        )
+        compact = not sentence.isascii() and any(script in COMPACT_SCRIPTS for script in script_counts(sentence))
         if len(sentence) >= MIN_LETTERS or compact:
             yield sentence
             continue

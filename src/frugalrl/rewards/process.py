@@ -37,12 +37,7 @@ def checks_of(text: str, verify: Verify | None = None, verifier_checks: int = 0)
     asked = 0
     for equality in stated_equalities(text):
         holds = equality.holds
-        if (
-            holds is None
-            and verify is not None
-            and asked < verifier_checks
-            and _is_for_the_verifier(equality)
-        ):
+        if holds is None and verify is not None and asked < verifier_checks and _is_for_the_verifier(equality):
             asked += 1
             holds = verify(equality.left, equality.right)
         if holds is not None:

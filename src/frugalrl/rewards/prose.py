@@ -19,9 +19,7 @@ _BLOCKS = re.compile(
 )
 _MATHS = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\\]|\\.)+?)\$", re.DOTALL)
 _WORDS_IN_MATHS = re.compile(r"\\(?:text|mbox|textbf|textit|textrm|mathrm|hbox)\s*\{([^{}]*)\}")
-_PROSE_IN_MATHS = re.compile(
-    r"[^\W\d_]{2,}(?:,? [^\W\d_]{2,}){3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}"
-)
+_PROSE_IN_MATHS = re.compile(r"[^\W\d_]{2,}(?:,? [^\W\d_]{2,}){3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
 _COMMAND = re.compile(r"\\[A-Za-z]+\*?|\\.")
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])[\s)*]+|[。！？；：।؟]+|\n+")
 _PARTICLES = frozenset({"de", "del", "della", "di", "von", "van", "der", "den", "la", "le", "l", "d"})

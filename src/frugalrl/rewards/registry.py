@@ -100,9 +100,7 @@ def built_in_term(name: str, args: Mapping[str, Setting], max_completion_tokens:
         if key not in allowed:
             raise RecipeError(f"The reward {name} has no argument {key!r}. {_hint(key, sorted(allowed))}")
         if not _fits(value, allowed[key]):
-            raise RecipeError(
-                f"The reward {name} cannot take {value!r} as {key}. Give {_type_name(allowed[key])}."
-            )
+            raise RecipeError(f"The reward {name} cannot take {value!r} as {key}. Give {_type_name(allowed[key])}.")
     settings: dict[str, Any] = dict(args)
     if "max_length_tokens" in allowed:
         settings.setdefault("max_length_tokens", max_completion_tokens)

@@ -40,9 +40,7 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
     names = [term.name for term in settings]
     for name in names:
         if names.count(name) > 1:
-            raise RecipeError(
-                f"The rubric names the reward {name} twice. Keep one, with the sum of their weights."
-            )
+            raise RecipeError(f"The rubric names the reward {name} twice. Keep one, with the sum of their weights.")
     if not any(term.weight for term in settings):
         raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
     terms = {term.name: _term(term, max_completion_tokens) for term in settings}
@@ -111,14 +109,10 @@ def _user_term(
 
 def _check_values(name: str, values: Sequence[object], expected: int) -> None:
     if len(values) != expected:
-        raise RecipeError(
-            f"The reward {name} gave {len(values)} values for {expected} completions. Return one each."
-        )
+        raise RecipeError(f"The reward {name} gave {len(values)} values for {expected} completions. Return one each.")
     for value in values:
         if value is not None and not _is_finite_number(value):
-            raise RecipeError(
-                f"The reward {name} gave {value!r}. Return a finite number, or None for no verdict."
-            )
+            raise RecipeError(f"The reward {name} gave {value!r}. Return a finite number, or None for no verdict.")
 
 
 def _is_finite_number(value: object) -> bool:

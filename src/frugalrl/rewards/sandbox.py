@@ -92,9 +92,7 @@ def start(
     interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-X", "utf8", "-c", script]
     filter_fd = _seccomp_fd() if isolated else None
     fds = [*pass_fds, *([filter_fd] if filter_fd is not None else [])]
-    command = (
-        [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
-    )
+    command = [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
     try:
         return subprocess.Popen(
             command,
@@ -184,24 +182,25 @@ class _Architecture:
     clone3: int
     denied: tuple[int, ...]
     """add_key, request_key, keyctl, ptrace, unshare, setns, mount, umount2, pivot_root, bpf, perf_event_open,
-    userfaultfd, process_vm_readv and _writev, name_to_handle_at, open_by_handle_at, io_uring_setup, _enter,
-    _register, and the new mount interface (open_tree to fspick, mount_setattr)."""
+    userfaultfd, process_vm_readv and _writev, name_to_handle_at, open_by_handle_at, and the newer ones."""
 
+
+# io_uring_setup, _enter, _register, and the mount interface from open_tree to fspick, and mount_setattr: since
+# Linux 5.1 the numbers are the same everywhere.
+_NEWER_CALLS = (425, 426, 427, 428, 429, 430, 431, 432, 433, 442)
 
 _SECCOMP = {
     "x86_64": _Architecture(
         0xC000003E,
         56,
         435,
-        (248, 249, 250, 101, 272, 308, 165, 166, 155, 321, 298, 323, 310, 311, 303, 304)
-        + (425, 426, 427, 428, 429, 430, 431, 432, 433, 442),
+        (248, 249, 250, 101, 272, 308, 165, 166, 155, 321, 298, 323, 310, 311, 303, 304, *_NEWER_CALLS),
     ),
     "aarch64": _Architecture(
         0xC00000B7,
         220,
         435,
-        (217, 218, 219, 117, 97, 268, 40, 39, 41, 280, 241, 282, 270, 271, 264, 265)
-        + (425, 426, 427, 428, 429, 430, 431, 432, 433, 442),
+        (217, 218, 219, 117, 97, 268, 40, 39, 41, 280, 241, 282, 270, 271, 264, 265, *_NEWER_CALLS),
     ),
 }
 

@@ -46,9 +46,7 @@ def encode(value: Any) -> Any:
     for kind in (list, tuple, frozenset, set):
         if isinstance(value, kind):
             return {kind.__name__: [encode(item) for item in value]}
-    if isinstance(value, range | type({}.keys()) | type({}.values()) | type({}.items())) or hasattr(
-        value, "__next__"
-    ):
+    if isinstance(value, range | type({}.keys()) | type({}.values()) | type({}.items())) or hasattr(value, "__next__"):
         return {"list": [encode(item) for item in value]}
     return {"opaque": bool(value)}
 
@@ -99,9 +97,7 @@ def receive(pipe: BinaryIO) -> Any:
     return json.loads(data)
 
 
-def confine(
-    memory_bytes: int, file_bytes: int, cpu_seconds: int, processes: int | None, user: int | None
-) -> None:
+def confine(memory_bytes: int, file_bytes: int, cpu_seconds: int, processes: int | None, user: int | None) -> None:
     """Limits of this process and its children; then, if started as root, another user, which drops all rights."""
     limits = [
         (resource.RLIMIT_AS, memory_bytes),
@@ -226,9 +222,7 @@ def _test_namespace(config: Any, solution: Solution) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "tests"}
     exec(compile(config["preamble"], "preamble.py", "exec"), namespace)
     tree = ast.parse("\n".join(config["tests"]))
-    named = {
-        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-    }
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     for name in named - set(namespace) - set(dir(builtins)):
         is_module = name in sys.stdlib_module_names and name not in solution.names
         namespace[name] = __import__(name) if is_module else solution.function(name)

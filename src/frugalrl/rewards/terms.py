@@ -101,10 +101,7 @@ def repetition(group: RolloutGroup, verdicts: Verdicts, over_tokens: bool = Fals
 def language(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en", **settings: Any) -> Values:
     """`language_reward` of the share of sentences in the target language."""
     identify = load_identifier()
-    return [
-        language_reward(language_fraction(text, identify, target_language), **settings)
-        for text in _texts(group)
-    ]
+    return [language_reward(language_fraction(text, identify, target_language), **settings) for text in _texts(group)]
 
 
 def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") -> Values:
@@ -172,8 +169,7 @@ def open_rs_cosine(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> 
     """As released."""
     solution = _released_solution(group)
     return [
-        open_rs.open_rs_cosine(open_rs.open_rs_verdict(text, solution), len(text), **settings)
-        for text in _texts(group)
+        open_rs.open_rs_cosine(open_rs.open_rs_verdict(text, solution), len(text), **settings) for text in _texts(group)
     ]
 
 

@@ -24,9 +24,7 @@ def import_function(path: str) -> Callable[..., Any]:
     try:
         function = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise RecipeError(
-            f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH."
-        ) from None
+        raise RecipeError(f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
     if not callable(function):
         raise RecipeError(f"The reward {path!r} is not a function. Name one that takes TRL's arguments.")
     return function  # type: ignore[no-any-return]
@@ -55,9 +53,7 @@ def call_user_function(
         error.add_note(f"Raised by the reward {path}.")
         raise
     if isinstance(values, str) or not hasattr(values, "__iter__"):
-        raise RecipeError(
-            f"The reward {path} gave {values!r}. Return a list with one number or None a completion."
-        )
+        raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None a completion.")
     return list(values)
 
 

@@ -230,20 +230,15 @@ def _order(rng: random.Random, count: int) -> tuple[Clue, ...]:
     return tuple(sorted(clues, key=lambda clue: (clue.kind, clue.first, clue.second, clue.number)))
 
 
-def _write(
-    rng: random.Random, family: Family, difficulty: int, key: str, clues: tuple[Clue, ...]
-) -> LogicProblem:
+def _write(rng: random.Random, family: Family, difficulty: int, key: str, clues: tuple[Clue, ...]) -> LogicProblem:
     count = _PEOPLE[family][difficulty]
     people = tuple(rng.sample(NAMES, count))
     [values] = solutions(family, count, clues)
     if family == "knights":
         lines = [f'{people[who]} says: "{_says(clue, who, people)}."' for who, clue in enumerate(clues)]
-        opening = (
-            f"On an island, knights always tell the truth and knaves always lie. You meet {_list(people)}."
-        )
+        opening = f"On an island, knights always tell the truth and knaves always lie. You meet {_list(people)}."
         asked = (
-            "Who is what? Answer in a box, for example \\boxed{"
-            + f"{people[0]}: knight, {people[1]}: knave, ...}}."
+            "Who is what? Answer in a box, for example \\boxed{" + f"{people[0]}: knight, {people[1]}: knave, ...}}."
         )
         gold = ", ".join(
             f"{name}: {'knight' if value else 'knave'}" for name, value in zip(people, values, strict=True)
