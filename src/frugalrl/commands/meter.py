@@ -15,7 +15,7 @@ from frugalrl.data.prompts import prefills_think
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.rewards.language_id import load_identifier
-from frugalrl.rewards.meter import TextReport, meter_metrics, read_text
+from frugalrl.rewards.meter import TextReport, meter_metrics, meter_text
 from frugalrl.rewards.scripts import SCRIPTS
 
 _COMPLETION_FIELDS = ("completion", "prediction")
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         text = _completion_text(row, arguments.field, where)
         reasoning_open = isinstance(row.get("prompt"), str) and prefills_think(row["prompt"])
         truncated = row.get("finish_reason") == "length" or row.get("truncated") is True
-        reports.append(read_text(text, identify, reasoning_open, truncated, arguments.target_language))
+        reports.append(meter_text(text, identify, reasoning_open, truncated, arguments.target_language))
     sys.stdout.write(summary(reports, arguments.show) + "\n")
     return 0
 

@@ -98,7 +98,7 @@ def code_rewards(
     completions: Sequence[str], problem: Problem, reasoning_open: bool, settings: CodeSettings
 ) -> list[float | None]:
     """One value in 0..1 for each completion; None for all if the problem has no tests."""
-    tests = tests_of(problem)
+    tests = find_tests(problem)
     if tests is None:
         return [None] * len(completions)
 
@@ -113,7 +113,7 @@ def code_rewards(
 
 def code_verdict(completion: str, problem: Problem, reasoning_open: bool, settings: CodeSettings) -> Verdict:
     """Whether a completion's program passes all tests: the verdict of a code problem. Unknown without tests."""
-    tests = tests_of(problem)
+    tests = find_tests(problem)
     if tests is None:
         return Verdict("unknown", None, "no_tests")
     program = extract_code(completion, reasoning_open)
@@ -130,7 +130,7 @@ def extract_code(completion: str, reasoning_open: bool) -> str:
     return blocks[-1] if blocks else ""
 
 
-def tests_of(problem: Problem) -> CallTests | PrintTests | None:
+def find_tests(problem: Problem) -> CallTests | PrintTests | None:
     """The tests in a problem's columns, or None. Raises DataError if they are there and cannot be read."""
     columns = problem.columns
     if isinstance(columns.get("test"), str) and isinstance(columns.get("entry_point"), str):

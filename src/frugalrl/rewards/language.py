@@ -27,7 +27,7 @@ MIN_LETTERS = 20
 FEWEST_LETTERS = 14
 SURE = 0.95
 """Below `MIN_LETTERS`, but not below `FEWEST_LETTERS`, only this probability makes a sentence foreign."""
-MIN_PROBABILITY = 0.6
+MIN_PROBABILITY = 0.5
 """Of a foreign label: below it stand terse lines of mathematics."""
 MIN_DISTINCT_WORDS = 4
 """A foreign label on fewer is mostly one English noun many times over."""

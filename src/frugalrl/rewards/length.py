@@ -56,4 +56,4 @@ def soft_overlong_reward(length_tokens: int, max_length_tokens: int, cache_token
     if not 0 < cache_tokens <= max_length_tokens:
         raise ValueError(f"cache_tokens must be from 1 to max_length_tokens, which is {max_length_tokens}")
     free = max_length_tokens - cache_tokens
-    return -min(1.0, max(0, length_tokens - free) / cache_tokens)
+    return max(-1.0, min(0, free - length_tokens) / cache_tokens)

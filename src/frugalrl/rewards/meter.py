@@ -74,7 +74,7 @@ class TextReport:
         return tuple(alarm for rings, alarm in found if rings)
 
 
-def read_text(
+def meter_text(
     text: str,
     identify: Identify,
     reasoning_open: bool = False,

@@ -15,7 +15,7 @@ from frugalrl.rewards.format import code_format_reward, format_reward, tag_count
 from frugalrl.rewards.language import language_fraction, language_reward
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
-from frugalrl.rewards.meter import clean_reward, read_text
+from frugalrl.rewards.meter import clean_reward, meter_text
 from frugalrl.rewards.process import checks_of, process_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.rewards.repetition import repetition_reward, words_of
@@ -32,25 +32,25 @@ def accuracy(group: RolloutGroup, verdicts: Verdicts) -> Values:
 
 def format_(group: RolloutGroup, verdicts: Verdicts) -> Values:
     """`format_reward`."""
-    reasoning_open = _reasoning_open(group)
+    reasoning_open = _prefilled(group)
     return [format_reward(text, reasoning_open) for text in _texts(group)]
 
 
 def code_format(group: RolloutGroup, verdicts: Verdicts) -> Values:
     """`code_format_reward`."""
-    reasoning_open = _reasoning_open(group)
+    reasoning_open = _prefilled(group)
     return [code_format_reward(text, reasoning_open) for text in _texts(group)]
 
 
 def tag_count(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
     """`tag_count_reward`."""
-    reasoning_open = _reasoning_open(group)
+    reasoning_open = _prefilled(group)
     return [tag_count_reward(text, reasoning_open, **settings) for text in _texts(group)]
 
 
 def reasoning_steps(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
     """`reasoning_steps_reward`."""
-    reasoning_open = _reasoning_open(group)
+    reasoning_open = _prefilled(group)
     return [reasoning_steps_reward(text, reasoning_open, **settings) for text in _texts(group)]
 
 
@@ -106,10 +106,10 @@ def language(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en
 
 def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") -> Values:
     """`clean_reward` of the meter's report."""
-    identify, reasoning_open = load_identifier(), _reasoning_open(group)
+    identify, reasoning_open = load_identifier(), _prefilled(group)
     return [
         clean_reward(
-            read_text(
+            meter_text(
                 completion.text,
                 identify,
                 reasoning_open,
@@ -132,7 +132,7 @@ def process(group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifi
 def process_model_term(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
     """`process_model_reward` of a stored classifier's scores."""
     chosen = process_model.process_model_settings(**settings)
-    scorer, reasoning_open = process_model.load_step_scorer(chosen), _reasoning_open(group)
+    scorer, reasoning_open = process_model.load_step_scorer(chosen), _prefilled(group)
     problem = group.prompt.problem.text
     return [
         process_model.process_model_reward(
@@ -145,7 +145,7 @@ def process_model_term(group: RolloutGroup, verdicts: Verdicts, **settings: Any)
 def code(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
     """The code reward: each completion's program against the tests in the problem's columns."""
     return code_reward.code_rewards(
-        _texts(group), group.prompt.problem, _reasoning_open(group), code_reward.code_settings(**settings)
+        _texts(group), group.prompt.problem, _prefilled(group), code_reward.code_settings(**settings)
     )
 
 
@@ -194,7 +194,7 @@ def _texts(group: RolloutGroup) -> list[str]:
     return [completion.text for completion in group.completions]
 
 
-def _reasoning_open(group: RolloutGroup) -> bool:
+def _prefilled(group: RolloutGroup) -> bool:
     return prefills_think(group.prompt.text)
 
 

@@ -1,0 +1,189 @@
+"""The code reward: real solutions pass, wrong ones do not, and what the columns say is read as it stands."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from reward_builders import data_rows, group_of
+
+from frugalrl.config.schema import RewardTerm
+from frugalrl.errors import DataError, RecipeError
+from frugalrl.rewards import code, sandboxed
+from frugalrl.rewards.code import (
+    CallTests,
+    PrintTests,
+    code_settings,
+    code_verdict,
+    extract_code,
+    run_tests,
+    find_tests,
+)
+from frugalrl.rewards.rubric import build_rubric, score_group
+from frugalrl.rewards.sandbox import isolation_problem
+from frugalrl.types import Problem
+
+isolated = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
+
+ADD = CallTests(("assert add(1, 2) == 3", "assert add(5, 5) == 10"), "", "")
+RIGHT = "def add(a, b):\n    return a + b"
+
+
+def problem(text="Add two numbers.", **columns):
+    return Problem("p", text, "", columns)
+
+
+def fenced(source):
+    return f"Here it is:\n```python\n{source}\n```\nDone."
+
+
+# ------------------------------------------------------------------------------------ reading, no sandbox
+
+
+def test_the_last_block_after_the_reasoning_is_the_program():
+    text = "<think>\n```python\nx = 1\n```\n</think>\n```python\nx = 2\n```\nor\n```python\nx = 3\n```"
+    assert extract_code(text, False).strip() == "x = 3"
+    assert extract_code(fenced("x = 4"), False).strip() == "x = 4"
+    assert extract_code("<think>\n```python\nx = 1\n```", False) == ""
+    assert extract_code("```python\nx = 1\n```", True) == "", "the template opened the reasoning"
+    assert extract_code("no block", False) == ""
+
+
+def test_tests_are_read_from_the_columns_people_have():
+    prompt = "import math\ndef area(r):\n    pass\n"
+    assert find_tests(problem(prompt, test="def check(c): ...", entry_point="area")) == CallTests(
+        ("def check(c): ...",), prompt, "area"
+    )
+    assert find_tests(problem("Not Python", test="t", entry_point="area")) == CallTests(("t",), "", "area")
+    assert find_tests(problem(test_list=["assert f(1)"], test_imports=["import math"])) == CallTests(
+        ("assert f(1)",), "import math", ""
+    )
+    cases = {"language": "python", "test_cases": [{"input": "1", "output": "2"}]}
+    assert find_tests(problem(verification_info=cases)) == PrintTests((("1", "2"),))
+    assert find_tests(problem()) is None
+
+
+@pytest.mark.parametrize("info", ["{", "[]", {"test_cases": []}, {"test_cases": [{"input": 1, "output": "2"}]}])
+def test_unreadable_tests_are_an_error_that_names_the_problem(info):
+    with pytest.raises(DataError, match="problem p holds no test_cases"):
+        find_tests(problem(verification_info=info))
+
+
+def test_without_isolation_it_refuses_unless_the_risk_is_accepted(monkeypatch):
+    monkeypatch.setattr(code, "isolation_problem", lambda: "bubblewrap is not installed")
+    with pytest.raises(RecipeError, match="accept_risk_without_sandbox"):
+        code_settings()
+    with pytest.raises(RecipeError, match="bubblewrap is not installed"):
+        build_rubric([RewardTerm(name="code")], 100)
+    settings = code_settings(accept_risk_without_sandbox=True)
+    assert not settings.isolated
+    assert run_tests(RIGHT, ADD, settings).passed == 2
+    assert run_tests("import sys; sys.exit(0)", ADD, settings).passed == 0
+    assert run_tests("print(int(input()) + 1)", PrintTests((("1", "2"),)), settings).passed == 1
+
+
+@pytest.mark.parametrize("bad", [{"wall_seconds": 0.0}, {"memory_mb": 1}, {"workers": 0}])
+def test_limits_that_mean_nothing_are_refused(bad):
+    with pytest.raises(ValueError, match="must be positive"):
+        code_settings(accept_risk_without_sandbox=True, **bad)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 0, -3, 1 << 70, 0.1, float("inf"), "ä\ud800", b"\x00", 1j, [1, (2, {3})], {"a": {1: None}}, set()],
+)
+def test_plain_values_cross_the_border_as_they_are(value):
+    back = sandboxed.decode(sandboxed.encode(value))
+    assert back == value
+    assert type(back) is type(value)
+
+
+def test_nothing_but_plain_values_crosses_the_border():
+    class Everything(int):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    assert type(sandboxed.decode(sandboxed.encode(Everything(3)))) is int
+    opaque = sandboxed.decode(sandboxed.encode(object()))
+    assert bool(opaque)
+    assert opaque != 3
+    for forged in ({"list": [1], "int": "0x1"}, {"code": []}, 1.5, [1]):
+        with pytest.raises(ValueError, match="not an encoded value"):
+            sandboxed.decode(forged)
+
+
+# ------------------------------------------------------------------------------------------- in the sandbox
+
+
+@isolated
+@pytest.mark.parametrize(
+    ("program", "passed", "reason"),
+    [
+        (RIGHT, 2, "passed"),
+        ("def add(a, b):\n    return 3", 1, "AssertionError"),
+        ("def add(a, b):\n    return a - b", 0, "AssertionError"),
+        ("def add(a, b):\n    raise ValueError", 0, "ValueError"),
+        ("def sub(a, b):\n    return a", 0, "KeyError"),
+        ("def add(a, b)\n    return a", 0, "EOFError loading raised SyntaxError"),
+        ("", 0, "no_code"),
+    ],
+)
+def test_functions_are_called_and_counted(program, passed, reason):
+    outcome = run_tests(program, ADD, code_settings(wall_seconds=5.0))
+    assert (outcome.passed, outcome.total) == (passed, 2)
+    assert outcome.reason.startswith(reason) or (reason == "KeyError" and outcome.passed == 0)
+
+
+@isolated
+@pytest.mark.parametrize(
+    ("program", "passed"),
+    [
+        ("print(sum(map(int, input().split())))", 2),
+        ("import sys\nif __name__ == '__main__':\n    print(sum(map(int, sys.stdin.read().split())), '  ')", 2),
+        ("print(3)", 1),
+        ("print(sum(map(int, input().split())), end='\\nextra\\n')", 0),
+        ("pass", 0),  # the released comparison zips the lines, and no line at all is a match there
+        ("print(sum(map(int, input().split()))); raise SystemExit(1)", 0),
+        ("print('3\\n' * 10**7)", 0),
+        ("while True: pass", 0),
+    ],
+)
+def test_programs_that_print_are_compared_line_by_line(program, passed):
+    cases = PrintTests((("1 2", "3\n"), ("5 5", "10")))
+    assert run_tests(program, cases, code_settings(wall_seconds=2.0)).passed == passed
+
+
+@isolated
+def test_the_term_pays_all_or_nothing_or_the_share():
+    texts = [fenced(RIGHT), fenced("def add(a, b):\n    return 3"), "no code"]
+    group = group_of(texts, test_list=list(ADD.tests))
+    for partial, values in ((False, [1.0, 0.0, 0.0]), (True, [1.0, 0.5, 0.0])):
+        rubric = build_rubric([RewardTerm(name="code", args={"partial_credit": partial})], 100)
+        assert [scored.breakdown["code"] for scored in score_group(rubric, group).completions] == values
+    assert rubric.terms["code"](group_of(["x"]), []) == [None], "a problem without tests"
+
+
+@isolated
+def test_a_code_problems_verdict_is_its_tests():
+    settings = code_settings()
+    task = problem(test_list=list(ADD.tests))
+    assert code_verdict(fenced(RIGHT), task, False, settings).label == "correct"
+    assert code_verdict(fenced("x = 1"), task, False, settings).label == "incorrect"
+    assert code_verdict(fenced(RIGHT), problem(), False, settings).label == "unknown"
+
+
+@isolated
+@pytest.mark.parametrize(("file", "count"), [("bench/humaneval.jsonl", 164), ("bench/mbpp_399.jsonl", 399)])
+def test_every_canonical_solution_passes(file, count):
+    rows = data_rows(file)
+    settings = code_settings(wall_seconds=30.0)
+
+    def outcome(row):
+        task = problem(row["problem"], **{key: row[key] for key in row if key.startswith(("test", "entry"))})
+        source = row["problem"] + row["answer"] if "entry_point" in row else row["answer"]
+        return row["id"], run_tests(source, find_tests(task), settings)
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = list(threads.map(outcome, rows))
+    assert len(outcomes) == count
+    assert [name for name, result in outcomes if result.passed != result.total] == []
