@@ -109,9 +109,11 @@ def server():
     def wait_on(listener):
         while True:
             try:
-                reached.append(listener.accept())
+                connection, address = listener.accept()
             except OSError:
                 return
+            connection.close()
+            reached.append(address)
 
     for listener in (inet, abstract):
         threading.Thread(target=wait_on, args=(listener,), daemon=True).start()
@@ -177,14 +179,14 @@ def test_the_same_attack_succeeds_without_the_sandbox(name, server, tmp_path):
     secret.write_text("CANARY")
     attempt = HARMFUL[name].replace("PORT", str(server[0])).replace("SECRET", repr(str(secret)))
     program = HARM.format(attempt=attempt.replace("HOST", str(os.getpid())))
-    open_settings = CodeSettings(Limits(wall_seconds=10.0), workers=1, partial_credit=False, isolated=False)
+    open_settings = CodeSettings(Limits(wall_seconds=120.0), workers=1, partial_credit=False, isolated=False)
     assert run_tests(program, CallTests(("assert add(1, 2) == 3",), "", ""), open_settings).passed == 1
     server[1].clear()
 
 
 def test_an_honest_program_passes_the_tests_of_the_cheats():
     tests = CallTests(("assert abs(add(1, 2)) == 3", "assert {add(2, 2)} == set([4])"), "", "")
-    assert run_tests("def add(a, b): return a + b", tests, code_settings()).passed == 2
+    assert run_tests("def add(a, b): return a + b", tests, code_settings(wall_seconds=120.0)).passed == 2
 
 
 def test_there_are_enough_attacks():

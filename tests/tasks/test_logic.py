@@ -82,7 +82,7 @@ def test_the_stream_is_seeded_and_cycles_through_every_cell():
 
 
 def test_splits_do_not_overlap():
-    keys = {split: {puzzle.key for puzzle in take(60, split=split)} for split in ("train", "validation", "test")}
+    keys = {split: {puzzle.key for puzzle in take(30, split=split)} for split in ("train", "validation", "test")}
     assert not keys["train"] & keys["validation"]
     assert not keys["train"] & keys["test"]
     assert not keys["validation"] & keys["test"]

@@ -239,6 +239,8 @@ def _printed(program: str, given: str, settings: CodeSettings, deadline: float) 
             for descriptor in (source_fd, input_fd, out_write):
                 os.close(descriptor)
             data, in_time = _read_all(out_read, settings.limits.output_bytes, deadline)
+            if len(data) > settings.limits.output_bytes:
+                return "", "too much output"
             if in_time:
                 process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -248,8 +250,6 @@ def _printed(program: str, given: str, settings: CodeSettings, deadline: float) 
             os.close(out_read)
     if not in_time:
         return "", "timeout"
-    if len(data) > settings.limits.output_bytes:
-        return "", "too much output"
     return data.decode(errors="replace"), "" if process.returncode == 0 else f"exit status {process.returncode}"
 
 

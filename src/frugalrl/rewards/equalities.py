@@ -52,7 +52,7 @@ _CUTS_LEFT = frozenset(
 )
 _CUTS_RIGHT = frozenset(
     "times hundred thousand million billion dozen dozens percent plus minus more less divided over mod "  # noqa: SIM905
-    "remainder or and to in degrees squared cubed factorial choose".split()
+    "remainder degrees squared cubed factorial choose".split()
 )
 
 

@@ -17,7 +17,7 @@ It does not cover grid puzzles, or wording beyond a few fixed sentences.
 import itertools
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -51,19 +51,21 @@ class Clue:
 
     def holds(self, values: Sequence[int]) -> bool:
         """Whether it is true of an assignment."""
-        a, b = values[self.first], values[self.second]
-        return {
-            "is": a == 1,
-            "not": a == 0,
-            "same": a == b,
-            "differ": a != b,
-            "either": not (a and b),
-            "count": sum(values) == self.number,
-            "before": a < b,
-            "next": a + 1 == b,
-            "between": abs(a - b) == self.number + 1,
-            "not_at": a != self.number,
-        }[self.kind]
+        return _CLUES[self.kind](values[self.first], values[self.second], self.number, values)
+
+
+_CLUES: dict[str, Callable[[int, int, int, Sequence[int]], bool]] = {
+    "is": lambda a, b, number, values: a == 1,
+    "not": lambda a, b, number, values: a == 0,
+    "same": lambda a, b, number, values: a == b,
+    "differ": lambda a, b, number, values: a != b,
+    "either": lambda a, b, number, values: not (a and b),
+    "count": lambda a, b, number, values: sum(values) == number,
+    "before": lambda a, b, number, values: a < b,
+    "next": lambda a, b, number, values: a + 1 == b,
+    "between": lambda a, b, number, values: abs(a - b) == number + 1,
+    "not_at": lambda a, b, number, values: a != number,
+}
 
 
 @dataclass(frozen=True)
@@ -214,15 +216,18 @@ def _order(rng: random.Random, count: int) -> tuple[Clue, ...]:
     """True clues about the order 0, 1, 2 ... under shuffled indices until one solution is left, then pruned."""
     places = rng.sample(range(count), count)
     clues: list[Clue] = []
-    while len(solutions("order", count, clues)) > 1:
+    left = solutions("order", count, clues)
+    while len(left) > 1:
         first, second = rng.sample(range(count), 2)
         kind = rng.choice(("before", "before", "next", "between", "not_at"))
         number = rng.randrange(count) if kind == "not_at" else rng.randint(1, count - 2)
         if kind in ("between", "not_at"):
             first, second = (first, 0) if kind == "not_at" else (min(first, second), max(first, second))
         clue = Clue(kind, first, second, number if kind in ("between", "not_at") else 0)
-        if clue.holds(places) and clue not in clues:
+        narrowed = [values for values in left if clue.holds(values)] if clue.holds(places) else left
+        if len(narrowed) < len(left):
             clues.append(clue)
+            left = narrowed
     for clue in list(clues):
         fewer = [other for other in clues if other != clue]
         if len(solutions("order", count, fewer)) == 1:
