@@ -96,8 +96,9 @@ def draw(plot: Plot) -> str:
         across = MARGIN + (x - first) / (last - first) * (WIDTH - 2 * MARGIN)
         return f"{across:.1f},{HEIGHT - MARGIN - (y - low) / (high - low) * (HEIGHT - 2 * MARGIN):.1f}"
 
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" font-family="sans-serif" font-size="12">']
-    parts.append(f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>')
+    size = f'width="{WIDTH}" height="{HEIGHT}"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">']
+    parts.append(f'<rect {size} fill="white"/>')
     for tick in [n / 2 for n in range(-2, 3) if low <= n / 2 <= high]:
         start, end = place(first, tick), place(last, tick)
         parts.append(f'<polyline points="{start} {end}" stroke="#ddd"/>')
@@ -110,7 +111,11 @@ def draw(plot: Plot) -> str:
         colour = COLOURS[number]
         values = [(x, curve(x)) for x in plot.points]
         if plot.steps:
-            parts += [f'<circle cx="{place(x, y).split(",")[0]}" cy="{place(x, y).split(",")[1]}" r="4" fill="{colour}"/>' for x, y in values if y is not None]
+            parts += [
+                f'<circle cx="{place(x, y).split(",")[0]}" cy="{place(x, y).split(",")[1]}" r="4" fill="{colour}"/>'
+                for x, y in values
+                if y is not None
+            ]
         line = " ".join(place(x, y) for x, y in values if y is not None)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<text x="{MARGIN + number * 150}" y="20" fill="{colour}">{escaped(name)}</text>')

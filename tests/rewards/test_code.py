@@ -14,8 +14,8 @@ from frugalrl.rewards.code import (
     code_settings,
     code_verdict,
     extract_code,
-    run_tests,
     find_tests,
+    run_tests,
 )
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rewards.sandbox import isolation_problem

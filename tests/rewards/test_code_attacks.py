@@ -1,5 +1,7 @@
 """Programs that try to pass without solving the problem, or to harm the machine. None does either."""
 
+# ruff: noqa: E501 (an attack a line)
+
 import os
 import socket
 import threading
@@ -69,8 +71,8 @@ CHEATING = {
     "patch comparison": "import builtins, operator\noperator.eq = lambda a, b: True\nbuiltins.int.__eq__ = lambda a, b: True\ndef add(a, b): return 0",
     "shadow what the tests use": "def abs(x): return 0\ndef set(x): return 0\ndef add(a, b): return 99",
     "swallow errors with a hook": "import sys\nsys.excepthook = lambda *a: None\ndef add(a, b): return 0",
-    "print that it passed": "print('{\"passed\": 2, \"run\": 2}')\ndef add(a, b): return 0",
-    "write a report to every file": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'{\"nonce\": \"\", \"passed\": 2, \"run\": 2, \"calls\": 2}')\n    except OSError: pass\ndef add(a, b): return 0",
+    "print that it passed": 'print(\'{"passed": 2, "run": 2}\')\ndef add(a, b): return 0',
+    "write a report to every file": 'import os\nfor fd in range(3, 64):\n    try: os.write(fd, b\'{"nonce": "", "passed": 2, "run": 2, "calls": 2}\')\n    except OSError: pass\ndef add(a, b): return 0',
     "write noise to every file": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'\\xff' * 4096)\n    except OSError: pass",
     "announce a huge message": "import os\nfor fd in range(3, 64):\n    try: os.write(fd, b'\\x7f\\xff\\xff\\xff')\n    except OSError: pass",
     "return something huge": "def add(a, b): return list(range(10**8))",

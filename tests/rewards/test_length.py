@@ -64,7 +64,9 @@ def test_soft_overlong_is_trls_documented_example():
     assert soft_overlong_reward(90, max_length_tokens=100, cache_tokens=20) == -0.5
 
 
-@pytest.mark.parametrize(("length", "reward"), [(0, 0.0), (16_384, 0.0), (18_432, -0.5), (20_480, -1.0), (20_481, -1.0)])
+@pytest.mark.parametrize(
+    ("length", "reward"), [(0, 0.0), (16_384, 0.0), (18_432, -0.5), (20_480, -1.0), (20_481, -1.0)]
+)
 def test_soft_overlong_with_dapos_own_bounds(length, reward):
     assert soft_overlong_reward(length, max_length_tokens=20_480, cache_tokens=4_096) == reward
 

@@ -41,7 +41,11 @@ def test_a_plain_solution_raises_no_alarm_and_earns_the_reward():
     ("text", "options", "alarm"),
     [
         (PLAIN + " 所以答案是五。", {}, "foreign_language"),
-        (" ".join(f"We add {n} to it, and so the sum grows." for n in range(30)) + " wait, let me check" * 120, {}, "repetition"),
+        (
+            " ".join(f"We add {n} to it, and so the sum grows." for n in range(30)) + " wait, let me check" * 120,
+            {},
+            "repetition",
+        ),
         ("哈" * 200, {"target_language": "zh"}, "repetition"),
         (PLAIN + "\ufffd\ufffd", {}, "unprintable"),
         (PLAIN + "\u202e\x00", {}, "unprintable"),

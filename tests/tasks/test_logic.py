@@ -29,7 +29,9 @@ def brute_force(puzzle):
     """Written apart from the package: knights by their meaning, orders by the sentences' own words."""
     n = len(puzzle.people)
     found = []
-    candidates = itertools.product([False, True], repeat=n) if puzzle.family == "knights" else itertools.permutations(range(n))
+    candidates = (
+        itertools.product([False, True], repeat=n) if puzzle.family == "knights" else itertools.permutations(range(n))
+    )
     for values in candidates:
         truths = []
         for c in puzzle.clues:
@@ -54,7 +56,9 @@ def test_every_puzzle_has_exactly_its_gold_as_solution(family):
     for puzzle in [puzzle for puzzle in PUZZLES if puzzle.family == family]:
         [values] = brute_force(puzzle)
         if family == "knights":
-            gold = ", ".join(f"{name}: {'knight' if v else 'knave'}" for name, v in zip(puzzle.people, values, strict=True))
+            gold = ", ".join(
+                f"{name}: {'knight' if v else 'knave'}" for name, v in zip(puzzle.people, values, strict=True)
+            )
         else:
             gold = ", ".join(sorted(puzzle.people, key=lambda name: values[puzzle.people.index(name)]))
         assert puzzle.gold == gold
@@ -95,9 +99,7 @@ def test_problems_are_distinct_where_there_are_enough():
 
 
 def knights():
-    return Problem(
-        "l", "", "Ada: knight, Ben: knave", {"task": "logic", "family": "knights", "people": ["Ada", "Ben"]}
-    )
+    return Problem("l", "", "Ada: knight, Ben: knave", {"task": "logic", "family": "knights", "people": ["Ada", "Ben"]})
 
 
 def order():
