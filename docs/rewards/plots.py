@@ -42,7 +42,7 @@ PLOTS = {
     "cosine": Plot("completion tokens, bound 3,584", (-0.6, 1.1), steps_up_to(7168, 64), [
         ("right", lambda n: cosine_reward(True, int(n), 3584)),
         ("wrong", lambda n: cosine_reward(False, int(n), 3584)),
-        ("right, Open-RS as released, of characters", lambda n: open_rs_cosine(1.0, int(n), 3584)),
+        ("right, as Open-RS released it", lambda n: open_rs_cosine(1.0, int(n), 3584)),
     ]),
     "length": Plot("tokens, in a group of 100 to 200", (-0.6, 0.6), steps_up_to(100), [
         ("right", lambda n: group_length_rewards([True] * 3, [100, 100 + int(n), 200])[1]),
