@@ -1,17 +1,12 @@
-"""Groups of completions from plain texts, and rows of the real data where it is at hand."""
+"""Groups of completions from plain texts, and rows of the real data."""
 
 import gzip
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup, Verdict
-
-DATA = Path(os.environ.get("FRUGALRL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def group_of(
@@ -38,10 +33,8 @@ def verdicts(labels: str) -> list[Verdict]:
     return [Verdict(names[label], None, "test") for label in labels]
 
 
-def data_rows(name: str) -> list[dict[str, Any]]:
-    """Rows of a data file, or a skip that says which is missing."""
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"needs the data file {name}: set FRUGALRL_DATA to a folder that has it")
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    return [json.loads(line) for line in data.decode().split("\n") if line.strip()]
+def data_rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Rows of a data file, plain or gzip."""
+    data = (folder / name).read_bytes()
+    text = (gzip.decompress(data) if name.endswith(".gz") else data).decode()
+    return [json.loads(line) for line in text.split("\n") if line.strip()]

@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from reward_builders import data_rows, group_of
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import DataError, RecipeError
@@ -20,6 +19,7 @@ from frugalrl.rewards.code import (
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rewards.sandbox import isolation_problem
 from frugalrl.types import Problem
+from tests.rewards.reward_builders import data_rows, group_of
 
 isolated = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
 
@@ -182,8 +182,8 @@ def test_a_code_problems_verdict_is_its_tests():
 
 @isolated
 @pytest.mark.parametrize(("file", "count"), [("bench/humaneval.jsonl", 164), ("bench/mbpp_399.jsonl", 399)])
-def test_every_canonical_solution_passes(file, count):
-    rows = data_rows(file)
+def test_every_canonical_solution_passes(file, count, shared_data):
+    rows = data_rows(shared_data, file)
     settings = code_settings(wall_seconds=PATIENT)
 
     def outcome(row):

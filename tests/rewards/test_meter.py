@@ -1,12 +1,10 @@
 """The meter on texts made by hand, on real solutions, and as a command."""
 
 import argparse
-import json
 import math
 import time
 
 import pytest
-from reward_builders import data_rows, group_of
 
 from frugalrl.commands import meter as command
 from frugalrl.config.schema import RewardTerm
@@ -14,6 +12,8 @@ from frugalrl.errors import DataError
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.meter import clean_reward, meter_metrics, meter_text
 from frugalrl.rewards.rubric import build_rubric, score_group
+from tests.conftest import write_jsonl
+from tests.rewards.reward_builders import data_rows, group_of
 
 PLAIN = "We add the two numbers, and the sum of them is equal to four."
 SOLUTIONS = {
@@ -90,9 +90,9 @@ def test_language_and_clean_are_rewards():
 
 
 @pytest.mark.parametrize("name", SOLUTIONS)
-def test_no_false_alarm_on_written_solutions(name):
+def test_no_false_alarm_on_written_solutions(name, shared_data):
     file, every = SOLUTIONS[name]
-    solutions = [row["solution"] for row in data_rows(file)[::every]]
+    solutions = [row["solution"] for row in data_rows(shared_data, file)[::every]]
     identify = load_identifier()
     ringing = [text for text in solutions if meter_text(text, identify).alarms]
     assert len(ringing) <= 0.005 * len(solutions), ringing[:3]
@@ -120,11 +120,6 @@ def run_command(*arguments):
     return chosen.func(chosen)
 
 
-def write_rows(path, rows):
-    path.write_text("\n".join(json.dumps(row) for row in rows))
-    return path
-
-
 def test_the_command_prints_metrics_scripts_and_alarms(tmp_path, capsys):
     rows = [
         {"completion": PLAIN},
@@ -132,7 +127,7 @@ def test_the_command_prints_metrics_scripts_and_alarms(tmp_path, capsys):
         {"completion": [{"role": "assistant", "content": PLAIN}], "finish_reason": "length"},
         {"completion": PLAIN, "prompt": "Q<think>\n"},
     ]
-    assert run_command(write_rows(tmp_path / "rows.jsonl", rows)) == 0
+    assert run_command(write_jsonl(tmp_path / "rows.jsonl", rows)) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("4 completions")
     assert "meter/foreign_completion_frac    0.2500" in printed
@@ -148,7 +143,7 @@ def test_the_command_prints_metrics_scripts_and_alarms(tmp_path, capsys):
 )
 def test_a_row_without_a_completion_is_named(tmp_path, row, arguments, message):
     with pytest.raises(DataError, match=message):
-        run_command(write_rows(tmp_path / "rows.jsonl", [row]), *arguments)
+        run_command(write_jsonl(tmp_path / "rows.jsonl", [row]), *arguments)
 
 
 def test_a_missing_file_is_named(tmp_path):

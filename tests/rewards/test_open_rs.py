@@ -3,12 +3,12 @@
 import math
 
 import pytest
-from reward_builders import group_of
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.rewards import open_rs
 from frugalrl.rewards.length import cosine_reward, group_length_rewards
 from frugalrl.rewards.rubric import build_rubric, score_group
+from tests.rewards.reward_builders import group_of
 
 
 def test_fault_the_cosine_rises_again_past_the_bound_with_twice_its_period():

@@ -3,13 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reward_builders import data_rows, group_of
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.rewards.equalities import check, stated_equalities
 from frugalrl.rewards.exact import MAX_EXPONENT, UnsupportedError, constant, evaluate, variables
 from frugalrl.rewards.process import checks_of, process_reward
 from frugalrl.rewards.rubric import build_rubric, score_group
+from tests.rewards.reward_builders import data_rows, group_of
 
 
 @pytest.mark.parametrize(
@@ -160,15 +160,15 @@ def test_the_term_asks_the_answer_verifier():
     ("file", "field", "least"),
     [("bench/gsm8k_test.jsonl", "solution", 0.998), ("bench/math500.jsonl", "solution", 0.985)],
 )
-def test_what_written_solutions_state_holds(file, field, least):
-    checks = [check for row in data_rows(file) for check in checks_of(row[field])]
+def test_what_written_solutions_state_holds(file, field, least, shared_data):
+    checks = [check for row in data_rows(shared_data, file) for check in checks_of(row[field])]
     assert len(checks) > 400
     assert sum(checks) / len(checks) >= least
 
 
-def test_it_tells_right_from_wrong_arithmetic():
+def test_it_tells_right_from_wrong_arithmetic(shared_data):
     """BIG-Bench-Mistake: multi-step arithmetic whose steps are all written out."""
-    rows = data_rows("grading/bigbench_mistake_arith_300.jsonl")
+    rows = data_rows(shared_data, "grading/bigbench_mistake_arith_300.jsonl")
     clean = {"correct": [], "incorrect": []}
     for row in rows:
         reward = process_reward(checks_of(row["completion"]), min_stated=2)

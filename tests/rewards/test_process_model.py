@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from reward_builders import group_of
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import ModelError
 from frugalrl.rewards.process_model import load_step_scorer, process_model_reward, process_model_settings, steps_of
 from frugalrl.rewards.rubric import build_rubric, score_group
+from tests.rewards.reward_builders import group_of
 
 REASONING = "<think>\nadd them\n\nwrong step\n\nso four\n</think>\n4"
 

@@ -4,12 +4,12 @@ import asyncio
 import math
 
 import pytest
-from reward_builders import group_of, verdicts
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import RecipeError
 from frugalrl.rewards.registry import ALIASES, BUILT_IN
 from frugalrl.rewards.rubric import build_rubric, group_accuracy, score_group
+from tests.rewards.reward_builders import group_of, verdicts
 
 RIGHT, WRONG = "so \\boxed{4}", "so \\boxed{5}"
 
@@ -86,8 +86,8 @@ def test_a_closed_gate_leaves_the_cosine_its_plain_verdict():
 
 def test_any_term_can_be_gated_a_users_own_among_them():
     group = group_of([WRONG, WRONG])
-    own = term("test_rubric.count_characters", gate_group_accuracy=0.1)
-    assert [row["test_rubric.count_characters"] for row in breakdowns(group, own)] == [None, None]
+    own = term("tests.rewards.test_rubric.count_characters", gate_group_accuracy=0.1)
+    assert [row["tests.rewards.test_rubric.count_characters"] for row in breakdowns(group, own)] == [None, None]
 
 
 def test_group_accuracy_leaves_unknown_out_and_is_nan_without_a_verdict():
@@ -126,8 +126,8 @@ def test_a_gate_stays_closed_when_no_verdict_is_known():
         ([term("accuracy", weight=0.0)], "No reward has a weight"),
         ([], "No reward has a weight"),
         ([term("no_module_here.f")], "cannot be imported"),
-        ([term("test_rubric.missing")], "cannot be imported"),
-        ([term("test_rubric.RIGHT")], "is not a function"),
+        ([term("tests.rewards.test_rubric.missing")], "cannot be imported"),
+        ([term("tests.rewards.test_rubric.RIGHT")], "is not a function"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_sampled(settings, message):
@@ -204,14 +204,17 @@ def raises(completions, **kwargs):
 )
 def test_a_users_function_is_called_as_trl_calls_it(name, fields, values):
     group = group_of(["ab", "abcd"], level=2)
-    assert [row[f"test_rubric.{name}"] for row in breakdowns(group, term(f"test_rubric.{name}", **fields))] == values
+    assert [
+        row[f"tests.rewards.test_rubric.{name}"]
+        for row in breakdowns(group, term(f"tests.rewards.test_rubric.{name}", **fields))
+    ] == values
 
 
 def test_an_async_function_works_inside_a_running_loop():
     async def trainer():
-        return breakdowns(group_of(["abc"]), term("test_rubric.scores_slowly"))
+        return breakdowns(group_of(["abc"]), term("tests.rewards.test_rubric.scores_slowly"))
 
-    assert asyncio.run(trainer()) == [{"test_rubric.scores_slowly": 3.0}]
+    assert asyncio.run(trainer()) == [{"tests.rewards.test_rubric.scores_slowly": 3.0}]
 
 
 @pytest.mark.parametrize(
@@ -220,10 +223,10 @@ def test_an_async_function_works_inside_a_running_loop():
 )
 def test_a_users_function_that_returns_nonsense_is_named(name, message):
     with pytest.raises(RecipeError, match=message):
-        breakdowns(group_of(["ab", "cd"]), term(f"test_rubric.{name}"))
+        breakdowns(group_of(["ab", "cd"]), term(f"tests.rewards.test_rubric.{name}"))
 
 
 def test_what_a_users_function_raises_is_shown_with_its_name():
     with pytest.raises(KeyError) as caught:
-        breakdowns(group_of(["ab"]), term("test_rubric.raises"))
-    assert "test_rubric.raises" in caught.value.__notes__[0]
+        breakdowns(group_of(["ab"]), term("tests.rewards.test_rubric.raises"))
+    assert "tests.rewards.test_rubric.raises" in caught.value.__notes__[0]
