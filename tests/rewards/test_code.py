@@ -11,20 +11,19 @@ from frugalrl.rewards.code import (
     CallTests,
     PrintTests,
     code_settings,
-    code_verdict,
     extract_code,
     find_tests,
     run_tests,
 )
-from frugalrl.rewards.rubric import build_rubric, score_group
-from frugalrl.rewards.sandbox import isolation_problem
+from frugalrl.rewards.rubric import build_rubric, score_group, verdicts_of
+from frugalrl.rewards.sandbox import Limits, isolation_problem
 from frugalrl.types import Problem
 from tests.rewards.reward_builders import data_rows, group_of
 
 isolated = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
 
 # Nothing here should take a second; the bound is for machines that are busy with something else.
-PATIENT = 120.0
+PATIENT = Limits(wall_seconds=120.0)
 
 ADD = CallTests(("assert add(1, 2) == 3", "assert add(5, 5) == 10"), "", "")
 RIGHT = "def add(a, b):\n    return a + b"
@@ -76,11 +75,10 @@ def test_without_isolation_it_refuses_unless_the_risk_is_accepted(monkeypatch):
         code_settings()
     with pytest.raises(RecipeError, match="bubblewrap is not installed"):
         build_rubric([RewardTerm(name="code")], 100)
-    settings = code_settings(wall_seconds=PATIENT, accept_risk_without_sandbox=True)
-    assert not settings.isolated
-    assert run_tests(RIGHT, ADD, settings).passed == 2
-    assert run_tests("import sys; sys.exit(0)", ADD, settings).passed == 0
-    assert run_tests("print(int(input()) + 1)", PrintTests((("1", "2"),)), settings).passed == 1
+    assert not code_settings(accept_risk_without_sandbox=True).isolated
+    assert run_tests(RIGHT, ADD, PATIENT, isolated=False).passed == 2
+    assert run_tests("import sys; sys.exit(0)", ADD, PATIENT, isolated=False).passed == 0
+    assert run_tests("print(int(input()) + 1)", PrintTests((("1", "2"),)), PATIENT, isolated=False).passed == 1
 
 
 @pytest.mark.parametrize("bad", [{"wall_seconds": 0.0}, {"memory_mb": 1}, {"workers": 0}])
@@ -132,7 +130,7 @@ def test_nothing_but_plain_values_crosses_the_border():
     ],
 )
 def test_functions_are_called_and_counted(program, passed, reason):
-    outcome = run_tests(program, ADD, code_settings(wall_seconds=PATIENT))
+    outcome = run_tests(program, ADD, PATIENT)
     assert (outcome.passed, outcome.total) == (passed, 2)
     assert outcome.reason.startswith(reason) or (reason == "KeyError" and outcome.passed == 0)
 
@@ -152,12 +150,12 @@ def test_functions_are_called_and_counted(program, passed, reason):
 )
 def test_programs_that_print_are_compared_line_by_line(program, passed):
     cases = PrintTests((("1 2", "3\n"), ("5 5", "10")))
-    assert run_tests(program, cases, code_settings(wall_seconds=PATIENT)).passed == passed
+    assert run_tests(program, cases, PATIENT).passed == passed
 
 
 @isolated
 def test_a_program_that_never_ends_is_stopped():
-    outcome = run_tests("while True: pass", PrintTests((("", ""),)), code_settings(wall_seconds=0.5))
+    outcome = run_tests("while True: pass", PrintTests((("", ""),)), Limits(wall_seconds=0.5))
     assert (outcome.passed, outcome.reason) == (0, "timeout")
 
 
@@ -166,30 +164,38 @@ def test_the_term_pays_all_or_nothing_or_the_share():
     texts = [fenced(RIGHT), fenced("def add(a, b):\n    return 3"), "no code"]
     group = group_of(texts, test_list=list(ADD.tests))
     for partial, values in ((False, [1.0, 0.0, 0.0]), (True, [1.0, 0.5, 0.0])):
-        rubric = build_rubric([RewardTerm(name="code", args={"partial_credit": partial, "wall_seconds": PATIENT})], 100)
+        rubric = build_rubric([RewardTerm(name="code", args={"partial_credit": partial, "wall_seconds": 120.0})], 100)
         assert [scored.breakdown["code"] for scored in score_group(rubric, group).completions] == values
     assert rubric.terms["code"](group_of(["x"]), []) == [None], "a problem without tests"
 
 
 @isolated
 def test_a_code_problems_verdict_is_its_tests():
-    settings = code_settings(wall_seconds=PATIENT)
-    task = problem(test_list=list(ADD.tests))
-    assert code_verdict(fenced(RIGHT), task, False, settings).label == "correct"
-    assert code_verdict(fenced("x = 1"), task, False, settings).label == "incorrect"
-    assert code_verdict(fenced(RIGHT), problem(), False, settings).label == "unknown"
+    group = group_of([fenced(RIGHT), fenced("x = 1"), "no code"], test_list=list(ADD.tests))
+    verdicts = verdicts_of(group)
+    assert [verdict.label for verdict in verdicts] == ["correct", "incorrect", "incorrect"]
+    assert verdicts[2].reason == "no_code"
+    rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="code")], 100)
+    first = score_group(rubric, group).completions[0]
+    assert first.breakdown == {"accuracy": 1.0, "code": 1.0}
+
+
+def test_without_tests_or_a_sandbox_the_verdict_is_unknown(monkeypatch):
+    assert code.code_verdicts([RIGHT], problem(), False)[0].reason == "no_tests"
+    monkeypatch.setattr(code, "isolation_problem", lambda: "bubblewrap is not installed")
+    [verdict] = code.code_verdicts([fenced(RIGHT)], problem(test_list=list(ADD.tests)), False)
+    assert (verdict.label, verdict.reason) == ("unknown", "no_sandbox")
 
 
 @isolated
 @pytest.mark.parametrize(("file", "count"), [("bench/humaneval.jsonl", 164), ("bench/mbpp_399.jsonl", 399)])
 def test_every_canonical_solution_passes(file, count, shared_data):
     rows = data_rows(shared_data, file)
-    settings = code_settings(wall_seconds=PATIENT)
 
     def outcome(row):
         task = problem(row["problem"], **{key: row[key] for key in row if key.startswith(("test", "entry"))})
         source = row["problem"] + row["answer"] if "entry_point" in row else row["answer"]
-        return row["id"], run_tests(source, find_tests(task), settings)
+        return row["id"], run_tests(source, find_tests(task), PATIENT)
 
     with ThreadPoolExecutor(2) as threads:
         outcomes = list(threads.map(outcome, rows))

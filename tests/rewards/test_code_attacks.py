@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frugalrl.rewards.code import CallTests, CodeSettings, PrintTests, code_settings, run_tests
+from frugalrl.rewards.code import CallTests, PrintTests, run_tests
 from frugalrl.rewards.sandbox import Limits, isolation_problem
 
 pytestmark = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
@@ -95,8 +95,8 @@ CHEATING = {
 
 
 @pytest.fixture(scope="module")
-def settings():
-    return code_settings(wall_seconds=1.0)
+def limits():
+    return Limits(wall_seconds=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def server():
 
 
 @pytest.mark.parametrize("name", HARMFUL)
-def test_a_harmful_program_harms_nothing(name, settings, server, tmp_path, monkeypatch):
+def test_a_harmful_program_harms_nothing(name, limits, server, tmp_path, monkeypatch):
     monkeypatch.setenv("FRUGALRL_TEST_SECRET", "CANARY")
     port, reached = server
     secret = tmp_path / "secret"
@@ -134,24 +134,24 @@ def test_a_harmful_program_harms_nothing(name, settings, server, tmp_path, monke
     attempt = HARMFUL[name].replace("PORT", str(port)).replace("SECRET", repr(str(secret)))
     attempt = attempt.replace("FOLDER", repr(str(tmp_path))).replace("HOST", str(os.getpid()))
     tests = CallTests(("assert add(1, 2) == 3",), "", "")
-    assert run_tests(HARM.format(attempt=attempt), tests, settings).passed == 0
+    assert run_tests(HARM.format(attempt=attempt), tests, limits).passed == 0
     assert reached == []
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
     assert not any(Path(place, "planted").exists() for place in ("/", "/usr", "/dev/shm"))
 
 
 @pytest.mark.parametrize("name", CHEATING)
-def test_a_cheating_program_passes_nothing(name, settings):
+def test_a_cheating_program_passes_nothing(name, limits):
     tests = CallTests(("assert abs(add(1, 2)) == 3", "assert {add(2, 2)} == set([4])"), "", "")
-    assert run_tests(CHEATING[name], tests, settings).passed == 0
+    assert run_tests(CHEATING[name], tests, limits).passed == 0
     check = CallTests(("def check(candidate):\n    assert candidate(1, 2) == 3",), "", "add")
-    assert run_tests(CHEATING[name], check, settings).passed == 0
+    assert run_tests(CHEATING[name], check, limits).passed == 0
 
 
 @pytest.mark.parametrize("name", ["endless output", "fork bomb", "leave at once", "take all memory"])
-def test_a_program_that_prints_cannot_cheat_either(name, settings):
+def test_a_program_that_prints_cannot_cheat_either(name, limits):
     program = CHEATING.get(name) or HARM.format(attempt=HARMFUL[name])
-    assert run_tests(program, PrintTests((("", "3"),)), settings).passed == 0
+    assert run_tests(program, PrintTests((("", "3"),)), limits).passed == 0
 
 
 def test_nothing_is_left_running():
@@ -181,14 +181,14 @@ def test_the_same_attack_succeeds_without_the_sandbox(name, server, tmp_path):
     secret.write_text("CANARY")
     attempt = HARMFUL[name].replace("PORT", str(server[0])).replace("SECRET", repr(str(secret)))
     program = HARM.format(attempt=attempt.replace("HOST", str(os.getpid())))
-    open_settings = CodeSettings(Limits(wall_seconds=120.0), workers=1, partial_credit=False, isolated=False)
-    assert run_tests(program, CallTests(("assert add(1, 2) == 3",), "", ""), open_settings).passed == 1
+    tests, limits = CallTests(("assert add(1, 2) == 3",), "", ""), Limits(wall_seconds=120.0)
+    assert run_tests(program, tests, limits, isolated=False).passed == 1
     server[1].clear()
 
 
 def test_an_honest_program_passes_the_tests_of_the_cheats():
     tests = CallTests(("assert abs(add(1, 2)) == 3", "assert {add(2, 2)} == set([4])"), "", "")
-    assert run_tests("def add(a, b): return a + b", tests, code_settings(wall_seconds=120.0)).passed == 2
+    assert run_tests("def add(a, b): return a + b", tests, Limits(wall_seconds=120.0)).passed == 2
 
 
 def test_there_are_enough_attacks():

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from frugalrl.config.schema import RewardTerm
+from frugalrl.config.schema import ProblemSource, RewardTerm
+from frugalrl.data.sources import load_problems
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.tasks.arithmetic import split_of
 from frugalrl.tasks.logic import (
@@ -168,3 +169,18 @@ def test_a_rubric_judges_logic_problems_by_their_checker():
     group = RolloutGroup(Prompt(problem, problem.text, (0,)), completions)
     scored = score_group(build_rubric([RewardTerm(name="accuracy")], 100), group)
     assert [completion.reward for completion in scored.completions] == [1.0, 1.0, 0.0]
+
+
+def test_logic_is_a_source_of_problems_by_name():
+    source = ProblemSource(source="logic", split="validation", limit=6)
+    problems = load_problems(source)
+    assert [problem.id for problem in problems] == [f"logic-validation-{number}" for number in range(6)]
+    assert all(is_logic(problem) for problem in problems)
+    assert (
+        load_problems(ProblemSource(source="logic", split="validation", limit=3, difficulties=(1,)))[2].columns[
+            "difficulty"
+        ]
+        == 1
+    )
+    with pytest.raises(ValueError, match="endless"):
+        ProblemSource(source="logic")

@@ -16,7 +16,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ARITHMETIC = "arithmetic"
-"""The source name of the built-in synthetic task; any other source is a file, a folder or a Hub id."""
+LOGIC = "logic"
+"""The source names of the built-in synthetic tasks; any other source is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
 
@@ -48,7 +49,7 @@ class ProblemSource(Section):
     """Where problems come from: rows with `problem` and `answer` or `solution`."""
 
     source: str = Field(
-        ARITHMETIC, description="arithmetic, a .jsonl/.parquet file (.gz too), a folder of them, or a Hub id"
+        ARITHMETIC, description="arithmetic, logic, a .jsonl/.parquet file (.gz too), a folder of them, or a Hub id"
     )
     split: str = Field("train", description="of a Hub id or of the arithmetic task")
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
@@ -62,12 +63,12 @@ class ProblemSource(Section):
     difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="of the arithmetic task")
 
     @model_validator(mode="after")
-    def _arithmetic_needs_a_limit(self) -> Self:
-        if self.source == ARITHMETIC:
+    def _a_synthetic_task_needs_a_limit(self) -> Self:
+        if self.source in (ARITHMETIC, LOGIC):
             if self.limit is None:
-                raise ValueError("the arithmetic task is endless: say how many problems to take with `limit`")
+                raise ValueError(f"the {self.source} task is endless: say how many problems to take with `limit`")
             if self.split not in ("train", "validation", "test"):
-                raise ValueError("the arithmetic task has the splits train, validation and test")
+                raise ValueError(f"the {self.source} task has the splits train, validation and test")
         return self
 
 

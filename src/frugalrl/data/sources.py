@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frugalrl.config.schema import ARITHMETIC, CompletionSource, ProblemSource
+from frugalrl.config.schema import ARITHMETIC, LOGIC, CompletionSource, ProblemSource
 from frugalrl.data.prompts import Message
 from frugalrl.errors import DataError
 from frugalrl.rewards.answers import gold_from_solution
+from frugalrl.tasks import logic
 from frugalrl.tasks.arithmetic import ArithmeticProblem, Split, generate
 from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
 from frugalrl.types import Problem
@@ -50,6 +51,8 @@ def load_problems(source: ProblemSource) -> list[Problem]:
     """
     if source.source == ARITHMETIC:
         return list(_arithmetic_problems(source))
+    if source.source == LOGIC:
+        return list(_logic_problems(source))
     problems = []
     without_gold = []
     for number, row in enumerate(itertools.islice(_rows(source), source.limit)):
@@ -93,7 +96,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((row.where, row.values) for row in _file_rows(file))
 
 
-# ------------------------------------------------------------------------------------- the arithmetic task
+# ------------------------------------------------------------------------------------- the synthetic tasks
 
 
 def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> Problem:
@@ -115,6 +118,13 @@ def _arithmetic_problems(source: ProblemSource) -> Iterator[Problem]:
     stream = _generated(source.seed, source.split, source.limit, source.difficulties)
     for number, problem in enumerate(stream):
         yield arithmetic_problem(problem, number, source.split)
+
+
+def _logic_problems(source: ProblemSource) -> Iterator[Problem]:
+    known_split: Split = source.split  # type: ignore[assignment]  # the schema admits no other
+    stream = logic.generate(source.seed, known_split, difficulties=source.difficulties)
+    for number, puzzle in enumerate(itertools.islice(stream, source.limit)):
+        yield logic.logic_problem(puzzle, number, known_split)
 
 
 def _arithmetic_completions(source: CompletionSource) -> Iterator[PromptedCompletion]:

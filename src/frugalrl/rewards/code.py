@@ -8,6 +8,7 @@ print are compared line by line here, all lines: the released comparison stopped
 Without isolation the reward refuses to run, unless the user accepts the risk in so many words.
 """
 
+import functools
 import json
 import os
 import re
@@ -45,6 +46,9 @@ class PrintTests:
 
     cases: tuple[tuple[str, str], ...]
     """(standard input, expected standard output)."""
+
+
+Tests = CallTests | PrintTests
 
 
 @dataclass(frozen=True)
@@ -101,25 +105,38 @@ def code_rewards(
     tests = find_tests(problem)
     if tests is None:
         return [None] * len(completions)
+    programs = [extract_code(completion, reasoning_open) for completion in completions]
+    shares = [outcome.passed / outcome.total for outcome in _outcomes(programs, tests, settings)]
+    return [share if settings.partial_credit else float(share == 1.0) for share in shares]
 
-    def value(completion: str) -> float:
-        outcome = run_tests(extract_code(completion, reasoning_open), tests, settings)
-        share = outcome.passed / outcome.total
-        return share if settings.partial_credit else float(share == 1.0)
 
+def code_verdicts(completions: Sequence[str], problem: Problem, reasoning_open: bool) -> list[Verdict]:
+    """The verdicts of a code problem: correct if all tests pass under the default limits.
+
+    Unknown for all if the problem has no tests, or where programs cannot be isolated.
+    """
+    tests, no_sandbox = find_tests(problem), isolation_problem()
+    if tests is None or no_sandbox is not None:
+        return [Verdict("unknown", None, "no_tests" if tests is None else "no_sandbox")] * len(completions)
+    programs = [extract_code(completion, reasoning_open) for completion in completions]
+    outcomes = _outcomes(programs, tests, code_settings())
+    return [
+        Verdict("correct" if outcome.passed == outcome.total else "incorrect", program or None, outcome.reason)
+        for program, outcome in zip(programs, outcomes, strict=True)
+    ]
+
+
+def _outcomes(programs: Sequence[str], tests: Tests, settings: CodeSettings) -> list[Outcome]:
     with ThreadPoolExecutor(settings.workers) as threads:
-        return list(threads.map(value, completions))
+        return list(
+            threads.map(lambda program: _remembered(program, tests, settings.limits, settings.isolated), programs)
+        )
 
 
-def code_verdict(completion: str, problem: Problem, reasoning_open: bool, settings: CodeSettings) -> Verdict:
-    """Whether a completion's program passes all tests: the verdict of a code problem. Unknown without tests."""
-    tests = find_tests(problem)
-    if tests is None:
-        return Verdict("unknown", None, "no_tests")
-    program = extract_code(completion, reasoning_open)
-    outcome = run_tests(program, tests, settings)
-    right = outcome.passed == outcome.total
-    return Verdict("correct" if right else "incorrect", program or None, outcome.reason)
+@functools.lru_cache(maxsize=1024)
+def _remembered(program: str, tests: Tests, limits: Limits, isolated: bool) -> Outcome:
+    """A verdict and a reward ask for the same run, and completions of a group often hold the same program."""
+    return run_tests(program, tests, limits, isolated)
 
 
 def extract_code(completion: str, reasoning_open: bool) -> str:
@@ -130,7 +147,7 @@ def extract_code(completion: str, reasoning_open: bool) -> str:
     return blocks[-1] if blocks else ""
 
 
-def find_tests(problem: Problem) -> CallTests | PrintTests | None:
+def find_tests(problem: Problem) -> Tests | None:
     """The tests in a problem's columns, or None. Raises DataError if they are there and cannot be read."""
     columns = problem.columns
     if isinstance(columns.get("test"), str) and isinstance(columns.get("entry_point"), str):
@@ -144,17 +161,17 @@ def find_tests(problem: Problem) -> CallTests | PrintTests | None:
     return None
 
 
-def run_tests(program: str, tests: CallTests | PrintTests, settings: CodeSettings) -> Outcome:
+def run_tests(program: str, tests: Tests, limits: Limits, isolated: bool = True) -> Outcome:
     """Run a program's tests in fresh sandboxes. Never raises for what the program does."""
     total = len(tests.tests if isinstance(tests, CallTests) else tests.cases)
     if not program.strip():
         return Outcome(0, total, "no_code")
     if isinstance(tests, CallTests):
-        return _run_call_tests(program, tests, settings)
-    deadline = time.monotonic() + settings.limits.wall_seconds
+        return _run_call_tests(program, tests, limits, isolated)
+    deadline = time.monotonic() + limits.wall_seconds
     passed, reason = 0, "passed"
     for given, expected in tests.cases:
-        printed, problem = _printed(program, given, settings, deadline)
+        printed, problem = _printed(program, given, limits, isolated, deadline)
         right = problem == "" and _lines(printed) == _lines(expected)
         passed += right
         reason = reason if right else problem or "different output"
@@ -164,7 +181,7 @@ def run_tests(program: str, tests: CallTests | PrintTests, settings: CodeSetting
 # -------------------------------------------------------------------------------- functions that are called
 
 
-def _run_call_tests(program: str, tests: CallTests, settings: CodeSettings) -> Outcome:
+def _run_call_tests(program: str, tests: CallTests, limits: Limits, isolated: bool) -> Outcome:
     nonce = secrets.token_hex(16)
     source = f"{tests.preamble}\n{program}" if tests.entry_point else program
     config = {
@@ -174,7 +191,7 @@ def _run_call_tests(program: str, tests: CallTests, settings: CodeSettings) -> O
         "preamble": tests.preamble,
         "entry_point": tests.entry_point,
     }
-    report = _graded(json.dumps(config).encode(), settings)
+    report = _graded(json.dumps(config).encode(), limits, isolated)
     total = len(tests.tests)
     if report is None:
         return Outcome(0, total, "timeout")
@@ -186,7 +203,7 @@ def _run_call_tests(program: str, tests: CallTests, settings: CodeSettings) -> O
     return Outcome(report["passed"], total, reason)
 
 
-def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
+def _graded(config: bytes, limits: Limits, isolated: bool) -> Mapping[str, Any] | None:
     """The grader's report; None if there was none in time; empty if it is not one."""
     to_solution, to_grader, report = os.pipe(), os.pipe(), os.pipe()
     config_fd = memory_file("config", config)
@@ -196,8 +213,8 @@ def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
             processes.append(
                 start(
                     "serve_solution()",
-                    settings.limits,
-                    settings.isolated,
+                    limits,
+                    isolated,
                     to_solution[0],
                     to_grader[1],
                     (),
@@ -206,11 +223,11 @@ def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
             )
             call = f"grade({config_fd}, {report[1]})"
             fds = (config_fd, report[1])
-            processes.append(start(call, settings.limits, settings.isolated, to_grader[0], to_solution[1], fds, folder))
+            processes.append(start(call, limits, isolated, to_grader[0], to_solution[1], fds, folder))
             for descriptor in (*to_solution, *to_grader, report[1], config_fd):
                 os.close(descriptor)
-            deadline = time.monotonic() + settings.limits.wall_seconds
-            data, in_time = _read_all(report[0], settings.limits.output_bytes, deadline)
+            deadline = time.monotonic() + limits.wall_seconds
+            data, in_time = _read_all(report[0], limits.output_bytes, deadline)
         finally:
             for process in processes:
                 stop(process)
@@ -227,19 +244,19 @@ def _graded(config: bytes, settings: CodeSettings) -> Mapping[str, Any] | None:
 # ------------------------------------------------------------------------------------- programs that print
 
 
-def _printed(program: str, given: str, settings: CodeSettings, deadline: float) -> tuple[str, str]:
+def _printed(program: str, given: str, limits: Limits, isolated: bool, deadline: float) -> tuple[str, str]:
     """What a program prints, and what went wrong ("" if nothing did)."""
     source_fd = memory_file("source", program.encode(errors="surrogatepass"))
     input_fd = memory_file("input", given.encode(errors="surrogatepass"))
     out_read, out_write = os.pipe()
     with tempfile.TemporaryDirectory(prefix="frugalrl-code-") as folder:
         call = f"run_program({source_fd})"
-        process = start(call, settings.limits, settings.isolated, input_fd, out_write, (source_fd,), folder)
+        process = start(call, limits, isolated, input_fd, out_write, (source_fd,), folder)
         try:
             for descriptor in (source_fd, input_fd, out_write):
                 os.close(descriptor)
-            data, in_time = _read_all(out_read, settings.limits.output_bytes, deadline)
-            if len(data) > settings.limits.output_bytes:
+            data, in_time = _read_all(out_read, limits.output_bytes, deadline)
+            if len(data) > limits.output_bytes:
                 return "", "too much output"
             if in_time:
                 process.wait(max(0.1, deadline - time.monotonic()))

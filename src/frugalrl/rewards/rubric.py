@@ -17,6 +17,7 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.data.prompts import prefills_think
 from frugalrl.errors import RecipeError
 from frugalrl.rewards.answers import CORRECT_VALUE, judge
+from frugalrl.rewards.code import code_verdicts, find_tests
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.user_functions import Values, call_user_function, import_function
 from frugalrl.tasks.logic import is_logic, logic_verdict
@@ -62,9 +63,12 @@ def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
 
 
 def verdicts_of(group: RolloutGroup) -> list[Verdict]:
-    """One verdict a completion, in order; logic puzzles by their own checker, all else by comparing answers."""
+    """One verdict a completion, in order: a logic puzzle by its checker, a code problem by its tests, all else
+    by comparing answers."""
     reasoning_open = prefills_think(group.prompt.text)
     problem = group.prompt.problem
+    if find_tests(problem) is not None:
+        return code_verdicts([completion.text for completion in group.completions], problem, reasoning_open)
     if is_logic(problem):
         return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
     return [judge(completion.text, problem.gold, reasoning_open) for completion in group.completions]
