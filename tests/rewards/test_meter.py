@@ -1,7 +1,9 @@
 """The meter on texts made by hand, on real solutions, and as a command."""
 
 import argparse
+import itertools
 import math
+import random
 import time
 
 import pytest
@@ -9,9 +11,14 @@ import pytest
 from frugalrl.commands import meter as command
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import DataError
+from frugalrl.rewards.language import language_fraction
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.meter import clean_reward, meter_metrics, meter_text
+from frugalrl.rewards.process import checks_of
+from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.rewards.rubric import build_rubric, score_group
+from frugalrl.tasks.arithmetic import generate
+from frugalrl.tasks.strategies import STRATEGY_MIX, draw_strategy, write_completion
 from tests.conftest import write_jsonl
 from tests.rewards.reward_builders import data_rows, group_of
 
@@ -110,6 +117,52 @@ def test_a_completion_takes_microseconds():
     assert min(times) < 1e-3
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "\\[",
+            "\\(",
+            "$",
+            "$$",
+            "[asy]",
+            "```",
+            "`",
+            "<<",
+            "\\begin{a}[",
+            "\\text{",
+            "a",
+            "a ",
+            "$a",
+            "\n",
+            " ",
+            "\\",
+        ),
+        *("<", ". ", "中", "哈哈 ", "\u202e", "\ud800", "- ", "1.\n", "\n ", "=1+", "<think>", "</think>"),
+    ],
+)
+def test_a_hostile_text_costs_linear_time(piece):
+    """A hundred thousand characters; quadratic patterns would take minutes."""
+    text = piece * (100_000 // len(piece))
+    start = time.process_time()
+    meter_text(text, load_identifier())
+    reasoning_steps_reward(text, False)
+    checks_of(text)
+    for closing in ("$", "\\]", "}"):
+        meter_text("$" + text + closing, load_identifier())
+    assert time.process_time() - start < 5.0
+
+
+def test_the_tiny_reasoners_traces_are_told_apart():
+    """Its completions are two short lines; the reward must not be silent on either language."""
+    rng = random.Random(0)
+    for problem in itertools.islice(generate(0, "test"), 40):
+        strategy = draw_strategy(rng, problem, STRATEGY_MIX)
+        english, chinese = (write_completion(rng, problem, strategy, language) for language in ("en", "zh"))
+        assert language_fraction(english, load_identifier()) == 1.0
+        assert language_fraction(chinese, load_identifier()) == 0.0
+
+
 # ---------------------------------------------------------------------------------------------- the command
 
 
@@ -149,3 +202,10 @@ def test_a_row_without_a_completion_is_named(tmp_path, row, arguments, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match="no data file"):
         run_command(tmp_path / "nowhere.jsonl")
+
+
+def test_a_language_that_is_no_code_is_refused_at_once(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_command(tmp_path / "rows.jsonl", "--target-language", "English")
+    assert stopped.value.code == 2
+    assert "ISO 639-1" in capsys.readouterr().err

@@ -120,6 +120,8 @@ def test_a_gate_stays_closed_when_no_verdict_is_known():
         ([term("soft_overlong", args={"cache_tokens": 101})], "cache_tokens must be"),
         ([term("repetition", args={"max_penalty": 1.0})], "never paid"),
         ([term("process", args={"min_stated": 0})], "min_stated must be"),
+        ([term("language", args={"target_language": "English"})], "ISO 639-1"),
+        ([term("clean", args={"target_language": "en-US"})], "ISO 639-1"),
         ([term("process_model")], "lacks model"),
         ([term("process_model", args={"model": "m", "kind": "tree"})], "sequence or token"),
         ([term("accuracy"), term("accuracy")], "twice"),

@@ -14,6 +14,7 @@ from typing import Any
 from frugalrl.data.prompts import prefills_think
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
+from frugalrl.rewards.language import language_code
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.meter import TextReport, meter_metrics, meter_text
 from frugalrl.rewards.scripts import SCRIPTS
@@ -31,9 +32,16 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`")
     parser.add_argument("--field", help="column of the completion, if it has another name")
-    parser.add_argument("--target-language", default="en", help="ISO 639-1 code (default: en)")
+    parser.add_argument("--target-language", type=_language, default="en", help="ISO 639-1 code (default: en)")
     parser.add_argument("--show", type=int, default=5, help="rows with an alarm to list (default: 5)")
     parser.set_defaults(func=run)
+
+
+def _language(text: str) -> str:
+    try:
+        return language_code(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -51,6 +51,16 @@ _ENGLISH = _DISTINCTIVE | frozenset(
 )
 
 
+def language_code(text: str) -> str:
+    """An ISO 639-1 code as it stands. Raises ValueError for anything of another form, such as "English".
+
+    No sentence would ever be in a language of that name, and the reward would be 0 without a word.
+    """
+    if re.fullmatch("[a-z]{2}", text) is None:
+        raise ValueError(f"target_language must be an ISO 639-1 code such as en or zh, not {text!r}")
+    return text
+
+
 def language_fraction(text: str, identify: Identify, target_language: str = "en") -> float | None:
     """The share of judged sentences that are in the target language; None if there is none to judge.
 

@@ -12,14 +12,17 @@ Decisions:
 
 import re
 
+# No pattern runs past the next opening of its own kind, so that a text of openings alone costs linear time.
 _BLOCKS = re.compile(
-    r"```.*?(?:```|\Z)|\[asy\].*?\[/asy\]|`[^`\n]*`|https?://\S+|www\.\S+"
-    r"|</?[A-Za-z_]{1,12}>|<<[^<>]*>>|\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]*\]|\{[lcr|]*\})*",
+    r"```.*?(?:```|\Z)|\[asy\](?:(?!\[asy\]).)*?\[/asy\]|`[^`\n]*`|https?://\S+|www\.\S+"
+    r"|</?[A-Za-z_]{1,12}>|<<[^<>]*>>|\\(?:begin|end)\{[^{}]*\}(?:\[[^\[\]]*\]|\{[lcr|]*\})*",
     re.DOTALL,
 )
-_MATHS = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\\]|\\.)+?)\$", re.DOTALL)
+_MATHS = re.compile(
+    r"\$\$(.+?)\$\$|\\\[((?:(?!\\\[).)+?)\\\]|\\\(((?:(?!\\\().)+?)\\\)|\$((?:[^$\\]|\\.)+?)\$", re.DOTALL
+)
 _WORDS_IN_MATHS = re.compile(r"\\(?:text|mbox|textbf|textit|textrm|mathrm|hbox)\s*\{([^{}]*)\}")
-_PROSE_IN_MATHS = re.compile(r"[^\W\d_]{2,}(?:,? [^\W\d_]{2,}){3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
+_PROSE_IN_MATHS = re.compile(r"\b[^\W\d_]{2,40}(?:,? [^\W\d_]{2,40}){3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
 _COMMAND = re.compile(r"\\[A-Za-z]+\*?|\\.")
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])[\s)*]+|[。！？；：।؟]+|\n+")
 _PARTICLES = frozenset({"de", "del", "della", "di", "von", "van", "der", "den", "la", "le", "l", "d"})

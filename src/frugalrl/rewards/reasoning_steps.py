@@ -4,7 +4,7 @@ import re
 
 from frugalrl.rewards.format import split_reasoning
 
-_MARKER = re.compile(r"\bStep \d+:|^\d+\.\s|^\s*[-*] |\b(?:First|Second|Next|Finally),", re.MULTILINE)
+_MARKER = re.compile(r"\bStep \d+:|^\d+\.\s|^[ \t]*[-*] |\b(?:First|Second|Next|Finally),", re.MULTILINE)
 
 
 def reasoning_steps_reward(completion: str, reasoning_open: bool, steps_for_full: int = 3) -> float:

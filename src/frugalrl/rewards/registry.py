@@ -11,14 +11,13 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.errors import RecipeError
 from frugalrl.rewards import terms
 from frugalrl.rewards.code import code_settings
 from frugalrl.rewards.format import tag_count_reward
-from frugalrl.rewards.language import language_reward
 from frugalrl.rewards.length import cosine_reward, soft_overlong_reward
 from frugalrl.rewards.open_rs import open_rs_cosine, open_rs_repetition
 from frugalrl.rewards.process import process_reward
@@ -42,11 +41,7 @@ class BuiltIn:
     """Its keyword arguments, after those that `sample` fills, are the settings; None: it takes none."""
     sample: tuple[object, ...] = ()
     """Arguments to try the formula on."""
-    extra: Mapping[str, type] = field(default_factory=dict)
-    """Settings of the term itself, beside the formula's."""
 
-
-_LANGUAGE = {"target_language": str}
 
 BUILT_IN: dict[str, BuiltIn] = {
     "accuracy": BuiltIn(terms.accuracy),
@@ -55,13 +50,13 @@ BUILT_IN: dict[str, BuiltIn] = {
     "cosine": BuiltIn(terms.cosine, cosine_reward, (True, 1)),
     "length": BuiltIn(terms.length),
     "soft_overlong": BuiltIn(terms.soft_overlong, soft_overlong_reward, (1,)),
-    "repetition": BuiltIn(terms.repetition, terms.repetition_settings, ()),
+    "repetition": BuiltIn(terms.repetition, terms.repetition_settings),
     "reasoning_steps": BuiltIn(terms.reasoning_steps, reasoning_steps_reward, ("", False)),
-    "language": BuiltIn(terms.language, language_reward, (1.0,), _LANGUAGE),
-    "clean": BuiltIn(terms.clean, None, (), _LANGUAGE),
+    "language": BuiltIn(terms.language, terms.language_settings),
+    "clean": BuiltIn(terms.clean, terms.clean_settings),
     "process": BuiltIn(terms.process, process_reward, ((),)),
-    "process_model": BuiltIn(terms.process_model_term, process_model_settings, ()),
-    "code": BuiltIn(terms.code, code_settings, ()),
+    "process_model": BuiltIn(terms.process_model_term, process_model_settings),
+    "code": BuiltIn(terms.code, code_settings),
     "code_format": BuiltIn(terms.code_format),
     "open_rs_accuracy": BuiltIn(terms.open_rs_accuracy),
     "open_rs_format": BuiltIn(terms.open_rs_format),
@@ -117,19 +112,18 @@ def unknown_reward(name: str) -> RecipeError:
 
 
 def _settings_of(built_in: BuiltIn) -> dict[str, Any]:
-    allowed: dict[str, Any] = dict(built_in.extra)
-    if built_in.formula is not None:
-        hints = typing.get_type_hints(built_in.formula)
-        for parameter in list(inspect.signature(built_in.formula).parameters)[len(built_in.sample) :]:
-            allowed[parameter] = hints[parameter]
-    return allowed
+    if built_in.formula is None:
+        return {}
+    hints = typing.get_type_hints(built_in.formula)
+    parameters = list(inspect.signature(built_in.formula).parameters)[len(built_in.sample) :]
+    return {parameter: hints[parameter] for parameter in parameters}
 
 
 def _try_out(name: str, built_in: BuiltIn, settings: Mapping[str, Any]) -> None:
     if built_in.formula is None:
         return
     try:
-        built_in.formula(*built_in.sample, **{k: v for k, v in settings.items() if k not in built_in.extra})
+        built_in.formula(*built_in.sample, **settings)
     except ValueError as error:
         raise RecipeError(f"The reward {name} is set wrongly: {error}. Change its args.") from None
     except TypeError:

@@ -12,7 +12,7 @@ from frugalrl.rewards import code as code_reward
 from frugalrl.rewards import open_rs, process_model
 from frugalrl.rewards.answers import CORRECT_VALUE, judge
 from frugalrl.rewards.format import code_format_reward, format_reward, tag_count_reward
-from frugalrl.rewards.language import language_fraction, language_reward
+from frugalrl.rewards.language import language_code, language_fraction, language_reward
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
 from frugalrl.rewards.meter import clean_reward, meter_text
@@ -96,6 +96,16 @@ def repetition(group: RolloutGroup, verdicts: Verdicts, over_tokens: bool = Fals
         repetition_reward(completion.token_ids if over_tokens else words_of(completion.text), **settings)
         for completion in group.completions
     ]
+
+
+def language_settings(target_language: str = "en", strict: bool = False) -> None:
+    """What the term `language` takes: an ISO 639-1 code, and all or nothing. Raises ValueError for another code."""
+    language_code(target_language)
+
+
+def clean_settings(target_language: str = "en") -> None:
+    """What the term `clean` takes. Raises ValueError for what is no ISO 639-1 code."""
+    language_code(target_language)
 
 
 def language(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en", **settings: Any) -> Values:
