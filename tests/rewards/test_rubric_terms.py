@@ -86,8 +86,8 @@ def test_a_closed_gate_leaves_the_cosine_its_plain_verdict():
 
 def test_any_term_can_be_gated_a_users_own_among_them():
     group = group_of([WRONG, WRONG])
-    own = term("tests.rewards.test_rubric.count_characters", gate_group_accuracy=0.1)
-    assert [row["tests.rewards.test_rubric.count_characters"] for row in breakdowns(group, own)] == [None, None]
+    own = term("tests.rewards.test_rubric_terms.count_characters", gate_group_accuracy=0.1)
+    assert [row["tests.rewards.test_rubric_terms.count_characters"] for row in breakdowns(group, own)] == [None, None]
 
 
 def test_group_accuracy_leaves_unknown_out_and_is_nan_without_a_verdict():
@@ -128,8 +128,8 @@ def test_a_gate_stays_closed_when_no_verdict_is_known():
         ([term("accuracy", weight=0.0)], "No reward has a weight"),
         ([], "No reward has a weight"),
         ([term("no_module_here.f")], "cannot be imported"),
-        ([term("tests.rewards.test_rubric.missing")], "cannot be imported"),
-        ([term("tests.rewards.test_rubric.RIGHT")], "is not a function"),
+        ([term("tests.rewards.test_rubric_terms.missing")], "cannot be imported"),
+        ([term("tests.rewards.test_rubric_terms.RIGHT")], "is not a function"),
     ],
 )
 def test_a_mistake_is_found_before_anything_is_sampled(settings, message):
@@ -207,16 +207,16 @@ def raises(completions, **kwargs):
 def test_a_users_function_is_called_as_trl_calls_it(name, fields, values):
     group = group_of(["ab", "abcd"], level=2)
     assert [
-        row[f"tests.rewards.test_rubric.{name}"]
-        for row in breakdowns(group, term(f"tests.rewards.test_rubric.{name}", **fields))
+        row[f"tests.rewards.test_rubric_terms.{name}"]
+        for row in breakdowns(group, term(f"tests.rewards.test_rubric_terms.{name}", **fields))
     ] == values
 
 
 def test_an_async_function_works_inside_a_running_loop():
     async def trainer():
-        return breakdowns(group_of(["abc"]), term("tests.rewards.test_rubric.scores_slowly"))
+        return breakdowns(group_of(["abc"]), term("tests.rewards.test_rubric_terms.scores_slowly"))
 
-    assert asyncio.run(trainer()) == [{"tests.rewards.test_rubric.scores_slowly": 3.0}]
+    assert asyncio.run(trainer()) == [{"tests.rewards.test_rubric_terms.scores_slowly": 3.0}]
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_an_async_function_works_inside_a_running_loop():
 )
 def test_a_users_function_that_returns_nonsense_is_named(name, message):
     with pytest.raises(RecipeError, match=message):
-        breakdowns(group_of(["ab", "cd"]), term(f"tests.rewards.test_rubric.{name}"))
+        breakdowns(group_of(["ab", "cd"]), term(f"tests.rewards.test_rubric_terms.{name}"))
 
 
 def test_what_a_users_function_raises_is_shown_with_its_name():
     with pytest.raises(KeyError) as caught:
-        breakdowns(group_of(["ab"]), term("tests.rewards.test_rubric.raises"))
-    assert "tests.rewards.test_rubric.raises" in caught.value.__notes__[0]
+        breakdowns(group_of(["ab"]), term("tests.rewards.test_rubric_terms.raises"))
+    assert "tests.rewards.test_rubric_terms.raises" in caught.value.__notes__[0]
