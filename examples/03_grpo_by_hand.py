@@ -90,7 +90,9 @@ def main() -> None:
         completions = [one for group in scored for one in group.completions]
         reward = sum(one.reward for one in completions) / len(completions)
         accuracy = sum(one.verdict.label == "correct" for one in completions) / len(completions)
-        print(f"step {step:>2}  reward {reward:.3f}  accuracy {accuracy:.2f}  loss {loss:+.4f}  gradient norm {norm:.3f}")
+        print(
+            f"step {step:>2}  reward {reward:.3f}  accuracy {accuracy:.2f}  loss {loss:+.4f}  gradient norm {norm:.3f}"
+        )
 
     after = evaluate(engine, policy.tokenizer, held_out, settings, MAX_COMPLETION_TOKENS)
     print(f"\nafter:  {estimate(after.accuracy)}")

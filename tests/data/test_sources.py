@@ -74,7 +74,10 @@ def test_a_folder_and_a_hub_data_set_are_read_too(tmp_path, monkeypatch):
         ('{"problem": "p", "answer": "1"}\n\n[1, 2]\n', "line 3, is not a JSON object"),
         ('{"question": "p", "answer": "1"}\n', "line 1, has no text in 'problem' (columns: question, answer)"),
         ('{"problem": "p", "answer": "1"}\n{"problem": "p2"}\n', "1 rows have no gold answer, the first at"),
-        ('{"id": 1, "problem": "p", "answer": "1"}\n{"id": 1, "problem": "q", "answer": "2"}\n', "two rows with the id"),
+        (
+            '{"id": 1, "problem": "p", "answer": "1"}\n{"id": 1, "problem": "q", "answer": "2"}\n',
+            "two rows with the id",
+        ),
     ],
 )
 def test_faults_in_a_file_are_named_with_their_line(tmp_path, content, says):
@@ -93,7 +96,11 @@ def test_rows_without_gold_are_left_out_only_on_request(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("missing.jsonl", "There is no data file"), ("data.csv", "of no known kind"), ("broken.jsonl.gz", "cannot be read")],
+    [
+        ("missing.jsonl", "There is no data file"),
+        ("data.csv", "of no known kind"),
+        ("broken.jsonl.gz", "cannot be read"),
+    ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path, name, says):
     if "missing" not in name:

@@ -12,7 +12,9 @@ def group(*scored: tuple[dict, str, str, str]) -> ScoredGroup:
     return ScoredGroup(
         PROMPT,
         tuple(
-            ScoredCompletion(Completion("", (1, 2), (-1.0, -1.0), finish, 0, 0), 0.0, breakdown, Verdict(label, None, why))
+            ScoredCompletion(
+                Completion("", (1, 2), (-1.0, -1.0), finish, 0, 0), 0.0, breakdown, Verdict(label, None, why)
+            )
             for breakdown, label, why, finish in scored
         ),
     )

@@ -32,7 +32,7 @@ def test_a_failure_in_the_middle_leaves_what_was_there(policy, tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "_flush", fail)
-    with pytest.raises(OutputError, match="No space left on device. Free some space and resume"):
+    with pytest.raises(OutputError, match=r"No space left on device\. Free some space and resume"):
         save_model(policy, tmp_path / "model", "new card")
     assert (tmp_path / "model" / "README.md").read_text() == "old card"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -60,13 +60,17 @@ def test_a_model_of_another_kind_is_refused(tmp_path, tokenizer):
     config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=32)
     AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="type 'gpt2'. Use a Qwen2, Qwen3 or Llama"):
+    with pytest.raises(ModelError, match=r"type 'gpt2'\. Use a Qwen2, Qwen3 or Llama"):
         load_policy(ModelSettings(path=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
     ("path", "says"),
-    [("./missing", "no model folder at"), ("/missing/too/deep", "no model folder at"), ("plainword", "no model folder")],
+    [
+        ("./missing", "no model folder at"),
+        ("/missing/too/deep", "no model folder at"),
+        ("plainword", "no model folder"),
+    ],
 )
 def test_a_missing_folder_says_so(path, says):
     with pytest.raises(ModelError, match=says):

@@ -34,7 +34,9 @@ SMALL = {
 
 
 def recipe(**changes) -> TrainRecipe:
-    merged = {key: {**value, **changes.pop(key, {})} if isinstance(value, dict) else value for key, value in SMALL.items()}
+    merged = {
+        key: {**value, **changes.pop(key, {})} if isinstance(value, dict) else value for key, value in SMALL.items()
+    }
     return parse_recipe({**merged, **changes}, TrainRecipe)
 
 
@@ -131,7 +133,9 @@ def test_a_resumed_run_is_the_run_straight_through(finished, tmp_path):
 
 def test_a_few_steps_of_reinforcement_already_raise_the_reward(tmp_path):
     longer = recipe(
-        rollout={"prompts_per_step": 8, "group_size": 8}, training={"steps": 12, "save_every": None}, evaluation={"every": None}
+        rollout={"prompts_per_step": 8, "group_size": 8},
+        training={"steps": 12, "save_every": None},
+        evaluation={"every": None},
     )
     run(tmp_path / "run", longer)
     rewards = [row["reward/mean"] for row in training_values(tmp_path / "run")]
@@ -151,7 +155,7 @@ def test_real_problems_train_the_tiny_model(shared_data, tmp_path, file, extra):
         rollout={"max_prompt_tokens": 2048, "skip_long_prompts": True, "max_completion_tokens": 48},
         training={"steps": 2, "save_every": None},
     )
-    summary, lines = run(tmp_path / "run", chosen)
+    summary, _ = run(tmp_path / "run", chosen)
     assert summary.base is None
     assert len(training_values(tmp_path / "run")) == 2
 

@@ -35,9 +35,7 @@ def groups(policy):
     sampled = collect_groups(engine, policy.tokenizer, prompts, 4, SamplingParams(25, 0.8), ("test",))
     rewards = iter([1.0, 0.0, 0.5, 0.0, 0.0, 1.0, 1.0, 0.25])
     return [
-        ScoredGroup(
-            group.prompt, tuple(ScoredCompletion(one, next(rewards), {}, VERDICT) for one in group.completions)
-        )
+        ScoredGroup(group.prompt, tuple(ScoredCompletion(one, next(rewards), {}, VERDICT) for one in group.completions))
         for group in sampled
     ]
 

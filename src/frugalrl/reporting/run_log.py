@@ -46,7 +46,8 @@ class RunLog:
 
         Raises OutputError if the file cannot be written, RecipeError if a tracker cannot be started.
         """
-        self._sinks: list[tuple[str, Sink]] = []
+        # Trackers first: if one does not start, no file has been opened.
+        self._sinks = [(tracker.name, _open_sink(tracker, folder, run_name)) for tracker in trackers]
         self._files: dict[str, TextIO] = {}
         self._folder = folder
         for name in (METRICS_FILE, SAMPLES_FILE):
@@ -57,8 +58,6 @@ class RunLog:
                 self._files[name] = path.open("a", encoding="utf-8")
             except OSError as error:
                 raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
-        for tracker in trackers:
-            self._sinks.append((tracker.name, _open_sink(tracker, folder, run_name)))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line; values that are not finite are written as null, which is what JSON has."""
