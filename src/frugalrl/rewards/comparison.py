@@ -1,0 +1,386 @@
+"""Whether an answer is the gold answer: structure and exact numbers here, symbols through a function given in.
+
+`compare` is three-valued on purpose. With the default `symbolic` it decides what needs no computer algebra and
+says "undecided" for the rest; a worker process calls it again with one that can decide (`symbolic`). So both
+places follow one policy, and the training process itself never evaluates what a model wrote.
+
+The policy on meaning, each line held by tests:
+
+- Numbers are compared exactly. A decimal may stand for a value that it rounds to: six significant digits are
+  needed in an answer, three in a gold. There is no absolute tolerance.
+- A percent sign is a factor of 1/100; a gold with the sign also accepts the bare number.
+- A unit may be left away on either side; known units that differ are different answers. Degrees are a unit.
+- A base is part of a number; an answer may leave the gold's base away.
+- Lists and sets are unordered, tuples and intervals ordered with their brackets; a bare list in the gold's order
+  passes for a tuple. An inequality is the interval it describes.
+- "x = 5" names its value. In a chain of equations every member must equal the gold: "4 = 5" is no 5.
+- Text is compared as words, a choice by its letter; nothing with words in it is ever computed.
+- An answer beyond the bounds (length, nesting, size of its value) is incorrect; a gold beyond them is unreadable.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from frugalrl.rewards.exact_numbers import (
+    ExactNumber,
+    TooLargeError,
+    based_number,
+    read_number,
+    value_in_base,
+)
+from frugalrl.rewards.extraction import unboxed
+from frugalrl.rewards.latex_text import bare_text, clean, compact, is_balanced, nesting_depth
+from frugalrl.rewards.shapes import Shape, TooManyItemsError, is_name, read_shape, sides
+from frugalrl.rewards.units import split_unit, strip_lead_in, units_clash, with_magnitude
+
+Outcome = Literal["same", "different", "undecided", "bad_gold"]
+Symbolic = Callable[[str, str], Outcome]
+"""Answer and gold, both single values in cleaned LaTeX, to an outcome."""
+
+MAX_ANSWER_CHARS = 20_000
+"""Longer answers are incorrect unread; a sum of 5,000 terms still fits."""
+MAX_SYMBOLIC_CHARS = 1_000
+"""Longest value that computer algebra is asked about; the longest gold of the benchmarks has 280."""
+MAX_NESTING = 40
+_MIN_DIGITS_OF_ANSWER = 6
+_MIN_DIGITS_OF_GOLD = 3
+_CHOICE = re.compile(r"\(?([A-J])\)?[.:]?")
+_CHOSEN = re.compile(
+    r"(?:(?:option|choice|answer) )?(?:[(\[] ?([A-Ja-j]) ?[)\]][.:]?(?: ?[^\W\d_].*| ?\d.*)?|([A-J])[.:]?|([A-J])[.:] .*)",
+    re.IGNORECASE,
+)
+_FUNCTION_NAMES = frozenset(
+    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp lim max min sup inf gcd lcm det sqrt "
+    "frac arg deg dim ker mod".split()
+)
+_FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An outcome with its reason in a word or two."""
+
+    outcome: Outcome
+    reason: str
+
+
+def undecided(_answer: str, _gold: str) -> Outcome:
+    """The symbolic comparison of a process that must not do any."""
+    return "undecided"
+
+
+def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Comparison:
+    """Whether an extracted answer is equivalent to one accepted gold answer."""
+    readable_gold = prepared_gold(gold)
+    if readable_gold is None:
+        return Comparison("bad_gold", "unparseable_gold" if gold.strip() else "empty_gold")
+    if len(answer) > MAX_ANSWER_CHARS:
+        return Comparison("different", "too_long")
+    cleaned = clean(answer)
+    if cleaned is None:
+        return Comparison("different", "unreadable_characters")
+    cleaned = cleaned.strip(" ,;")
+    if compact(cleaned) == compact(readable_gold):
+        return Comparison("same", "equal")
+    if nesting_depth(cleaned) > MAX_NESTING:
+        return Comparison("different", "too_deep")
+    if not is_balanced(cleaned):
+        return Comparison("different", "unbalanced")
+    try:
+        outcome = _compare_prepared(cleaned, readable_gold, symbolic)
+    except (TooLargeError, TooManyItemsError):
+        return Comparison("different", "beyond_limits")
+    reason = {"same": "equal", "bad_gold": "unparseable_gold"}.get(outcome, outcome)
+    return Comparison(outcome, reason)
+
+
+def prepared_gold(gold: str) -> str | None:
+    """A gold in cleaned form, or None if nobody could say what it accepts."""
+    if len(gold) > MAX_ANSWER_CHARS:
+        return None
+    cleaned = clean(unboxed(gold))
+    if cleaned is None:
+        return None
+    cleaned = cleaned.strip(" ,;")
+    if not re.search(r"[^\W_]|\\infty|\\emptyset|\\\{ ?\\\}", cleaned):
+        return None
+    if nesting_depth(cleaned) > MAX_NESTING or not is_balanced(cleaned):
+        return None
+    return cleaned
+
+
+def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    choice = _CHOICE.fullmatch(gold)
+    if choice:
+        return _compare_choice(answer, choice.group(1))
+    stripped = strip_lead_in(answer)
+    gold = strip_lead_in(gold)
+    if compact(stripped) == compact(gold):
+        return "same"
+    if _is_text(gold):
+        return "same" if _same_words(stripped, gold) else _compare_as_lists(stripped, gold, symbolic)
+    try:
+        gold_shape = read_shape(gold)
+    except (TooManyItemsError, TooLargeError):
+        return "bad_gold"
+    return _compare_shapes(read_shape(stripped), gold_shape, symbolic)
+
+
+def _compare_choice(answer: str, letter: str) -> Outcome:
+    plain = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", answer).strip(" .")
+    plain = strip_lead_in(plain)
+    chosen = _CHOSEN.fullmatch(plain)
+    if not chosen:
+        return "different"
+    found = next(group for group in chosen.groups() if group)
+    return "same" if found.upper() == letter else "different"
+
+
+def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    """Text golds of several parts ("red and blue"), in any order."""
+    gold_shape, answer_shape = read_shape(gold), read_shape(answer)
+    if gold_shape.kind != "list" or not answer_shape.is_collection:
+        return "different"
+    return _compare_shapes(answer_shape, gold_shape, symbolic)
+
+
+# ---------------------------------------------------------------------------------------------- structures
+
+
+def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    if gold.kind == "value" and answer.kind == "value":
+        return _compare_values(answer.text, gold.text, symbolic)
+    if answer.kind == "value" and len(gold.items) == 1 and gold.is_collection:
+        return _compare_shapes(answer, gold.items[0], symbolic)
+    if gold.kind == "value" and len(answer.items) == 1 and answer.is_collection:
+        return _compare_shapes(answer.items[0], gold, symbolic)
+    if gold.kind == "value" or answer.kind == "value":
+        return _compare_mixed_kinds(answer, gold, symbolic)
+    if len(answer.items) != len(gold.items):
+        return "different"
+    if gold.is_collection and answer.is_collection:
+        return _compare_unordered(list(answer.items), gold.items, symbolic)
+    if not _same_kind_of_tuple(answer, gold):
+        return "different"
+    return _compare_in_order(answer.items, gold.items, symbolic)
+
+
+def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """One side is a structure and the other a single value that may name one, such as a set difference."""
+    if "\\setminus" in answer.text + gold.text or "\\mathbb" in answer.text + gold.text:
+        return _ask(answer.text, gold.text, symbolic)
+    if gold.kind == "value" and not _is_text(gold.text) and _has_structure(gold.text):
+        return _ask(answer.text, gold.text, symbolic)
+    if answer.kind == "value" and _has_structure(answer.text):
+        return _ask(answer.text, gold.text, symbolic)
+    return "different"
+
+
+def _has_structure(text: str) -> bool:
+    return "\\begin" in text or "\\cap" in text or "\\mid" in text or re.search(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|[<>]", text) is not None
+
+
+def _same_kind_of_tuple(answer: Shape, gold: Shape) -> bool:
+    if "set" in (answer.kind, gold.kind) or "union" in (answer.kind, gold.kind):
+        return False
+    if answer.variable and gold.variable and answer.variable != gold.variable:
+        return False
+    return answer.brackets == gold.brackets or "list" in (answer.kind, gold.kind) or len(gold.items) > 2
+
+
+def _compare_in_order(answers: tuple[Shape, ...], golds: tuple[Shape, ...], symbolic: Symbolic) -> Outcome:
+    outcomes: list[Outcome] = []
+    for answer, gold in zip(answers, golds, strict=True):
+        outcome = _compare_shapes(answer, gold, symbolic)
+        if outcome in ("different", "bad_gold"):
+            return outcome
+        outcomes.append(outcome)
+    return "undecided" if "undecided" in outcomes else "same"
+
+
+def _compare_unordered(answers: list[Shape], golds: tuple[Shape, ...], symbolic: Symbolic) -> Outcome:
+    """Every gold item takes one answer item that is the same; the exact and textual matches are taken first."""
+    left = list(golds)
+    for gold in golds:
+        twin = next((answer for answer in answers if compact(answer.text) == compact(gold.text)), None)
+        if twin is not None:
+            answers.remove(twin)
+            left.remove(gold)
+    doubtful = False
+    for gold in left:
+        outcomes = []
+        for answer in answers:
+            outcomes.append(_compare_shapes(answer, gold, symbolic))
+            if outcomes[-1] in ("same", "bad_gold"):
+                break
+        if "bad_gold" in outcomes:
+            return "bad_gold"
+        if outcomes[-1] == "same":
+            del answers[len(outcomes) - 1]
+        elif "undecided" in outcomes:
+            doubtful = True
+        else:
+            return "different"
+    return "undecided" if doubtful else "same"
+
+
+# -------------------------------------------------------------------------------------------------- values
+
+
+def _compare_values(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    if compact(answer) == compact(gold):
+        return "same"
+    gold_sides, answer_sides = sides(gold), sides(answer)
+    if len(gold_sides) == 1 and len(answer_sides) == 1:
+        return _compare_plain(answer, gold, symbolic)
+    gold_name, gold_value = _named(gold_sides)
+    if gold_value is None:
+        return "different" if len(answer_sides) == 1 else _ask(answer, gold, symbolic)
+    answer_name = answer_sides[0] if len(answer_sides) > 1 and is_name(answer_sides[0]) else ""
+    if gold_name and answer_name and not _same_name(gold_name, answer_name):
+        return "different"
+    members = answer_sides[1:] if answer_name else answer_sides
+    outcomes = [_compare_plain(member, gold_value, symbolic) for member in members]
+    for outcome in ("bad_gold", "different", "undecided"):
+        if outcome in outcomes:
+            return outcome  # type: ignore[return-value]  # one of the three literals
+    return "same"
+
+
+def _named(gold_sides: list[str]) -> tuple[str, str | None]:
+    """Name and value of a gold; no value if it is an equation that names nothing."""
+    if len(gold_sides) == 1:
+        return "", gold_sides[0]
+    return (gold_sides[0], gold_sides[-1]) if is_name(gold_sides[0]) else ("", None)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """Whether two left sides may name the same thing: equal, or both a function's value (y, f(x))."""
+    if compact(one) == compact(other) or "\\text" in one + other or min(len(one), len(other)) > 8:
+        return True
+    return _FUNCTION_SIDE.fullmatch(one) is not None and _FUNCTION_SIDE.fullmatch(other) is not None
+
+
+def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    """Single values without an equals sign: numbers, text, and what only algebra can tell."""
+    answer = _before_approximation(strip_lead_in(answer))
+    if compact(answer) == compact(gold):
+        return "same"
+    if _is_text(gold):
+        return "same" if _same_words(answer, gold) else "different"
+    based = _compare_based(answer, gold)
+    if based is not None:
+        return based
+    answer_value, answer_unit = split_unit(with_magnitude(answer))
+    gold_value, gold_unit = split_unit(with_magnitude(gold))
+    if units_clash(answer_unit, gold_unit):
+        return "different"
+    gold_number = _gold_number(gold_value)
+    if gold_number == "too_large":
+        return "bad_gold"
+    answer_number = read_number(answer_value)
+    if isinstance(gold_number, ExactNumber) and answer_number is not None:
+        return "same" if same_number(answer_number, gold_number) else "different"
+    if not answer_value or _is_text(answer_value):
+        return "different"
+    return _ask(answer_value, gold_value, symbolic)
+
+
+def _gold_number(text: str) -> ExactNumber | Literal["too_large"] | None:
+    try:
+        return read_number(text)
+    except TooLargeError:
+        return "too_large"
+
+
+def _before_approximation(text: str) -> str:
+    """The exact side of ``\\frac{\\sqrt{3}}{3} \\approx 0.577``; the value of ``x \\approx 5``."""
+    left, sign, right = text.partition("\\approx")
+    if not sign or not left.strip():
+        return right.strip() if sign else text
+    return right.strip() if is_name(left.strip()) else left.strip()
+
+
+def _compare_based(answer: str, gold: str) -> Outcome | None:
+    """Numbers in a stated base; None if neither side is one."""
+    gold_based, answer_based = based_number(gold), based_number(answer)
+    if gold_based is not None and answer_based is not None:
+        return "same" if gold_based == answer_based else "different"
+    if gold_based is not None:
+        digits = compact(answer).lower().lstrip("0")
+        return "same" if digits == gold_based[0] else "different"
+    if answer_based is not None:
+        gold_number = _gold_number(gold)
+        if not isinstance(gold_number, ExactNumber):
+            return None
+        return "same" if value_in_base(*answer_based) == gold_number.value else "different"
+    return None
+
+
+def same_number(answer: ExactNumber, gold: ExactNumber) -> bool:
+    """Equal, equal but for a gold's percent sign, or one the decimal that the other rounds to."""
+    if answer.value == gold.value:
+        return True
+    if gold.percent and not answer.percent and answer.value == gold.value * 100:
+        return True
+    if answer.significant_digits is None and gold.significant_digits is None:
+        return False
+    if answer.significant_digits is None:
+        return rounds_to(answer.value, gold, _MIN_DIGITS_OF_GOLD)
+    if gold.significant_digits is None:
+        return rounds_to(gold.value, answer, _MIN_DIGITS_OF_ANSWER)
+    coarse, fine = sorted((answer, gold), key=lambda number: number.unit_in_last_place or 0, reverse=True)
+    return rounds_to(fine.value, coarse, _MIN_DIGITS_OF_ANSWER)
+
+
+def rounds_to(value: Fraction, decimal: ExactNumber, min_digits: int) -> bool:
+    """Whether a decimal with enough digits is a value rounded or cut off at its last place."""
+    place = decimal.unit_in_last_place
+    if place is None or (decimal.significant_digits or 0) < min_digits or (value / place).denominator == 1:
+        return False
+    distance = abs(decimal.value - value)
+    return distance <= place / 2 or (distance < place and abs(decimal.value) < abs(value))
+
+
+def rounds_to_symbolic(value: Fraction, answer: ExactNumber | None, gold: ExactNumber | None) -> bool:
+    """`rounds_to` for a value that computer algebra worked out, against whichever side is a decimal."""
+    decimal = answer or gold
+    if decimal is None:
+        return False
+    return rounds_to(value, decimal, _MIN_DIGITS_OF_ANSWER if answer else _MIN_DIGITS_OF_GOLD)
+
+
+def _ask(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    if len(gold) > MAX_SYMBOLIC_CHARS:
+        return "bad_gold"
+    if len(answer) > MAX_SYMBOLIC_CHARS:
+        raise TooLargeError
+    return symbolic(answer, gold)
+
+
+# ---------------------------------------------------------------------------------------------------- text
+
+
+def _is_text(text: str) -> bool:
+    """Whether a value is words: a ``\\text`` group, or letters that nobody writes as a product."""
+    groups = re.findall(r"\\text ?\{([^{}]*)\}", text)
+    outside = re.sub(r"\\text ?\{[^{}]*\}", " ", text)
+    if any(re.search(r"[^\W\d_]{2}", group) for group in groups):
+        return not re.search(r"[\d\\=+*/^<>]", outside)
+    if re.search(r"[\d\\=+*/^<>{}_|]", outside):
+        return False
+    return any(_is_word(word) for word in re.findall(r"[^\W\d_]+", outside))
+
+
+def _is_word(word: str) -> bool:
+    if word.lower() in _FUNCTION_NAMES:
+        return False
+    return len(word) >= 4 or (len(word) == 3 and any(char in "eiouEIOU" for char in word))
+
+
+def _same_words(answer: str, gold: str) -> bool:
+    words = bare_text(answer)
+    return bool(words) and words == bare_text(gold)
