@@ -65,7 +65,7 @@ def read_number(text: str) -> ExactNumber | None:
     """A cleaned text as a number. None: not plain arithmetic. Raises TooLargeError."""
     if len(text) > 4 * MAX_TOKENS:
         raise TooLargeError
-    if _CLOCK.fullmatch(text):
+    if not text.isascii() or _CLOCK.fullmatch(text):
         return None
     body = text.removesuffix(" percent").removesuffix("%").strip()
     percent = body != text.strip()

@@ -97,11 +97,11 @@ def gold_from_solution(solution: str) -> str | None:
 
 
 def unboxed(gold: str) -> str:
-    """A gold without the box or boxes around it: several boxes are the parts of one answer."""
+    """A gold without the box around it; of several boxes the last, read as an answer's would be."""
     if BOX not in gold:
         return gold
-    parts = [gold[span.start : span.end] for span in _box_spans(gold)]
-    return ", ".join(parts) if parts else gold
+    answers = _boxed_answers(gold, first=False)
+    return answers[0] if answers else gold
 
 
 def stated_answer(text: str) -> str | None:
@@ -137,7 +137,7 @@ def _last_formula(text: str) -> str | None:
     body = text[:end].rstrip("$") if closer == "$" else text[:end]
     opener = _FORMULA_CLOSERS.get(closer, "$")
     start = body.rfind(opener)
-    return body[start + len(opener) :].strip() or None if start >= 0 else None
+    return body[start + len(opener) :].strip(" \n=") or None if start >= 0 else None
 
 
 # ------------------------------------------------------------------------------------------------- boxes

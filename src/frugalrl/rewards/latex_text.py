@@ -28,8 +28,8 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "012345678
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 _SPACING = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|qquad|quad|thinspace|medspace|enspace)"
-    r"(?![A-Za-z])|\\[,;:! ]|~|\\\n"
+    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|thinspace|medspace|enspace)(?![A-Za-z])"
+    r"|\\q?quad|(?<!\\)\\[,;:! ]|~"
 )
 _TEXT_COMMAND = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|mbox|hbox|mathrm|operatorname\*?|mathit|mathsf|mathtt|textsc|rm)"
@@ -49,6 +49,7 @@ _SYNONYMS = {
     r"<=": r"\\le ", r">=": r"\\ge ", r"!=": r"\\ne ", r"\\lor(?![A-Za-z])": r"\\text{ or }",
     r"\\(?:land|wedge)(?![A-Za-z])": r"\\text{ and }", r"\\(?:to|rightarrow)(?![A-Za-z])": r"\\to",
 }  # fmt: skip
+_NEEDS_CLEANING = re.compile(r"[\\\\${<>!]")
 _SYNONYM_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _SYNONYMS.items()]
 _OPENERS, _CLOSERS = "([{", ")]}"
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
@@ -63,9 +64,9 @@ def clean(text: str) -> str | None:
             return None
     elif not text.isprintable():
         return None
-    if "\\" in text or "$" in text or "{" in text:
+    if _NEEDS_CLEANING.search(text):
         text = _clean_latex(text)
-    return re.sub(r" {2,}", " ", text).strip()
+    return re.sub(r" {2,}", " ", text.rstrip("\\")).strip()
 
 
 def _clean_latex(text: str) -> str:

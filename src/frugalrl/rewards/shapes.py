@@ -21,7 +21,8 @@ _CALL = r"(?: ?\([^()=]{1,24}\))?"
 _SINGLE = rf"{_NAME}{_INDEX}'{{0,2}}{_CALL}"
 _VARIABLE = re.compile(rf"{_NAME}{_INDEX}'{{0,2}}|\|{_NAME}\|")
 _LEFT_SIDE = re.compile(
-    rf"{_SINGLE}(?: ?\+ ?{_SINGLE})*"  # x, a_3, f(x), and the m + n of a competition's answer
+    rf"{_SINGLE}(?: ?[+:] ?{_SINGLE})*"  # x, a_3, f(x), A:B, and the m + n of a competition's answer
+    r"|\\frac ?\{ ?[A-Za-z]{1,3} ?\} ?\{ ?[A-Za-z]{1,3} ?\}"
     r"|[A-Za-z]{2,3}|\|[A-Za-z]{1,3}\||\\(?:overline|vec|hat|text|angle|triangle) ?(?:\{[^{}=]{1,40}\}|[A-Z ]{1,5})"
     r"|\\angle ?[A-Za-z_{}0-9 ]{1,24}|\\text\{[^{}=]{1,40}\}(?: ?_ ?\{?\w\}?)?|[A-Za-z][a-z]{2,15}(?: [a-z]{2,15}){0,3}"
     rf"|\((?:{_SINGLE} ?, ?)+{_SINGLE}\)|m ?\\angle ?[A-Z ]{{1,5}}"
@@ -32,7 +33,7 @@ _UNION = re.compile(r"\\cup(?![A-Za-z])")
 _EQUALS = re.compile(r"=")
 _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<|>")
 _UNEQUAL = re.compile(r"\\ne(?![A-Za-z])")
-_MEMBER = re.compile(rf"{_VARIABLE.pattern} ?\\in(?![A-Za-z])")
+_MEMBER = re.compile(rf"(?:{_VARIABLE.pattern}) ?\\in(?![A-Za-z])")
 _NUMBER_LITERAL = re.compile(r"[-+]?(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)")
 _PLUS_MINUS = re.compile(r"\\pm(?![A-Za-z])")
 

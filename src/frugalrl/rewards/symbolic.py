@@ -18,7 +18,6 @@ from typing import Any
 from frugalrl.rewards.comparison import Outcome, rounds_to_symbolic
 from frugalrl.rewards.exact_numbers import ExactNumber, TooLargeError, read_number
 
-_DIGITS = 30
 _WORKING_DIGITS = 40
 _RELATIVE = Fraction(1, 10**20)
 _RELATIVE_WITH_DECIMALS = Fraction(1, 10**6)
@@ -75,9 +74,10 @@ def _parse(text: str) -> Any:
 
 def _for_parser(text: str) -> str:
     """Spellings that its grammar does not know."""
-    text = re.sub(r"\\bar(?=\s?\{)", r"\\overline", text)
-    text = re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
-    return re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt)(?![A-Za-z])", r"\\\1", text)
+    text = re.sub(r"(?<=\{) | (?=\})", "", re.sub(r"\\bar(?=\s?\{)", r"\\overline", text))
+    text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt)(?![A-Za-z])", r"\\\1", text)
+    text = re.sub(r"(\d+(?:\.\d+)?) ?\^ ?\\circ", r"(\\frac{\1\\pi}{180})", text)
+    return re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
 
 
 def _verify(answer: Any, gold: Any) -> bool:
@@ -98,7 +98,7 @@ def _is_scalar(parsed: Any) -> bool:
 
 
 def _same_scalar(answer: Any, gold: Any, answer_text: str, gold_text: str) -> bool:
-    answer, gold = _done(answer), _done(gold)
+    answer, gold = _done(_with_imaginary_unit(answer)), _done(_with_imaginary_unit(gold))
     if answer == gold:
         return not _is_undefined(gold)
     if _is_undefined(answer) or _is_undefined(gold):
@@ -112,6 +112,13 @@ def _same_scalar(answer: Any, gold: Any, answer_text: str, gold_text: str) -> bo
         return _same_at_points(answer, gold, symbols, _RELATIVE)
     decimals = _DECIMAL_POINT.search(answer_text) or _DECIMAL_POINT.search(gold_text)
     return _same_at_points(answer, gold, symbols, _RELATIVE_WITH_DECIMALS if decimals else _RELATIVE)
+
+
+def _with_imaginary_unit(expression: Any) -> Any:
+    """The letter i as the imaginary unit on both sides; math-verify takes it for a variable in some spellings."""
+    import sympy
+
+    return expression.subs({symbol: sympy.I for symbol in expression.free_symbols if symbol.name == "i"})
 
 
 def _done(expression: Any) -> Any:

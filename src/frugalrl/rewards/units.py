@@ -14,12 +14,16 @@ _LEAD_IN = re.compile(
     r"(?:answer|result|value|solution|total|number|sum|choice|option)s? ?(?:is|are|equals|:|=) ?:? ?",
     re.IGNORECASE,
 )
+_SENTENCE = re.compile(r"([A-Za-z][A-Za-z ,'$]{0,60}) (?:is|are|equals|was) ?:? (?=[^A-Za-z])")
+"""A whole sentence that leads to a value: "The angle is 90"."""
 _ROUGHLY = re.compile(r"(?:\\approx|\\sim|(?:approximately|approx\.?|about|roughly|exactly|only)(?![A-Za-z])) ?")
 _NO_UNITS = frozenset(
     "or and not no nor is isn are was be to than except from if but else minus plus times over divided by wrong "
     "incorrect false between less more fewer least most greater below above negative half third quarter hundred "
     "thousand million billion trillion dozen mod pi sin cos tan log ln exp".split()
 )
+_CHANGES_MEANING = frozenset("not no nor never if unless except but wrong incorrect false or than isn hardly".split())
+_MAX_LEAD_INS = 3
 _MAGNITUDES = {"hundred": "00", "thousand": "000", "million": "000000", "billion": "0" * 9, "trillion": "0" * 12}
 _UNIT_SPELLINGS = {
     "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
@@ -40,20 +44,27 @@ _MAX_TAIL = 120
 
 def strip_lead_in(text: str) -> str:
     """A cleaned answer without "the answer is", "approximately" or a surrounding ``\\text{}`` in front."""
-    for _ in range(3):
+    for _ in range(_MAX_LEAD_INS):
         inside = _whole_text_group(text)
         if inside is not None and (_LEAD_IN.match(inside) or any(char.isdigit() for char in inside)):
             text = inside
         start = re.match(r"\\text\{ ?([^{}]{1,60})\} ?", text)
         if start and start.end() < len(text):
             words = start.group(1).strip() + " "
-            if (_LEAD_IN.fullmatch(words) or _ROUGHLY.fullmatch(words)) and start.end() < len(text):
+            if _LEAD_IN.fullmatch(words) or _ROUGHLY.fullmatch(words) or _leads_to_value(words + "1"):
                 text = text[start.end() :]
-        found = _LEAD_IN.match(text) or _ROUGHLY.match(text)
+        found = _LEAD_IN.match(text) or _ROUGHLY.match(text) or _leads_to_value(text)
         if not found or found.end() == len(text):
-            return text.strip(" .")
+            return text.strip().rstrip(".")
         text = text[found.end() :].strip()
-    return text.strip(" .")
+    return text.strip().rstrip(".")
+
+
+def _leads_to_value(text: str) -> re.Match[str] | None:
+    found = _SENTENCE.match(text)
+    if found is None or any(word in _CHANGES_MEANING for word in _words(found.group(1))):
+        return None
+    return found
 
 
 def split_unit(text: str) -> tuple[str, str]:
