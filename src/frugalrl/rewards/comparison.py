@@ -28,12 +28,13 @@ from frugalrl.rewards.exact_numbers import (
     ExactNumber,
     TooLargeError,
     based_number,
+    is_clock,
     read_number,
     value_in_base,
 )
 from frugalrl.rewards.extraction import unboxed
 from frugalrl.rewards.latex_text import bare_text, clean, compact, is_balanced, nesting_depth
-from frugalrl.rewards.shapes import Shape, TooManyItemsError, is_name, read_shape, sides
+from frugalrl.rewards.shapes import Shape, TooManyItemsError, is_name, is_reversed_interval, read_shape, sides
 from frugalrl.rewards.units import split_unit, strip_lead_in, units_clash, with_magnitude
 
 Outcome = Literal["same", "different", "undecided", "bad_gold"]
@@ -101,7 +102,7 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
         return Comparison("bad_gold", "unparseable_gold" if gold.strip() else "empty_gold")
     if len(answer) > MAX_ANSWER_CHARS:
         return Comparison("different", "too_long")
-    cleaned = clean(answer)
+    cleaned = clean(unboxed(answer))
     if cleaned is None:
         return Comparison("different", "unreadable_characters")
     cleaned = cleaned.strip(" ,;")
@@ -109,7 +110,7 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
         return Comparison("same", "equal")
     if nesting_depth(cleaned) > MAX_NESTING:
         return Comparison("different", "too_deep")
-    if not is_balanced(cleaned):
+    if not is_balanced(cleaned) and not is_reversed_interval(cleaned):
         return Comparison("different", "unbalanced")
     try:
         outcome = _compare_prepared(cleaned, readable_gold, symbolic)
@@ -131,7 +132,9 @@ def prepared_gold(gold: str) -> str | None:
     cleaned = cleaned.strip(" ,;")
     if not re.search(r"[^\W_]|\\infty|\\emptyset|\\\{ ?\\\}", cleaned):
         return None
-    if nesting_depth(cleaned) > MAX_NESTING or not is_balanced(cleaned):
+    if nesting_depth(cleaned) > MAX_NESTING:
+        return None
+    if not is_balanced(cleaned) and not is_reversed_interval(cleaned) and not _CHOICE.fullmatch(cleaned):
         return None
     return cleaned
 
@@ -297,6 +300,8 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         return "same"
     if _is_text(gold):
         return "same" if _same_words(answer, gold) else "different"
+    if is_clock(gold) or is_clock(answer):
+        return "different"
     based = _compare_based(answer, gold)
     if based is not None:
         return based
@@ -308,7 +313,7 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer_number = read_number(answer_value)
     if gold_number is not None and answer_number is not None:
         return "same" if same_number(answer_number, gold_number) else "different"
-    if not answer_value or _is_text(answer_value):
+    if not answer_value or _holds_words(answer_value):
         return "different"
     return _ask(answer_value, gold_value, symbolic)
 
@@ -397,6 +402,11 @@ def _is_text(text: str) -> bool:
     if re.search(r"[\d\\=+*/^<>{}_|]", outside):
         return False
     return any(_is_word(word) for word in re.findall(r"[^\W\d_]+", outside))
+
+
+def _holds_words(text: str) -> bool:
+    """Whether words are left in what should be a value: "5 is wrong" is not 5."""
+    return _is_text(text) or re.search(r"\\text ?\{[^{}]*[^\W\d_]", text) is not None
 
 
 def _is_word(word: str) -> bool:

@@ -65,7 +65,7 @@ def read_number(text: str) -> ExactNumber | None:
     """A cleaned text as a number. None: not plain arithmetic. Raises TooLargeError."""
     if len(text) > 4 * MAX_TOKENS:
         raise TooLargeError
-    if not text.isascii() or _CLOCK.fullmatch(text):
+    if not text.isascii() or is_clock(text):
         return None
     body = text.removesuffix(" percent").removesuffix("%").strip()
     percent = body != text.strip()
@@ -81,6 +81,11 @@ def read_number(text: str) -> ExactNumber | None:
     return ExactNumber(
         decimal.value / 100, decimal.significant_digits, last_place / 100 if last_place else None, percent=True
     )
+
+
+def is_clock(text: str) -> bool:
+    """Whether a text may be a time of day; such are compared as text."""
+    return _CLOCK.fullmatch(text) is not None
 
 
 def based_number(text: str) -> tuple[str, int] | None:

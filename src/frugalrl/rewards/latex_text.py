@@ -49,6 +49,8 @@ _SYNONYMS = {
     r"<=": r"\\le ", r">=": r"\\ge ", r"!=": r"\\ne ", r"\\lor(?![A-Za-z])": r"\\text{ or }",
     r"\\(?:land|wedge)(?![A-Za-z])": r"\\text{ and }", r"\\(?:to|rightarrow)(?![A-Za-z])": r"\\to",
 }  # fmt: skip
+_SINGLE_LETTER = re.compile(r"\\text\{\s*([eid0-9])\s*\}|(?<![\d})])(?<![\d})] )\\text\{\s*([A-Za-z])\s*\}")
+"""An upright letter or digit; behind a number it is a unit (metres, grams) and stays marked."""
 _NEEDS_CLEANING = re.compile(r"[\\\\${<>!]")
 _SYNONYM_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _SYNONYMS.items()]
 _OPENERS, _CLOSERS = "([{", ")]}"
@@ -81,7 +83,7 @@ def _clean_latex(text: str) -> str:
     text = _FONT_COMMAND.sub(" ", text)
     for pattern, replacement in _SYNONYM_PATTERNS:
         text = pattern.sub(replacement, text)
-    return re.sub(r"\\text\{\s*([A-Za-z0-9])\s*\}", r" \1 ", text)
+    return _SINGLE_LETTER.sub(lambda match: f" {match.group(1) or match.group(2)} ", text)
 
 
 def _fold_unicode(text: str) -> str:

@@ -145,13 +145,15 @@ def _bracketed(text: str, level: int) -> Shape | None:
     return read_shape(inside, level + 1) if inside and opener + closer in ("()", "[]") else None
 
 
+def is_reversed_interval(text: str) -> bool:
+    """Whether an interval is written as in ``]1, 2[`` or ``[1, 2[``."""
+    return text[:1] + text[-1:] in ("][", "]]", "[[") and text.count(",") == 1 and not re.search(r"[\[\]]", text[1:-1])
+
+
 def _reversed_interval(text: str, level: int) -> Shape | None:
-    """``]1, 2[`` is (1, 2)."""
-    if text[:1] not in ("]", "[") or text[-1:] not in ("[", "]") or text[:1] + text[-1:] == "[]":
+    if not is_reversed_interval(text):
         return None
     pieces = text[1:-1].split(",")
-    if len(pieces) != 2 or any(bracket in text[1:-1] for bracket in "[]"):
-        return None
     brackets = ("(" if text[0] == "]" else "[") + (")" if text[-1] == "[" else "]")
     return Shape("tuple", text, tuple(read_shape(piece, level + 1) for piece in pieces), brackets)
 

@@ -68,7 +68,13 @@ def _parse(text: str) -> Any:
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that our own deadline replaces its alarm
     configuration = (math_verify.LatexExtractionConfig(boxed_match_priority=0),)
     boxed = f"\\boxed{{{_for_parser(text)}}}"
-    parsed = math_verify.parse(boxed, configuration, fallback_mode="no_fallback", parsing_timeout=None)
+    parsed = math_verify.parse(
+        boxed,
+        configuration,
+        fallback_mode="no_fallback",
+        extraction_mode="first_match",  # the whole box or nothing: it would go on to any fraction inside
+        parsing_timeout=None,
+    )
     return parsed[0] if parsed else None
 
 
