@@ -59,6 +59,9 @@ _FUNCTION_NAMES = frozenset(
 )
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
+_LONG_WORD = re.compile(r"(?<![\\A-Za-z])(?!sqrt|log|arc|infty|theta)[A-Za-z]{5,}")
+"""A word among digits makes a text: "October 30"."""
+_MAX_SPELLED_BITS = 3_000
 _FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
 
@@ -313,9 +316,20 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer_number = read_number(answer_value)
     if gold_number is not None and answer_number is not None:
         return "same" if same_number(answer_number, gold_number) else "different"
+    if _LONG_WORD.search(re.sub(r"\\[A-Za-z]+ ?\{[A-Za-z]*\}", "", gold_value)):
+        return "same" if _same_words(answer, gold) else "different"
     if not answer_value or _holds_words(answer_value):
         return "different"
-    return _ask(answer_value, gold_value, symbolic)
+    return _ask(_spelled(answer_value, answer_number), _spelled(gold_value, gold_number), symbolic)
+
+
+def _spelled(text: str, number: ExactNumber | None) -> str:
+    """An exact number as a plain fraction: the parser knows no mixed numbers and no thousands."""
+    if number is None or (number.significant_digits is not None and not number.percent):
+        return text
+    if number.value.numerator.bit_length() > _MAX_SPELLED_BITS:
+        raise TooLargeError
+    return f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"
 
 
 def _gold_number(text: str) -> ExactNumber | None:

@@ -51,6 +51,8 @@ _SYNONYMS = {
 }  # fmt: skip
 _SINGLE_LETTER = re.compile(r"\\text\{\s*([eid0-9])\s*\}|(?<![\d})])(?<![\d})] )\\text\{\s*([A-Za-z])\s*\}")
 """An upright letter or digit; behind a number it is a unit (metres, grams) and stays marked."""
+_GLUED = re.compile(r"\\(pi|sin(?!h)|cos(?!h|ec)|tan(?!h)|leq(?!slant|q)|geq(?!slant|q))(?=[A-Za-z])")
+"""Commands that lost the space behind them, as in ``\\pir^2``."""
 _NEEDS_CLEANING = re.compile(r"[\\\\${<>!]")
 _SYNONYM_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _SYNONYMS.items()]
 _OPENERS, _CLOSERS = "([{", ")]}"
@@ -74,6 +76,9 @@ def clean(text: str) -> str | None:
 def _clean_latex(text: str) -> str:
     if "\\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped twice on its way through JSON
+    else:
+        text = re.sub(r"(?<!\\)\\(?=[-\d])", r"\\\\", text)  # a row's end that lost a backslash
+    text = _GLUED.sub(r"\\\1 ", text.replace("{}", ""))
     text = text.replace("\\$", " ").replace("$", " ").replace("\\(", " ").replace("\\)", " ")
     text = text.replace("\\[", " ").replace("\\]", " ") if "\\begin" not in text else text
     text = re.sub(r"(?<=\d)\s?(?:\{,\}|,\s?\\!|\\,|\\!)\s?(?=\d{3}(?!\d))", ",", text)

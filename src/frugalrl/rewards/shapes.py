@@ -28,7 +28,7 @@ _LEFT_SIDE = re.compile(
     rf"|\((?:{_SINGLE} ?, ?)+{_SINGLE}\)|m ?\\angle ?[A-Z ]{{1,5}}"
 )
 _COMMA = re.compile(r",|;")
-_WORD_SEPARATOR = re.compile(r",|;|,? ?\\text\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])")
+_WORD_SEPARATOR = re.compile(r",|;|,? ?(?:\\text)?\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])")
 _UNION = re.compile(r"\\cup(?![A-Za-z])")
 _EQUALS = re.compile(r"=")
 _RELATION = re.compile(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|<|>")

@@ -31,7 +31,8 @@ _COMMANDS = frozenset(
     "complement backslash approx equiv tan dot ddot odot".split()
 )
 _ENVIRONMENTS = frozenset("matrix pmatrix bmatrix vmatrix Bmatrix Vmatrix smallmatrix array cases aligned align".split())
-_FORBIDDEN = re.compile(r"__|[`@#;?\"&]{2}|[^\x20-\x7e]|\\def|\\newcommand")
+_FORBIDDEN = re.compile(r"__|[`@#;?\"&]{2}|[^\x20-\x7e]|\\def|\\newcommand|\d ?_")
+"""Among them numbers in a base, whose subscript the parser drops."""
 _LONG_RUN = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{7,}")
 _DECIMAL_POINT = re.compile(r"\d\.\d|(?<!\d)\.\d|\d[eE]-?\d")
 
@@ -48,6 +49,8 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
         return "same" if _same_scalar(parsed_answer, parsed_gold, answer, gold) else "different"
     if _is_scalar(parsed_gold) != _is_scalar(parsed_answer):
         return "different"
+    if _is_plain_claim(parsed_answer) or _is_plain_claim(parsed_gold):
+        return "different"  # "51 = 201" and "52 = 201" are equally false, not the same answer
     return "same" if _verify(parsed_answer, parsed_gold) else "different"
 
 
@@ -92,6 +95,13 @@ def _verify(answer: Any, gold: Any) -> bool:
     return bool(
         math_verify.verify(gold, answer, float_rounding=6, timeout_seconds=None, allow_set_relation_comp=True)
     )
+
+
+def _is_plain_claim(parsed: Any) -> bool:
+    """Whether a relation or a truth value says nothing about any variable."""
+    import sympy
+
+    return isinstance(parsed, sympy.logic.boolalg.Boolean) and not parsed.free_symbols
 
 
 def _is_scalar(parsed: Any) -> bool:
@@ -141,18 +151,18 @@ def _is_undefined(expression: Any) -> bool:
 
 
 def _same_constant(answer: Any, gold: Any, answer_text: str, gold_text: str) -> bool:
-    values = [_value(expression) for expression in (answer, gold)]
-    if values[0] is None or values[1] is None:
+    answer_value, gold_value = _value(answer), _value(gold)
+    if answer_value is None or gold_value is None:
         return False
-    (answer_real, answer_imaginary), (gold_real, gold_imaginary) = values
-    if _close(values[0], values[1], _RELATIVE):
+    if _close(answer_value, gold_value, _RELATIVE):
         return True
+    (answer_real, answer_imaginary), (gold_real, gold_imaginary) = answer_value, gold_value
     if answer_imaginary or gold_imaginary:
         return False
     answer_decimal, gold_decimal = _decimal(answer_text), _decimal(gold_text)
     if answer_decimal is None and gold_decimal is None:
         has_decimals = _DECIMAL_POINT.search(answer_text) or _DECIMAL_POINT.search(gold_text)
-        return has_decimals is not None and _close(values[0], values[1], _RELATIVE_WITH_DECIMALS)
+        return has_decimals is not None and _close(answer_value, gold_value, _RELATIVE_WITH_DECIMALS)
     exact = gold_real if answer_decimal is not None else answer_real
     return rounds_to_symbolic(exact, answer_decimal, gold_decimal)
 
@@ -171,6 +181,8 @@ _Complex = tuple[Fraction, Fraction]
 def _value(expression: Any, point: dict[Any, Any] | None = None) -> _Complex | None:
     """Real and imaginary part to 40 digits; None where it has no value or no trustworthy digits."""
     number = expression.evalf(_WORKING_DIGITS, subs=point) if point else expression.evalf(_WORKING_DIGITS)
+    if point and number.free_symbols:
+        number = expression.subs(point).doit().evalf(_WORKING_DIGITS)
     real, imaginary = number.as_real_imag()
     parts = []
     for part in (real, imaginary):
@@ -195,7 +207,7 @@ def _same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], relative: Fr
     for attempt in range(3 * _POINTS):
         low = -3 if attempt % 2 else 0
         point = {symbol: sympy.Rational(rng.randint(low * 1000 + 1, 3000), 1009) for symbol in symbols}
-        values = [_value(_done(expression.subs(point))) for expression in (answer, gold)]
+        values = [_value(expression, point) for expression in (answer, gold)]
         if values[0] is None and values[1] is None:
             continue
         if values[0] is None or values[1] is None or not _close(values[0], values[1], relative):
