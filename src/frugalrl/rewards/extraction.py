@@ -8,7 +8,7 @@ The policy, an argument everywhere (`AnswerPolicy`), by default:
   nothing but a comma or an "and" between them are one answer in parts, so that a list of boxes is compared as a
   list and guesses strung together are worth nothing.
 - A box that never closes is no box. Without a box there is no answer; ``without_box="stated"`` reads one from
-  ``####``, "the answer is", a last line ``A:``, or the last formula instead, for completions of prompts that did
+  ``####``, "the answer is", a last line ``A:``, or a formula at its end instead, for completions of prompts that did
   not ask for a box.
 
 Every function takes time linear in its text. What an answer means is for `comparison` to say.
@@ -112,11 +112,10 @@ def stated_answer(text: str) -> str | None:
     if last is not None:
         line = (text[last.end() :].strip().splitlines() or [""])[0].strip()
         return _end_of_statement(line) or None
-    formula = _last_formula(text)
-    if formula:
-        return formula
     whole = text.strip()
-    return whole if 0 < len(whole) <= MAX_WHOLE_CHARS else None
+    is_short = len(whole) <= MAX_WHOLE_CHARS
+    formula = _last_formula(whole, must_end=not is_short)
+    return formula or (whole if whole and is_short else None)
 
 
 def _end_of_statement(line: str) -> str:
@@ -128,11 +127,14 @@ def _end_of_statement(line: str) -> str:
     return re.split(r"[.!?](?=\s|$)|<\|", line, maxsplit=1)[0].strip("*_ \t")
 
 
-def _last_formula(text: str) -> str | None:
-    """The content of the last ``$...$``, ``\\(...\\)`` or ``\\[...\\]``, or None."""
+def _last_formula(text: str, must_end: bool) -> str | None:
+    """The content of the last ``$...$``, ``\\(...\\)`` or ``\\[...\\]``, or None.
+
+    must_end: in a long text only a formula that ends it is its answer; any other is a step on the way.
+    """
     ends = [(text.rfind(closer), closer) for closer in ("$", "\\)", "\\]")]
     end, closer = max(ends)
-    if end <= 0:
+    if end <= 0 or (must_end and text[end + len(closer) :].strip(" .,;*\n")):
         return None
     body = text[:end].rstrip("$") if closer == "$" else text[:end]
     opener = _FORMULA_CLOSERS.get(closer, "$")

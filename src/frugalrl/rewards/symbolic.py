@@ -12,7 +12,7 @@ import random
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from frugalrl.rewards.comparison import Outcome, rounds_to_symbolic
@@ -69,11 +69,10 @@ def _parse(text: str) -> Any:
     import math_verify
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that our own deadline replaces its alarm
-    configuration = (math_verify.LatexExtractionConfig(boxed_match_priority=0),)
     boxed = f"\\boxed{{{_for_parser(text)}}}"
     parsed = math_verify.parse(
         boxed,
-        configuration,
+        _extraction(),
         fallback_mode="no_fallback",
         extraction_mode="first_match",  # the whole box or nothing: it would go on to any fraction inside
         parsing_timeout=None,
@@ -81,10 +80,25 @@ def _parse(text: str) -> Any:
     return parsed[0] if parsed else None
 
 
+@cache
+def _extraction() -> tuple[Any, ...]:
+    """Only what stands in a box, and no units: it would read 2t as two tonnes, 3m as three metres."""
+    import math_verify
+    from math_verify.parser import NormalizationConfig
+
+    normalization = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
+    )
+    return (
+        math_verify.LatexExtractionConfig(boxed_match_priority=0, normalization_config=normalization),
+    )
+
+
 def _for_parser(text: str) -> str:
     """Spellings that its grammar does not know."""
     text = re.sub(r"(?<=\{) | (?=\})", "", re.sub(r"\\bar(?=\s?\{)", r"\\overline", text))
     text = re.sub(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt)(?![A-Za-z])", r"\\\1", text)
+    text = re.sub(r"(?<![\\A-Za-z])E ?(?=_)", r"\\Xi", text)  # it knows E as Euler's number alone
     text = re.sub(r"(\d+(?:\.\d+)?) ?\^ ?\\circ", r"(\\frac{\1\\pi}{180})", text)
     return re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
 
