@@ -114,10 +114,10 @@ class MicroBatch:
     """bool [B, T]: true at completion tokens that count in the loss."""
     advantages: "torch.Tensor"
     """float32 [B]: one for each completion."""
+    token_weights: "torch.Tensor"
+    """float32 [B]: the weight of each token of the row in the loss of the whole batch."""
     rollout_logprobs: "torch.Tensor"
     """float32 [B, T]: as sampled; zero outside `loss_mask`."""
-    rows: tuple[int, ...]
-    """Position of each row in the step's list of completions."""
 
 
 @dataclass(frozen=True)

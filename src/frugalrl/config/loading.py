@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 floats and without repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 line = node.start_mark.line + 1
@@ -74,7 +74,7 @@ def _read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error}. Check the path and its rights.") from None
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise RecipeError(f"The recipe {path} is not valid YAML: {error}. Mend that line.") from None
 
@@ -84,7 +84,7 @@ def _apply_override(raw: object, override: str) -> None:
     if not equals or not key.strip():
         raise RecipeError(f"--set {override!r} is not of the form a.b=c. Write for example training.steps=20.")
     try:
-        parsed = yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        parsed = yaml.load(value, Loader=_Loader)
     except yaml.YAMLError:
         raise RecipeError(f"--set {override!r} holds a value that is not YAML. Quote it.") from None
     *parents, last = key.strip().split(".")

@@ -224,13 +224,15 @@ class TrainRecipe(Section):
 class ScratchModel(Section):
     """A Qwen2 model and its tokenizer, made from nothing."""
 
-    vocab_size: Annotated[int, Field(ge=300)] = Field(448, description="byte-level BPE; 256 bytes + added tokens at least")
+    vocab_size: Annotated[int, Field(ge=300)] = Field(
+        448, description="byte-level BPE; 256 bytes + added tokens at least"
+    )
     hidden_size: Positive = 128
     intermediate_size: Positive = 384
     layers: Positive = 4
     heads: Positive = 4
     kv_heads: Positive = 2
-    context_tokens: Positive = 4096
+    context_tokens: Positive = 8192
 
 
 class CompletionSource(Section):

@@ -20,7 +20,7 @@ from frugalrl.data.prompts import Message
 from frugalrl.errors import DataError
 from frugalrl.rewards.answers import gold_from_solution
 from frugalrl.tasks.arithmetic import ArithmeticProblem, Split, generate
-from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, draw_strategy, write_completion
+from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
 from frugalrl.types import Problem
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
@@ -95,9 +95,7 @@ def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> P
     )
 
 
-def _generated(
-    seed: int, split: str, limit: int | None, difficulties: tuple[int, ...]
-) -> Iterator[ArithmeticProblem]:
+def _generated(seed: int, split: str, limit: int | None, difficulties: tuple[int, ...]) -> Iterator[ArithmeticProblem]:
     known_split: Split = split  # type: ignore[assignment]  # the schema admits no other
     return itertools.islice(generate(seed, known_split, difficulties=difficulties), limit)
 
@@ -109,11 +107,11 @@ def _arithmetic_problems(source: ProblemSource) -> Iterator[Problem]:
 
 
 def _arithmetic_completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
-    rng = random.Random(f"completions/{source.mix}/{source.seed}")  # noqa: S311
+    rng = random.Random(f"completions/{source.mix}/{source.seed}")
     mix = SKILL_MIX if source.mix == "skill" else STRATEGY_MIX
     for problem in _generated(source.seed, source.split, source.limit, (1, 2, 3)):
         strategy = draw_strategy(rng, problem, mix)
-        language = "zh" if rng.random() < source.second_language_fraction else "en"
+        language: Language = "zh" if rng.random() < source.second_language_fraction else "en"
         yield PromptedCompletion(problem.text, write_completion(rng, problem, strategy, language))
 
 
@@ -158,9 +156,7 @@ def _completion_of(row: _Row, source: CompletionSource) -> str:
         completion = completion[0]["content"]
     if isinstance(completion, str) and completion:
         return completion
-    raise DataError(
-        f"{row.where} has no text in {source.completion_field!r}. Name the column with completion_field."
-    )
+    raise DataError(f"{row.where} has no text in {source.completion_field!r}. Name the column with completion_field.")
 
 
 def _is_message(value: object) -> bool:
@@ -237,9 +233,7 @@ def _hub_rows(source: ProblemSource | CompletionSource) -> Iterator[_Row]:
     import datasets
 
     try:
-        rows = datasets.load_dataset(
-            source.source, source.subset, split=source.split, revision=source.revision
-        )
+        rows = datasets.load_dataset(source.source, source.subset, split=source.split, revision=source.revision)
     except Exception as error:  # the Hub client raises many kinds, all of them about reaching or naming data
         raise DataError(
             f"The data set {source.source!r} (split {source.split!r}) cannot be loaded from the Hub: {error}. "

@@ -1,13 +1,41 @@
 """Model cards: the README.md that Hub layout keeps beside the weights."""
 
+from frugalrl.config.loading import dump_recipe
+from frugalrl.config.schema import SftRecipe, TrainRecipe
+from frugalrl.evaluation.statistics import Estimate
+from frugalrl.reporting.console import difference, estimate
+from frugalrl.reporting.summary import Score, Summary
 
-def sft_card(base: str, name: str, recipe_yaml: str) -> str:
+
+def sft_card(recipe: SftRecipe) -> str:
     """The card of a model made by `frugalrl sft`."""
-    return _card(base, name, "Supervised fine-tuning on prompts and completions.", recipe_yaml)
+    base = "none (random weights)" if recipe.scratch else f"`{recipe.model.path}`"
+    return _card(recipe, base, ["Supervised fine-tuning on prompts and completions."])
 
 
-def _card(base: str, name: str, what: str, recipe_yaml: str) -> str:
+def training_card(recipe: TrainRecipe, summary: Summary | None) -> str:
+    """The card of a checkpoint (no summary yet) or of the model at the end of a run."""
+    lines = ["Reinforcement learning with verifiable rewards (GRPO)."]
+    if summary is not None and summary.base and summary.final and summary.difference:
+        lines += [
+            "",
+            f"Accuracy on the {summary.split} split ({summary.final.n} problems, {summary.final.k} samples each, "
+            f"temperature {recipe.evaluation.temperature:g}), 95 % intervals clustered by problem:",
+            "",
+            f"- base: {estimate(_interval(summary.base))}",
+            f"- this model: {estimate(_interval(summary.final))}",
+            f"- paired difference: {difference(summary.difference)}",
+        ]
+    return _card(recipe, f"`{recipe.model.path}`", lines)
+
+
+def _interval(score: Score) -> Estimate:
+    return Estimate(score.avg_at_k, score.ci_low, score.ci_high)
+
+
+def _card(recipe: SftRecipe | TrainRecipe, base: str, lines: list[str]) -> str:
+    body = "\n".join(lines)
     return (
-        f"---\nlibrary_name: transformers\ntags:\n- frugalrl\n- reasoning\n---\n\n# {name}\n\n{what}\n\n"
-        f"- base model: `{base}`\n- made with: frugalrl\n\n## Recipe\n\n```yaml\n{recipe_yaml}```\n"
+        f"---\nlibrary_name: transformers\ntags:\n- frugalrl\n- reasoning\n---\n\n# {recipe.name}\n\n{body}\n\n"
+        f"- base model: {base}\n- made with: frugalrl\n\n## Recipe\n\n```yaml\n{dump_recipe(recipe)}```\n"
     )

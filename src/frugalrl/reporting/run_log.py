@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TextIO
 
 from frugalrl.config.schema import TrackerSettings
 from frugalrl.errors import OutputError, RecipeError
@@ -20,6 +20,7 @@ from frugalrl.errors import OutputError, RecipeError
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
+SAMPLES_FILE = "samples.jsonl"
 
 
 class Sink(Protocol):
@@ -34,20 +35,27 @@ class RunLog:
     """Metrics of one run, appended to ``metrics.jsonl`` in its folder and flushed at every line."""
 
     def __init__(
-        self, folder: Path, trackers: Sequence[TrackerSettings], run_name: str, truncate_after: int | None = None
+        self,
+        folder: Path,
+        trackers: Sequence[TrackerSettings],
+        run_name: str,
+        truncate_after: int | None = None,
     ) -> None:
         """Open the log. With `truncate_after`, lines of later steps are dropped: a resumed run writes them anew.
 
         Raises OutputError if the file cannot be written, RecipeError if a tracker cannot be started.
         """
         self._sinks: list[tuple[str, Sink]] = []
-        self._path = folder / METRICS_FILE
-        try:
-            if truncate_after is not None and self._path.exists():
-                self._drop_after(truncate_after)
-            self._file = self._path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be written: {error}. Check the folder's rights.") from None
+        self._files: dict[str, TextIO] = {}
+        self._folder = folder
+        for name in (METRICS_FILE, SAMPLES_FILE):
+            path = folder / name
+            try:
+                if truncate_after is not None and path.exists():
+                    _drop_after(path, truncate_after)
+                self._files[name] = path.open("a", encoding="utf-8")
+            except OSError as error:
+                raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
         for tracker in trackers:
             self._sinks.append((tracker.name, _open_sink(tracker, folder, run_name)))
 
@@ -55,11 +63,7 @@ class RunLog:
         """Append one line; values that are not finite are written as null, which is what JSON has."""
         clean = {key: value if math.isfinite(value) else None for key, value in values.items()}
         line = json.dumps({"step": step, "unix_time": round(time.time(), 3), **clean})
-        try:
-            self._file.write(line + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise OutputError(f"{self._path} cannot be written: {error}. Free some space and resume.") from None
+        self._append(METRICS_FILE, line)
         for name, sink in list(self._sinks):
             try:
                 sink.write(step, values)
@@ -67,27 +71,41 @@ class RunLog:
                 logger.warning("The tracker %s failed and is dropped: %s", name, error)
                 self._sinks.remove((name, sink))
 
+    def write_sample(self, line: str) -> None:
+        """Append one JSON object, with its `step`, to ``samples.jsonl``: completions for people to look at."""
+        self._append(SAMPLES_FILE, line)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        for file in self._files.values():
+            file.close()
         for name, sink in self._sinks:
             try:
                 sink.close()
             except Exception as failure:  # as above
                 logger.warning("The tracker %s could not be closed: %s", name, failure)
 
-    def _drop_after(self, step: int) -> None:
-        kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        self._path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    def _append(self, name: str, line: str) -> None:
+        try:
+            self._files[name].write(line + "\n")
+            self._files[name].flush()
+        except OSError as error:
+            path = self._folder / name
+            raise OutputError(f"{path} cannot be written: {error}. Free some space and resume.") from None
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """All lines of a run's log, in order."""
     return [json.loads(line) for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+
+
+def _drop_after(path: Path, step: int) -> None:
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
 def _step_of(line: str) -> float:
@@ -106,7 +124,9 @@ def _open_sink(tracker: TrackerSettings, folder: Path, run_name: str) -> Sink:
             f"The tracker {tracker.name} is not installed. Run pip install 'frugalrl[{tracker.name}]' or drop it."
         ) from None
     except Exception as error:  # whatever a tracker raises at its start is about its configuration
-        raise RecipeError(f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it.") from error
+        raise RecipeError(
+            f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it."
+        ) from error
 
 
 class _RunSink:
@@ -128,7 +148,7 @@ class _TensorboardSink:
     def __init__(self, tracker: TrackerSettings, folder: Path, run_name: str) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

@@ -87,7 +87,7 @@ def generate(
     Every cell gets its turn, so n problems hold n / cells of each. A cell whose distinct problems are used
     up (the easiest equations, after some thousands) starts to repeat rather than to stall.
     """
-    rng = random.Random(f"arithmetic/{split}/{seed}")  # noqa: S311 (a reproducible stream, not a secret)
+    rng = random.Random(f"arithmetic/{split}/{seed}")
     cells = [(family, difficulty) for difficulty in difficulties for family in families]
     seen: set[str] = set()
     while True:
@@ -97,9 +97,7 @@ def generate(
             yield problem
 
 
-def _draw(
-    rng: random.Random, split: Split, family: Family, difficulty: int, seen: set[str]
-) -> ArithmeticProblem:
+def _draw(rng: random.Random, split: Split, family: Family, difficulty: int, seen: set[str]) -> ArithmeticProblem:
     attempts_for_a_new_one = 200
     attempt = 0
     while True:
@@ -298,7 +296,7 @@ def _equation(rng: random.Random, difficulty: int) -> ArithmeticProblem | None:
     if not steps or not all(map(_is_sound, steps)):
         return None
     return ArithmeticProblem(
-        key=f"equation {left}={right}".replace(" ", ""),
+        key="equation " + f"{left}={right}".replace(" ", ""),
         family="equation",
         difficulty=difficulty,
         text=_equation_text(rng, left, right),

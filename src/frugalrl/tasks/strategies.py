@@ -38,9 +38,30 @@ SKILL_MIX: StrategyMix = {difficulty: {"careful": 0.9, "verbose": 0.1} for diffi
 """Right solutions only: the phase in which the model learns to calculate."""
 
 STRATEGY_MIX: StrategyMix = {
-    1: {"careful": 0.26, "verbose": 0.10, "slip": 0.18, "misconception": 0.16, "hasty": 0.16, "no_format": 0.14},
-    2: {"careful": 0.16, "verbose": 0.10, "slip": 0.16, "misconception": 0.14, "hasty": 0.30, "no_format": 0.14},
-    3: {"careful": 0.10, "verbose": 0.08, "slip": 0.12, "misconception": 0.12, "hasty": 0.48, "no_format": 0.10},
+    1: {
+        "careful": 0.22,
+        "verbose": 0.08,
+        "slip": 0.18,
+        "misconception": 0.16,
+        "hasty": 0.24,
+        "no_format": 0.12,
+    },
+    2: {
+        "careful": 0.13,
+        "verbose": 0.07,
+        "slip": 0.14,
+        "misconception": 0.12,
+        "hasty": 0.42,
+        "no_format": 0.12,
+    },
+    3: {
+        "careful": 0.08,
+        "verbose": 0.05,
+        "slip": 0.08,
+        "misconception": 0.08,
+        "hasty": 0.64,
+        "no_format": 0.07,
+    },
 }
 """What RL starts from: on easy problems right ways are likely, on hard ones a guess is the likeliest."""
 
@@ -99,9 +120,7 @@ def draw_strategy(rng: random.Random, problem: ArithmeticProblem, mix: StrategyM
     return "slip" if strategy == "misconception" and not problem.misconception else strategy
 
 
-def write_completion(
-    rng: random.Random, problem: ArithmeticProblem, strategy: Strategy, language: Language
-) -> str:
+def write_completion(rng: random.Random, problem: ArithmeticProblem, strategy: Strategy, language: Language) -> str:
     """The completion of a prompt that ends in ``<think>\\n``, in one strategy and one language."""
     return _WRITERS[strategy](rng, problem, _PHRASES[language])
 

@@ -22,7 +22,7 @@ class MasterOptimizer:
         self._pairs = [(name, p, _master_of(p)) for name, p in model.named_parameters() if p.requires_grad]
         for _, parameter, master in self._pairs:
             if master is not parameter:
-                parameter.register_post_accumulate_grad_hook(_add_to(master))
+                parameter.register_post_accumulate_grad_hook(_add_to(master))  # type: ignore[no-untyped-call]
         self._optimizers = _build(self._pairs, settings)
 
     def step(self, lr_factor: float) -> float:

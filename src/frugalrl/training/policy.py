@@ -48,7 +48,12 @@ class Policy:
         return int(self.model.config.max_position_embeddings)
 
     def logprobs(
-        self, input_ids: Tensor, wanted: Tensor, temperature: float = 1.0, chunk_tokens: int = 1024, **inputs: Tensor
+        self,
+        input_ids: Tensor,
+        wanted: Tensor,
+        temperature: float = 1.0,
+        chunk_tokens: int = 1024,
+        **inputs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of the wanted tokens, in row-major order; see `token_logprobs`.
 

@@ -6,9 +6,7 @@ from typing import Literal
 Schedule = Literal["cosine", "linear", "constant"]
 
 
-def lr_factor(
-    step: int, total_steps: int, schedule: Schedule, warmup_fraction: float, min_lr_fraction: float
-) -> float:
+def lr_factor(step: int, total_steps: int, schedule: Schedule, warmup_fraction: float, min_lr_fraction: float) -> float:
     """The share of the full learning rate at a step, counted from 0.
 
     Warm-up rises linearly and reaches 1 at its last step; the decay then ends at `min_lr_fraction` on the

@@ -10,17 +10,16 @@ import math
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import PromptSettings, SftRecipe
 from frugalrl.data.prompts import messages_for, render, tokenize
 from frugalrl.data.sources import PromptedCompletion, load_completions
 from frugalrl.errors import DataError
+from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.training.checkpoint import (
@@ -37,27 +36,15 @@ from frugalrl.training.schedule import lr_factor
 from frugalrl.training.scratch import TURN_END, make_model, train_tokenizer
 
 Row = list[Example]
-
-
-@dataclass(frozen=True)
-class SftProgress:
-    """What a line of progress shows."""
-
-    step: int
-    steps: int
-    loss: float
-    """Mean over the completion tokens of the steps since the last line, in nats."""
-    tokens_per_second: float
-    eta_seconds: float
+Show = Callable[[str], None]
+"""Takes a line for people."""
 
 
 def make_scratch_policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion]) -> Policy:
     """The recipe's new model, with a tokenizer trained on up to 20,000 of its examples, evenly taken."""
     assert recipe.scratch is not None
     taken = texts[:: max(1, len(texts) // 20_000)]
-    corpus = (
-        f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken
-    )
+    corpus = (f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken)
     tokenizer = train_tokenizer(corpus, recipe.scratch.vocab_size, recipe.scratch.context_tokens)
     return Policy(make_model(recipe.scratch, tokenizer, recipe.seed), tokenizer, recipe.name)
 
@@ -66,12 +53,14 @@ def run_sft(
     recipe: SftRecipe,
     folder: Path,
     resume_from: Path | None = None,
-    show: Callable[[SftProgress], None] = lambda progress: None,
-) -> Path:
-    """Train, and return the folder of the finished model.
+    show: Show = lambda line: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Path | None:
+    """Train, and return the folder of the finished model; None if it was asked to stop before the end.
 
     folder: the run's folder, which exists; `checkpoints/`, `model/` and `metrics.jsonl` are written below it.
     resume_from: a checkpoint of this recipe.
+    should_stop: asked before every step; once true, a checkpoint is saved and the run ends.
     Raises UserError for whatever in recipe, data or model makes training impossible.
     """
     quiet_transformers()
@@ -88,8 +77,10 @@ def run_sft(
         optimizer.load_state_tensors(state.tensors)
         first_step = int(state.values["step"])
     with RunLog(folder, recipe.trackers, recipe.name, truncate_after=first_step) as log:
-        _loop(recipe, policy, optimizer, rows, first_step, folder, log, show)
-    save_model(policy, folder / "model", sft_card(policy.source, recipe.name, dump_recipe(recipe)))
+        finished = _loop(recipe, policy, optimizer, rows, first_step, folder, log, show, should_stop)
+    if not finished:
+        return None
+    save_model(policy, folder / "model", sft_card(recipe))
     return folder / "model"
 
 
@@ -101,39 +92,46 @@ def _loop(
     first_step: int,
     folder: Path,
     log: RunLog,
-    show: Callable[[SftProgress], None],
-) -> None:
+    show: Show,
+    should_stop: Callable[[], bool],
+) -> bool:
+    """All steps after `first_step`; false if it was asked to stop before the last."""
     training, schedule = recipe.training, recipe.optimizer
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
     held_out = _validation_rows(recipe, policy)
     started, losses = time.monotonic(), []
     for step in range(first_step + 1, steps + 1):
-        batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch))
-        factor = lr_factor(
-            step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction
-        )
+        stopping = should_stop()
+        if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
+            state = TrainingState({"step": step - 1}, optimizer.state_tensors())
+            save_checkpoint(policy, state, folder / "checkpoints" / checkpoint_name(step - 1), sft_card(recipe))
+        if stopping:
+            show(f"Stopped after step {step - 1} of {steps}; go on with --resume.")
+            return False
+        losses.append(_accumulate(recipe, policy, rows[(step - 1) * rows_per_step : step * rows_per_step]))
+        factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
         if step % training.log_every == 0 or step == steps:
-            elapsed = time.monotonic() - started
-            done = step - first_step
+            done, elapsed = step - first_step, time.monotonic() - started
             rate = done * rows_per_step * training.pack_tokens / elapsed
             loss = sum(losses) / len(losses)
-            log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "lr_factor": factor, "throughput/tps": rate})
-            show(SftProgress(step, steps, loss, rate, elapsed / done * (steps - step)))
+            log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "throughput/tokens_per_second": rate})
+            eta = duration(elapsed / done * (steps - step))
+            show(f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}")
             losses = []
-        if training.save_every and step % training.save_every == 0 and step < steps:
-            state = TrainingState({"step": step}, optimizer.state_tensors())
-            card = sft_card(policy.source, recipe.name, dump_recipe(recipe))
-            save_checkpoint(policy, state, folder / "checkpoints" / checkpoint_name(step), card)
     if held_out:
-        with torch.no_grad():
-            losses = [
-                _accumulate(recipe, policy, held_out[at : at + rows_per_step])
-                for at in range(0, len(held_out), rows_per_step)
-            ]
-        log.write(steps, {"loss/validation": sum(losses) / len(losses)})
+        loss = _validation_loss(recipe, policy, held_out, rows_per_step)
+        log.write(steps, {"loss/validation": loss})
+        show(f"validation loss {loss:.4f}")
+    return True
+
+
+@torch.no_grad()
+def _validation_loss(recipe: SftRecipe, policy: Policy, rows: list[Row], rows_per_step: int) -> float:
+    """Mean over batches of the mean loss per completion token, in nats."""
+    losses = [_accumulate(recipe, policy, rows[at : at + rows_per_step]) for at in range(0, len(rows), rows_per_step)]
+    return sum(losses) / len(losses)
 
 
 def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
@@ -165,7 +163,7 @@ def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedC
     for epoch in range(recipe.training.epochs):
         for number, examples in enumerate(tokenised):
             order = list(range(len(examples)))
-            random.Random(f"sft/{recipe.seed}/{epoch}/{number}").shuffle(order)  # noqa: S311
+            random.Random(f"sft/{recipe.seed}/{epoch}/{number}").shuffle(order)
             shuffled = [examples[index] for index in order]
             filled = fill_rows([len(example.token_ids) for example in shuffled], recipe.training.pack_tokens)
             rows += [[shuffled[index] for index in row] for row in filled]

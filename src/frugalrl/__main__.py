@@ -1,0 +1,5 @@
+"""`python -m frugalrl`."""
+
+from frugalrl.cli import main
+
+raise SystemExit(main())

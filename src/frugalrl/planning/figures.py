@@ -1,0 +1,52 @@
+"""What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
+
+from frugalrl.config.schema import TrainRecipe
+
+
+def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
+    """Names and values, in the order a person asks."""
+    rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
+    completions = rollout.prompts_per_step * rollout.group_size
+    longest = rollout.max_prompt_tokens + rollout.max_completion_tokens
+    rows_at_once = max(1, training.micro_batch_tokens // longest)
+    updates = algorithm.updates_per_batch
+    reference = "held" if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
+    return [
+        ("model", f"{recipe.model.path}, computing in {recipe.model.dtype}"),
+        ("reference model", reference),
+        ("training data", recipe.data.train.source),
+        ("rewards", " + ".join(f"{term.weight:g} x {term.name}" for term in recipe.rewards)),
+        ("steps", f"{training.steps}"),
+        ("prompts a step", f"{rollout.prompts_per_step}"),
+        ("completions a step", f"{rollout.prompts_per_step} x {rollout.group_size} = {completions}"),
+        ("updates a step", f"{updates}"),
+        ("updates in all", f"{updates * training.steps}"),
+        ("problems shown in all", f"{rollout.prompts_per_step * training.steps}"),
+        ("completions in all", f"{completions * training.steps}"),
+        ("tokens a step, at most", f"{completions * longest:,} ({completions} x {longest:,})"),
+        (
+            "micro-batches a step, at most",
+            f"{-(-completions // rows_at_once)} of up to {rows_at_once} of the longest completions",
+        ),
+        ("warm-up", f"{recipe.optimizer.warmup_fraction:.0%} of the steps, then {recipe.optimizer.schedule}"),
+        ("evaluations", _evaluations(recipe)),
+        ("checkpoints", _checkpoints(recipe)),
+    ]
+
+
+def _evaluations(recipe: TrainRecipe) -> str:
+    held_out = [name for name in ("validation", "test") if getattr(recipe.data, name) is not None]
+    if not held_out:
+        return "none (data.validation and data.test are not set)"
+    between = _multiples_before(recipe.evaluation.every, recipe.training.steps) if recipe.data.validation else 0
+    samples = recipe.evaluation.samples_per_problem
+    return f"{' and '.join(held_out)} before and after, validation {between} times between, {samples} samples a problem"
+
+
+def _checkpoints(recipe: TrainRecipe) -> str:
+    between = _multiples_before(recipe.training.save_every, recipe.training.steps)
+    return f"{between} to resume from, and the final model"
+
+
+def _multiples_before(every: int | None, steps: int) -> int:
+    return 0 if every is None else (steps - 1) // every

@@ -1,0 +1,107 @@
+"""The lines a run prints: pure formatting, values in, text out."""
+
+from collections.abc import Mapping, Sequence
+
+from frugalrl.evaluation.statistics import Estimate
+from frugalrl.reporting.summary import Score, Summary
+
+PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
+
+
+def progress_line(step: int, steps: int, metrics: Mapping[str, float], eta_seconds: float) -> str:
+    """One step of training under `PROGRESS_HEADER`."""
+    kl = metrics.get("policy/kl")
+    accuracy = metrics.get("verdict/correct_frac", float("nan"))
+    return (
+        f"{step:>4}/{steps:<4}{metrics['reward/mean']:>6.3f}{percent(accuracy):>10}"
+        f"{metrics['completion/mean_tokens']:>8.0f}{percent(metrics['completion/truncated_frac']):>7}"
+        f"{'-' if kl is None else f'{kl:.4f}':>9}{metrics['policy/entropy']:>9.3f}"
+        f"{metrics['throughput/tokens_per_second']:>8.0f}{duration(eta_seconds):>8}"
+    )
+
+
+def estimate(value: Estimate) -> str:
+    """An accuracy in percent with its interval, e.g. ``46.3 % [43.9, 48.8]``."""
+    return f"{100 * value.value:.1f} % [{100 * value.ci_low:.1f}, {100 * value.ci_high:.1f}]"
+
+
+def difference(value: Estimate) -> str:
+    """A difference in points with its interval, e.g. ``+31.2 points [+28.0, +34.5]``."""
+    return f"{100 * value.value:+.1f} points [{100 * value.ci_low:+.1f}, {100 * value.ci_high:+.1f}]"
+
+
+def percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``42s``, ``3m07s`` or ``2h05m``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows with their columns lined up on the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def closing_lines(summary: Summary, folder: str) -> str:
+    """What a person reads at the end of a run: the gain, examples of it, where things are, what to do next."""
+    seconds = summary.wall_seconds
+    phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
+    lines = ["", *_comparison(summary), *_solved(summary), f"Time: {duration(seconds['total'])} ({phases})"]
+    lines += [
+        f"Run folder: {folder} (summary.json, metrics.jsonl, samples.jsonl, evaluations/, model/)",
+        f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs.",
+    ]
+    return "\n".join(lines)
+
+
+def _comparison(summary: Summary) -> list[str]:
+    base, final = summary.base, summary.final
+    if base is None or final is None or summary.difference is None:
+        return ["No held-out problems: set data.validation or data.test to know what training brought."]
+    rows = [
+        ("", "accuracy (avg@k)", "any of k right", "tokens", "truncated"),
+        ("base", *_score_cells(base)),
+        ("final", *_score_cells(final)),
+    ]
+    return [
+        f"{summary.split}: {final.n} problems, {final.k} samples each, 95 % intervals clustered by problem",
+        table(rows),
+        f"gain  {difference(summary.difference)}, paired by problem",
+        "",
+    ]
+
+
+def _score_cells(score: Score) -> tuple[str, str, str, str]:
+    accuracy = Estimate(score.avg_at_k, score.ci_low, score.ci_high)
+    return (
+        estimate(accuracy),
+        percent(score.pass_at_k),
+        f"{score.mean_tokens:.0f}",
+        percent(score.truncated_frac),
+    )
+
+
+def _solved(summary: Summary) -> list[str]:
+    lines: list[str] = []
+    for solved in summary.solved_now:
+        lines += [
+            f"Solved now, not before: {solved.problem}  (answer {solved.gold})",
+            f"  before: {_one_line(solved.before)}",
+            f"  now:    {_one_line(solved.after)}",
+        ]
+    return [*lines, ""] if lines else []
+
+
+def _one_line(text: str, most_chars: int = 160) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most_chars else flat[: most_chars - 3] + "..."

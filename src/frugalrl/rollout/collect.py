@@ -1,0 +1,54 @@
+"""From prompts to groups of completions, through any rollout engine."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams
+from frugalrl.types import Completion, Prompt, RolloutGroup
+
+
+def completion_seed(*parts: str | int) -> int:
+    """A seed from what identifies a completion, e.g. run seed, step, problem id, sample: the same everywhere."""
+    text = "\x1f".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
+
+
+def collect_groups(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    group_size: int,
+    sampling: SamplingParams,
+    seed_parts: tuple[str | int, ...],
+) -> list[RolloutGroup]:
+    """`group_size` completions of each prompt, in order.
+
+    seed_parts: what tells these completions from others of the same problem (run seed, step). Sample i of
+    a problem gets the same seed whatever the group size, so more samples only add.
+    """
+    seeds = [
+        tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in range(group_size))
+        for prompt in prompts
+    ]
+    requests = [RolloutRequest(prompt.token_ids, own) for prompt, own in zip(prompts, seeds, strict=True)]
+    answers = engine.generate(requests, sampling)
+    return [
+        RolloutGroup(
+            prompt,
+            tuple(_completion(tokenizer, sequence, seed) for sequence, seed in zip(answer, own, strict=True)),
+        )
+        for prompt, own, answer in zip(prompts, seeds, answers, strict=True)
+    ]
+
+
+def _completion(tokenizer: Any, sequence: SampledSequence, seed: int) -> Completion:
+    shown = sequence.token_ids[:-1] if sequence.finish_reason == "stop" else sequence.token_ids
+    return Completion(
+        text=tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        token_ids=sequence.token_ids,
+        rollout_logprobs=sequence.logprobs,
+        finish_reason=sequence.finish_reason,
+        policy_version=sequence.policy_version,
+        seed=seed,
+    )

@@ -1,0 +1,37 @@
+"""A rollout engine that answers from a script: for tests and examples, without a model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
+from frugalrl.types import FinishReason
+
+Script = Callable[[tuple[int, ...], int], tuple[int, ...]]
+"""Prompt ids and seed in, the completion's token ids out, its end token included."""
+
+
+class ScriptedEngine:
+    """Gives what a function says, cut at the cap; every token has the log-probability `logprob`."""
+
+    def __init__(self, script: Script, logprob: float = -1.0, logprobs_are_exact: bool = False) -> None:
+        self._script = script
+        self._logprob = logprob
+        self._exact = logprobs_are_exact
+        self.policy_version = 0
+
+    @property
+    def logprobs_are_exact(self) -> bool:
+        return self._exact
+
+    def load_weights(self, model: Any, policy_version: int) -> None:
+        self.policy_version = policy_version
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`."""
+        return [[self._sequence(request.prompt_ids, seed, sampling) for seed in request.seeds] for request in requests]
+
+    def _sequence(self, prompt_ids: tuple[int, ...], seed: int, sampling: SamplingParams) -> SampledSequence:
+        whole = self._script(prompt_ids, seed)
+        token_ids = whole[: sampling.max_completion_tokens]
+        reason: FinishReason = "stop" if len(whole) <= sampling.max_completion_tokens else "length"
+        return SampledSequence(token_ids, (self._logprob,) * len(token_ids), reason, self.policy_version)

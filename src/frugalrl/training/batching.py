@@ -1,0 +1,82 @@
+"""From scored groups to rectangles the device can take: flat rows, weights, micro-batches by tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from frugalrl.algorithms.advantages import AdvantageRule, group_advantages
+from frugalrl.algorithms.aggregation import Aggregation, token_weights
+from frugalrl.types import MicroBatch, ScoredGroup
+
+
+@dataclass(frozen=True)
+class TrainingRow:
+    """One completion with all that the loss needs of it."""
+
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    rollout_logprobs: tuple[float, ...]
+    advantage: float
+    token_weight: float
+    """The weight of each of its tokens in the batch's loss."""
+
+
+def training_rows(
+    groups: Sequence[ScoredGroup], rule: AdvantageRule, aggregation: Aggregation, constant_tokens: int
+) -> list[TrainingRow]:
+    """All completions of a step, in order, with advantages within their group and weights over the batch."""
+    advantages = [
+        value
+        for group in groups
+        for value in group_advantages(torch.tensor([scored.reward for scored in group.completions]), rule).tolist()
+    ]
+    completions = [(group.prompt, scored.completion) for group in groups for scored in group.completions]
+    lengths = torch.tensor([len(completion.token_ids) for _, completion in completions])
+    weights = token_weights(lengths, aggregation, constant_tokens).tolist()
+    return [
+        TrainingRow(prompt.token_ids, completion.token_ids, completion.rollout_logprobs, advantage, weight)
+        for (prompt, completion), advantage, weight in zip(completions, advantages, weights, strict=True)
+    ]
+
+
+def micro_batches(
+    rows: Sequence[TrainingRow], micro_batch_tokens: int, pad_id: int, device: torch.device
+) -> list[MicroBatch]:
+    """Rows in rectangles of at most `micro_batch_tokens` padded tokens, longest first.
+
+    A row longer than that gets a rectangle of its own. Sorting by length keeps the padding small; it cannot
+    change the gradient, since weights were fixed over the whole batch.
+    """
+    order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
+    batches: list[list[int]] = []
+    for index in order:
+        width = _length(rows[batches[-1][0]]) if batches else 0
+        if not batches or width * (len(batches[-1]) + 1) > micro_batch_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return [_rectangle(rows, indices, pad_id, device) for indices in batches]
+
+
+def _length(row: TrainingRow) -> int:
+    return len(row.prompt_ids) + len(row.completion_ids)
+
+
+def _rectangle(rows: Sequence[TrainingRow], indices: list[int], pad_id: int, device: torch.device) -> MicroBatch:
+    width = max(_length(rows[index]) for index in indices)
+    input_ids = torch.full((len(indices), width), pad_id, dtype=torch.int64)
+    loss_mask = torch.zeros_like(input_ids, dtype=torch.bool)
+    rollout_logprobs = torch.zeros(len(indices), width)
+    for at, index in enumerate(indices):
+        row = rows[index]
+        start, end = len(row.prompt_ids), _length(row)
+        input_ids[at, :end] = torch.tensor(row.prompt_ids + row.completion_ids)
+        loss_mask[at, start:end] = True
+        rollout_logprobs[at, start:end] = torch.tensor(row.rollout_logprobs)
+    return MicroBatch(
+        input_ids=input_ids.to(device),
+        loss_mask=loss_mask.to(device),
+        advantages=torch.tensor([rows[index].advantage for index in indices], device=device),
+        token_weights=torch.tensor([rows[index].token_weight for index in indices], device=device),
+        rollout_logprobs=rollout_logprobs.to(device),
+    )

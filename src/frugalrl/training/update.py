@@ -1,0 +1,102 @@
+"""One batch of completions -> one or more optimizer updates.
+
+Three log-probs of the same tokens keep three names: `old_logprobs` (the policy that sampled: from the rollout
+when the engine is exact, else recomputed before the first update), `policy_logprobs` (the policy being
+updated) and `ref_logprobs` (the reference, only if there is a KL term).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frugalrl.algorithms.losses import LossRule, token_losses
+from frugalrl.training.optimizer import MasterOptimizer
+from frugalrl.training.policy import Policy
+from frugalrl.types import MicroBatch
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """What `update_policy` needs of a recipe."""
+
+    loss: LossRule
+    updates: int
+    temperature: float
+    """Of the rollout: the policy that is updated is the one that sampled."""
+    logits_chunk_tokens: int
+    old_from_rollout: bool
+
+
+def update_policy(
+    policy: Policy,
+    reference: Policy | None,
+    optimizer: MasterOptimizer,
+    batches: Sequence[MicroBatch],
+    settings: UpdateSettings,
+    lr_factor: float,
+) -> dict[str, float]:
+    """Update on a batch, `settings.updates` times; metrics as means over its tokens and updates.
+
+    batches: at least one completion token in all. `loss/total` is the loss itself, by its own weights.
+
+    The gradient of all micro-batches is added up before each update; their weights make the sum the gradient
+    of the whole batch's loss.
+    """
+    old = [_old_logprobs(policy, batch, settings) for batch in batches]
+    ref = [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
+    tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
+    sums: Counter[str] = Counter()
+    norms = []
+    for _ in range(settings.updates):
+        for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
+            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings))
+        norms.append(optimizer.step(lr_factor))
+    return {
+        "loss/total": sums.pop("loss/total") / settings.updates,
+        **{name: total / (tokens * settings.updates) for name, total in sums.items()},
+        "policy/grad_norm": sum(norms) / len(norms),
+        "policy/skipped_updates": float(sum(not math.isfinite(norm) for norm in norms)),
+    }
+
+
+def _backward(
+    policy: Policy, batch: MicroBatch, old: Tensor | None, ref: Tensor | None, settings: UpdateSettings
+) -> dict[str, float]:
+    """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens."""
+    logprobs, entropy = _forward(policy, batch, settings)
+    rows = batch.loss_mask.nonzero()[:, 0]
+    old_logprobs = logprobs.detach() if old is None else old
+    losses = token_losses(logprobs, old_logprobs, ref, batch.advantages[rows], settings.loss)
+    loss = (losses.total * batch.token_weights[rows]).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
+    gap = (logprobs.detach() - batch.rollout_logprobs[batch.loss_mask]).abs()
+    sums = {
+        "loss/total": loss.detach(),
+        "loss/policy": losses.policy.sum(),
+        "policy/entropy": entropy.sum(),
+        "policy/clipped_frac": losses.clipped.sum(),
+        "policy/rollout_logprob_gap": gap.sum(),
+    }
+    if ref is not None:
+        sums["policy/kl"] = losses.kl.sum()
+    return {name: float(value) for name, value in sums.items()}
+
+
+def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> Tensor | None:
+    """Those of the policy that sampled. None means "the policy as it is now": exact for a single update."""
+    if settings.old_from_rollout:
+        return batch.rollout_logprobs[batch.loss_mask]
+    return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)
+
+
+@torch.no_grad()
+def _logprobs_of(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> Tensor:
+    return _forward(policy, batch, settings)[0]
+
+
+def _forward(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> tuple[Tensor, Tensor]:
+    return policy.logprobs(batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens)
