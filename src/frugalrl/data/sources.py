@@ -82,6 +82,17 @@ def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
     return examples
 
 
+def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each row of a file as it stands, with its place ("rows.jsonl, line 3,") for error messages.
+
+    Raises DataError if the file is missing, of no known kind, unreadable, empty or malformed.
+    """
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise DataError(f"There is no data file at {file}. Check the path.")
+    return ((row.where, row.values) for row in _file_rows(file))
+
+
 # ------------------------------------------------------------------------------------- the arithmetic task
 
 

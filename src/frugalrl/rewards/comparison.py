@@ -21,7 +21,6 @@ The policy on meaning, each line held by tests:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from frugalrl.rewards.exact_numbers import (
@@ -33,8 +32,18 @@ from frugalrl.rewards.exact_numbers import (
     value_in_base,
 )
 from frugalrl.rewards.extraction import unboxed
-from frugalrl.rewards.latex_text import bare_text, clean, compact, is_balanced, nesting_depth
+from frugalrl.rewards.latex_text import clean, compact, is_balanced, nesting_depth
+from frugalrl.rewards.rounding import same_number
 from frugalrl.rewards.shapes import Shape, TooManyItemsError, is_name, is_reversed_interval, read_shape, sides
+from frugalrl.rewards.text_answers import (
+    choice_letter,
+    chooses,
+    holds_long_word,
+    holds_words,
+    is_text,
+    same_clock,
+    same_words,
+)
 from frugalrl.rewards.units import split_unit, strip_lead_in, units_clash, with_magnitude
 
 Outcome = Literal["same", "different", "undecided", "bad_gold"]
@@ -46,21 +55,9 @@ MAX_ANSWER_CHARS = 20_000
 MAX_SYMBOLIC_CHARS = 1_000
 """Longest value that computer algebra is asked about; the longest gold of the benchmarks has 280."""
 MAX_NESTING = 40
-_MIN_DIGITS_OF_ANSWER = 6
-_MIN_DIGITS_OF_GOLD = 3
-_CHOICE = re.compile(r"([A-J])[.:]?|\(([A-Ja-j])\)[.:]?(?: .+)?|([A-J])[.:)] .+")
-_CHOSEN = re.compile(
-    r"(?:(?:option|choice|answer) )?(?:[(\[] ?([A-Ja-j]) ?[)\]][.:]?(?: ?[^\W\d_].*| ?\d.*)?|([A-J])[.:]?|([A-J])[.:] .*)",
-    re.IGNORECASE,
-)
-_FUNCTION_NAMES = frozenset(
-    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp lim max min sup inf gcd lcm det sqrt "
-    "frac arg deg dim ker mod".split()
-)
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
-_LONG_WORD = re.compile(r"(?<![\\A-Za-z])(?!sqrt|log|arc|infty|theta)[A-Za-z]{5,}")
-"""A word among digits makes a text: "October 30"."""
+_STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
 _MAX_SPELLED_BITS = 3_000
 _FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
@@ -137,21 +134,21 @@ def prepared_gold(gold: str) -> str | None:
         return None
     if nesting_depth(cleaned) > MAX_NESTING:
         return None
-    if not is_balanced(cleaned) and not is_reversed_interval(cleaned) and not _CHOICE.fullmatch(cleaned):
+    if not is_balanced(cleaned) and not is_reversed_interval(cleaned) and not choice_letter(cleaned):
         return None
     return cleaned
 
 
 def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    choice = _CHOICE.fullmatch(re.sub(r"\\text ?\{([^{}]*)\}", r"\1", gold).strip())
-    if choice:
-        return _compare_choice(answer, next(group for group in choice.groups() if group).upper())
+    letter = choice_letter(gold)
+    if letter is not None:
+        return "same" if chooses(answer, letter) else "different"
     stripped = strip_lead_in(answer)
     gold = strip_lead_in(gold)
     if compact(stripped) == compact(gold):
         return "same"
-    if _is_text(gold):
-        return "same" if _same_words(stripped, gold) else _compare_as_lists(stripped, gold, symbolic)
+    if is_text(gold):
+        return "same" if same_words(stripped, gold) else _compare_as_lists(stripped, gold, symbolic)
     try:
         gold_shape = read_shape(gold)
     except TooManyItemsError:
@@ -159,16 +156,6 @@ def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     if gold_shape.kind == "value" and _DECIMAL_COMMA.fullmatch(stripped):
         stripped = stripped.replace(",", ".")
     return _compare_shapes(read_shape(stripped), gold_shape, symbolic)
-
-
-def _compare_choice(answer: str, letter: str) -> Outcome:
-    plain = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", answer).strip(" .")
-    plain = strip_lead_in(plain)
-    chosen = _CHOSEN.fullmatch(plain)
-    if not chosen:
-        return "different"
-    found = next(group for group in chosen.groups() if group)
-    return "same" if found.upper() == letter else "different"
 
 
 def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
@@ -204,7 +191,7 @@ def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outc
     """One side is a structure and the other a single value that may name one, such as a set difference."""
     if "\\setminus" in answer.text + gold.text or "\\mathbb" in answer.text + gold.text:
         return _ask(answer.text, gold.text, symbolic)
-    if gold.kind == "value" and not _is_text(gold.text) and _has_structure(gold.text):
+    if gold.kind == "value" and not is_text(gold.text) and _has_structure(gold.text):
         return _ask(answer.text, gold.text, symbolic)
     if answer.kind == "value" and _has_structure(answer.text):
         return _ask(answer.text, gold.text, symbolic)
@@ -212,7 +199,7 @@ def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outc
 
 
 def _has_structure(text: str) -> bool:
-    return "\\begin" in text or "\\cap" in text or "\\mid" in text or re.search(r"\\le(?![A-Za-z])|\\ge(?![A-Za-z])|[<>]", text) is not None
+    return _STRUCTURED.search(text) is not None
 
 
 def _same_kind_of_tuple(answer: Shape, gold: Shape) -> bool:
@@ -278,7 +265,7 @@ def _compare_values(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     outcomes = [_compare_plain(member, gold_value, symbolic) for member in members]
     for outcome in ("bad_gold", "different", "undecided"):
         if outcome in outcomes:
-            return outcome  # type: ignore[return-value]  # one of the three literals
+            return outcome
     return "same"
 
 
@@ -301,10 +288,10 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer = _before_approximation(strip_lead_in(answer))
     if compact(answer) == compact(gold):
         return "same"
-    if _is_text(gold):
-        return "same" if _same_words(answer, gold) else "different"
+    if is_text(gold):
+        return "same" if same_words(answer, gold) else "different"
     if is_clock(gold) or is_clock(answer):
-        return "different"
+        return "same" if same_clock(answer, gold) else "different"
     based = _compare_based(answer, gold)
     if based is not None:
         return based
@@ -316,9 +303,9 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer_number = read_number(answer_value)
     if gold_number is not None and answer_number is not None:
         return "same" if same_number(answer_number, gold_number) else "different"
-    if _LONG_WORD.search(re.sub(r"\\[A-Za-z]+ ?\{[A-Za-z]*\}", "", gold_value)):
-        return "same" if _same_words(answer, gold) else "different"
-    if not answer_value or _holds_words(answer_value):
+    if holds_long_word(gold_value):
+        return "same" if same_words(answer, gold) else "different"
+    if not answer_value or holds_words(answer_value):
         return "different"
     return _ask(_spelled(answer_value, answer_number), _spelled(gold_value, gold_number), symbolic)
 
@@ -363,72 +350,9 @@ def _compare_based(answer: str, gold: str) -> Outcome | None:
     return None
 
 
-def same_number(answer: ExactNumber, gold: ExactNumber) -> bool:
-    """Equal, equal but for a gold's percent sign, or one the decimal that the other rounds to."""
-    if answer.value == gold.value:
-        return True
-    if gold.percent and not answer.percent and answer.value == gold.value * 100:
-        return True
-    if answer.significant_digits is None and gold.significant_digits is None:
-        return False
-    if answer.significant_digits is None:
-        return rounds_to(answer.value, gold, _MIN_DIGITS_OF_GOLD)
-    if gold.significant_digits is None:
-        return rounds_to(gold.value, answer, _MIN_DIGITS_OF_ANSWER)
-    coarse, fine = sorted((answer, gold), key=lambda number: number.unit_in_last_place or 0, reverse=True)
-    return rounds_to(fine.value, coarse, _MIN_DIGITS_OF_ANSWER)
-
-
-def rounds_to(value: Fraction, decimal: ExactNumber, min_digits: int) -> bool:
-    """Whether a decimal with enough digits is a value rounded or cut off at its last place."""
-    place = decimal.unit_in_last_place
-    if place is None or (decimal.significant_digits or 0) < min_digits or (value / place).denominator == 1:
-        return False
-    distance = abs(decimal.value - value)
-    return distance <= place / 2 or (distance < place and abs(decimal.value) < abs(value))
-
-
-def rounds_to_symbolic(value: Fraction, answer: ExactNumber | None, gold: ExactNumber | None) -> bool:
-    """`rounds_to` for a value that computer algebra worked out, against whichever side is a decimal."""
-    decimal = answer or gold
-    if decimal is None:
-        return False
-    return rounds_to(value, decimal, _MIN_DIGITS_OF_ANSWER if answer else _MIN_DIGITS_OF_GOLD)
-
-
 def _ask(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     if len(gold) > MAX_SYMBOLIC_CHARS:
         raise _GoldTooLargeError
     if len(answer) > MAX_SYMBOLIC_CHARS:
         raise TooLargeError
     return symbolic(answer, gold)
-
-
-# ---------------------------------------------------------------------------------------------------- text
-
-
-def _is_text(text: str) -> bool:
-    """Whether a value is words: a ``\\text`` group, or letters that nobody writes as a product."""
-    groups = re.findall(r"\\text ?\{([^{}]*)\}", text)
-    outside = re.sub(r"\\text ?\{[^{}]*\}", " ", text)
-    if any(re.search(r"[^\W\d_]{2}", group) for group in groups):
-        return not re.search(r"[\d\\=+*/^<>]", outside)
-    if re.search(r"[\d\\=+*/^<>{}_|]", outside):
-        return False
-    return any(_is_word(word) for word in re.findall(r"[^\W\d_]+", outside))
-
-
-def _holds_words(text: str) -> bool:
-    """Whether words are left in what should be a value: "5 is wrong" is not 5."""
-    return _is_text(text) or re.search(r"\\text ?\{[^{}]*[^\W\d_]", text) is not None
-
-
-def _is_word(word: str) -> bool:
-    if word.lower() in _FUNCTION_NAMES:
-        return False
-    return len(word) >= 4 or (len(word) == 3 and any(char in "eiouEIOU" for char in word))
-
-
-def _same_words(answer: str, gold: str) -> bool:
-    words = bare_text(answer)
-    return bool(words) and words == bare_text(gold)

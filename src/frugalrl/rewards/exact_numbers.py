@@ -34,16 +34,12 @@ _SCIENTIFIC = re.compile(
     rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,4}}) ?\}}|([-+]?\d{{1,4}}))"
 )
 _REPEATING = re.compile(r"([-+]?) ?(\d*)\.(\d*)(?:\\(?:overline|bar|dot)) ?\{ ?(\d+) ?\}")
-_BASED = re.compile(
-    r"[({]?([-+]?[0-9A-Za-z]{1,64})[)}]? ?_ ?(?:\{ ?(?:\\text\{ ?)?\(?(\d{1,2}|[a-z]+)\)? ?\}?\}|(\d))"
-)
+_BASED = re.compile(r"[({]?([-+]?[0-9A-Za-z]{1,64})[)}]? ?_ ?(?:\{ ?(?:\\text\{ ?)?\(?(\d{1,2}|[a-z]+)\)? ?\}?\}|(\d))")
 _TOKENS = re.compile(
     rf"\s*(?:(?P<number>{_LITERAL})|(?P<command>\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))|(?P<other>[-+*/^!(){{}}%:\[\]]))"
 )
-_ONLY_ARITHMETIC = re.compile(
-    r"(?:[\d\s.,+\-*/^!(){}%:\[\]]|\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))+"
-)
-_CLOCK = re.compile(r"\d{1,2}:\d{2}")
+_ONLY_ARITHMETIC = re.compile(r"(?:[\d\s.,+\-*/^!(){}%:\[\]]|\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))+")
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?: ?[AaPp]\.? ?[Mm]\.?)?")
 """Half past two is no ratio, or it would equal a quarter past one."""
 _BASE_NAMES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 

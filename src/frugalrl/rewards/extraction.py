@@ -54,9 +54,7 @@ class Extraction:
     """``"boxed"`` or ``"stated"`` with an answer; ``"no_box"``, ``"unclosed_reasoning"`` ... without."""
 
 
-def extract_answer(
-    completion: str, reasoning_open: bool = False, policy: AnswerPolicy = DEFAULT_POLICY
-) -> Extraction:
+def extract_answer(completion: str, reasoning_open: bool = False, policy: AnswerPolicy = DEFAULT_POLICY) -> Extraction:
     """The answer a completion gives under a policy."""
     text = text_after_reasoning(completion, reasoning_open)
     if text is None:
@@ -75,7 +73,7 @@ def extract_answer(
 
 def text_after_reasoning(completion: str, reasoning_open: bool) -> str | None:
     """What follows the last ``</think>``; the whole text if no reasoning was opened; None if it never closed."""
-    before, closing, after = completion.rpartition("</think>")
+    _, closing, after = completion.rpartition("</think>")
     if not closing:
         return None if reasoning_open or "<think>" in completion else completion
     return None if "<think>" in after else after
@@ -105,12 +103,10 @@ def unboxed(gold: str) -> str:
 
 
 def stated_answer(text: str) -> str | None:
-    """An answer given without a box: after the last marker, the last formula, or a short text as a whole."""
-    last = None
-    for last in _STATED.finditer(text):
-        pass
-    if last is not None:
-        line = (text[last.end() :].strip().splitlines() or [""])[0].strip()
+    """An answer given without a box: after the last marker, a formula, or a short text whole."""
+    starts = [match.end() for match in _STATED.finditer(text)]
+    if starts:
+        line = (text[starts[-1] :].strip().splitlines() or [""])[0].strip()
         return _end_of_statement(line) or None
     whole = text.strip()
     is_short = len(whole) <= MAX_WHOLE_CHARS

@@ -39,13 +39,14 @@ _FONT_COMMAND = re.compile(
     r"\\(?:mathbf|boldsymbol|bold|bm|pmb|mathnormal|underline|emph|mathcal|mathfrak)(?![A-Za-z])\s?"
 )
 _SYNONYMS = {
-    r"\\[dtc]frac(?![A-Za-z])": r"\\frac", r"\\[dt]binom(?![A-Za-z])": r"\\binom", r"\\(?:leq|leqslant|lt=)(?![A-Za-z])": r"\\le",
-    r"\\(?:geq|geqslant)(?![A-Za-z])": r"\\ge", r"\\neq(?![A-Za-z])": r"\\ne", r"\\gt(?![A-Za-z])": ">", r"\\lt(?![A-Za-z])": "<",
+    r"\\[dtc]frac(?![A-Za-z])": r"\\frac", r"\\[dt]binom(?![A-Za-z])": r"\\binom",
+    r"\\(?:leq|leqslant)(?![A-Za-z])": r"\\le", r"\\(?:geq|geqslant)(?![A-Za-z])": r"\\ge",
+    r"\\neq(?![A-Za-z])": r"\\ne", r"\\gt(?![A-Za-z])": ">", r"\\lt(?![A-Za-z])": "<",
     r"\\(?:degree|degrees)(?![A-Za-z])": r"^\\circ", r"\^\s?\{\s?\\circ\s?\}": r"^\\circ", r"\\(?:lbrace|\{)": r"\\{",
-    r"\\(?:rbrace|\})": r"\\}", r"\\(?:lbrack)(?![A-Za-z])": "[", r"\\(?:rbrack)(?![A-Za-z])": "]",
-    r"\\(?:varnothing)(?![A-Za-z])": r"\\emptyset", r"\\(?:dots|cdots)(?![A-Za-z])": r"\\ldots",
+    r"\\(?:rbrace|\})": r"\\}", r"\\lbrack(?![A-Za-z])": "[", r"\\rbrack(?![A-Za-z])": "]",
+    r"\\varnothing(?![A-Za-z])": r"\\emptyset", r"\\c?dots(?![A-Za-z])": r"\\ldots",
     r"\\(?:thickapprox|simeq|approxeq)(?![A-Za-z])": r"\\approx", r"\\imath(?![A-Za-z])": "i", r"\\%": "%",
-    r"\\(?:ast)(?![A-Za-z])": "*", r"\\(?:langle)(?![A-Za-z])": "(", r"\\(?:rangle)(?![A-Za-z])": ")",
+    r"\\ast(?![A-Za-z])": "*", r"\\langle(?![A-Za-z])": "(", r"\\rangle(?![A-Za-z])": ")",
     r"<=": r"\\le ", r">=": r"\\ge ", r"!=": r"\\ne ", r"\\lor(?![A-Za-z])": r"\\text{ or }",
     r"\\(?:land|wedge)(?![A-Za-z])": r"\\text{ and }", r"\\(?:to|rightarrow)(?![A-Za-z])": r"\\to",
 }  # fmt: skip

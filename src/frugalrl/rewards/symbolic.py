@@ -15,22 +15,25 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any
 
-from frugalrl.rewards.comparison import Outcome, rounds_to_symbolic
+from frugalrl.rewards.comparison import Outcome
 from frugalrl.rewards.exact_numbers import ExactNumber, TooLargeError, read_number
+from frugalrl.rewards.rounding import rounds_to_decimal
 
 _WORKING_DIGITS = 40
 _RELATIVE = Fraction(1, 10**20)
 _RELATIVE_WITH_DECIMALS = Fraction(1, 10**6)
 _POINTS = 5
-_COMMANDS = frozenset(
-    "frac sqrt pi infty cdot times div pm mp sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan log ln exp "
-    "lg e i circ alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
-    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega binom le ge ne lt gt in notin "
-    "cup cap setminus emptyset mathbb lfloor rfloor lceil rceil begin end sum prod int lim to max min gcd lcm det bmod "
-    "pmod mod ldots prime overline bar vec hat ell hbar mid vert lvert rvert Re Im arg partial text limits subset "
-    "complement backslash approx equiv tan dot ddot odot".split()
-)
-_ENVIRONMENTS = frozenset("matrix pmatrix bmatrix vmatrix Bmatrix Vmatrix smallmatrix array cases aligned align".split())
+_COMMAND_NAMES = """
+frac sqrt pi infty cdot times div pm mp sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan log ln exp
+lg e i circ alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma
+tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega binom le ge ne lt gt in
+notin cup cap setminus emptyset mathbb lfloor rfloor lceil rceil begin end sum prod int lim to max min gcd lcm det
+bmod pmod mod ldots prime overline bar vec hat ell hbar mid vert lvert rvert Re Im arg partial text limits subset
+complement backslash approx equiv dot ddot odot
+"""
+_COMMANDS = frozenset(_COMMAND_NAMES.split())
+_ENVIRONMENT_NAMES = "matrix pmatrix bmatrix vmatrix Bmatrix Vmatrix smallmatrix array cases aligned align"
+_ENVIRONMENTS = frozenset(_ENVIRONMENT_NAMES.split())
 _FORBIDDEN = re.compile(r"__|[`@#;?\"&]{2}|[^\x20-\x7e]|\\def|\\newcommand|\d ?_")
 """Among them numbers in a base, whose subscript the parser drops."""
 _LONG_RUN = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{7,}")
@@ -89,9 +92,7 @@ def _extraction() -> tuple[Any, ...]:
     normalization = NormalizationConfig(
         basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="all", equations=False
     )
-    return (
-        math_verify.LatexExtractionConfig(boxed_match_priority=0, normalization_config=normalization),
-    )
+    return (math_verify.LatexExtractionConfig(boxed_match_priority=0, normalization_config=normalization),)
 
 
 def _for_parser(text: str) -> str:
@@ -106,9 +107,7 @@ def _for_parser(text: str) -> str:
 def _verify(answer: Any, gold: Any) -> bool:
     import math_verify
 
-    return bool(
-        math_verify.verify(gold, answer, float_rounding=6, timeout_seconds=None, allow_set_relation_comp=True)
-    )
+    return bool(math_verify.verify(gold, answer, float_rounding=6, timeout_seconds=None, allow_set_relation_comp=True))
 
 
 def _is_plain_claim(parsed: Any) -> bool:
@@ -178,7 +177,7 @@ def _same_constant(answer: Any, gold: Any, answer_text: str, gold_text: str) -> 
         has_decimals = _DECIMAL_POINT.search(answer_text) or _DECIMAL_POINT.search(gold_text)
         return has_decimals is not None and _close(answer_value, gold_value, _RELATIVE_WITH_DECIMALS)
     exact = gold_real if answer_decimal is not None else answer_real
-    return rounds_to_symbolic(exact, answer_decimal, gold_decimal)
+    return rounds_to_decimal(exact, answer_decimal, gold_decimal)
 
 
 def _decimal(text: str) -> ExactNumber | None:
@@ -216,7 +215,7 @@ def _same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], relative: Fr
     """Equal at random points. Where an expression has no value (roots of negatives, logarithms) others are drawn."""
     import sympy
 
-    rng = random.Random(20)  # noqa: S311  # a verdict must not change from one call to the next
+    rng = random.Random(20)  # a verdict must not change from one call to the next
     met = 0
     for attempt in range(3 * _POINTS):
         low = -3 if attempt % 2 else 0

@@ -17,21 +17,24 @@ _LEAD_IN = re.compile(
 _SENTENCE = re.compile(r"([A-Za-z][A-Za-z ,'$]{0,60}) (?:is|are|equals|was) ?:? (?=[^A-Za-z])")
 """A whole sentence that leads to a value: "The angle is 90"."""
 _ROUGHLY = re.compile(r"(?:\\approx|\\sim|(?:approximately|approx\.?|about|roughly|exactly|only)(?![A-Za-z])) ?")
-_NO_UNITS = frozenset(
-    "or and not no nor is isn are was be to than except from if but else minus plus times over divided by wrong "
-    "incorrect false between less more fewer least most greater below above negative half third quarter hundred "
-    "thousand million billion trillion dozen mod pi sin cos tan log ln exp".split()
-)
-_CHANGES_MEANING = frozenset("not no nor never if unless except but wrong incorrect false or than isn hardly".split())
+_NO_UNIT_WORDS = """
+or and not no nor is isn are was be to than except from if but else minus plus times over divided by wrong incorrect
+false between less more fewer least most greater below above negative half third quarter hundred thousand million
+billion trillion dozen mod pi sin cos tan log ln exp
+"""
+_NO_UNITS = frozenset(_NO_UNIT_WORDS.split())
+_NEGATING_WORDS = "not no nor never if unless except but wrong incorrect false or than isn hardly"
+_CHANGES_MEANING = frozenset(_NEGATING_WORDS.split())
 _MAX_LEAD_INS = 3
 _MAGNITUDES = {"hundred": "00", "thousand": "000", "million": "000000", "billion": "0" * 9, "trillion": "0" * 12}
 _UNIT_SPELLINGS = {
     "mm": "millimeter millimetre", "cm": "centimeter centimetre", "m": "meter metre", "km": "kilometer kilometre",
-    "in": "inch inches", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram gm", "kg": "kilogram", "mg": "milligram",
-    "lb": "pound", "oz": "ounce", "l": "liter litre", "ml": "milliliter millilitre", "gal": "gallon",
-    "s": "second sec", "ms": "millisecond", "min": "minute", "h": "hour hr", "day": "day", "week": "week", "month": "month",
-    "year": "year yr", "usd": "dollar buck", "cent": "cent", "eur": "euro", "degree": "degree deg", "radian": "radian rad",
-    "mph": "mph", "kph": "kph", "n": "newton", "j": "joule", "w": "watt", "v": "volt", "pa": "pascal", "hz": "hertz", "k": "kelvin",
+    "in": "inch inches", "ft": "foot feet", "yd": "yard", "mi": "mile", "g": "gram gm", "kg": "kilogram",
+    "mg": "milligram", "lb": "pound", "oz": "ounce", "l": "liter litre", "ml": "milliliter millilitre",
+    "gal": "gallon", "s": "second sec", "ms": "millisecond", "min": "minute", "h": "hour hr", "day": "day",
+    "week": "week", "month": "month", "year": "year yr", "usd": "dollar buck", "cent": "cent", "eur": "euro",
+    "degree": "degree deg", "radian": "radian rad", "mph": "mph", "kph": "kph", "n": "newton", "j": "joule",
+    "w": "watt", "v": "volt", "pa": "pascal", "hz": "hertz", "k": "kelvin",
 }  # fmt: skip
 _KNOWN_UNITS = {spelling: unit for unit, others in _UNIT_SPELLINGS.items() for spelling in [unit, *others.split()]}
 _POWER = r"(?: ?\^ ?(?:\{ ?-?\d ?\}|\d))?"
@@ -87,7 +90,7 @@ def split_unit(text: str) -> tuple[str, str]:
 
 
 def with_magnitude(text: str) -> str:
-    """"5 million" as "5000000"; anything else as it is."""
+    """ "5 million" as "5000000"; anything else as it is."""
     match = re.fullmatch(r"(-?\d[\d,]*)(?:\.(\d+))? ?(?:\\text\{ ?)?([a-z]+) ?\}?", text)
     if not match or match.group(3) not in _MAGNITUDES:
         return text
