@@ -58,6 +58,8 @@ MAX_NESTING = 40
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
 _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
+_LONE_VARIABLE = re.compile(r"[a-df-hj-zA-Z](?: ?_ ?\{?\w{1,3}\}?)?")
+"""No number is a variable; e and i are numbers."""
 _MAX_SPELLED_BITS = 3_000
 _FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
@@ -303,6 +305,8 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer_number = read_number(answer_value)
     if gold_number is not None and answer_number is not None:
         return "same" if same_number(answer_number, gold_number) else "different"
+    if gold_number is not None and _LONE_VARIABLE.fullmatch(answer_value):
+        return "different"
     if holds_long_word(gold_value):
         return "same" if same_words(answer, gold) else "different"
     if not answer_value or holds_words(answer_value):

@@ -58,14 +58,27 @@ class Judgement:
 
     verdict: Verdict
     seconds: float
-    """From the start of the work on this answer, without its wait for a worker."""
+    """Wall clock from the start of the work on this answer, without its wait for a worker."""
+    cpu_seconds: float
+    """What computer algebra took, on whatever share of a core it got; 0 where it was not asked."""
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """What became of a task."""
+
+    comparison: Comparison
+    seconds: float
+    cpu_seconds: float
+    is_alive: bool
+    """Whether the worker can be asked again."""
 
 
 @dataclass(frozen=True)
 class _Task:
     answer: str
     golds: Sequence[str]
-    result: "Future[tuple[Comparison, float]]"
+    result: "Future[_Answered]"
 
 
 class VerifierPool:
@@ -169,7 +182,7 @@ class VerifierPool:
         result = None if is_over else self._submit(extraction.answer, doubtful)
         return _Pending(extraction, known, result, time.perf_counter() - started)
 
-    def _submit(self, answer: str, golds: Sequence[str]) -> "Future[tuple[Comparison, float]]":
+    def _submit(self, answer: str, golds: Sequence[str]) -> "Future[_Answered]":
         task = _Task(answer, golds, Future())
         with self._lock:
             self._ensure_started()
@@ -216,18 +229,17 @@ class _Pending:
 
     extraction: Extraction
     decided: Comparison | None
-    result: "Future[tuple[Comparison, float]] | None"
+    result: "Future[_Answered] | None"
     """Of the golds that only a worker can decide."""
     seconds: float
 
     def finish(self) -> Judgement:
         comparisons = [self.decided] if self.decided else []
-        seconds = self.seconds
-        if self.result is not None:
-            comparison, worker_seconds = self.result.result()
-            comparisons.append(comparison)
-            seconds += worker_seconds
-        return Judgement(_verdict(self.extraction, most_telling(comparisons)), seconds)
+        if self.result is None:
+            return Judgement(_verdict(self.extraction, most_telling(comparisons)), self.seconds, 0.0)
+        answered = self.result.result()
+        verdict = _verdict(self.extraction, most_telling([*comparisons, answered.comparison]))
+        return Judgement(verdict, self.seconds + answered.seconds, answered.cpu_seconds)
 
     def cancel(self) -> None:
         if self.result is not None:
@@ -351,10 +363,9 @@ def _serve(tasks: "queue.SimpleQueue[_Task | None]", zygote: _Zygote, limit_seco
         except (OSError, EOFError, InternalError) as error:
             task.result.set_exception(InternalError(f"The verifier has no worker ({error}). Start the run again."))
             continue
-        started = time.perf_counter()
-        comparison, alive = _asked(worker[1], task, limit_seconds)
-        task.result.set_result((comparison, time.perf_counter() - started))
-        if not alive:
+        answered = _asked(worker[1], task, limit_seconds)
+        task.result.set_result(answered)
+        if not answered.is_alive:
             worker[1].close()
             zygote.kill(worker[0])
             worker = None
@@ -362,18 +373,18 @@ def _serve(tasks: "queue.SimpleQueue[_Task | None]", zygote: _Zygote, limit_seco
         worker[1].close()
 
 
-def _asked(connection: socket.socket, task: _Task, limit_seconds: float) -> tuple[Comparison, bool]:
-    """What a worker says by the deadline, and whether it can be asked again."""
+def _asked(connection: socket.socket, task: _Task, limit_seconds: float) -> _Answered:
+    """What a worker says by the deadline."""
+    started = time.perf_counter()
+    comparison, cpu_seconds, is_alive = Comparison("undecided", "time_limit"), 0.0, False
     connection.settimeout(limit_seconds)
     try:
         send_message(connection, [task.answer, list(task.golds)])
-        outcome, reason = receive_message(connection)
+        outcome, reason, cpu_seconds = receive_message(connection)
+        comparison = Comparison(outcome, "equivalent" if outcome == "same" else str(reason))
+        is_alive = reason != MEMORY_LIMIT
     except TimeoutError:
-        return Comparison("undecided", "time_limit"), False
+        cpu_seconds = limit_seconds
     except (OSError, EOFError, ValueError, TypeError):
-        return Comparison("undecided", "worker_died"), False
-    if outcome == "same":
-        return Comparison("same", "equivalent"), True
-    if outcome in ("different", "bad_gold"):
-        return Comparison(outcome, str(reason)), True
-    return Comparison("undecided", str(reason)), reason != MEMORY_LIMIT
+        comparison = Comparison("undecided", "worker_died")
+    return _Answered(comparison, time.perf_counter() - started, cpu_seconds, is_alive)

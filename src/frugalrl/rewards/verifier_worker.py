@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,8 +118,10 @@ def _run_worker(connection: socket.socket, memory_limit_bytes: int) -> None:
         _restrict(memory_limit_bytes)
         while True:
             answer, golds = receive_message(connection)
+            started = time.process_time()
             comparison = compared_with_any(answer, golds)
-            send_message(connection, [comparison.outcome, comparison.reason])
+            cpu_seconds = time.process_time() - started
+            send_message(connection, [comparison.outcome, comparison.reason, cpu_seconds])
             if comparison.reason == MEMORY_LIMIT:
                 break
     except (EOFError, OSError):
