@@ -179,8 +179,8 @@ DIFFERENT = {
 
 
 @pytest.mark.parametrize("topic", SAME)
-def test_the_same_answer_in_another_form_is_correct(pool: VerifierPool, topic: str) -> None:
-    verdicts = pool.judge_many(AnswerItem(f"So \\boxed{{{answer}}}.", gold) for gold, answer in SAME[topic])
+def test_the_same_answer_in_another_form_is_correct(patient_pool: VerifierPool, topic: str) -> None:
+    verdicts = patient_pool.judge_many(AnswerItem(f"So \\boxed{{{answer}}}.", gold) for gold, answer in SAME[topic])
     wrong = [
         (gold, answer, verdict.label, verdict.reason)
         for (gold, answer), verdict in zip(SAME[topic], verdicts, strict=True)
@@ -190,8 +190,10 @@ def test_the_same_answer_in_another_form_is_correct(pool: VerifierPool, topic: s
 
 
 @pytest.mark.parametrize("topic", DIFFERENT)
-def test_another_answer_is_incorrect(pool: VerifierPool, topic: str) -> None:
-    verdicts = pool.judge_many(AnswerItem(f"So \\boxed{{{answer}}}.", gold) for gold, answer in DIFFERENT[topic])
+def test_another_answer_is_incorrect(patient_pool: VerifierPool, topic: str) -> None:
+    verdicts = patient_pool.judge_many(
+        AnswerItem(f"So \\boxed{{{answer}}}.", gold) for gold, answer in DIFFERENT[topic]
+    )
     wrong = [
         (gold, answer, verdict.label, verdict.reason)
         for (gold, answer), verdict in zip(DIFFERENT[topic], verdicts, strict=True)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from frugalrl.rewards.admission import is_admissible
 from frugalrl.rewards.exact_numbers import (
     ExactNumber,
     TooLargeError,
@@ -359,4 +360,8 @@ def _ask(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         raise _GoldTooLargeError
     if len(answer) > MAX_SYMBOLIC_CHARS:
         raise TooLargeError
+    if not is_admissible(gold):
+        return "bad_gold"
+    if not is_admissible(answer):
+        return "different"
     return symbolic(answer, gold)

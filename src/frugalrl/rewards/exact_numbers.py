@@ -29,9 +29,9 @@ _MAX_BINOMIAL = 20_000
 _THOUSANDS = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?!\d)"
 _LITERAL = rf"(?:(?:{_THOUSANDS}|\d+)(?:\.\d*)?|\.\d+)"
 _NUMBER = re.compile(_LITERAL)
-_DECIMAL = re.compile(rf"([-+]?) ?({_LITERAL})(?:[eE]([-+]?\d{{1,4}}))?")
+_DECIMAL = re.compile(rf"([-+]?) ?({_LITERAL})(?:[eE]([-+]?\d{{1,24}}))?")
 _SCIENTIFIC = re.compile(
-    rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,4}}) ?\}}|([-+]?\d{{1,4}}))"
+    rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,24}}) ?\}}|([-+]?\d{{1,24}}))"
 )
 _REPEATING = re.compile(r"([-+]?) ?(\d*)\.(\d*)(?:\\(?:overline|bar|dot)) ?\{ ?(\d+) ?\}")
 _BASED = re.compile(r"[({]?([-+]?[0-9A-Za-z]{1,64})[)}]? ?_ ?(?:\{ ?(?:\\text\{ ?)?\(?(\d{1,2}|[a-z]+)\)? ?\}?\}|(\d))")
