@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from frugalrl.rewards import answers
+from frugalrl.rewards import answers, symbolic, verifier_worker
 from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 
 HANGS = AnswerItem(r"\boxed{\sum_{k=1}^{1000000000} \sin(k)}", r"\sqrt{2}")
@@ -100,16 +100,29 @@ def test_a_zygote_that_is_killed_is_replaced() -> None:
         assert pool.judge(EQUAL).label == "correct"
 
 
-def test_a_worker_at_its_memory_limit_gives_no_verdict_and_is_replaced() -> None:
+def test_a_worker_has_its_memory_limit() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=60.0, memory_limit_bytes=256 << 20) as pool:
+    with VerifierPool(workers=1, limit_seconds=20.0, memory_limit_bytes=512 << 20) as pool:
         pool.judge(EQUAL)
         _, worker = [pid for pid in _verifiers() if pid not in known]
-        limits = Path(f"/proc/{worker}/limits").read_text()
-        assert str(256 << 20) in next(line for line in limits.splitlines() if line.startswith("Max address space"))
-        greedy = AnswerItem(r"\boxed{x^{10^{9}}+(x+1)^{1000000000}}", "x+(x+1)^{7}")
-        assert pool.judge(greedy).label != "correct"
-        assert pool.judge(EQUAL).label == "correct"
+        limits = Path(f"/proc/{worker}/limits").read_text().splitlines()
+    assert str(512 << 20) in next(line for line in limits if line.startswith("Max address space"))
+    assert next(line for line in limits if line.startswith("Max file size")).split()[3:5] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(MemoryError, "memory_limit"), (RecursionError, "recursion_limit"), (ArithmeticError, "symbolic_error")],
+)
+def test_an_answer_that_breaks_computer_algebra_is_undecided(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], reason: str
+) -> None:
+    def breaks(_answer: str, _gold: str) -> str:
+        raise error
+
+    monkeypatch.setattr(symbolic, "compare_symbolically", breaks)
+    comparison = verifier_worker.compared_with_any(r"\sqrt{8}", [r"2\sqrt{2}"])
+    assert (comparison.outcome, comparison.reason) == ("undecided", reason)
 
 
 def test_nothing_starts_before_it_is_needed() -> None:
