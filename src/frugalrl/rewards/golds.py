@@ -64,7 +64,9 @@ def _checked(plan: _Plan, judgements: Sequence[Judgement], slow_seconds: float) 
     itself, other, *wrong = judgements
     seconds = max(judgement.cpu_seconds for judgement in judgements)
     found: list[tuple[Problem, str]] = []
-    if all(judgement.verdict.label == "unknown" for judgement in (itself, *wrong)):
+    if prepared_gold(plan.gold) is None:
+        found.append(("unparseable", "it is empty, never closes, or is too long"))
+    elif all(judgement.verdict.label == "unknown" for judgement in (itself, *wrong)):
         found.append(("unparseable", itself.verdict.reason))
     else:
         if itself.verdict.label != "correct":
