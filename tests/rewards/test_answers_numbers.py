@@ -118,7 +118,8 @@ def test_bases_are_part_of_a_number() -> None:
     [
         ("0.333333", "1/3", True), ("0.33333", "1/3", False), ("0.333334", "1/3", False), ("1/3", "0.333", True),
         ("1/3", "0.33", False), ("2.0000004", "2", False), ("1.9999999", "2", False), ("0.0", "3e-7", False),
-        ("0.066666793", "0.0666668", True), ("0.067", "0.066793", False), ("547001", "5.47e5", True), ("2/3", "0.666666", True),
+        ("0.066666793", "0.0666668", True), ("0.067", "0.066793", False), ("547001", "5.47e5", True),
+        ("2/3", "0.666666", True),
     ],
 )  # fmt: skip
 def test_a_decimal_stands_for_what_rounds_to_it(answer: str, gold: str, is_same: bool) -> None:

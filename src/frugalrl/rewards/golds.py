@@ -21,6 +21,7 @@ from frugalrl.rewards.verifier_pool import AnswerItem, Judgement, VerifierPool
 Problem = Literal["unparseable", "not_itself", "not_respelt", "accepts_wrong", "slow"]
 SLOW_SECONDS = 0.25
 """A quarter of the default limit: what needs longer on an idle machine times out on a busy one."""
+_UNREADABLE = ("unparseable_gold", "gold_beyond_limits")
 _WRONG_ANSWERS = ("", "0", "123454321", "-7/9", "x", "\\text{none of these}", "A, B, C, D, E", "\\pm 1")
 """Nothing, two numbers, a name, prose, hedges."""
 
@@ -73,7 +74,7 @@ def _checked(plan: _Plan, judgements: Sequence[Judgement], slow_seconds: float) 
             found.append(("not_itself", f"in a box it is {_said(itself)}"))
         if other.verdict.label != "correct":
             found.append(("not_respelt", f"{plan.respelt} is {_said(other)}"))
-        unreadable = next((one for one in wrong if one.verdict.reason == "unparseable_gold"), None)
+        unreadable = next((one for one in wrong if one.verdict.reason in _UNREADABLE), None)
         if unreadable is not None:
             found.append(("unparseable", "only its own spelling is recognised"))
         for answer, judgement in zip(plan.wrong, wrong, strict=True):
