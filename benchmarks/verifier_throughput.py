@@ -28,16 +28,24 @@ from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 DATA = Path(os.environ.get("FRUGALRL_DATA", "../shared/data"))
 
 
-def ordinary_answers(count: int, mixed: bool) -> list[AnswerItem]:
-    """Boxed answers with their golds; only those that need computer algebra unless mixed."""
+def ordinary_answers(count: int, mixed: bool, round_number: int) -> list[AnswerItem]:
+    """Boxed answers with their golds; only those that need computer algebra unless mixed.
+
+    Each round writes the answers differently, since parsed text is kept: a round never meets its own answers again.
+    """
     golds = []
     for name in ("math500", "olympiadbench"):
         with (DATA / "bench" / f"{name}.jsonl").open(encoding="utf-8") as lines:
             golds += [str(json.loads(line)["answer"]).strip("$") for line in lines]
     rng = random.Random(0)
     rng.shuffle(golds)
+    k = round_number + 1
     others = golds[1:] + golds[:1]
-    pairs = [pair for gold, other in zip(golds, others, strict=True) for pair in ((f"({gold})", gold), (other, gold))]
+    pairs = [
+        pair
+        for gold, other in zip(golds, others, strict=True)
+        for pair in ((f"({gold})+{k}-{k}", gold), (f"{other}+{k}-{k}", gold))
+    ]
     if not mixed:
         pairs = [(answer, gold) for answer, gold in pairs if compare(answer, gold).outcome == "undecided"]
     pairs = pairs * (1 + count // len(pairs))
@@ -71,15 +79,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     record: dict[str, object] = {
-        "python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg(), "answers": arguments.answers,
+        "python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg(),
+        "answers": arguments.answers,
     }  # fmt: skip
     with VerifierPool(workers=2, limit_seconds=10.0) as pool:
         for kind in ("symbolic", "mixed"):
-            items = ordinary_answers(arguments.answers, mixed=kind == "mixed")
-            pool.judge_many(items[:8])
-            in_process_loop(items[:8])
+            warm_up = ordinary_answers(40, kind == "mixed", arguments.rounds)
+            pool.judge_many(warm_up)
+            in_process_loop(warm_up)
             rounds = []
-            for _ in range(arguments.rounds):
+            for number in range(arguments.rounds):
+                items = ordinary_answers(arguments.answers, kind == "mixed", number)
                 seconds = {
                     "loop": _seconds(in_process_loop, items),
                     "pool": _seconds(pool.judge_many, items),

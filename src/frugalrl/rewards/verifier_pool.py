@@ -14,9 +14,6 @@ import asyncio
 import atexit
 import os
 import queue
-import socket
-import subprocess
-import sys
 import threading
 import time
 import weakref
@@ -25,17 +22,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 
-from frugalrl.errors import InternalError
 from frugalrl.rewards.comparison import Comparison, compare, most_telling
 from frugalrl.rewards.extraction import DEFAULT_POLICY, AnswerPolicy, Extraction, extract_answer
-from frugalrl.rewards.verifier_worker import MEMORY_LIMIT, receive_message, send_message
+from frugalrl.rewards.verifier_lanes import Answered, Task, Zygote, serve
 from frugalrl.types import Verdict, VerdictLabel
 
 DEFAULT_WORKERS = 2
 DEFAULT_LIMIT_SECONDS = 1.0
 DEFAULT_MEMORY_LIMIT_BYTES = 2 << 30
-_START_LIMIT_SECONDS = 60.0
-"""Importing sympy takes 1 s on an idle machine; a busy one is given time."""
 _SHOWN_CHARS = 200
 _LABELS: dict[str, VerdictLabel] = {"same": "correct", "different": "incorrect"}
 
@@ -63,24 +57,6 @@ class Judgement:
     """What computer algebra took, on whatever share of a core it got; 0 where it was not asked."""
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """What became of a task."""
-
-    comparison: Comparison
-    seconds: float
-    cpu_seconds: float
-    is_alive: bool
-    """Whether the worker can be asked again."""
-
-
-@dataclass(frozen=True)
-class _Task:
-    answer: str
-    golds: Sequence[str]
-    result: "Future[_Answered]"
-
-
 class VerifierPool:
     """Worker processes that compare answers. Cheap to make: nothing starts before it is needed."""
 
@@ -98,8 +74,8 @@ class VerifierPool:
         self.memory_limit_bytes = memory_limit_bytes
         self.policy = policy
         self._lock = threading.Lock()
-        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._zygote: _Zygote | None = None
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._zygote: Zygote | None = None
         self._threads: list[threading.Thread] = []
         _POOLS.add(self)
 
@@ -182,8 +158,8 @@ class VerifierPool:
         result = None if is_over else self._submit(extraction.answer, doubtful)
         return _Pending(extraction, known, result, time.perf_counter() - started)
 
-    def _submit(self, answer: str, golds: Sequence[str]) -> "Future[_Answered]":
-        task = _Task(answer, golds, Future())
+    def _submit(self, answer: str, golds: Sequence[str]) -> "Future[Answered]":
+        task = Task(answer, golds, Future())
         with self._lock:
             self._ensure_started()
             self._tasks.put(task)
@@ -192,10 +168,10 @@ class VerifierPool:
     def _ensure_started(self) -> None:
         if self._zygote is not None:
             return
-        self._zygote = _Zygote(self.memory_limit_bytes)
+        self._zygote = Zygote(self.memory_limit_bytes)
         self._threads = [
             threading.Thread(
-                target=_serve,
+                target=serve,
                 args=(self._tasks, self._zygote, self.limit_seconds),
                 name=f"verifier-{number}",
                 daemon=True,
@@ -229,7 +205,7 @@ class _Pending:
 
     extraction: Extraction
     decided: Comparison | None
-    result: "Future[_Answered] | None"
+    result: "Future[Answered] | None"
     """Of the golds that only a worker can decide."""
     seconds: float
 
@@ -253,138 +229,3 @@ def _verdict(extraction: Extraction, comparison: Comparison) -> Verdict:
     if len(shown) > _SHOWN_CHARS:
         shown = shown[:_SHOWN_CHARS] + "..."
     return Verdict(_LABELS.get(comparison.outcome, "unknown"), shown, comparison.reason)
-
-
-# ------------------------------------------------------------------------------------- the parent's side
-
-
-class _Zygote:
-    """The process that forks workers, and the lock around its control socket."""
-
-    def __init__(self, memory_limit_bytes: int) -> None:
-        self._memory_limit_bytes = memory_limit_bytes
-        self._lock = threading.Lock()
-        self._closed = False
-        self._start()
-
-    def fork(self) -> "tuple[int, socket.socket]":
-        """A new worker: its process id and the socket to it. Starts the zygote again if it has died."""
-        with self._lock:
-            try:
-                return self._fork()
-            except (OSError, EOFError):
-                if self._closed:
-                    raise
-                self._stop()
-                self._start()
-                return self._fork()
-
-    def kill(self, pid: int) -> None:
-        """End a worker; one whose zygote has died is gone already."""
-        with self._lock:
-            try:
-                send_message(self._control, {"do": "kill", "pid": pid})
-                receive_message(self._control)
-            except (OSError, EOFError):
-                return
-
-    def close(self) -> None:
-        """End the zygote, which ends its workers."""
-        with self._lock:
-            self._closed = True
-            self._stop()
-
-    def forget(self) -> None:
-        """Close this process's copy of the control socket; the zygote serves the parent alone."""
-        self._control.close()
-
-    def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "frugalrl.rewards.verifier_worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                env=_clean_environment(),
-            )
-        ours.settimeout(_START_LIMIT_SECONDS)
-        self._control = ours
-        try:
-            receive_message(ours)
-        except (OSError, EOFError, ValueError):
-            self._stop()
-            raise InternalError(
-                "The verifier's process did not start. Run `python -m frugalrl.rewards.verifier_worker 0` with this "
-                "interpreter to see why."
-            ) from None
-
-    def _stop(self) -> None:
-        self._control.close()
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _fork(self) -> "tuple[int, socket.socket]":
-        ours, theirs = socket.socketpair()
-        try:
-            body = b'{"do": "fork", "memory_limit_bytes": %d}' % self._memory_limit_bytes
-            with theirs:
-                socket.send_fds(self._control, [len(body).to_bytes(4, "big")], [theirs.fileno()])
-                self._control.sendall(body)
-            return int(receive_message(self._control)["forked"]), ours
-        except BaseException:
-            ours.close()
-            raise
-
-
-def _clean_environment() -> dict[str, str]:
-    """Only what Python needs; sympy and mpmath on Python integers even where gmpy2 is installed."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
-    return kept | {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "SYMPY_GROUND_TYPES": "python",
-        "MPMATH_NOGMPY": "1",
-    }
-
-
-def _serve(tasks: "queue.SimpleQueue[_Task | None]", zygote: _Zygote, limit_seconds: float) -> None:
-    """A thread's life: one worker, one task after another."""
-    worker: tuple[int, socket.socket] | None = None
-    while (task := tasks.get()) is not None:
-        if not task.result.set_running_or_notify_cancel():
-            continue
-        try:
-            worker = worker or zygote.fork()
-        except (OSError, EOFError, InternalError) as error:
-            task.result.set_exception(InternalError(f"The verifier has no worker ({error}). Start the run again."))
-            continue
-        answered = _asked(worker[1], task, limit_seconds)
-        task.result.set_result(answered)
-        if not answered.is_alive:
-            worker[1].close()
-            zygote.kill(worker[0])
-            worker = None
-    if worker is not None:
-        worker[1].close()
-
-
-def _asked(connection: socket.socket, task: _Task, limit_seconds: float) -> _Answered:
-    """What a worker says by the deadline."""
-    started = time.perf_counter()
-    comparison, cpu_seconds, is_alive = Comparison("undecided", "time_limit"), 0.0, False
-    connection.settimeout(limit_seconds)
-    try:
-        send_message(connection, [task.answer, list(task.golds)])
-        outcome, reason, cpu_seconds = receive_message(connection)
-        comparison = Comparison(outcome, "equivalent" if outcome == "same" else str(reason))
-        is_alive = reason != MEMORY_LIMIT
-    except TimeoutError:
-        cpu_seconds = limit_seconds
-    except (OSError, EOFError, ValueError, TypeError):
-        comparison = Comparison("undecided", "worker_died")
-    return _Answered(comparison, time.perf_counter() - started, cpu_seconds, is_alive)
