@@ -181,13 +181,19 @@ def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
         return _compare_shapes(answer.items[0], gold, symbolic)
     if gold.kind == "value" or answer.kind == "value":
         return _compare_mixed_kinds(answer, gold, symbolic)
+    if gold.is_collection and answer.is_collection:
+        items = _without_repeats(answer.items) if len(answer.items) > len(gold.items) else list(answer.items)
+        return _compare_unordered(items, gold.items, symbolic) if len(items) == len(gold.items) else "different"
     if len(answer.items) != len(gold.items):
         return "different"
-    if gold.is_collection and answer.is_collection:
-        return _compare_unordered(list(answer.items), gold.items, symbolic)
     if not _same_kind_of_tuple(answer, gold):
         return "different"
     return _compare_in_order(answer.items, gold.items, symbolic)
+
+
+def _without_repeats(items: tuple[Shape, ...]) -> list[Shape]:
+    """A collection without what it names twice in the same words."""
+    return list({compact(item.text): item for item in items}.values())
 
 
 def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:

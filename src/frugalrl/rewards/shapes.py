@@ -6,7 +6,7 @@ two values. Text in, `Shape` out; no value is looked at.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from frugalrl.rewards.latex_text import enclosed, split_top
@@ -77,7 +77,7 @@ def read_shape(text: str, level: int = 0) -> Shape:
         return Shape("union", text, _items(parts, level))
     interval = _inequality(text)
     if interval is not None:
-        return interval
+        return replace(interval, text=text)
     return _bracketed(text, level) or _plus_minus(text)
 
 
