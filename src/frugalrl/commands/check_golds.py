@@ -1,0 +1,95 @@
+"""`frugalrl check-golds FILE`: the preflight of gold answers, before any token is paid for.
+
+The checks are in `rewards/golds.py`; this reads the file, prints what fails, and returns 1 if anything does.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frugalrl.data.sources import read_rows
+from frugalrl.errors import DataError
+from frugalrl.rewards.answers import gold_from_solution
+from frugalrl.rewards.golds import GoldCheck, check_golds
+from frugalrl.rewards.verifier_pool import VerifierPool
+
+_GOLD_FIELDS = ("gold", "answer", "solution")
+_MEANING = {
+    "missing": "no gold answer in the row",
+    "unparseable": "cannot be read: every answer to it is `unknown` and earns nothing",
+    "not_itself": "is not accepted for itself",
+    "not_respelt": "is not accepted in another spelling",
+    "accepts_wrong": "accepts an answer that is wrong",
+    "slow": "takes too long to compare",
+}
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
+    parser = subparsers.add_parser(
+        "check-golds",
+        help="can every gold answer be read and verified? run it before you train",
+        description="Check every gold of a .jsonl or .parquet file (.gz too): it can be read in a box, is accepted for "
+        "itself and in another spelling, is not accepted for wrong answers, and is fast. Exit code 1 if any fails.",
+    )
+    parser.add_argument("file", type=Path, help="rows with `gold`, `answer` or `solution`")
+    parser.add_argument("--field", help="column of the gold answer, if it has another name")
+    parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what fails. Raises DataError for a file that cannot be read, or has no column of golds."""
+    if arguments.workers < 1:
+        raise DataError(f"There cannot be {arguments.workers} verifier processes. Give --workers 1 or more.")
+    places, golds = [], []
+    for where, row in read_rows(arguments.file):
+        places.append(str(row.get("id", where)))
+        golds.append(gold_of(row, arguments.field, where))
+    distinct = list(dict.fromkeys(gold for gold in golds if gold))
+    with VerifierPool(workers=arguments.workers) as pool:
+        checks = {check.gold: check for check in check_golds(distinct, pool)}
+    sys.stdout.write(report(places, golds, checks))
+    return 0 if all(gold and not checks[gold].problems for gold in golds) else 1
+
+
+def gold_of(row: Mapping[str, Any], field: str | None, where: str) -> str:
+    """The gold of a row, empty if it has none; a written-out solution gives its last box or what follows ####."""
+    names = (field,) if field else _GOLD_FIELDS
+    if all(name not in row for name in names):
+        raise DataError(
+            f"{where} has none of the columns {', '.join(names)} (columns: {', '.join(row)}). "
+            "Name the column of the gold answer with --field."
+        )
+    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    if name is None:
+        return ""
+    gold = str(row[name]).strip()
+    return (gold_from_solution(gold) or "") if name == "solution" or "####" in gold else gold
+
+
+def report(places: Sequence[str], golds: Sequence[str], checks: Mapping[str, GoldCheck]) -> str:
+    """The printed text: a count for each kind of failure, then each failing gold with what showed it."""
+    counts: Counter[str] = Counter()
+    failing: list[str] = []
+    for place, gold in zip(places, golds, strict=True):
+        problems: tuple[str, ...] = checks[gold].problems if gold else ("missing",)
+        counts.update(problems)
+        if problems:
+            detail = f": {checks[gold].detail}" if gold and checks[gold].detail else ""
+            failing.append(f"{place}  {_shortened(gold)}  {', '.join(problems)}{_shortened(detail)}")
+    slowest = max((check.seconds for check in checks.values()), default=0.0)
+    lines = [
+        f"{len(golds)} golds, {len(checks)} different, {len(golds) - len(failing)} fit for training; "
+        f"slowest comparison {slowest:.2f} s"
+    ]
+    lines += [f"  {name:<14}{counts[name]:>7}  {meaning}" for name, meaning in _MEANING.items() if counts[name]]
+    return "\n".join([*lines, *failing]) + "\n"
+
+
+def _shortened(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= 120 else plain[:117] + "..."

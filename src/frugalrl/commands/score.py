@@ -1,0 +1,225 @@
+"""`frugalrl score FILE --reward accuracy,format --out OUT`: test a reward on stored completions, before training.
+
+A row out for each row in, in order, with every column it had, and `verdict`, `extracted`, `reason`, `seconds` and a
+column for each reward. Rewards see what they see in training: rows that follow each other with the same problem
+are one group. Without a column of token ids, lengths in tokens are estimated and the summary says so.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from frugalrl.config.schema import RewardTerm
+from frugalrl.data.prompts import prefills_think
+from frugalrl.data.sources import read_rows
+from frugalrl.errors import DataError, OutputError
+from frugalrl.rewards.extraction import AnswerPolicy
+from frugalrl.rewards.rubric import Rubric, build_rubric
+from frugalrl.rewards.verifier_pool import AnswerItem, Judgement, VerifierPool
+from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
+
+_COMPLETION_FIELDS = ("completion", "prediction")
+_GOLD_FIELDS = ("gold", "answer")
+_PROBLEM_FIELDS = ("problem", "question")
+_CHARS_PER_TOKEN = 3.5
+"""Of English with mathematics under the tokenizers of Qwen2.5 and Llama 3, roughly; for estimates only."""
+_ROWS_AT_ONCE = 512
+"""Scored and written together: memory stays flat however long the file is."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    values: Mapping[str, Any]
+    completion: str
+    gold: str | list[str]
+    prompt: str
+    reasoning_open: bool
+    group_key: object
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
+    parser = subparsers.add_parser(
+        "score",
+        help="verdicts and rewards for stored completions",
+        description="Score the completions of a .jsonl or .parquet file (.gz too) as training would, and write a row "
+        "for each with its verdict, the answer it was read from, the reason, and each reward.",
+    )
+    parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`, and `gold` or `answer`")
+    parser.add_argument("--out", type=Path, required=True, help="the .jsonl file to write")
+    parser.add_argument("--reward", default="accuracy", help="names with commas between (default: accuracy)")
+    parser.add_argument(
+        "--without-box",
+        choices=("stated", "refuse"),
+        default="stated",
+        help="an answer outside a box: read it where it is stated (default), or refuse it as training does",
+    )
+    parser.add_argument(
+        "--several-boxes",
+        choices=("last", "first", "refuse"),
+        default="last",
+        help="which of several boxed answers counts (default: last)",
+    )
+    parser.add_argument("--reasoning-open", action="store_true", help="the prompt's template had opened <think>")
+    parser.add_argument(
+        "--max-completion-tokens", type=int, default=4096, help="bound of length rewards (default: 4096)"
+    )
+    parser.add_argument("--limit-seconds", type=float, default=1.0, help="time limit for each answer (default: 1)")
+    parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the scored rows and print a summary. Raises UserErrors for what cannot be read, named or written."""
+    if arguments.workers < 1 or arguments.limit_seconds <= 0:
+        raise DataError("A verifier needs a process and a time limit above 0. Mend --workers or --limit-seconds.")
+    names = [name.strip() for name in arguments.reward.split(",") if name.strip()]
+    rubric = build_rubric([RewardTerm(name=name) for name in names], arguments.max_completion_tokens)
+    policy = AnswerPolicy(several_boxes=arguments.several_boxes, without_box=arguments.without_box)
+    rows = (_read(values, where, arguments.reasoning_open) for where, values in read_rows(arguments.file))
+    tally = _Tally()
+    try:
+        with (
+            arguments.out.open("w", encoding="utf-8") as out,
+            VerifierPool(arguments.workers, arguments.limit_seconds, policy=policy) as pool,
+        ):
+            for batch in _batches(rows):
+                for line in _scored(batch, rubric, pool, tally):
+                    out.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise OutputError(
+            f"{arguments.out} cannot be written: {error.strerror}. Check the folder and its rights."
+        ) from None
+    sys.stdout.write(tally.summary(names))
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------- rows
+
+
+def _read(values: Mapping[str, Any], where: str, reasoning_open: bool) -> _Row:
+    completion = _first(values, _COMPLETION_FIELDS, where, "completion")
+    if isinstance(completion, list) and completion and isinstance(completion[-1], dict):
+        completion = completion[-1].get("content")
+    gold = _first(values, _GOLD_FIELDS, where, "gold answer")
+    prompt = values["prompt"] if isinstance(values.get("prompt"), str) else ""
+    problem = next((values[name] for name in _PROBLEM_FIELDS if name in values), prompt)
+    return _Row(
+        values,
+        completion if isinstance(completion, str) else "",
+        [str(one) for one in gold] if isinstance(gold, list) else str(gold if gold is not None else ""),
+        prompt,
+        reasoning_open or prefills_think(prompt),
+        problem or object(),
+    )
+
+
+def _first(values: Mapping[str, Any], names: Sequence[str], where: str, what: str) -> Any:
+    for name in names:
+        if name in values:
+            return values[name]
+    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names)}.")
+
+
+def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
+    """Whole groups, `_ROWS_AT_ONCE` rows or a little more at once."""
+    batch: list[_Row] = []
+    for _, group in groupby(rows, key=lambda row: (row.group_key, str(row.gold))):
+        batch.extend(group)
+        if len(batch) >= _ROWS_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_Tally") -> Iterable[dict[str, Any]]:
+    items = [AnswerItem(row.completion, row.gold, row.reasoning_open) for row in batch]
+    judgements = pool.judge_timed(items)
+    scored = zip(batch, judgements, strict=True)
+    for _, members in groupby(scored, key=lambda pair: (pair[0].group_key, str(pair[0].gold))):
+        rows, judged = zip(*members, strict=True)
+        group = _group(rows)
+        verdicts = [judgement.verdict for judgement in judged]
+        columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
+        for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
+            rewards = {name: values[index] for name, values in columns.items()}
+            tally.add(row, judgement, rewards)
+            yield {**row.values, **_verdict_columns(judgement), **rewards}
+
+
+def _verdict_columns(judgement: Judgement) -> dict[str, Any]:
+    verdict = judgement.verdict
+    return {
+        "verdict": verdict.label,
+        "extracted": verdict.extracted,
+        "reason": verdict.reason,
+        "seconds": round(judgement.seconds, 6),
+    }
+
+
+def _group(rows: Sequence[_Row]) -> RolloutGroup:
+    first = rows[0]
+    gold = first.gold if isinstance(first.gold, str) else (first.gold or [""])[0]
+    text = next((str(first.values[name]) for name in _PROBLEM_FIELDS if name in first.values), first.prompt)
+    problem = Problem(str(first.values.get("id", "")), text, gold, first.values)
+    prompt = Prompt(problem, first.prompt or ("<think>\n" if first.reasoning_open else ""), ())
+    return RolloutGroup(prompt, tuple(_completion(row) for row in rows))
+
+
+def _completion(row: _Row) -> Completion:
+    token_ids = row.values.get("completion_ids")
+    if not isinstance(token_ids, list):
+        token_ids = [0] * round(len(row.completion) / _CHARS_PER_TOKEN)
+    finish_reason = "length" if row.values.get("finish_reason") == "length" else "stop"
+    return Completion(row.completion, tuple(token_ids), (0.0,) * len(token_ids), finish_reason, 0, 0)  # type: ignore[arg-type]  # a literal
+
+
+# ------------------------------------------------------------------------------------------------- summary
+
+
+class _Tally:
+    """What the summary counts."""
+
+    def __init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.reasons: dict[str, Counter[str]] = {label: Counter() for label in ("correct", "incorrect", "unknown")}
+        self.sums: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.estimated = 0
+        self.unboxed = 0
+        self.slowest = 0.0
+
+    def add(self, row: _Row, judgement: Judgement, rewards: Mapping[str, float | None]) -> None:
+        verdict = judgement.verdict
+        self.labels[verdict.label] += 1
+        self.reasons[verdict.label][verdict.reason] += 1
+        self.slowest = max(self.slowest, judgement.seconds)
+        self.estimated += not isinstance(row.values.get("completion_ids"), list)
+        self.unboxed += verdict.extracted is not None and "\\boxed" not in row.completion
+        for name, value in rewards.items():
+            if value is not None:
+                self.sums[name] += value  # type: ignore[assignment]  # Counter adds floats as well as integers
+                self.counts[name] += 1
+
+    def summary(self, names: Sequence[str]) -> str:
+        """The printed text."""
+        total = sum(self.labels.values())
+        lines = [f"{total} completions, slowest verdict {self.slowest:.2f} s"]
+        for label, reasons in self.reasons.items():
+            shown = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+            lines.append(f"  {label:<10}{self.labels[label]:>7}  {shown}")
+        for name in names:
+            mean = f"mean {self.sums[name] / self.counts[name]:.4f}" if self.counts[name] else "no value"
+            lines.append(f"  {name}: {mean}, {total - self.counts[name]} without a value")
+        if self.unboxed:
+            lines.append(f"{self.unboxed} answers stood outside a box: training refuses such (--without-box refuse).")
+        if self.estimated and any(name != "accuracy" for name in names):
+            lines.append(f"{self.estimated} rows without completion_ids: tokens estimated at 3.5 characters each.")
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,184 @@
+"""Answers as text: one spelling for what LaTeX and Unicode spell in many ways, and cuts at the top level.
+
+`clean` changes only what never changes a value: spacing commands, dollar signs, sizes of brackets, Unicode look-
+alikes of LaTeX commands, font commands. It refuses (None) what a reader could not see as it is stored: control
+characters, lone surrogates, overrides of the writing direction. Compatibility folding (NFKC) is deliberately not
+used: it turns a superscript 5 into a 5.
+
+Everything here is linear in the text and evaluates nothing.
+"""
+
+import re
+import unicodedata
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
+_SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
+    "∙": r"\cdot ", "÷": r"\div ", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ",
+    "≠": r"\ne ", "≈": r"\approx ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
+    "°": r"^\circ ", "º": r"^\circ ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "θ": r"\theta ", "α": r"\alpha ",
+    "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ",
+    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+    "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "，": ",",
+    "：": ":", "；": ";", "…": r"\ldots ",
+}  # fmt: skip
+_FULL_WIDTH = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+_TRANSLATION = _INVISIBLE | _FULL_WIDTH | {ord(symbol): latex for symbol, latex in _SYMBOLS.items()}
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ", "0123456789-+n")
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+_SPACING = re.compile(
+    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|thinspace|medspace|enspace)(?![A-Za-z])"
+    r"|\\q?quad|(?<!\\)\\[,;:! ]|~"
+)
+_TEXT_COMMAND = re.compile(
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|mbox|hbox|mathrm|operatorname\*?|mathit|mathsf|mathtt|textsc|rm)"
+    r"(?![A-Za-z])\s?(?=\{)"
+)
+_FONT_COMMAND = re.compile(
+    r"\\(?:mathbf|boldsymbol|bold|bm|pmb|mathnormal|underline|emph|mathcal|mathfrak)(?![A-Za-z])\s?"
+)
+_SYNONYMS = {
+    r"\\[dtc]frac(?![A-Za-z])": r"\\frac", r"\\[dt]binom(?![A-Za-z])": r"\\binom",
+    r"\\(?:leq|leqslant)(?![A-Za-z])": r"\\le", r"\\(?:geq|geqslant)(?![A-Za-z])": r"\\ge",
+    r"\\neq(?![A-Za-z])": r"\\ne", r"\\gt(?![A-Za-z])": ">", r"\\lt(?![A-Za-z])": "<",
+    r"\\(?:degree|degrees)(?![A-Za-z])": r"^\\circ", r"\^\s?\{\s?\\circ\s?\}": r"^\\circ", r"\\(?:lbrace|\{)": r"\\{",
+    r"\\(?:rbrace|\})": r"\\}", r"\\lbrack(?![A-Za-z])": "[", r"\\rbrack(?![A-Za-z])": "]",
+    r"\\varnothing(?![A-Za-z])": r"\\emptyset", r"\\c?dots(?![A-Za-z])": r"\\ldots",
+    r"\\(?:thickapprox|simeq|approxeq)(?![A-Za-z])": r"\\approx", r"\\imath(?![A-Za-z])": "i", r"\\%": "%",
+    r"\\ast(?![A-Za-z])": "*", r"\\langle(?![A-Za-z])": "(", r"\\rangle(?![A-Za-z])": ")",
+    r"<=": r"\\le ", r">=": r"\\ge ", r"!=": r"\\ne ", r"\\lor(?![A-Za-z])": r"\\text{ or }",
+    r"\\(?:land|wedge)(?![A-Za-z])": r"\\text{ and }", r"\\(?:to|rightarrow)(?![A-Za-z])": r"\\to",
+}  # fmt: skip
+_SINGLE_LETTER = re.compile(r"\\text\{\s*([eid0-9])\s*\}|(?<![\d})])(?<![\d})] )\\text\{\s*([A-Za-z])\s*\}")
+"""An upright letter or digit; behind a number it is a unit (metres, grams) and stays marked."""
+_GLUED = re.compile(r"\\(pi|sin(?!h)|cos(?!h|ec)|tan(?!h)|leq(?!slant|q)|geq(?!slant|q))(?=[A-Za-z])")
+"""Commands that lost the space behind them, as in ``\\pir^2``."""
+_NEEDS_CLEANING = re.compile(r"[\\\\${<>!]")
+_SYNONYM_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _SYNONYMS.items()]
+_OPENERS, _CLOSERS = "([{", ")]}"
+_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|.", re.DOTALL)
+
+
+def clean(text: str) -> str | None:
+    """A text in its plain spelling; None if it holds characters that are not what they look like."""
+    text = text.replace("\t", " ").replace("\n", " ").replace("\r", " ").translate(_TRANSLATION)
+    if not text.isascii():
+        text = _fold_unicode(text)
+        if any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn") for char in text):
+            return None
+    elif not text.isprintable():
+        return None
+    if _NEEDS_CLEANING.search(text):
+        text = _clean_latex(text)
+    return re.sub(r" {2,}", " ", text.rstrip("\\")).strip()
+
+
+def _clean_latex(text: str) -> str:
+    if "\\begin" not in text:
+        text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped twice on its way through JSON
+    else:
+        text = re.sub(r"(?<!\\)\\(?=[-\d])", r"\\\\", text)  # a row's end that lost a backslash
+    text = _GLUED.sub(r"\\\1 ", text.replace("{}", ""))
+    text = text.replace("\\$", " ").replace("$", " ").replace("\\(", " ").replace("\\)", " ")
+    text = text.replace("\\[", " ").replace("\\]", " ") if "\\begin" not in text else text
+    text = re.sub(r"(?<=\d)\s?(?:\{,\}|,\s?\\!|\\,|\\!)\s?(?=\d{3}(?!\d))", ",", text)
+    text = re.sub(r"(?<=\d)\{,\}(?=\d)", ".", text)
+    text = _SPACING.sub(" ", text)
+    text = _TEXT_COMMAND.sub(r"\\text", text)
+    text = _FONT_COMMAND.sub(" ", text)
+    for pattern, replacement in _SYNONYM_PATTERNS:
+        text = pattern.sub(replacement, text)
+    return _SINGLE_LETTER.sub(lambda match: f" {match.group(1) or match.group(2)} ", text)
+
+
+def _fold_unicode(text: str) -> str:
+    """Superscripts as powers, subscripts, square roots, and every kind of space as a space."""
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ⁿ]+", lambda match: "^{" + match.group().translate(_SUPERSCRIPTS) + "}", text)
+    text = re.sub("[₀₁₂₃₄₅₆₇₈₉]+", lambda match: "_{" + match.group().translate(_SUBSCRIPTS) + "}", text)
+    text = re.sub(r"√\s?(\d+|[A-Za-z]|(?=[({]))", lambda match: _root(match.group(1)), text)
+    return "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+
+
+def _root(radicand: str) -> str:
+    return f"\\sqrt{{{radicand}}}" if radicand else "\\sqrt"
+
+
+def compact(text: str) -> str:
+    """A cleaned text without the spaces that mean nothing: those not between two letters or two digits."""
+    return re.sub(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])", "", text).rstrip(".")
+
+
+def bare_text(text: str) -> str:
+    """Words alone, for comparing text answers: no commands, case, punctuation, or articles."""
+    text = re.sub(r"\\text(?=\{)|\\[A-Za-z]+", " ", text).casefold()
+    words = re.sub(r"[^\w]+|_", " ", text).split()
+    return " ".join(word for word in words if word not in ("a", "an", "the"))
+
+
+def is_balanced(text: str) -> bool:
+    """Whether braces and brackets close in a proper order; intervals may mix round and square ones."""
+    opened: list[str] = []
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in ("{", "\\{", "(", "["):
+            opened.append(token)
+        elif token in ("}", "\\}"):
+            if not opened or opened.pop() != ("{" if token == "}" else "\\{"):
+                return False
+        elif token in (")", "]") and (not opened or opened.pop() not in ("(", "[")):
+            return False
+    return not opened
+
+
+def nesting_depth(text: str) -> int:
+    """The deepest nesting of brackets of any kind."""
+    depth = deepest = 0
+    for char in text:
+        if char in _OPENERS:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in _CLOSERS:
+            depth -= 1
+    return deepest
+
+
+def split_top(text: str, separators: re.Pattern[str]) -> list[str]:
+    """Pieces between the separators that stand outside every bracket."""
+    pieces: list[str] = []
+    depth = start = at = 0
+    while at < len(text):
+        if depth == 0:
+            found = separators.match(text, at)
+            if found and found.end() > at:
+                pieces.append(text[start:at])
+                start = at = found.end()
+                continue
+        match = _TOKEN.match(text, at)
+        token = match.group() if match else text[at]
+        if token in ("{", "\\{", "(", "["):
+            depth += 1
+        elif token in ("}", "\\}", ")", "]"):
+            depth -= 1
+        at += len(token)
+    pieces.append(text[start:])
+    return [piece.strip() for piece in pieces]
+
+
+def enclosed(text: str) -> tuple[str, str, str] | None:
+    """(opener, inside, closer) if one pair of brackets encloses the whole text, else None."""
+    opener = "\\{" if text.startswith("\\{") else text[:1]
+    if opener not in ("(", "[", "{", "\\{"):
+        return None
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in ("{", "\\{", "(", "["):
+            depth += 1
+        elif token in ("}", "\\}", ")", "]"):
+            depth -= 1
+            if depth == 0:
+                if match.end() != len(text):
+                    return None
+                return opener, text[len(opener) : match.start()].strip(), token
+    return None
