@@ -97,7 +97,7 @@ class DataSettings(Section):
 class RewardTerm(Section):
     """One term of the rubric: the reward of a completion is the weighted sum of its terms."""
 
-    name: str = Field(description="accuracy, format, cosine, or the dotted path of a function (TRL's signature)")
+    name: str = Field(description="a name in docs/rewards, or the dotted path of a function (TRL's signature)")
     weight: float = Field(1.0, allow_inf_nan=False)
     args: dict[str, float | int | str | bool] = Field({}, description="keyword arguments of the reward")
     gate_group_accuracy: Fraction | None = Field(

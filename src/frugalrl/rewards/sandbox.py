@@ -59,10 +59,10 @@ def isolation_problem() -> str | None:
         return f"there is no system-call filter for {platform.machine()}"
     process = start("", Limits(), isolated=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         stop(process)
-        return "bubblewrap did not start within 20 seconds"
+        return "bubblewrap did not start within a minute"
     if process.returncode != 0:
         last_line = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         return f"bubblewrap cannot make a sandbox here ({last_line}); containers often deny namespaces"
