@@ -17,6 +17,7 @@ MODULES = {
 # Lower number: higher in the house. A module imports only from its own level or from below.
 SHELLS = (
     "commands.check_golds",
+    "commands.eval",
     "commands.meter",
     "commands.score",
     "training.trainer",
@@ -29,9 +30,12 @@ SHELLS = (
     "training.run_folder",
     "training.sft",
     "evaluation.evaluator",
+    "evaluation.benchmark_run",
 )
 ADAPTERS = (
     "data.sources",
+    "evaluation.benchmark_loading",
+    "evaluation.results",
     "rollout.torch_engine",
     "rollout.decoder",
     "rollout.scripted_engine",

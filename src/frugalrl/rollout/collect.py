@@ -27,9 +27,21 @@ def collect_groups(
     seed_parts: what tells these completions from others of the same problem (run seed, step). Sample i of
     a problem gets the same seed whatever the group size, so more samples only add.
     """
+    return collect_samples(engine, tokenizer, prompts, [range(group_size)] * len(prompts), sampling, seed_parts)
+
+
+def collect_samples(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    samples: Sequence[Sequence[int]],
+    sampling: SamplingParams,
+    seed_parts: tuple[str | int, ...],
+) -> list[RolloutGroup]:
+    """The named samples of each prompt, in order: those of `collect_groups` that somebody still lacks."""
     seeds = [
-        tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in range(group_size))
-        for prompt in prompts
+        tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in own)
+        for prompt, own in zip(prompts, samples, strict=True)
     ]
     requests = [RolloutRequest(prompt.token_ids, own) for prompt, own in zip(prompts, seeds, strict=True)]
     answers = engine.generate(requests, sampling)

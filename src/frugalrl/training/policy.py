@@ -1,5 +1,6 @@
 """Loading a causal language model and its tokenizer, and what the rest needs to know of them."""
 
+import hashlib
 import importlib.resources
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -124,6 +125,15 @@ def quiet_transformers() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def weights_hash(policy: Policy) -> str:
+    """Of the weights as they are loaded: the same for a folder that was moved, another after any update."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in sorted(policy.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def trainable_parameters(model: nn.Module) -> int:

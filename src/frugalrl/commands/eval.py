@@ -1,0 +1,264 @@
+"""`frugalrl eval MODEL --bench aime24,math500`: accuracy on benchmarks, with what it is worth.
+
+Results go to a folder, a file for each benchmark, and are kept: the same command again draws nothing twice, a
+larger --k draws only what is new, a killed one goes on. The table shows what would otherwise hide in an accuracy:
+the interval, the truncated share, and answers without a verdict.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from frugalrl.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
+    from frugalrl.evaluation.benchmark_run import BenchmarkScore, Progress
+    from frugalrl.evaluation.benchmarks import Preset
+    from frugalrl.rollout.engine import SamplingParams
+    from frugalrl.training.policy import Policy
+    from frugalrl.types import Prompt
+
+_DATA_VARIABLE = "FRUGALRL_DATA"
+_DATA_DEFAULT = "../shared/data"
+_PARENT = Path("evaluations")
+_TEMPERATURE = 0.6
+_TOP_P = 0.95
+"""What the makers of R1-Distill recommend, and nearly everybody evaluates with."""
+_VERSIONED = ("frugalrl", "torch", "transformers", "math-verify")
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="accuracy of a model on benchmarks, with intervals; resumes where it stopped",
+        description="Sample and judge k completions of each problem of some benchmarks. Results are kept in a folder: "
+        "the same command again goes on where it was stopped, and a larger --k only adds samples.",
+    )
+    parser.add_argument("model", help="folder in Hub layout, Hub id, or builtin:tiny")
+    parser.add_argument(
+        "--bench",
+        required=True,
+        help="with commas between: aime24, aime25, math500, amc23, minerva, olympiadbench, gsm8k, arithmetic, or the "
+        "path of your own .jsonl (problem, answer)",
+    )
+    parser.add_argument("--preset", help="ask and sample as published: open-rs")
+    parser.add_argument("--k", type=int, help="samples a problem (default: the benchmark's own, 1 to 16)")
+    parser.add_argument("--temperature", type=float, help=f"0 is greedy (default: {_TEMPERATURE})")
+    parser.add_argument("--max-tokens", type=int, help="of a completion (default: 4096, or what the context leaves)")
+    parser.add_argument("--limit", type=int, help="only the first problems of each benchmark")
+    parser.add_argument("--out", type=Path, help="folder of the results (default: evaluations/MODEL)")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
+    parser.add_argument("--max-sequences", type=int, default=32, help="completions in flight at once (default: 32)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: bfloat16 on a GPU, else float32")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and print the table. Raises UserErrors for what cannot be named, read, loaded or written."""
+    from frugalrl.evaluation.benchmark_loading import load_benchmark
+    from frugalrl.evaluation.benchmarks import preset_named
+
+    _check_numbers(arguments)
+    preset = preset_named(arguments.preset) if arguments.preset else None
+    folder = os.environ.get(_DATA_VARIABLE, _DATA_DEFAULT)
+    names = list(dict.fromkeys(name.strip() for name in arguments.bench.split(",") if name.strip()))
+    benchmarks = [load_benchmark(name, Path(folder)) for name in names]
+    _refuse_one_name_twice(benchmarks)
+    model = _load(arguments)
+    runs = [_planned(model, benchmark, preset, arguments) for benchmark in benchmarks]
+    rows = [(one.benchmark.name, _evaluated(model, one, arguments)) for one in runs]
+    _show(table(rows))
+    _show(f"Results: {model.out}")
+    return 0
+
+
+def _check_numbers(arguments: argparse.Namespace) -> None:
+    for name in ("k", "max_tokens", "limit", "max_sequences"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            option = "--" + name.replace("_", "-")
+            raise DataError(f"{option} is {value}, which leaves nothing to evaluate. Give {option} 1 or more.")
+    if arguments.temperature is not None and not 0 <= arguments.temperature < float("inf"):
+        raise DataError(f"--temperature is {arguments.temperature}. Give 0 (greedy) or a number above it.")
+    if not arguments.bench.strip(" ,"):
+        raise DataError("--bench names no benchmark. Give one or more, for example --bench math500,amc23.")
+
+
+def _refuse_one_name_twice(benchmarks: Sequence["LoadedBenchmark"]) -> None:
+    names = [benchmark.name for benchmark in benchmarks]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise DataError(
+            f"Two benchmarks would write to {repeated}.jsonl. Rename one of the files, or evaluate one at a time."
+        )
+
+
+# ---------------------------------------------------------------------------------------------- before sampling
+
+
+@dataclass(frozen=True)
+class _Model:
+    policy: "Policy"
+    engine: Any
+    name: str
+    weights: str
+    dtype: str
+    out: Path
+    session: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    benchmark: "LoadedBenchmark"
+    prompts: "tuple[Prompt, ...]"
+    sampling: "SamplingParams"
+    samples: int
+    prompt_hash: str
+
+
+def _load(arguments: argparse.Namespace) -> _Model:
+    from frugalrl.config.schema import ModelSettings
+    from frugalrl.rollout.torch_engine import TorchEngine
+    from frugalrl.training.policy import load_policy, pick_device, weights_hash
+
+    device = pick_device(arguments.device)
+    dtype: Literal["float32", "bfloat16"] = arguments.dtype or ("bfloat16" if device.type == "cuda" else "float32")
+    policy = load_policy(ModelSettings(path=arguments.model, dtype=dtype, device=arguments.device))
+    last = arguments.model.replace("builtin:", "").rstrip("/").split("/")[-1]
+    return _Model(
+        policy=policy,
+        engine=TorchEngine(policy.model, policy.end_token_ids, arguments.max_sequences),
+        name=arguments.model,
+        weights=weights_hash(policy),
+        dtype=dtype,
+        out=arguments.out or _PARENT / last,
+        session={**{name: importlib.metadata.version(name) for name in _VERSIONED}, "device": str(device)},
+    )
+
+
+def _planned(
+    model: _Model, benchmark: "LoadedBenchmark", preset: "Preset | None", arguments: argparse.Namespace
+) -> _Planned:
+    from frugalrl.config.schema import PromptSettings
+    from frugalrl.data.prompts import build_prompts
+    from frugalrl.evaluation.benchmark_run import prompt_hash
+    from frugalrl.evaluation.benchmarks import DEFAULT_MAX_TOKENS
+    from frugalrl.rollout.engine import SamplingParams
+
+    settings = PromptSettings(template=preset.template if preset else benchmark.template)
+    context = model.policy.context_tokens
+    prompts = build_prompts(model.policy.tokenizer, benchmark.problems, settings, max_prompt_tokens=context - 1)
+    longest = max(len(prompt.token_ids) for prompt in prompts)
+    wanted = arguments.max_tokens or (preset.max_completion_tokens if preset else None)
+    if wanted is not None and longest + wanted > context:
+        raise ModelError(
+            f"A prompt of {longest} tokens and {wanted} of completion do not fit the {context} of {model.name}. "
+            f"Give --max-tokens {context - longest} or less."
+        )
+    temperature = preset.temperature if preset else _TEMPERATURE
+    return _Planned(
+        benchmark=benchmark,
+        prompts=tuple(prompts[: arguments.limit]),
+        sampling=SamplingParams(
+            max_completion_tokens=wanted or min(DEFAULT_MAX_TOKENS, context - longest),
+            temperature=temperature if arguments.temperature is None else arguments.temperature,
+            top_p=preset.top_p if preset else _TOP_P,
+        ),
+        samples=arguments.k or benchmark.samples,
+        prompt_hash=prompt_hash(model.policy.tokenizer, settings),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- sampling
+
+
+def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) -> "BenchmarkScore":
+    from frugalrl.evaluation.benchmark_run import run_benchmark, score
+    from frugalrl.evaluation.results import ResultsHeader, ResultsWriter, refuse_other_models, results_path
+
+    benchmark, sampling = planned.benchmark, planned.sampling
+    header = ResultsHeader(
+        benchmark=benchmark.name,
+        model=model.name,
+        model_hash=model.weights,
+        prompt_hash=planned.prompt_hash,
+        data_hash=benchmark.data_hash,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_completion_tokens=sampling.max_completion_tokens,
+        seed=arguments.seed,
+        dtype=model.dtype,
+    )
+    refuse_other_models(model.out, header)
+    with ResultsWriter(results_path(model.out, benchmark.name), header, model.session) as writer:
+        _show(_opening_line(planned, len(writer.samples)))
+        run_benchmark(
+            model.engine,
+            model.policy.tokenizer,
+            planned.prompts,
+            benchmark.golds,
+            writer,
+            planned.samples,
+            sampling,
+            arguments.seed,
+            chunk_samples=2 * arguments.max_sequences,
+            on_progress=lambda progress: _show(progress_line(benchmark.name, progress)),
+        )
+        return score(planned.prompts, writer.samples, planned.samples)
+
+
+def _opening_line(planned: _Planned, there: int) -> str:
+    sampling = planned.sampling
+    kept = f"; {there} samples are there already" if there else ""
+    return (
+        f"{planned.benchmark.name}: {len(planned.prompts)} problems x {planned.samples} from "
+        f"{planned.benchmark.source}, temperature {sampling.temperature}, top_p {sampling.top_p}, at most "
+        f"{sampling.max_completion_tokens} tokens{kept}"
+    )
+
+
+def progress_line(name: str, progress: "Progress") -> str:
+    """What is said after each chunk."""
+    from frugalrl.reporting.console import duration, percent
+
+    truncated = percent(progress.truncated / progress.done)
+    return (
+        f"  {name} {progress.done}/{progress.total}  truncated {truncated}  {duration(progress.seconds)} gone, "
+        f"about {duration(progress.eta_seconds)} left"
+    )
+
+
+def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
+    """The final table: a line for each benchmark; accuracy and interval in percent."""
+    from frugalrl.reporting.console import percent
+    from frugalrl.reporting.console import table as lined_up
+
+    lines = [("benchmark", "problems", "k", "avg@k", "95 % interval", "truncated", "unknown", "tokens")]
+    for name, score in rows:
+        accuracy = score.accuracy
+        lines.append(
+            (
+                name,
+                str(score.problems),
+                str(score.samples),
+                f"{100 * accuracy.value:.1f}",
+                f"[{100 * accuracy.ci_low:.1f}, {100 * accuracy.ci_high:.1f}]",
+                percent(score.truncated_fraction),
+                str(score.unknown),
+                f"{score.mean_tokens:.0f}",
+            )
+        )
+    return lined_up(lines)
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,164 @@
+"""`frugalrl eval` on the tiny reasoner: a table, a rerun that draws nothing, a kill, and every mistake."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from frugalrl.commands import eval as command
+from frugalrl.errors import DataError, ModelError, OutputError, UserError
+from frugalrl.evaluation.results import read_results
+from tests.conftest import write_jsonl
+
+FAST = ("--limit", "9", "--max-sequences", "6", "--max-tokens", "96", "--device", "cpu")
+KILLED = """
+import argparse
+from frugalrl.commands import eval as command
+parser = argparse.ArgumentParser()
+command.register(parser.add_subparsers())
+arguments = parser.parse_args()
+raise SystemExit(arguments.func(arguments))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nowhere_else(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FRUGALRL_DATA", str(tmp_path / "data"))
+
+
+def run(*options: str, model: str = "builtin:tiny") -> int:
+    parser = argparse.ArgumentParser()
+    command.register(parser.add_subparsers())
+    arguments = parser.parse_args(["eval", model, *FAST, *options])
+    return int(arguments.func(arguments))
+
+
+def test_the_table_shows_accuracy_and_what_it_is_worth(tmp_path, capsys):
+    assert run("--bench", "arithmetic", "--k", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("arithmetic: 9 problems x 2 from arithmetic, temperature 0.6, top_p 0.95, at most 96")
+    assert lines[1].startswith("  arithmetic 12/18  truncated 0 %  ")
+    assert lines[1].endswith(" left")
+    assert lines[-3].split() == [
+        "benchmark", "problems", "k", "avg@k", "95", "%", "interval", "truncated", "unknown", "tokens",
+    ]  # fmt: skip
+    assert lines[-2].split()[:3] == ["arithmetic", "9", "2"]
+    assert lines[-1] == f"Results: {Path('evaluations/tiny')}"
+    found = read_results(tmp_path / "evaluations" / "tiny" / "arithmetic.jsonl")
+    assert len(found.samples) == 18
+    assert all(one.seconds > 0 for one in found.samples)
+    assert (found.header.model, found.header.max_completion_tokens) == ("builtin:tiny", 96)
+
+
+def test_the_same_command_again_draws_nothing_and_says_the_same(capsys):
+    run("--bench", "arithmetic", "--k", "2")
+    first = capsys.readouterr().out.splitlines()[-3:]
+    run("--bench", "arithmetic", "--k", "2")
+    second = capsys.readouterr().out.splitlines()
+    assert second[0].endswith("; 18 samples are there already")
+    assert second[1:] == first
+
+
+def test_more_samples_and_more_problems_only_add(tmp_path):
+    run("--bench", "arithmetic", "--k", "1", "--out", "a")
+    run("--bench", "arithmetic", "--k", "2", "--limit", "12", "--out", "a")
+    run("--bench", "arithmetic", "--k", "2", "--limit", "12", "--out", "b")
+    drawn = [
+        {(one.problem_id, one.sample): (one.seed, one.text, one.verdict) for one in read_results(path).samples}
+        for path in (tmp_path / "a" / "arithmetic.jsonl", tmp_path / "b" / "arithmetic.jsonl")
+    ]
+    assert drawn[0] == drawn[1]
+    assert len(drawn[0]) == 24
+
+
+def test_a_killed_evaluation_goes_on(tmp_path):
+    options = ["eval", "builtin:tiny", *FAST, "--bench", "arithmetic", "--k", "4", "--limit", "60"]
+    path = tmp_path / "evaluations" / "tiny" / "arithmetic.jsonl"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *options], stdout=subprocess.DEVNULL)
+    while process.poll() is None and not (path.exists() and path.read_text().count('"record": "sample"') >= 12):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = read_results(path).samples
+    assert 12 <= len(before) < 240
+    run("--bench", "arithmetic", "--k", "4", "--limit", "60")
+    after = read_results(path).samples
+    assert after[: len(before)] == before
+    assert len({(one.problem_id, one.sample) for one in after}) == len(after) == 240
+    run("--bench", "arithmetic", "--k", "4", "--limit", "60", "--out", "straight")
+    straight = read_results(tmp_path / "straight" / "arithmetic.jsonl").samples
+    assert {(one.problem_id, one.sample, one.text) for one in straight} == {
+        (one.problem_id, one.sample, one.text) for one in after
+    }
+
+
+def test_a_file_of_ones_own_beside_a_benchmark(tmp_path, capsys):
+    rows = [{"id": str(n), "problem": f"Compute ${n} + {n}$.", "answer": str(2 * n)} for n in range(1, 4)]
+    path = write_jsonl(tmp_path / "sums.jsonl", rows)
+    assert run("--bench", f"arithmetic,{path}", "--out", "results") == 0
+    table = capsys.readouterr().out.splitlines()[-4:]
+    assert table[1].split()[:3] == ["arithmetic", "9", "4"]
+    assert table[2].split()[:3] == ["sums", "3", "1"]
+    assert (tmp_path / "results" / "sums.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        (("--bench", "arithmetics"), DataError, r"Did you mean arithmetic\?"),
+        (("--bench", "missing.jsonl"), DataError, r"There is no benchmark file at missing\.jsonl"),
+        (("--bench", "empty.jsonl"), DataError, r"empty\.jsonl is empty"),
+        (("--bench", "goldless.jsonl"), DataError, r"1 rows have no gold answer, the first at goldless\.jsonl, line 2"),
+        (("--bench", "torn.jsonl"), DataError, r"torn\.jsonl, line 1, is not JSON"),
+        (("--bench", "arithmetic,./arithmetic.jsonl"), DataError, r"would write to arithmetic\.jsonl"),
+        (("--bench", ","), DataError, "names no benchmark"),
+        (("--bench", "arithmetic", "--k", "0"), DataError, "--k is 0"),
+        (("--bench", "arithmetic", "--limit", "-1"), DataError, "--limit is -1"),
+        (("--bench", "arithmetic", "--temperature", "nan"), DataError, "--temperature is nan"),
+        (("--bench", "arithmetic", "--preset", "openrs"), DataError, "no preset 'openrs'"),
+        (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "--max-tokens 8"),
+    ],
+)
+def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, options, error, says):
+    good = {"problem": "1+1?", "answer": "2"}
+    write_jsonl(tmp_path / "goldless.jsonl", [good, {"problem": "1+2?"}])
+    write_jsonl(tmp_path / "arithmetic.jsonl", [good])
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "torn.jsonl").write_text('{"problem": "1+')
+    with pytest.raises(error, match=says) as caught:
+        run(*options)
+    assert issubclass(error, UserError)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "evaluations").exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_a_user_error(tmp_path):
+    with pytest.raises(ModelError, match=r"There is no model folder at \./nowhere"):
+        run("--bench", "arithmetic", model="./nowhere")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        run("--bench", "arithmetic", model="./broken")
+
+
+def test_results_of_another_model_prompt_or_sampling_are_kept_as_they_are(tmp_path, model_folder):
+    run("--bench", "arithmetic", "--k", "1", "--out", "results")
+    path = tmp_path / "results" / "arithmetic.jsonl"
+    before = path.read_bytes()
+    sums = str(write_jsonl(tmp_path / "sums.jsonl", [{"problem": "1+1?", "answer": "2"}]))
+    for options, says in [
+        (("--bench", "arithmetic", "--preset", "open-rs"), "another prompt"),
+        (("--bench", "arithmetic", "--temperature", "1"), "another temperature"),
+    ]:
+        with pytest.raises(OutputError, match=says):
+            run(*options, "--k", "1", "--out", "results")
+    with pytest.raises(OutputError, match=r"results of another model \(builtin:tiny"):
+        run("--bench", sums, "--out", "results", model=str(model_folder))
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == ["arithmetic.jsonl"]
