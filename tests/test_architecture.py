@@ -140,7 +140,7 @@ def test_help_imports_neither_torch_nor_any_heavy_library():
         "import sys\n"
         "from frugalrl.cli import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'math_verify', 'scipy', 'numpy', 'pydantic'}\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'math_verify', 'scipy', 'numpy'}\n"
         "loaded = sorted(heavy & set(sys.modules))\n"
         "sys.exit(f'imported {loaded}' if loaded else 0)\n"
     )
