@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    if os.getcwd() not in sys.path:  # so that a reward beside the recipe can be named, as `python -m` would allow
+        sys.path.insert(0, os.getcwd())
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     try:
@@ -109,7 +111,7 @@ def _train(chosen: argparse.Namespace) -> int:
     from frugalrl.training.run_folder import open_run_folder
     from frugalrl.training.trainer import train
 
-    _show(f"{recipe.name}: {recipe.description}")
+    _show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
     with open_run_folder(recipe, chosen.out, chosen.resume) as opened, _GracefulStop() as stop:
         _show(opened.message)
         summary = train(recipe, opened.path, opened.checkpoint, _show, stop.requested)
@@ -126,7 +128,7 @@ def _sft(chosen: argparse.Namespace) -> int:
     from frugalrl.training.sft import run_sft
 
     recipe = load_recipe(chosen.recipe, SftRecipe, chosen.set)
-    _show(f"{recipe.name}: {recipe.description}")
+    _show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
     with open_run_folder(recipe, chosen.out, chosen.resume) as opened, _GracefulStop() as stop:
         _show(opened.message)
         model = run_sft(recipe, opened.path, opened.checkpoint, _show, stop.requested)

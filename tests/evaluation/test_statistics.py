@@ -49,6 +49,15 @@ def test_undefined_is_nan():
     assert (one.value, math.isnan(one.ci_low)) == (0.5, True)
 
 
+@pytest.mark.parametrize("right", [0, 16])
+def test_all_alike_still_leaves_room_for_doubt(right):
+    estimate = avg_at_k([[n < right] * 3 for n in range(16)])
+    wilson = stats.binomtest(right, 16).proportion_ci(method="wilson")
+    assert (estimate.ci_low, estimate.ci_high) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+    same = paired_difference([[True]] * 9, [[True]] * 9)
+    assert (same.value, math.isnan(same.ci_low)) == (0.0, True)
+
+
 def test_different_problems_cannot_be_paired():
     with pytest.raises(ValueError, match="2 problems cannot be paired with 1"):
         paired_difference([[True], [False]], [[True]])

@@ -131,6 +131,23 @@ def test_a_resumed_run_is_the_run_straight_through(finished, tmp_path):
         assert torch.equal(value, straight[name]), name
 
 
+def test_a_run_stopped_before_its_first_step_starts_over_when_resumed(finished, tmp_path):
+    folder, _, _ = finished
+    run(tmp_path / "run", recipe(), should_stop=lambda: True)
+    run(tmp_path / "run", recipe(), resume_from=latest_checkpoint(tmp_path / "run" / "checkpoints"))
+    assert training_values(tmp_path / "run") == training_values(folder)
+    assert len(read_metrics(tmp_path / "run")) == len(read_metrics(folder))
+
+
+def test_a_resumed_run_raises_no_alarm_about_steps_it_has_not_seen(tmp_path):
+    chosen = recipe(rollout={"max_completion_tokens": 4}, data={"validation": None, "test": None})
+    stops = iter([False, False, True])
+    run(tmp_path / "run", chosen, should_stop=lambda: next(stops))
+    checkpoint = latest_checkpoint(tmp_path / "run" / "checkpoints")
+    _, lines = run(tmp_path / "run", chosen, resume_from=checkpoint)
+    assert [line for line in lines if line.startswith("WARNING")] == []
+
+
 def test_a_few_steps_of_reinforcement_already_raise_the_reward(tmp_path):
     longer = recipe(
         rollout={"prompts_per_step": 8, "group_size": 8},

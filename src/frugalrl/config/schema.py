@@ -89,7 +89,7 @@ class DataSettings(Section):
     """Training and validation problems, and the prompt around them."""
 
     train: ProblemSource
-    validation: ProblemSource | None = Field(None, description="held out of training; checkpoints are chosen on it")
+    validation: ProblemSource | None = Field(None, description="held out of training; evaluated as it goes")
     test: ProblemSource | None = Field(None, description="touched twice: the base and the final model")
     prompt: PromptSettings = PromptSettings()
 
@@ -168,7 +168,7 @@ class OptimizerSettings(Section):
     weight_decay: NonNegative = 0.0
     max_grad_norm: PositiveFloat = 1.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_fraction: Fraction = Field(0.1, description="of all steps, from 0 to the full rate")
+    warmup_fraction: Fraction = Field(0.1, description="of all steps, rising to the full rate")
     min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
 
 
@@ -190,7 +190,7 @@ class TrainingSettings(Section):
     steps: Positive
     micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
-    save_every: Positive | None = Field(None, description="steps between checkpoints; null: only the last")
+    save_every: Positive | None = Field(None, description="steps between checkpoints to resume from; null: none")
 
 
 class TrackerSettings(Section):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 Correct = Sequence[Sequence[bool]]
 """For each of n problems, whether each of its k samples is correct; the same k for all."""
@@ -25,14 +25,22 @@ class Estimate:
 
 
 def avg_at_k(correct: Correct) -> Estimate:
-    """Accuracy averaged over samples and problems (pass@1), in 0..1, with an interval clustered by problem."""
-    return _mean_with_interval(_problem_means(correct), low=0.0, high=1.0)
+    """Accuracy averaged over samples and problems (pass@1), in 0..1, with an interval clustered by problem.
+
+    Where every problem came out the same (all right, all wrong) the spread says nothing; the interval is then
+    Wilson's, with each problem counted once.
+    """
+    means = _problem_means(correct)
+    if len(means) > 1 and means.std() == 0:
+        return _wilson(float(means[0]), len(means))
+    return _mean_with_interval(means, low=0.0, high=1.0)
 
 
 def paired_difference(before: Correct, after: Correct) -> Estimate:
     """avg@k of `after` minus that of `before` on the same problems in the same order, in -1..1.
 
-    Pairing takes out how hard each problem is. Raises ValueError if the problems differ in number.
+    Pairing takes out how hard each problem is. Without any difference between differences the interval is
+    undefined (NaN). Raises ValueError if the problems differ in number.
     """
     first, second = _problem_means(before), _problem_means(after)
     if len(first) != len(second):
@@ -56,5 +64,15 @@ def _mean_with_interval(values: np.ndarray, low: float, high: float) -> Estimate
     mean = float(values.mean())
     if n == 1:
         return Estimate(mean, math.nan, math.nan)
+    if values.std() == 0:
+        return Estimate(mean, math.nan, math.nan)
     margin = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
     return Estimate(mean, max(low, mean - margin), min(high, mean + margin))
+
+
+def _wilson(share: float, n: int) -> Estimate:
+    """Wilson's score interval (1927) for a share of n."""
+    z = float(ndtri(0.975))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return Estimate(share, max(0.0, centre - margin), min(1.0, centre + margin))

@@ -55,15 +55,15 @@ class RunLog:
             try:
                 if truncate_after is not None and path.exists():
                     _drop_after(path, truncate_after)
-                self._files[name] = path.open("a", encoding="utf-8")
             except OSError as error:
                 raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
+        self._append(METRICS_FILE, "")  # said now rather than after the first step, if it cannot be written
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line; values that are not finite are written as null, which is what JSON has."""
         clean = {key: value if math.isfinite(value) else None for key, value in values.items()}
         line = json.dumps({"step": step, "unix_time": round(time.time(), 3), **clean})
-        self._append(METRICS_FILE, line)
+        self._append(METRICS_FILE, line + "\n")
         for name, sink in list(self._sinks):
             try:
                 sink.write(step, values)
@@ -73,7 +73,7 @@ class RunLog:
 
     def write_sample(self, line: str) -> None:
         """Append one JSON object, with its `step`, to ``samples.jsonl``: completions for people to look at."""
-        self._append(SAMPLES_FILE, line)
+        self._append(SAMPLES_FILE, line + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -91,11 +91,13 @@ class RunLog:
                 logger.warning("The tracker %s could not be closed: %s", name, failure)
 
     def _append(self, name: str, line: str) -> None:
+        path = self._folder / name
         try:
-            self._files[name].write(line + "\n")
+            if name not in self._files:
+                self._files[name] = path.open("a", encoding="utf-8")
+            self._files[name].write(line)
             self._files[name].flush()
         except OSError as error:
-            path = self._folder / name
             raise OutputError(f"{path} cannot be written: {error}. Free some space and resume.") from None
 
 

@@ -1,12 +1,14 @@
 """The end of a run in one record: base against final, time, versions. Written as summary.json."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import OutputError
@@ -89,10 +91,20 @@ def write_summary(summary: Summary, path: Path) -> None:
     """Write summary.json, all of it or nothing. Raises OutputError."""
     scratch = path.with_name(f".{path.name}")
     try:
-        scratch.write_text(json.dumps(asdict(summary), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(_without_nan(asdict(summary)), indent=2, ensure_ascii=False, allow_nan=False)
+        scratch.write_text(text + "\n", encoding="utf-8")
         os.replace(scratch, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}. Check space and rights.") from None
+
+
+def _without_nan(value: Any) -> Any:
+    """NaN as null, which is what JSON has."""
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def versions() -> dict[str, str]:

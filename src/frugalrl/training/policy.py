@@ -75,7 +75,11 @@ def load_policy(settings: ModelSettings) -> Policy:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=settings.revision)
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            source, revision=settings.revision, dtype=_DTYPES[settings.dtype], attn_implementation="sdpa"
+            source,
+            revision=settings.revision,
+            dtype=_DTYPES[settings.dtype],
+            attn_implementation="sdpa",
+            use_safetensors=True,  # nothing is ever unpickled
         )
     except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
         raise ModelError(

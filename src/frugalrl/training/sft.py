@@ -31,7 +31,7 @@ from frugalrl.training.checkpoint import (
 )
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.packing import Example, fill_rows, pack
-from frugalrl.training.policy import Policy, load_policy, quiet_transformers
+from frugalrl.training.policy import Policy, load_policy, pick_device, quiet_transformers
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.scratch import TURN_END, make_model, train_tokenizer
 
@@ -46,7 +46,8 @@ def make_scratch_policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion]) 
     taken = texts[:: max(1, len(texts) // 20_000)]
     corpus = (f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken)
     tokenizer = train_tokenizer(corpus, recipe.scratch.vocab_size, recipe.scratch.context_tokens)
-    return Policy(make_model(recipe.scratch, tokenizer, recipe.seed), tokenizer, recipe.name)
+    model = make_model(recipe.scratch, tokenizer, recipe.seed).to(pick_device(recipe.model.device))
+    return Policy(model, tokenizer, recipe.name)
 
 
 def run_sft(
@@ -100,7 +101,7 @@ def _loop(
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
     held_out = _validation_rows(recipe, policy)
-    started, losses = time.monotonic(), []
+    started, losses, rows_done = time.monotonic(), [], 0
     for step in range(first_step + 1, steps + 1):
         stopping = should_stop()
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
@@ -109,12 +110,14 @@ def _loop(
         if stopping:
             show(f"Stopped after step {step - 1} of {steps}; go on with --resume.")
             return False
-        losses.append(_accumulate(recipe, policy, rows[(step - 1) * rows_per_step : step * rows_per_step]))
+        batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
+        losses.append(_accumulate(recipe, policy, batch))
+        rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
         if step % training.log_every == 0 or step == steps:
             done, elapsed = step - first_step, time.monotonic() - started
-            rate = done * rows_per_step * training.pack_tokens / elapsed
+            rate = rows_done * training.pack_tokens / elapsed
             loss = sum(losses) / len(losses)
             log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "throughput/tokens_per_second": rate})
             eta = duration(elapsed / done * (steps - step))

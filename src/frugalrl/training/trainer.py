@@ -48,7 +48,8 @@ def train(
     Raises UserError for whatever in recipe, data or model makes training impossible.
     """
     kept_steps = 0 if resume_from is None else int(load_training_state(resume_from).values["step"])
-    with RunLog(folder, recipe.trackers, recipe.name, truncate_after=kept_steps) as log:
+    # Without a complete step the base is evaluated again, so its lines go too.
+    with RunLog(folder, recipe.trackers, recipe.name, truncate_after=kept_steps or -1) as log:
         run = prepare_run(recipe, folder, resume_from, log, show)
         if run.step == 0:
             _evaluate_all(run)
@@ -112,7 +113,8 @@ def _lr_factor(recipe: TrainRecipe, step: int) -> float:
 
 
 def _raise_alarms(run: TrainingRun, first_groups: Sequence[ScoredGroup]) -> None:
-    if run.step == ALARM_STEP:
+    seen_from_the_start = len(first_groups) == ALARM_STEP * run.recipe.rollout.prompts_per_step
+    if run.step == ALARM_STEP and seen_from_the_start:
         for warning in alarms(first_groups):
             run.show(f"WARNING: {warning}")
 
