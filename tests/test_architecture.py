@@ -31,6 +31,7 @@ SHELLS = (
     "evaluation.evaluator",
 )
 ADAPTERS = (
+    "files",
     "data.sources",
     "rollout.torch_engine",
     "rollout.decoder",
