@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -25,4 +25,5 @@ def written_whole(path: Path) -> Iterator[TextIO]:
         reason = error.strerror or str(error)
         raise OutputError(f"{path} cannot be written: {reason}. Check space and rights.") from None
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
