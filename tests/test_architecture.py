@@ -16,6 +16,8 @@ MODULES = {
 
 # Lower number: higher in the house. A module imports only from its own level or from below.
 SHELLS = (
+    "commands.check_golds",
+    "commands.score",
     "training.trainer",
     "training.run",
     "training.update",
@@ -28,6 +30,13 @@ SHELLS = (
     "evaluation.evaluator",
 )
 ADAPTERS = (
+    "rewards.answers",
+    "rewards.golds",
+    "rewards.symbolic",
+    "rewards.verifier_lanes",
+    "rewards.verifier_pool",
+    "rewards.verifier_worker",
+    "rewards.rubric",
     "data.sources",
     "rollout.torch_engine",
     "rollout.decoder",
@@ -44,7 +53,7 @@ FOUNDATION = ("types", "errors", "config.schema")
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},
     "pyarrow": {"frugalrl.data.sources"},
-    "math_verify": {"frugalrl.rewards.answers"},
+    "math_verify": {"frugalrl.rewards.symbolic"},
     "tokenizers": {"frugalrl.training.scratch"},
     "wandb": {"frugalrl.reporting.run_log"},
     "trackio": {"frugalrl.reporting.run_log"},
