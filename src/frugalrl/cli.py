@@ -17,6 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from frugalrl import __version__
+from frugalrl.commands import check_golds, meter, score
 from frugalrl.errors import UserError
 
 STOPPED = 130
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     try:
-        return int(chosen.run(chosen))
+        return int(chosen.func(chosen))
     except UserError as error:
         sys.stderr.write(f"frugalrl: {error}\n")
         return 2
@@ -75,13 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="GRPO from a recipe: a better checkpoint, and how much better")
     _add_run_arguments(train)
     train.add_argument("--dry-run", action="store_true", help="print what would happen, and stop")
-    train.set_defaults(run=_train)
+    train.set_defaults(func=_train)
     sft = commands.add_parser("sft", help="supervised fine-tuning on prompts and completions, or from scratch")
     _add_run_arguments(sft)
-    sft.set_defaults(run=_sft)
+    sft.set_defaults(func=_sft)
+    for command in (score, check_golds, meter):
+        command.register(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
     schema.add_argument("kind", choices=("train", "sft"), help="which kind of recipe")
-    schema.set_defaults(run=_schema)
+    schema.set_defaults(func=_schema)
     return parser
 
 

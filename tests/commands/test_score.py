@@ -90,7 +90,7 @@ def test_what_cannot_be_scored_is_a_message_for_the_user(tmp_path: Path) -> None
         _run(tmp_path, ROWS, "--reward", "acuracy")
     (tmp_path / "in.jsonl").write_text(json.dumps(ROWS[0]))
     with pytest.raises(OutputError, match="cannot be written"):
-        score.run(_arguments(tmp_path / "in.jsonl", tmp_path / "missing" / "out.jsonl"))
+        score.run(_arguments(tmp_path / "in.jsonl", tmp_path / "in.jsonl" / "out.jsonl"))
 
 
 def _arguments(source: Path, out: Path) -> argparse.Namespace:

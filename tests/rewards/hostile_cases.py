@@ -63,7 +63,7 @@ _TOO_LARGE = _boxed(
         "repeating decimal": r"0.\overline{" + "1" * 5_000 + "}",
         "percents of percents": "5" + "%" * 5_000,
         "sum of towers": "+".join(["9^{9^9}"] * 200),
-        "issue of a stuck verifier": r"\dfrac{5^{\left(5^{\left(5^{\left(5^5\right)}\right)} - 4\right)} - 5}{16}",
+        "a known hang of a verifier": r"\dfrac{5^{\left(5^{\left(5^{\left(5^5\right)}\right)} - 4\right)} - 5}{16}",
     }
 )
 _ALGEBRA = [

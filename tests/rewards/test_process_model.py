@@ -83,6 +83,6 @@ def test_it_runs_as_a_term_of_a_rubric(folders):
 
 def test_a_model_that_is_missing_or_lacks_the_label_is_named(folders, tmp_path):
     with pytest.raises(ModelError, match="cannot be loaded"):
-        load_step_scorer(process_model_settings(str(tmp_path)))
+        build_rubric([RewardTerm(name="process_model", args={"model": str(tmp_path)})], 100)
     with pytest.raises(ModelError, match="has 2 labels"):
         load_step_scorer(process_model_settings(str(folders["token"]), "token", right_label=2))

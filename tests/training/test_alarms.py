@@ -34,7 +34,7 @@ def test_a_healthy_start_is_silent():
         (0.0, "incorrect", "unclosed_reasoning", "no reasoning was closed with </think>"),
         (0.0, "incorrect", "no_box", "ask for it in data.prompt"),
         (0.0, "incorrect", "different", "choose easier problems"),
-        (None, "unknown", "unparseable_gold", "check the data's answer_field"),
+        (None, "unknown", "unparseable_gold", "frugalrl check-golds"),
         (1.0, "correct", "equal", "choose harder problems"),
     ],
 )

@@ -18,7 +18,8 @@ from typing import Any
 from frugalrl.config.schema import RewardTerm
 from frugalrl.data.prompts import prefills_think
 from frugalrl.data.sources import read_rows
-from frugalrl.errors import DataError, OutputError
+from frugalrl.errors import DataError
+from frugalrl.files import written_whole
 from frugalrl.rewards.extraction import AnswerPolicy
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rewards.verifier_pool import AnswerItem, Judgement, VerifierPool
@@ -84,18 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
     policy = AnswerPolicy(several_boxes=arguments.several_boxes, without_box=arguments.without_box)
     rows = (_read(values, where, arguments.reasoning_open) for where, values in read_rows(arguments.file))
     tally = _Tally()
-    try:
-        with (
-            arguments.out.open("w", encoding="utf-8") as out,
-            VerifierPool(arguments.workers, arguments.limit_seconds, policy=policy) as pool,
-        ):
-            for batch in _batches(rows):
-                for line in _scored(batch, rubric, pool, tally):
-                    out.write(json.dumps(line) + "\n")
-    except OSError as error:
-        raise OutputError(
-            f"{arguments.out} cannot be written: {error.strerror}. Check the folder and its rights."
-        ) from None
+    with (
+        written_whole(arguments.out) as out,
+        VerifierPool(arguments.workers, arguments.limit_seconds, policy=policy) as pool,
+    ):
+        for batch in _batches(rows):
+            for line in _scored(batch, rubric, pool, tally):
+                out.write(json.dumps(line) + "\n")
     sys.stdout.write(tally.summary(names))
     return 0
 

@@ -5,7 +5,6 @@ the same randomness, a rerun gives the same numbers, and more samples only add.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from frugalrl.config.schema import EvaluationSettings
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import Evaluation, SampleRecord
+from frugalrl.files import written_whole
 from frugalrl.rewards.rubric import verdicts_of
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
@@ -40,15 +40,9 @@ def evaluate(
 
 def save_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write the records as JSONL, all or nothing. Raises OutputError."""
-    scratch = path.with_name(f".{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w", encoding="utf-8") as file:
-            for samples in evaluation.records:
-                file.writelines(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in samples)
-        os.replace(scratch, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}. Check space and rights.") from None
+    with written_whole(path) as file:
+        for samples in evaluation.records:
+            file.writelines(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in samples)
 
 
 def load_evaluation(prompts: Sequence[Prompt], path: Path) -> Evaluation:

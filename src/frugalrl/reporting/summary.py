@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.evaluation.statistics import Estimate, paired_difference, pass_at_k
+from frugalrl.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -89,13 +88,9 @@ def summarise(
 
 def write_summary(summary: Summary, path: Path) -> None:
     """Write summary.json, all of it or nothing. Raises OutputError."""
-    scratch = path.with_name(f".{path.name}")
-    try:
-        text = json.dumps(_without_nan(asdict(summary)), indent=2, ensure_ascii=False, allow_nan=False)
-        scratch.write_text(text + "\n", encoding="utf-8")
-        os.replace(scratch, path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}. Check space and rights.") from None
+    text = json.dumps(_without_nan(asdict(summary)), indent=2, ensure_ascii=False, allow_nan=False)
+    with written_whole(path) as file:
+        file.write(text + "\n")
 
 
 def _without_nan(value: Any) -> Any:

@@ -61,6 +61,7 @@ _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
 _LONE_VARIABLE = re.compile(r"[a-df-hj-zA-Z](?: ?_ ?\{?\w{1,3}\}?)?")
 """No number is a variable; e and i are numbers."""
+_VARIABLE = re.compile(r"(?<![\\A-Za-z])[a-df-hj-zA-Z](?![A-Za-z])")
 _MAX_SPELLED_BITS = 3_000
 _FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
@@ -270,6 +271,8 @@ def _compare_values(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     answer_name = answer_sides[0] if len(answer_sides) > 1 and is_name(answer_sides[0]) else ""
     if gold_name and answer_name and not _same_name(gold_name, answer_name):
         return "different"
+    if len(answer_sides) == 2 and not answer_name and gold_name and _VARIABLE.search(gold_value):
+        return _ask(answer, gold, symbolic)  # "2x - y = 3" for "y = 2x - 3"
     members = answer_sides[1:] if answer_name else answer_sides
     outcomes = [_compare_plain(member, gold_value, symbolic) for member in members]
     for outcome in ("bad_gold", "different", "undecided"):
@@ -287,7 +290,11 @@ def _named(gold_sides: list[str]) -> tuple[str, str | None]:
 
 def _same_name(one: str, other: str) -> bool:
     """Whether two left sides may name the same thing: equal, or both a function's value (y, f(x))."""
-    if compact(one) == compact(other) or "\\text" in one + other or min(len(one), len(other)) > 8:
+    if (
+        sorted(compact(one).split("+")) == sorted(compact(other).split("+"))
+        or "\\text" in one + other
+        or min(len(one), len(other)) > 8
+    ):
         return True
     return _FUNCTION_SIDE.fullmatch(one) is not None and _FUNCTION_SIDE.fullmatch(other) is not None
 

@@ -41,6 +41,8 @@ class BuiltIn:
     """Its keyword arguments, after those that `sample` fills, are the settings; None: it takes none."""
     sample: tuple[object, ...] = ()
     """Arguments to try the formula on."""
+    load: Callable[..., object] | None = None
+    """Called with the settings when the recipe is read, so that what is missing is missed before the run."""
 
 
 BUILT_IN: dict[str, BuiltIn] = {
@@ -55,7 +57,7 @@ BUILT_IN: dict[str, BuiltIn] = {
     "language": BuiltIn(terms.language, terms.language_settings),
     "clean": BuiltIn(terms.clean, terms.clean_settings),
     "process": BuiltIn(terms.process, process_reward, ((),)),
-    "process_model": BuiltIn(terms.process_model_term, process_model_settings),
+    "process_model": BuiltIn(terms.process_model_term, process_model_settings, load=terms.load_process_model),
     "code": BuiltIn(terms.code, code_settings),
     "code_format": BuiltIn(terms.code_format),
     "open_rs_accuracy": BuiltIn(terms.open_rs_accuracy),
@@ -87,7 +89,7 @@ def built_in_term(name: str, args: Mapping[str, Setting], max_completion_tokens:
     """The term of a built-in reward with a recipe's settings.
 
     `max_length_tokens` is `max_completion_tokens` unless set. Raises RecipeError for a setting that is not
-    known, of another type, or out of range.
+    known, of another type, or out of range, and ModelError for a model that cannot be loaded.
     """
     built_in = BUILT_IN[ALIASES.get(name, name)]
     allowed = _settings_of(built_in)
@@ -100,6 +102,8 @@ def built_in_term(name: str, args: Mapping[str, Setting], max_completion_tokens:
     if "max_length_tokens" in allowed:
         settings.setdefault("max_length_tokens", max_completion_tokens)
     _try_out(name, built_in, settings)
+    if built_in.load is not None:
+        built_in.load(**settings)
     return functools.partial(built_in.term, **settings)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from frugalrl.config.schema import RewardTerm
 from frugalrl.data.prompts import prefills_think
 from frugalrl.errors import RecipeError
-from frugalrl.rewards.answers import CORRECT_VALUE, judge
+from frugalrl.rewards.answers import CORRECT_VALUE, AnswerItem, judge_many
 from frugalrl.rewards.code import code_verdicts, find_tests
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.user_functions import Values, call_user_function, import_function
@@ -71,7 +71,7 @@ def verdicts_of(group: RolloutGroup) -> list[Verdict]:
         return code_verdicts([completion.text for completion in group.completions], problem, reasoning_open)
     if is_logic(problem):
         return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
-    return [judge(completion.text, problem.gold, reasoning_open) for completion in group.completions]
+    return judge_many(AnswerItem(completion.text, problem.gold, reasoning_open) for completion in group.completions)
 
 
 def group_accuracy(verdicts: Sequence[Verdict]) -> float:

@@ -41,7 +41,29 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
         return "different"
     if _is_plain_claim(parsed_answer) or _is_plain_claim(parsed_gold):
         return "different"  # "51 = 201" and "52 = 201" are equally false, not the same answer
-    return "same" if _verify(parsed_answer, parsed_gold) else "different"
+    if _verify(parsed_answer, parsed_gold) or _same_equation(parsed_answer, parsed_gold):
+        return "same"
+    return "different"
+
+
+def _same_equation(answer: Any, gold: Any) -> bool:
+    """Whether two equations in the same variables, two at least, differ by moving terms or by a constant factor.
+
+    With one variable "2x = 10" is no answer where "x = 5" is asked for.
+    """
+    import sympy
+
+    if not isinstance(answer, sympy.Eq) or not isinstance(gold, sympy.Eq):
+        return False
+    symbols = sorted(gold.free_symbols, key=str)
+    if len(symbols) < 2 or answer.free_symbols != gold.free_symbols:
+        return False
+    answer_zero, gold_zero = answer.lhs - answer.rhs, gold.lhs - gold.rhs
+    somewhere = {symbol: sympy.Rational(7 + 4 * index, 5) for index, symbol in enumerate(symbols)}
+    at_answer, at_gold = answer_zero.subs(somewhere), gold_zero.subs(somewhere)
+    if not at_answer.is_number or not at_gold.is_number or at_answer == 0 or at_gold == 0:
+        return False
+    return _same_at_points(answer_zero * at_gold, gold_zero * at_answer, symbols, _RELATIVE)
 
 
 @lru_cache(maxsize=512)
@@ -196,8 +218,8 @@ def _same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], relative: Fr
     rng = random.Random(20)  # a verdict must not change from one call to the next
     met = 0
     for attempt in range(3 * _POINTS):
-        low = -3 if attempt % 2 else 0
-        point = {symbol: sympy.Rational(rng.randint(low * 1000 + 1, 3000), 1009) for symbol in symbols}
+        low, high = ((1, 3000), (-3000, -1), (-3000, 3000))[attempt % 3]  # sqrt(x^2) is x for positive x alone
+        point = {symbol: sympy.Rational(rng.randint(low, high), 1009) for symbol in symbols}
         values = [_value(expression, point) for expression in (answer, gold)]
         if values[0] is None and values[1] is None:
             continue

@@ -139,15 +139,19 @@ def process(group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifi
     ]
 
 
+def load_process_model(**settings: Any) -> tuple[process_model.StepScorer, process_model.Aggregate]:
+    """The scorer (loaded once) and how its scores are put together. Raises ModelError."""
+    chosen = process_model.process_model_settings(**settings)
+    return process_model.load_step_scorer(chosen), chosen.aggregate
+
+
 def process_model_term(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> Values:
     """`process_model_reward` of a stored classifier's scores."""
-    chosen = process_model.process_model_settings(**settings)
-    scorer, reasoning_open = process_model.load_step_scorer(chosen), _prefilled(group)
+    scorer, aggregate = load_process_model(**settings)
+    reasoning_open = _prefilled(group)
     problem = group.prompt.problem.text
     return [
-        process_model.process_model_reward(
-            scorer(problem, process_model.steps_of(text, reasoning_open)), chosen.aggregate
-        )
+        process_model.process_model_reward(scorer(problem, process_model.steps_of(text, reasoning_open)), aggregate)
         for text in _texts(group)
     ]
 

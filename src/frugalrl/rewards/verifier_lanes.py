@@ -144,7 +144,11 @@ def serve(tasks: "queue.SimpleQueue[Task | None]", zygote: Zygote, limit_seconds
     lane = _Lane(zygote, limit_seconds)
     is_open = True
     while is_open or lane.asked:
-        while is_open and len(lane.asked) < _QUESTIONS_AT_ONCE:
+        room = 0
+        if len(lane.asked) <= 1:  # neighbours go together: they often share a gold, which a worker parses once
+            room = min(_QUESTIONS_AT_ONCE, 1 + tasks.qsize() // 2) - len(lane.asked)  # the other lanes want some too
+        while is_open and room > 0:
+            room -= 1
             try:
                 task = tasks.get(block=not lane.asked)
             except queue.Empty:

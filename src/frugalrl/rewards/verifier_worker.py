@@ -12,6 +12,7 @@ unpickled. No time limit here: a hanging worker cannot be trusted to keep one, s
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -31,7 +32,19 @@ MEMORY_LIMIT = "memory_limit"
 _PR_SET_PDEATHSIG = 1
 _RECURSION_LIMIT = 2_000
 """Deep enough for 40 levels of brackets through two parsers; too shallow to overflow an 8 MB C stack."""
-_WARM_UP = (("\\frac{x}{2}", "\\frac12 x"), ("(1,2]", "(1,3]"), ("x^2+y=1", "y=1-x^2"), ("\\sin x", "\\sqrt{2}"))
+_WARM_UP = (
+    ("\\frac{x}{2}+\\sqrt{x}", "\\frac12 x"),
+    ("x^2+y=1", "y=1-x^2"),
+    ("\\sin x \\cos x", "\\frac{1}{2}\\sin 2x"),
+    ("\\frac{3\\sqrt{2}}{4}", "\\frac{3}{2\\sqrt{2}}"),
+    ("\\ln 8 + e^{2}", "\\pi"),
+    ("(\\sqrt{2}, \\frac{\\pi}{2})", "(2^{1/2}, \\pi)"),
+    ("\\begin{pmatrix}1\\\\ \\sqrt2\\end{pmatrix}", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"),
+    ("2 + 3i", "3i+2\\sqrt{1}"),
+    ("(x-1)(x+1)", "x^2-1"),
+    ("2x+y < 3", "y+2x<3"),
+)
+"""Answers of every ordinary kind: what they load and compile is shared by all workers."""
 
 
 def send_message(connection: socket.socket, message: Any) -> None:
@@ -67,6 +80,8 @@ def run_zygote(control: socket.socket) -> None:
 
     for answer, gold in _WARM_UP:
         compare(answer, gold, compare_symbolically)
+    gc.collect()
+    gc.freeze()  # what all workers share is never scanned again, or their memory would be copied page by page
     send_message(control, {"ready": os.getpid()})
     workers: set[int] = set()
     try:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from frugalrl.rewards.answers import last_boxed, text_after_reasoning
+from frugalrl.rewards.extraction import last_boxed, text_after_reasoning
 from frugalrl.tasks.arithmetic import Split, split_of
 from frugalrl.types import Problem, Verdict
 

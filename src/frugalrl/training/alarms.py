@@ -44,8 +44,7 @@ _CAUSES = {
     "no_box": "no answer stood in \\boxed{}: ask for it in data.prompt",
     "empty_box": "the box was empty",
     "different": "the answers were read and were wrong: choose easier problems or a stronger model",
-    "unparseable_answer": "the answers could not be parsed",
-    "unparseable_gold": "the gold answers cannot be parsed: check the data's answer_field",
+    "unparseable_gold": "the gold answers cannot be read: check the data's answer_field with frugalrl check-golds",
 }
 
 

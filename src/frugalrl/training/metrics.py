@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from frugalrl.algorithms.advantages import zero_std_fraction
+from frugalrl.data.prompts import prefills_think
+from frugalrl.rewards.language import Identify
+from frugalrl.rewards.meter import TextReport, meter_metrics, meter_text
 from frugalrl.types import ScoredGroup, StepMetrics
 
 
@@ -14,10 +17,12 @@ def step_metrics(
     updated: Mapping[str, float],
     learning_rate: float,
     seconds: Mapping[str, float],
+    identify: Identify,
 ) -> StepMetrics:
     """Everything a step logs.
 
-    updated: what `update_policy` returned. seconds: of this step, by phase.
+    updated: what `update_policy` returned. seconds: of this step, by phase. identify: tells the
+    language of a sentence; the meter's target is English.
     """
     completions = [scored for group in groups for scored in group.completions]
     rewards = torch.tensor([[scored.reward for scored in group.completions] for group in groups])
@@ -34,12 +39,21 @@ def step_metrics(
         "completion/mean_tokens": float(lengths.mean()),
         "completion/max_tokens": float(lengths.max()),
         "completion/truncated_frac": _fraction(one.completion.finish_reason == "length" for one in completions),
+        **meter_metrics([report for group in groups for report in _reports(group, identify)]),
         **updated,
         "learning_rate": learning_rate,
         **{f"time/{phase}": value for phase, value in seconds.items()},
         "throughput/tokens_per_second": float(lengths.sum()) / busy if busy > 0 else float("nan"),
     }
     return StepMetrics(step, values)
+
+
+def _reports(group: ScoredGroup, identify: Identify) -> list[TextReport]:
+    reasoning_open = prefills_think(group.prompt.text)
+    return [
+        meter_text(one.completion.text, identify, reasoning_open, one.completion.finish_reason == "length")
+        for one in group.completions
+    ]
 
 
 def _reward_means(groups: Sequence[ScoredGroup]) -> dict[str, float]:

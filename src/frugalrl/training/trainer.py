@@ -18,6 +18,7 @@ from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary, summarise, write_summary
+from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
@@ -92,7 +93,8 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
             run.publish_weights()
         learning_rate = factor * recipe.optimizer.learning_rate
         seconds = {phase: run.clock[phase] - clock_before.get(phase, 0.0) for phase in STEP_PHASES}
-        _report(run, step_metrics(step, scored, updated, learning_rate, seconds), scored)
+        metrics = step_metrics(step, scored, updated, learning_rate, seconds, load_identifier())
+        _report(run, metrics, scored)
         if step <= ALARM_STEP:
             first_groups += scored
             _raise_alarms(run, first_groups)
