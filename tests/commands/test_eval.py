@@ -98,6 +98,24 @@ def test_a_killed_evaluation_goes_on(tmp_path):
     }
 
 
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(monkeypatch, capsys):
+    from frugalrl.evaluation import benchmark_run
+
+    collect, calls = benchmark_run.collect_samples, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return collect(*arguments)
+
+    monkeypatch.setattr(benchmark_run, "collect_samples", interrupted)
+    assert run("--bench", "arithmetic", "--k", "2") == 130
+    assert capsys.readouterr().out.endswith("the same command goes on from there.\n")
+    assert run("--bench", "arithmetic", "--k", "2") == 0
+    assert "; 12 samples are there already" in capsys.readouterr().out
+
+
 def test_a_file_of_ones_own_beside_a_benchmark(tmp_path, capsys):
     rows = [{"id": str(n), "problem": f"Compute ${n} + {n}$.", "answer": str(2 * n)} for n in range(1, 4)]
     path = write_jsonl(tmp_path / "sums.jsonl", rows)

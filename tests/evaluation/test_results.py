@@ -18,6 +18,7 @@ from frugalrl.evaluation.results import (
     refuse_other_models,
     results_path,
 )
+from frugalrl.rewards.verifier_pool import VerifierPool
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.scripted_engine import ScriptedEngine
 from frugalrl.types import Problem
@@ -54,8 +55,8 @@ class CountingEngine(ScriptedEngine):
 
 def run(path, engine, tokenizer, prompts, samples, header=HEADER):
     seen = []
-    with ResultsWriter(path, header, SESSION) as writer:
-        run_benchmark(engine, tokenizer, prompts, GOLDS, writer, samples, SAMPLING, 0, 4, seen.append)
+    with ResultsWriter(path, header, SESSION) as writer, VerifierPool() as pool:
+        run_benchmark(engine, tokenizer, pool, prompts, GOLDS, writer, samples, SAMPLING, 0, 4, seen.append)
         return writer.samples, seen
 
 

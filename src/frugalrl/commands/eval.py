@@ -30,6 +30,9 @@ _PARENT = Path("evaluations")
 _TEMPERATURE = 0.6
 _TOP_P = 0.95
 """What the makers of R1-Distill recommend, and nearly everybody evaluates with."""
+_VERDICT_SECONDS = 5.0
+"""Of wall clock for an answer: more than training gives, since a verdict is kept and a machine may be busy."""
+_STOPPED = 130
 _VERSIONED = ("frugalrl", "torch", "transformers", "math-verify")
 
 
@@ -74,7 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_one_name_twice(benchmarks)
     model = _load(arguments)
     runs = [_planned(model, benchmark, preset, arguments) for benchmark in benchmarks]
-    rows = [(one.benchmark.name, _evaluated(model, one, arguments)) for one in runs]
+    try:
+        rows = [(one.benchmark.name, _evaluated(model, one, arguments)) for one in runs]
+    except KeyboardInterrupt:
+        _show(f"\nStopped. What is finished is in {model.out}; the same command goes on from there.")
+        return _STOPPED
     _show(table(rows))
     _show(f"Results: {model.out}")
     return 0
@@ -183,6 +190,7 @@ def _planned(
 def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) -> "BenchmarkScore":
     from frugalrl.evaluation.benchmark_run import run_benchmark, score
     from frugalrl.evaluation.results import ResultsHeader, ResultsWriter, refuse_other_models, results_path
+    from frugalrl.rewards.verifier_pool import VerifierPool
 
     benchmark, sampling = planned.benchmark, planned.sampling
     header = ResultsHeader(
@@ -198,11 +206,15 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
         dtype=model.dtype,
     )
     refuse_other_models(model.out, header)
-    with ResultsWriter(results_path(model.out, benchmark.name), header, model.session) as writer:
+    with (
+        ResultsWriter(results_path(model.out, benchmark.name), header, model.session) as writer,
+        VerifierPool(limit_seconds=_VERDICT_SECONDS) as pool,
+    ):
         _show(_opening_line(planned, len(writer.samples)))
         run_benchmark(
             model.engine,
             model.policy.tokenizer,
+            pool,
             planned.prompts,
             benchmark.golds,
             writer,

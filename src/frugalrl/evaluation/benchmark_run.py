@@ -16,7 +16,7 @@ from frugalrl.data.prompts import messages_for, prefills_think, render
 from frugalrl.evaluation.benchmarks import Golds, is_within_tolerance
 from frugalrl.evaluation.results import ResultsWriter, SampleResult
 from frugalrl.evaluation.statistics import Estimate, avg_at_k
-from frugalrl.rewards.answers import AnswerItem, judge_many
+from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
 from frugalrl.types import Prompt, RolloutGroup, Verdict
@@ -52,6 +52,7 @@ class BenchmarkScore:
 def run_benchmark(
     engine: RolloutEngine,
     tokenizer: Any,
+    pool: VerifierPool,
     prompts: Sequence[Prompt],
     golds: Mapping[str, Golds],
     writer: ResultsWriter,
@@ -80,7 +81,7 @@ def run_benchmark(
             sampling,
             ("evaluation", seed),
         )
-        verdicts = judged(groups, golds)
+        verdicts = judged(groups, golds, pool)
         writer.append(_results(chunk, groups, verdicts, time.monotonic() - begun))
         drawn += sum(len(numbers) for _, numbers in chunk)
         seconds = time.monotonic() - started
@@ -92,14 +93,14 @@ def run_benchmark(
         on_progress(Progress(done + drawn, total, seconds, eta, truncated))
 
 
-def judged(groups: Sequence[RolloutGroup], golds: Mapping[str, Golds]) -> list[list[Verdict]]:
+def judged(groups: Sequence[RolloutGroup], golds: Mapping[str, Golds], pool: VerifierPool) -> list[list[Verdict]]:
     """A verdict for each completion of each group, by the problem's accepted golds and tolerance."""
     items = [
         AnswerItem(completion.text, golds[group.prompt.problem.id].accepted, prefills_think(group.prompt.text))
         for group in groups
         for completion in group.completions
     ]
-    verdicts = iter(judge_many(items))
+    verdicts = iter(pool.judge_many(items))
     return [
         [_with_tolerance(next(verdicts), golds[group.prompt.problem.id]) for _ in group.completions] for group in groups
     ]
