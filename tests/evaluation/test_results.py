@@ -123,7 +123,7 @@ def test_a_torn_last_line_is_cut_off_and_its_sample_drawn_again(tmp_path, tokeni
     assert untimed(read_results(path).samples) == untimed(whole)
 
 
-def test_truncated_and_unknown_samples_count_as_not_correct_and_are_shown(tmp_path, tokenizer, prompts):
+def test_truncated_and_unknown_samples_are_counted_and_unknown_is_not_correct(tmp_path, tokenizer, prompts):
     samples, _ = run(tmp_path / "own.jsonl", CountingEngine(tokenizer), tokenizer, prompts, 8)
     result = score(prompts, samples, 8)
     cut = sum(one.finish_reason == "length" for one in samples)

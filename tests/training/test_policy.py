@@ -5,7 +5,7 @@ import torch
 
 from frugalrl.config.schema import ModelSettings
 from frugalrl.errors import ModelError
-from frugalrl.training.policy import count, load_policy, resolve_model_path
+from frugalrl.training.policy import Policy, count, load_policy, resolve_model_path, weights_hash
 
 
 def test_the_shipped_reasoner_is_small_and_plain_hub_layout(tiny_policy):
@@ -84,3 +84,11 @@ def test_an_empty_folder_says_what_it_lacks(tmp_path):
 
 def test_a_hub_id_is_left_for_the_hub():
     assert resolve_model_path("org/name") == "org/name"
+
+
+def test_the_hash_of_weights_follows_the_weights_not_the_folder(fresh_policy, policy):
+    assert weights_hash(fresh_policy) == weights_hash(policy)
+    assert weights_hash(Policy(policy.model, policy.tokenizer, "elsewhere")) == weights_hash(policy)
+    with torch.no_grad():
+        fresh_policy.model.lm_head.weight[0, 0] += 1e-6
+    assert weights_hash(fresh_policy) != weights_hash(policy)

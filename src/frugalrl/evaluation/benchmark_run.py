@@ -40,7 +40,7 @@ class BenchmarkScore:
     """What k samples a problem came to."""
 
     accuracy: Estimate
-    """avg@k in 0..1; truncated and unknown samples count as not correct."""
+    """avg@k in 0..1; an unknown verdict counts as not correct."""
     problems: int
     samples: int
     """k"""

@@ -67,11 +67,6 @@ class Results:
     header: ResultsHeader
     samples: tuple[SampleResult, ...]
 
-    def of_problem(self, problem_id: str, k: int) -> tuple[SampleResult, ...]:
-        """The first k samples of a problem, in order of their number, as many of them as there are."""
-        own = [one for one in self.samples if one.problem_id == problem_id and one.sample < k]
-        return tuple(sorted(own, key=lambda one: one.sample))
-
 
 def results_path(folder: Path, benchmark: str) -> Path:
     """Where a benchmark's results stand in a folder."""
