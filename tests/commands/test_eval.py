@@ -98,6 +98,11 @@ def test_a_killed_evaluation_goes_on(tmp_path):
     }
 
 
+def test_greedy_needs_one_sample(capsys):
+    run("--bench", "arithmetic", "--temperature", "0")
+    assert capsys.readouterr().out.splitlines()[0].startswith("arithmetic: 9 problems x 1 from arithmetic, temp")
+
+
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(monkeypatch, capsys):
     from frugalrl.evaluation import benchmark_run
 
@@ -178,5 +183,7 @@ def test_results_of_another_model_prompt_or_sampling_are_kept_as_they_are(tmp_pa
             run(*options, "--k", "1", "--out", "results")
     with pytest.raises(OutputError, match=r"results of another model \(builtin:tiny"):
         run("--bench", sums, "--out", "results", model=str(model_folder))
+    with pytest.raises(OutputError, match="another seed"):
+        run("--bench", f"{sums},arithmetic", "--seed", "1", "--out", "results")
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == ["arithmetic.jsonl"]

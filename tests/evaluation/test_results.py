@@ -15,7 +15,7 @@ from frugalrl.evaluation.results import (
     ResultsWriter,
     SampleResult,
     read_results,
-    refuse_other_models,
+    refuse_other_results,
     results_path,
 )
 from frugalrl.rewards.verifier_pool import VerifierPool
@@ -154,10 +154,13 @@ def test_results_of_something_else_are_refused_and_left_as_they_are(tmp_path, ch
 
 
 def test_a_folder_is_one_models_but_its_name_does_not_matter(tmp_path):
-    ResultsWriter(results_path(tmp_path, "amc23"), HEADER, SESSION).close()
-    refuse_other_models(tmp_path, dataclasses.replace(HEADER, benchmark="own", model="moved/tiny"))
+    amc23 = dataclasses.replace(HEADER, benchmark="amc23")
+    ResultsWriter(results_path(tmp_path, "amc23"), amc23, SESSION).close()
+    refuse_other_results(tmp_path, dataclasses.replace(HEADER, benchmark="own", model="moved/tiny"))
     with pytest.raises(OutputError, match=r"amc23.jsonl holds results of another model \(tiny in float32"):
-        refuse_other_models(tmp_path, dataclasses.replace(HEADER, model_hash="xyz"))
+        refuse_other_results(tmp_path, dataclasses.replace(HEADER, model_hash="xyz"))
+    with pytest.raises(OutputError, match=r"amc23.jsonl holds results with another prompt"):
+        refuse_other_results(tmp_path, dataclasses.replace(HEADER, benchmark="amc23", prompt_hash="p2"))
 
 
 @pytest.mark.parametrize("content", ["my notes\n", '{"problem": "1+1?"}\n', '[1]\n{"record": "session"}\n'])

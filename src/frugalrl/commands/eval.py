@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
     from frugalrl.evaluation.benchmark_run import BenchmarkScore, Progress
     from frugalrl.evaluation.benchmarks import Preset
+    from frugalrl.evaluation.results import ResultsHeader
     from frugalrl.rollout.engine import SamplingParams
     from frugalrl.training.policy import Policy
     from frugalrl.types import Prompt
@@ -52,7 +53,7 @@ def register(subparsers: Any) -> None:
         "path of your own .jsonl (problem, answer)",
     )
     parser.add_argument("--preset", help="ask and sample as published: open-rs")
-    parser.add_argument("--k", type=int, help="samples a problem (default: the benchmark's own, 1 to 16)")
+    parser.add_argument("--k", type=int, help="samples a problem (default: the benchmark's own, 1 to 16; greedy 1)")
     parser.add_argument("--temperature", type=float, help=f"0 is greedy (default: {_TEMPERATURE})")
     parser.add_argument("--max-tokens", type=int, help="of a completion (default: 4096, or what the context leaves)")
     parser.add_argument("--limit", type=int, help="only the first problems of each benchmark")
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table. Raises UserErrors for what cannot be named, read, loaded or written."""
     from frugalrl.evaluation.benchmark_loading import load_benchmark
     from frugalrl.evaluation.benchmarks import preset_named
+    from frugalrl.evaluation.results import refuse_other_results
 
     _check_numbers(arguments)
     preset = preset_named(arguments.preset) if arguments.preset else None
@@ -77,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     _refuse_one_name_twice(benchmarks)
     model = _load(arguments)
     runs = [_planned(model, benchmark, preset, arguments) for benchmark in benchmarks]
+    for one in runs:
+        refuse_other_results(model.out, one.header)
     try:
         rows = [(one.benchmark.name, _evaluated(model, one, arguments)) for one in runs]
     except KeyboardInterrupt:
@@ -128,7 +132,7 @@ class _Planned:
     prompts: "tuple[Prompt, ...]"
     sampling: "SamplingParams"
     samples: int
-    prompt_hash: str
+    header: "ResultsHeader"
 
 
 def _load(arguments: argparse.Namespace) -> _Model:
@@ -171,16 +175,36 @@ def _planned(
             f"Give --max-tokens {context - longest} or less."
         )
     temperature = preset.temperature if preset else _TEMPERATURE
+    sampling = SamplingParams(
+        max_completion_tokens=wanted or min(DEFAULT_MAX_TOKENS, context - longest),
+        temperature=temperature if arguments.temperature is None else arguments.temperature,
+        top_p=preset.top_p if preset else _TOP_P,
+    )
     return _Planned(
         benchmark=benchmark,
         prompts=tuple(prompts[: arguments.limit]),
-        sampling=SamplingParams(
-            max_completion_tokens=wanted or min(DEFAULT_MAX_TOKENS, context - longest),
-            temperature=temperature if arguments.temperature is None else arguments.temperature,
-            top_p=preset.top_p if preset else _TOP_P,
-        ),
-        samples=arguments.k or benchmark.samples,
-        prompt_hash=prompt_hash(model.policy.tokenizer, settings),
+        sampling=sampling,
+        samples=arguments.k or (benchmark.samples if sampling.temperature > 0 else 1),
+        header=_header(model, benchmark, sampling, prompt_hash(model.policy.tokenizer, settings), arguments.seed),
+    )
+
+
+def _header(
+    model: _Model, benchmark: "LoadedBenchmark", sampling: "SamplingParams", prompt_hash: str, seed: int
+) -> "ResultsHeader":
+    from frugalrl.evaluation.results import ResultsHeader
+
+    return ResultsHeader(
+        benchmark=benchmark.name,
+        model=model.name,
+        model_hash=model.weights,
+        prompt_hash=prompt_hash,
+        data_hash=benchmark.data_hash,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        max_completion_tokens=sampling.max_completion_tokens,
+        seed=seed,
+        dtype=model.dtype,
     )
 
 
@@ -189,25 +213,12 @@ def _planned(
 
 def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) -> "BenchmarkScore":
     from frugalrl.evaluation.benchmark_run import run_benchmark, score
-    from frugalrl.evaluation.results import ResultsHeader, ResultsWriter, refuse_other_models, results_path
+    from frugalrl.evaluation.results import ResultsWriter, results_path
     from frugalrl.rewards.verifier_pool import VerifierPool
 
-    benchmark, sampling = planned.benchmark, planned.sampling
-    header = ResultsHeader(
-        benchmark=benchmark.name,
-        model=model.name,
-        model_hash=model.weights,
-        prompt_hash=planned.prompt_hash,
-        data_hash=benchmark.data_hash,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_completion_tokens=sampling.max_completion_tokens,
-        seed=arguments.seed,
-        dtype=model.dtype,
-    )
-    refuse_other_models(model.out, header)
+    benchmark = planned.benchmark
     with (
-        ResultsWriter(results_path(model.out, benchmark.name), header, model.session) as writer,
+        ResultsWriter(results_path(model.out, benchmark.name), planned.header, model.session) as writer,
         VerifierPool(limit_seconds=_VERDICT_SECONDS) as pool,
     ):
         _show(_opening_line(planned, len(writer.samples)))
@@ -219,7 +230,7 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
             benchmark.golds,
             writer,
             planned.samples,
-            sampling,
+            planned.sampling,
             arguments.seed,
             chunk_samples=2 * arguments.max_sequences,
             on_progress=lambda progress: _show(progress_line(benchmark.name, progress)),

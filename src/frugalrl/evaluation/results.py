@@ -91,16 +91,21 @@ def read_results(path: Path) -> Results:
     return Results(header, samples)
 
 
-def refuse_other_models(folder: Path, header: ResultsHeader) -> None:
-    """Raise OutputError if any results in the folder are of another model."""
+def refuse_other_results(folder: Path, header: ResultsHeader) -> None:
+    """Raise OutputError if a folder holds results of another model, or of this benchmark asked in another way.
+
+    To be asked for every benchmark before the first is sampled.
+    """
+    own = results_path(folder, header.benchmark)
     for path in sorted(path for path in folder.glob(f"*{SUFFIX}") if path.stat().st_size):
         found = read_results(path).header
         if found.model_hash != header.model_hash:
             raise OutputError(
                 f"{path} holds results of another model ({found.model} in {found.dtype}, weights "
-                f"{found.model_hash}). "
-                "Give this model a folder of its own with --out."
+                f"{found.model_hash}). Give this model a folder of its own with --out."
             )
+        if path == own:
+            _refuse_another(path, found, header)
 
 
 class ResultsWriter:
