@@ -25,7 +25,7 @@ COMPLETIONS = {
     "never stops thinking": "Half of 1 is \\boxed{\\frac{1}{2}}, but let me check that again. And again.",
     "no reasoning": "\n</think>\nThe answer is \\boxed{\\frac{1}{2}}.",
     "closes twice": "Half.\n</think>\nOr not?\n</think>\nThe answer is \\boxed{\\frac{1}{2}}.",
-    "too costly to check": "Half, in factorials.\n</think>\nThe answer is \\boxed{3!/12}.",
+    "a tower of powers": "Very large, perhaps.\n</think>\nThe answer is \\boxed{9^{9^{9^9}}}.",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from frugalrl.commands import score
 from frugalrl.errors import DataError, OutputError, RecipeError
+from frugalrl.tasks.logic import generate, logic_problem
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -97,3 +98,12 @@ def _arguments(source: Path, out: Path) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     score.register(parser.add_subparsers())
     return parser.parse_args(["score", str(source), "--out", str(out)])
+
+
+def test_a_logic_puzzle_is_judged_by_its_checker(tmp_path: Path) -> None:
+    problem = logic_problem(next(generate(1, "train")), 0, "train")
+    rows = [
+        {**problem.columns, "problem": problem.text, "gold": problem.gold, "completion": f"\\boxed{{{answer}}}"}
+        for answer in (problem.gold, "nobody")
+    ]
+    assert [row["verdict"] for row in _run(tmp_path, rows)] == ["correct", "incorrect"]

@@ -10,7 +10,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
 from frugalrl.rewards.extraction import AnswerPolicy
-from frugalrl.rewards.rubric import Rubric, build_rubric
+from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, verdicts_of
 from frugalrl.rewards.verifier_pool import AnswerItem, Judgement, VerifierPool
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
 
@@ -142,6 +142,9 @@ def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_
     for _, members in groupby(scored, key=lambda pair: (pair[0].group_key, str(pair[0].gold))):
         rows, judged = zip(*members, strict=True)
         group = _group(rows)
+        if not compares_answers(group.prompt.problem):
+            verdicts = verdicts_of(group)
+            judged = tuple(replace(one, verdict=verdict) for one, verdict in zip(judged, verdicts, strict=True))
         verdicts = [judgement.verdict for judgement in judged]
         columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
         for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):

@@ -21,7 +21,7 @@ from frugalrl.rewards.code import code_verdicts, find_tests
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.user_functions import Values, call_user_function, import_function
 from frugalrl.tasks.logic import is_logic, logic_verdict
-from frugalrl.types import RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
+from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ def verdicts_of(group: RolloutGroup) -> list[Verdict]:
     if is_logic(problem):
         return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
     return judge_many(AnswerItem(completion.text, problem.gold, reasoning_open) for completion in group.completions)
+
+
+def compares_answers(problem: Problem) -> bool:
+    """Whether a problem's verdicts come from comparing answers, rather than from tests or a puzzle's checker."""
+    return find_tests(problem) is None and not is_logic(problem)
 
 
 def group_accuracy(verdicts: Sequence[Verdict]) -> float:

@@ -1,0 +1,35 @@
+"""The numbered examples run, and print what stands beside them as far as every machine agrees on it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def printed(name: str) -> str:
+    command = [sys.executable, EXAMPLES / f"{name}.py"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
+
+
+def stored(name: str) -> str:
+    return (EXAMPLES / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_scoring_prints_the_table_beside_it():
+    assert printed("01_score_completions") == stored("01_score_completions")
+
+
+def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing():
+    """The drawn tokens could differ on another processor in their last digits; the prompt and the sums cannot."""
+    output = printed("02_sample_from_a_model")
+    assert output.splitlines()[:4] == stored("02_sample_from_a_model").splitlines()[:4]
+    advantages = [float(value) for value in re.findall(r"advantage ([-+][\d.]+)", output)]
+    assert len(advantages) == 8
+    assert abs(sum(advantages)) < 0.01
+
+
+def test_the_loop_by_hand_learns():
+    (gain,) = re.findall(r"gain: +([-+][\d.]+) points", printed("03_grpo_by_hand"))
+    assert float(gain) > 15
