@@ -18,6 +18,7 @@ MODULES = {
 SHELLS = (
     "commands.check_golds",
     "commands.meter",
+    "commands.report",
     "commands.score",
     "training.trainer",
     "training.run",
@@ -29,6 +30,7 @@ SHELLS = (
     "training.run_folder",
     "training.sft",
     "evaluation.evaluator",
+    "reporting.report",
 )
 ADAPTERS = (
     "data.sources",
@@ -40,6 +42,9 @@ ADAPTERS = (
     "reporting.summary",
     "reporting.model_card",
     "reporting.console",
+    "reporting.run_reader",
+    "reporting.run_page",
+    "reporting.run_card",
     "config.loading",
     "rewards.answers",
     "rewards.golds",
