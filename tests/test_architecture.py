@@ -44,7 +44,6 @@ ADAPTERS = (
     "reporting.console",
     "reporting.run_reader",
     "reporting.run_page",
-    "reporting.run_card",
     "config.loading",
     "rewards.answers",
     "rewards.golds",

@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 420, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 34
 _COLOURS = 6
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
-_MOST_MARKERS = 40
+_MOST_MARKERS = 16
 """Beyond this many points markers hide the line; dashes tell the series apart then."""
 
 _LIGHT = ("#0b62a8", "#b8430a", "#0b7566", "#8a1c96", "#6d5a00", "#4a5568")
@@ -34,7 +34,7 @@ FIGURE_CSS = (
     ".fig{display:block;width:100%;height:auto;font:11px system-ui,sans-serif}"
     ".fig text{fill:var(--muted,#555)}.fig .grid{stroke:var(--rule,#ddd);stroke-width:1}"
     ".fig .line{fill:none;stroke-width:2;stroke-linejoin:round}.fig .faint{stroke-width:1;opacity:.3}"
-    ".fig .band{stroke:none;opacity:.16}.fig .whisker{stroke-width:1.2}"
+    ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}"
     + "".join(f".fig .c{i}{{stroke:var(--s{i});fill:var(--s{i})}}.fig .line.c{i}{{fill:none}}" for i in range(_COLOURS))
 )
 
@@ -98,14 +98,14 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
     return _figure(title, describe(series, percent), "".join(parts))
 
 
-def legend(labels: Sequence[str]) -> str:
-    """A list of what each slot stands for, its stroke and marker beside the name."""
+def legend(labels: Sequence[str], pinned: bool = False) -> str:
+    """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [
         f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true"><path class="line c{slot % _COLOURS}"'
         f'{_dash(slot)} d="M1 6H43"/>{_marker(slot, 22, 6, "")}</svg>{escape(label)}</li>'
         for slot, label in enumerate(labels)
     ]
-    return f'<ul class="legend">{"".join(items)}</ul>'
+    return f'<ul class="legend{" pinned" if pinned else ""}">{"".join(items)}</ul>'
 
 
 def share_bar(share: float, slot: int = 0) -> str:
@@ -137,6 +137,8 @@ def running_mean(points: Sequence[Point], window: int) -> tuple[Point, ...]:
 
 def nice_ticks(low: float, high: float, whole: bool = False) -> list[float]:
     """About five round numbers whose ends enclose low..high (`whole`: only integers, none outside low..high)."""
+    if whole and low == high:
+        return [low]
     span = high - low if high > low else abs(high) or 1.0
     rough = span / 4
     power = 10.0 ** math.floor(math.log10(rough))

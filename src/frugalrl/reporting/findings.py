@@ -63,7 +63,7 @@ def several_runs(runs: Sequence[RunRecord]) -> str:
 
 
 def looks(run: RunRecord) -> list[str]:
-    """How often each split was looked at: choosing by a test set makes it a validation set."""
+    """How often each split was looked at."""
     sentences = []
     for split in SPLITS:
         steps = [step for step, values in run.evaluations if f"{split}/avg_at_k" in values]
@@ -71,10 +71,19 @@ def looks(run: RunRecord) -> list[str]:
             sentences.append(f"{run.label}: no evaluation on {split} is logged.")
             continue
         shown = f"{run.label}: {split} was evaluated {len(steps)} times, after steps {', '.join(map(str, steps))}."
-        if split == "test" and len(steps) > 2:
-            shown += " A test set is meant for base and final only: the best of several looks at it is too high."
         sentences.append(shown)
     return sentences
+
+
+def overused_test(run: RunRecord) -> list[str]:
+    """A warning where the test split was looked at more often than for base and final."""
+    steps = [step for step, values in run.evaluations if "test/avg_at_k" in values]
+    if len(steps) <= 2:
+        return []
+    return [
+        f"{run.label}: the test split was evaluated {len(steps)} times. It is meant for base and final only: "
+        "the best of several looks at it is too high."
+    ]
 
 
 def progress(run: RunRecord) -> str:

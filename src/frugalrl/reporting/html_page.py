@@ -32,16 +32,20 @@ h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{c
 .finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding.unsure{border-color:var(--unsure)}
 .scroll{overflow-x:auto;margin:.7rem 0}table{border-collapse:collapse;
 font-variant-numeric:tabular-nums;font-size:.93rem}
-caption{text-align:left;color:var(--muted);padding-bottom:.3rem}
+.caption{color:var(--muted);font-size:.93rem;margin:.8rem 0 -.4rem}
 th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--rule);white-space:nowrap;vertical-align:top}
-th:first-child,td:first-child{text-align:left;padding-left:0}thead th{color:var(--muted);font-weight:600}
+th:first-child,td:first-child{text-align:left;padding-left:0}
+thead th{color:var(--muted);font-weight:600;white-space:normal}
 tbody th{font-weight:500}.ci{color:var(--muted);font-size:.82rem;display:block}
-.bar{width:7.5rem;display:block;margin-top:.35rem}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:1.4rem 2rem}
+.fig.bar{width:5rem;margin-top:.35rem}td .fig.bar{margin-left:auto}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));
+gap:1.4rem 2rem;align-items:end}
 figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.95rem;margin-bottom:.25rem}
 figcaption span{display:block;font-weight:400;color:var(--muted);font-size:.84rem}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;margin:.6rem 0;font-size:.93rem}
-.legend li{display:flex;align-items:center;gap:.5rem}.key{width:2.75rem;flex:none}
+.legend li{display:flex;align-items:center;gap:.5rem}.fig.key{width:2.75rem;flex:none}
+.legend.pinned{position:sticky;top:0;background:var(--ground);padding:.4rem 0;
+border-bottom:1px solid var(--rule);z-index:1}
 details{border:1px solid var(--rule);border-radius:6px;padding:.45rem .8rem;margin:.5rem 0}summary{cursor:pointer}
 pre{white-space:pre-wrap;font:.83rem/1.45 ui-monospace,monospace;background:var(--panel);padding:.7rem;margin:.5rem 0;
 max-height:26rem;overflow:auto;border-radius:4px}
@@ -49,6 +53,7 @@ max-height:26rem;overflow:auto;border-radius:4px}
 ul.notes{padding-left:1.2rem}:focus-visible{outline:2px solid var(--s0);outline-offset:2px}
 """
     + FIGURE_CSS
+    + "@media(max-width:480px){.fig{font-size:14px}}"
 )
 
 
@@ -91,9 +96,9 @@ def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{one}</td>" for one in row[1:])}</tr>' for row in rows
     )
-    above = f"<caption>{escape(caption)}</caption>" if caption else ""
+    above = f'<p class="caption">{escape(caption)}</p>' if caption else ""
     frame = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption or heads[0] or "table")}">'
-    return f"{frame}<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"{above}{frame}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def cell(text: str, below: str = "") -> str:

@@ -110,8 +110,9 @@ def cost_cells(table: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 def largest_of_many(paper: Mapping[str, Any]) -> str:
     """What a headline picked from many single samples is worth."""
     column = paper["checkpoint_benchmarks"].index("AIME24")
-    values = [row["percent"][column] for one in paper["checkpoints"] for row in one["rows"]]
     n = _sizes(paper)["AIME24"]
+    rights = [round(row["percent"][column] * n / 100) for one in paper["checkpoints"] for row in one["rows"]]
+    values = [100 * right / n for right in rights]
     noise = 100 * math.sqrt(mean(values) / 100 * (1 - mean(values) / 100) / n)
     return (
         f"AIME24 {max(values):.1f} % is the largest of {len(values)} released evaluations of one sample a problem, "

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from frugalrl.reporting.findings import accuracy, comparison, gain, looks, progress, several_runs
+from frugalrl.reporting.findings import accuracy, comparison, gain, looks, overused_test, progress, several_runs
 from frugalrl.reporting.html_page import GENERATOR
 from frugalrl.reporting.run_record import RunRecord
 
@@ -38,7 +38,7 @@ def run_card(runs: Sequence[RunRecord]) -> str:
         "",
     ]
     lines += ["## Training", "", *[f"- {plain(progress(run))}" for run in runs]]
-    lines += [f"- {plain(sentence)}" for run in runs for sentence in [*looks(run), *run.notes]]
+    lines += [f"- {plain(sentence)}" for run in runs for sentence in [*looks(run), *overused_test(run), *run.notes]]
     for run in runs:
         lines += ["", *_made_with(run)]
     return "\n".join(lines) + "\n"

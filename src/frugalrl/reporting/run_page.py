@@ -16,7 +16,7 @@ from typing import Any
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.console import duration, percent
 from frugalrl.reporting.figures import Point, Series, legend, line_chart, running_mean, share_bar
-from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, progress, several_runs
+from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
 from frugalrl.reporting.run_record import RunRecord
 
 _CHARTS = (
@@ -31,6 +31,7 @@ _CHARTS = (
     ("loss/sft", "Loss", "fine-tuning, nats a token", False),
 )
 _MARK = {"correct": "✓ correct", "incorrect": "✗ incorrect", "unknown": "? unknown"}
+_INTERVALS = "Base and final on the same problems. In brackets: 95 % intervals, clustered by problem."
 _LAST_SAMPLES = 20
 _SHOWN_SAMPLES = 3
 
@@ -39,9 +40,10 @@ def run_page(runs: Sequence[RunRecord]) -> str:
     """The whole document."""
     names = [str(run.recipe.get("name", run.label)) for run in runs]
     title = f"Run {runs[0].label}" if len(runs) == 1 else f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}"
-    lead = " ".join([str(run.recipe.get("description") or "") for run in runs[:1]] + [progress(run) for run in runs])
+    description = str(runs[0].recipe.get("description") or "").rstrip(".")
+    lead = " ".join([f"{description}." if description else "", *map(progress, runs)])
     parts = [
-        legend([run.label for run in runs]) if len(runs) > 1 else "",
+        legend([run.label for run in runs], pinned=True) if len(runs) > 1 else "",
         _result(runs),
         _accuracy(runs),
         _training(runs),
@@ -56,28 +58,33 @@ def run_page(runs: Sequence[RunRecord]) -> str:
 
 
 def _result(runs: Sequence[RunRecord]) -> str:
-    rows = []
-    for run in runs:
-        for name in ("base", "final"):
-            score = run.summary.get(name)
-            if isinstance(score, Mapping):
-                rows.append([escape(f"{run.label}, {name}"), *_score_cells(score)])
-        if run.summary.get("difference"):
-            rows.append([escape(f"{run.label}, difference"), html.cell(*gain(run)), "", "", ""])
-    table = html.html_table(
-        ["", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated"],
-        rows,
-        "Base and final on the same problems. In brackets: 95 % intervals, clustered by problem.",
-    )
     findings = []
     for run in runs:
         found = comparison(run)
         findings.append(html.finding((f"{run.label}: " if len(runs) > 1 else "") + found.text, found.kind))
     together = several_runs(runs)
     remarks = html.notes([note if len(runs) == 1 else f"{run.label}: {note}" for run in runs for note in run.notes])
-    return html.section(
-        "Did it help?", *findings, html.paragraph(together) if together else "", table if rows else "", remarks
-    )
+    table = _scores_of_one(runs[0]) if len(runs) == 1 else _scores_of_several(runs)
+    return html.section("Did it help?", *findings, html.paragraph(together) if together else "", table, remarks)
+
+
+def _scores_of_one(run: RunRecord) -> str:
+    scores = [(name, run.summary.get(name)) for name in ("base", "final")]
+    rows = [[name, *_score_cells(score)] for name, score in scores if isinstance(score, Mapping)]
+    if run.summary.get("difference"):
+        rows.append(["difference", html.cell(*gain(run)), "", "", ""])
+    heads = ["model", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated"]
+    return html.html_table(heads, rows, _INTERVALS) if rows else ""
+
+
+def _scores_of_several(runs: Sequence[RunRecord]) -> str:
+    rows = []
+    for run in runs:
+        base, final = (run.summary.get(name) or {} for name in ("base", "final"))
+        cells = _score_cells(final)
+        rows.append([escape(run.label), html.cell(*accuracy(base)), cells[0], html.cell(*gain(run)), *cells[2:]])
+    heads = ["run", "base (avg@k)", "final (avg@k)", "difference", "tokens, final", "truncated, final"]
+    return html.html_table(heads, rows, _INTERVALS)
 
 
 def _score_cells(score: Mapping[str, Any]) -> list[str]:
@@ -110,9 +117,10 @@ def _accuracy(runs: Sequence[RunRecord]) -> str:
         if f"{split}/avg_at_k" in values
     ]
     sentences = html.notes([sentence for run in runs for sentence in looks(run)])
+    warnings = "".join(html.finding(sentence, "bad") for run in runs for sentence in overused_test(run))
     table = html.html_table(["evaluation", "step", "accuracy", "mean tokens", "truncated"], rows)
-    listed = html.folded("Every evaluation, as a table", table) if rows else ""
-    return html.section("Accuracy by step", html.charts(figures) if figures else "", sentences, listed)
+    listed = html.folded("Every evaluation, as a table", sentences, table) if rows else sentences
+    return html.section("Accuracy by step", warnings, html.charts(figures) if figures else "", listed)
 
 
 def _evaluated(run: RunRecord, split: str) -> list[Point]:
@@ -139,31 +147,24 @@ def _evaluation_row(label: str, split: str, step: int, values: Mapping[str, floa
 def _training(runs: Sequence[RunRecord]) -> str:
     if not any(run.steps for run in runs):
         return html.section("How training went", html.paragraph("No training step is logged yet."))
+    window = max(1, max(len(run.steps) for run in runs) // 20)
     figures, absent = [], []
     for name, heading, remark, is_share in _CHARTS:
-        series = [_smoothed(run, name, slot, len(runs) == 1) for slot, run in enumerate(runs)]
+        series = [_smoothed(run, name, slot, window, len(runs) == 1) for slot, run in enumerate(runs)]
         series = [one for one in series if any(point.y is not None for point in one.points)]
         if series:
             figures.append(html.figure(heading, f"{name}: {remark}", line_chart(heading, series, percent=is_share)))
         elif name == "policy/kl":
             absent.append("No KL is logged: the recipe holds no reference model (kl_coef is 0).")
-    windows = sorted({_window(run) for run in runs if run.steps})
-    spoken = " or ".join(map(str, windows))
-    lines = f"Lines are running means of {spoken} steps" + (
-        "; faint lines are single steps." if len(runs) == 1 else "."
-    )
+    single = "; faint lines are single steps." if len(runs) == 1 else "."
+    lines = f"Lines are running means of {window} steps{single}" if window > 1 else "A point for every step."
     return html.section("How training went", html.paragraph(lines), html.charts(figures), html.notes(absent))
 
 
-def _window(run: RunRecord) -> int:
-    """A twentieth of the run."""
-    return max(1, len(run.steps) // 20)
-
-
-def _smoothed(run: RunRecord, name: str, slot: int, with_single_steps: bool) -> Series:
+def _smoothed(run: RunRecord, name: str, slot: int, window: int, with_single_steps: bool) -> Series:
     points = [Point(step, values[name]) for step, values in run.steps if name in values]
-    faint = points if with_single_steps and _window(run) > 1 else ()
-    return Series(run.label, running_mean(points, _window(run)), slot, faint)
+    faint = points if with_single_steps and window > 1 else ()
+    return Series(run.label, running_mean(points, window), slot, faint)
 
 
 def _time(runs: Sequence[RunRecord]) -> str:
@@ -190,13 +191,17 @@ def _seconds(run: RunRecord) -> dict[str, float]:
     """By phase: the summary's, which counts everything, or else the sum over the logged steps."""
     known = run.summary.get("wall_seconds")
     if isinstance(known, Mapping):
-        return {str(phase): float(value) for phase, value in known.items() if phase != "total"}
+        return {str(phase): float(value) for phase, value in known.items() if _is_phase(phase, value)}
     sums: dict[str, float] = {}
     for _, values in run.steps:
         for name, value in values.items():
             if name.startswith("time/") and value is not None:
                 sums[name.removeprefix("time/")] = sums.get(name.removeprefix("time/"), 0.0) + value
     return sums
+
+
+def _is_phase(phase: str, value: object) -> bool:
+    return phase != "total" and isinstance(value, int | float)
 
 
 # --------------------------------------------------------------------------------------------------- samples

@@ -19,6 +19,16 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import DataError, RecipeError
 from frugalrl.reporting.run_record import RunRecord, Values
 
+_SUMMARY_KINDS: Mapping[str, type] = {
+    "base": dict,
+    "final": dict,
+    "difference": dict,
+    "solved_now": list,
+    "wall_seconds": dict,
+    "versions": dict,
+}
+"""What these entries must be to be read further."""
+
 
 def read_run(folder: Path, label: str) -> RunRecord:
     """Read a run folder. Raises DataError if it is none."""
@@ -106,7 +116,11 @@ def _summary(path: Path, notes: list[str]) -> Mapping[str, Any]:
         value = json.loads(_text(path, notes))
     except ValueError:
         value = None
-    if isinstance(value, dict):
-        return value
-    notes.append("summary.json could not be read.")
-    return {}
+    if not isinstance(value, dict):
+        notes.append("summary.json could not be read.")
+        return {}
+    kept = {name: inner for name, inner in value.items() if isinstance(inner, _SUMMARY_KINDS.get(name, object))}
+    wrong = [name for name in value if name not in kept and value[name] is not None]
+    if wrong:
+        notes.append(f"summary.json has {', '.join(wrong)} in a form that is not known here.")
+    return kept
