@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 420, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 40
 _COLOURS = 6
 _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
 _MOST_MARKERS = 16
@@ -198,10 +198,10 @@ def _axes(scale: _Scale, x_ticks: Sequence[float], y_ticks: Sequence[float], x_l
         parts.append(f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
     parts += [
-        f'<text x="{scale.x(tick):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{tick:g}</text>' for tick in x_ticks
+        f'<text x="{scale.x(tick):.1f}" y="{HEIGHT - 23}" text-anchor="middle">{tick:g}</text>' for tick in x_ticks
     ]
     middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
     return "".join(parts)
 
 

@@ -30,7 +30,7 @@ h1{font-size:1.6rem;line-height:1.25;margin:0 0 .3rem}h2{font-size:1.2rem;margin
 h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{color:var(--muted)}
 .finding{border-left:4px solid var(--muted);padding:.5rem .9rem;background:var(--panel);margin:.8rem 0;max-width:46rem}
 .finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding.unsure{border-color:var(--unsure)}
-.scroll{overflow-x:auto;margin:.7rem 0}table{border-collapse:collapse;
+.scroll{overflow-x:auto;overflow-wrap:normal;margin:.7rem 0}table{border-collapse:collapse;
 font-variant-numeric:tabular-nums;font-size:.93rem}
 .caption{color:var(--muted);font-size:.93rem;margin:.8rem 0 -.4rem}
 th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--rule);white-space:nowrap;vertical-align:top}
@@ -53,7 +53,8 @@ max-height:26rem;overflow:auto;border-radius:4px}
 ul.notes{padding-left:1.2rem}:focus-visible{outline:2px solid var(--s0);outline-offset:2px}
 """
     + FIGURE_CSS
-    + "@media(max-width:480px){.fig{font-size:14px}}"
+    + "@media(max-width:480px){.fig{font-size:14px}th,td{padding:.3rem .45rem}"
+    "tbody th{white-space:normal;min-width:6.5rem;overflow-wrap:anywhere}}"
 )
 
 

@@ -24,7 +24,7 @@ _Z = 1.959963984540054
 
 _REMARK = (
     "In brackets: Wilson's 95 % interval for one sample of each of the benchmark's n problems. Published numbers that "
-    "are means over several samples (28.8 of 30 problems, say) are known a little better than their interval says."
+    "are means over several samples (28.8 % of 30 problems, say) are known a little better than their interval says."
 )
 
 
@@ -67,7 +67,7 @@ def paper_card(paper: Mapping[str, Any]) -> str:
 
 def result_cells(paper: Mapping[str, Any]) -> tuple[list[str], list[list[tuple[str, str]]]]:
     """Heads and rows of Table 2; a cell is a value and its interval as text."""
-    heads = ["model", *(f"{one['name']} (n = {one['n']})" for one in paper["benchmarks"]), "average"]
+    heads = ["model", *(f"{one['name']} (n\u00a0=\u00a0{one['n']})" for one in paper["benchmarks"]), "average"]
     rows = []
     for result in paper["results"]:
         pairs = zip(result["percent"], paper["benchmarks"], strict=True)
