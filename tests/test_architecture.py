@@ -19,6 +19,7 @@ SHELLS = (
     "commands.check_golds",
     "commands.eval",
     "commands.meter",
+    "commands.report",
     "commands.score",
     "training.trainer",
     "training.run",
@@ -31,6 +32,7 @@ SHELLS = (
     "training.sft",
     "evaluation.evaluator",
     "evaluation.benchmark_run",
+    "reporting.report",
 )
 ADAPTERS = (
     "files",
@@ -45,6 +47,8 @@ ADAPTERS = (
     "reporting.summary",
     "reporting.model_card",
     "reporting.console",
+    "reporting.run_reader",
+    "reporting.run_page",
     "config.loading",
     "rewards.answers",
     "rewards.golds",

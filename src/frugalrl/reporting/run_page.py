@@ -1,0 +1,320 @@
+"""The page of one or several runs: records in, HTML out.
+
+Decisions:
+- The answer stands first (better, worse, cannot tell), then accuracy, then how training went, then samples.
+- Several runs lie over each other in every chart, told apart by colour, dash and marker; single steps are drawn only
+  where one run is shown, since several would cover each other.
+- Best and worst samples are of the last logged steps, one of each problem: what the model does now.
+
+Not covered: language drift and cost, which a run does not log.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from frugalrl.reporting import html_page as html
+from frugalrl.reporting.console import duration, percent
+from frugalrl.reporting.figures import Point, Series, legend, line_chart, running_mean, share_bar
+from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
+from frugalrl.reporting.run_record import RunRecord
+
+_CHARTS = (
+    ("reward/mean", "Reward", "mean of the step's completions; should rise", False),
+    ("verdict/correct_frac", "Correct in training", "share of sampled completions, at the training temperature", True),
+    ("completion/mean_tokens", "Completion length", "mean tokens; a rise towards the cap announces truncation", False),
+    ("completion/truncated_frac", "Truncated", "share of completions cut at the cap", True),
+    ("policy/kl", "KL from the reference", "nats a token; a sudden jump is alarming", False),
+    ("policy/entropy", "Entropy", "nats a token; a fast fall to 0 ends exploration", False),
+    ("group/zero_std_frac", "Groups that teach nothing", "share of groups whose rewards are all equal", True),
+    ("policy/grad_norm", "Gradient norm", "before clipping", False),
+    ("loss/sft", "Loss", "fine-tuning, nats a token", False),
+)
+_MARK = {"correct": "✓ correct", "incorrect": "✗ incorrect", "unknown": "? unknown"}
+_INTERVALS = "Base and final on the same problems. In brackets: 95 % intervals, clustered by problem."
+_LAST_SAMPLES = 20
+_SHOWN_SAMPLES = 3
+
+
+def run_page(runs: Sequence[RunRecord]) -> str:
+    """The whole document."""
+    names = [str(run.recipe.get("name", run.label)) for run in runs]
+    title = f"Run {runs[0].label}" if len(runs) == 1 else f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}"
+    description = str(runs[0].recipe.get("description") or "").rstrip(".")
+    lead = " ".join([f"{description}." if description else "", *map(progress, runs)])
+    parts = [
+        legend([run.label for run in runs], pinned=True) if len(runs) > 1 else "",
+        _result(runs),
+        _accuracy(runs),
+        _training(runs),
+        _time(runs),
+        *[_samples(run) for run in runs],
+        _provenance(runs),
+    ]
+    return html.page(title, lead.strip(), parts)
+
+
+# --------------------------------------------------------------------------------------------------- results
+
+
+def _result(runs: Sequence[RunRecord]) -> str:
+    findings = []
+    for run in runs:
+        found = comparison(run)
+        findings.append(html.finding((f"{run.label}: " if len(runs) > 1 else "") + found.text, found.kind))
+    together = several_runs(runs)
+    remarks = html.notes([note if len(runs) == 1 else f"{run.label}: {note}" for run in runs for note in run.notes])
+    table = _scores_of_one(runs[0]) if len(runs) == 1 else _scores_of_several(runs)
+    return html.section("Did it help?", *findings, html.paragraph(together) if together else "", table, remarks)
+
+
+def _scores_of_one(run: RunRecord) -> str:
+    scores = [(name, run.summary.get(name)) for name in ("base", "final")]
+    rows = [[name, *_score_cells(score)] for name, score in scores if isinstance(score, Mapping)]
+    if run.summary.get("difference"):
+        rows.append(["difference", html.cell(*gain(run)), "", "", ""])
+    heads = ["model", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated"]
+    return html.html_table(heads, rows, _INTERVALS) if rows else ""
+
+
+def _scores_of_several(runs: Sequence[RunRecord]) -> str:
+    rows = []
+    for run in runs:
+        base, final = (run.summary.get(name) or {} for name in ("base", "final"))
+        cells = _score_cells(final)
+        rows.append([escape(run.label), html.cell(*accuracy(base)), cells[0], html.cell(*gain(run)), *cells[2:]])
+    heads = ["run", "base (avg@k)", "final (avg@k)", "difference", "tokens, final", "truncated, final"]
+    return html.html_table(heads, rows, _INTERVALS)
+
+
+def _score_cells(score: Mapping[str, Any]) -> list[str]:
+    shares = [score.get(name) for name in ("pass_at_k", "mean_tokens", "truncated_frac")]
+    pass_at_k, tokens, truncated = [value if isinstance(value, int | float) else None for value in shares]
+    return [
+        html.cell(*accuracy(score)),
+        "–" if pass_at_k is None else percent(pass_at_k),
+        "–" if tokens is None else f"{tokens:.0f}",
+        "–" if truncated is None else f"{100 * truncated:.1f} %",
+    ]
+
+
+def _accuracy(runs: Sequence[RunRecord]) -> str:
+    figures = []
+    for split in SPLITS:
+        series = [
+            Series(run.label, _evaluated(run, split), slot) for slot, run in enumerate(runs) if _evaluated(run, split)
+        ]
+        if any(len(one.points) > 2 for one in series):
+            remark = "band and whiskers: 95 % interval, clustered by problem; step 0 is the base"
+            figures.append(
+                html.figure(f"Accuracy on {split}", remark, line_chart(f"{split} accuracy", series, percent=True))
+            )
+    rows = [
+        _evaluation_row(run.label if len(runs) > 1 else "", split, step, values)
+        for run in runs
+        for step, values in run.evaluations
+        for split in SPLITS
+        if f"{split}/avg_at_k" in values
+    ]
+    sentences = html.notes([sentence for run in runs for sentence in looks(run)])
+    warnings = "".join(html.finding(sentence, "bad") for run in runs for sentence in overused_test(run))
+    table = html.html_table(["evaluation", "step", "accuracy", "mean tokens", "truncated"], rows)
+    listed = html.folded("Every evaluation, as a table", sentences, table) if rows else sentences
+    return html.section("Accuracy by step", warnings, html.charts(figures) if figures else "", listed)
+
+
+def _evaluated(run: RunRecord, split: str) -> list[Point]:
+    names = [f"{split}/{name}" for name in ("avg_at_k", "ci_low", "ci_high")]
+    return [
+        Point(step, *(values.get(name) for name in names)) for step, values in run.evaluations if names[0] in values
+    ]
+
+
+def _evaluation_row(label: str, split: str, step: int, values: Mapping[str, float | None]) -> list[str]:
+    tokens, truncated = values.get(f"{split}/mean_tokens"), values.get(f"{split}/truncated_frac")
+    return [
+        escape(f"{label} {split}".strip()),
+        str(step),
+        html.cell(*accuracy(values, f"{split}/")),
+        "–" if tokens is None else f"{tokens:.0f}",
+        "–" if truncated is None else f"{100 * truncated:.1f} %",
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- training
+
+
+def _training(runs: Sequence[RunRecord]) -> str:
+    if not any(run.steps for run in runs):
+        return html.section("How training went", html.paragraph("No training step is logged yet."))
+    window = max(1, max(len(run.steps) for run in runs) // 20)
+    figures, absent = [], []
+    for name, heading, remark, is_share in _CHARTS:
+        series = [_smoothed(run, name, slot, window, len(runs) == 1) for slot, run in enumerate(runs)]
+        series = [one for one in series if any(point.y is not None for point in one.points)]
+        if series:
+            figures.append(html.figure(heading, f"{name}: {remark}", line_chart(heading, series, percent=is_share)))
+        elif name == "policy/kl":
+            absent.append("No KL is logged: the recipe holds no reference model (kl_coef is 0).")
+    single = "; faint lines are single steps." if len(runs) == 1 else "."
+    lines = f"Lines are running means of {window} steps{single}" if window > 1 else "A point for every step."
+    return html.section("How training went", html.paragraph(lines), html.charts(figures), html.notes(absent))
+
+
+def _smoothed(run: RunRecord, name: str, slot: int, window: int, with_single_steps: bool) -> Series:
+    points = [Point(step, values[name]) for step, values in run.steps if name in values]
+    faint = points if with_single_steps and window > 1 else ()
+    return Series(run.label, running_mean(points, window), slot, faint)
+
+
+def _time(runs: Sequence[RunRecord]) -> str:
+    rows = []
+    for slot, run in enumerate(runs):
+        seconds = _seconds(run)
+        total = sum(seconds.values())
+        for phase, value in sorted(seconds.items(), key=lambda one: -one[1]):
+            share = value / total if total else 0.0
+            name = f"{run.label}, {phase}" if len(runs) > 1 else phase
+            rows.append([escape(name), duration(value), percent(share), share_bar(share, slot)])
+        if seconds:
+            rows.append([escape(f"{run.label}, total" if len(runs) > 1 else "total"), duration(total), "", ""])
+    if not rows:
+        return html.section("Time", html.paragraph("No times are logged."))
+    unfinished = [run.label for run in runs if run.steps and not run.summary]
+    remark = f"Training steps only, for runs that have not finished: {', '.join(unfinished)}." if unfinished else ""
+    return html.section(
+        "Time", html.paragraph(remark) if remark else "", html.html_table(["phase", "time", "share", ""], rows)
+    )
+
+
+def _seconds(run: RunRecord) -> dict[str, float]:
+    """By phase: the summary's, which counts everything, or else the sum over the logged steps."""
+    known = run.summary.get("wall_seconds")
+    if isinstance(known, Mapping):
+        return {str(phase): float(value) for phase, value in known.items() if _is_phase(phase, value)}
+    sums: dict[str, float] = {}
+    for _, values in run.steps:
+        for name, value in values.items():
+            if name.startswith("time/") and value is not None:
+                sums[name.removeprefix("time/")] = sums.get(name.removeprefix("time/"), 0.0) + value
+    return sums
+
+
+def _is_phase(phase: str, value: object) -> bool:
+    return phase != "total" and isinstance(value, int | float)
+
+
+# --------------------------------------------------------------------------------------------------- samples
+
+
+def _samples(run: RunRecord) -> str:
+    best, worst = best_and_worst(run.samples)
+    heading = f"Samples of {run.label}"
+    solved = [one for one in run.summary.get("solved_now") or [] if isinstance(one, Mapping)]
+    parts = []
+    if best:
+        steps = [sample.get("step") for sample in run.samples[-_LAST_SAMPLES:]]
+        parts.append(html.paragraph(f"From the first group of each of steps {steps[0]} to {steps[-1]}, as sampled."))
+        parts += ["<h3>Best rewards</h3>", *map(_sample, best), "<h3>Worst rewards</h3>", *map(_sample, worst)]
+    else:
+        parts.append(html.paragraph("No samples are logged."))
+    if solved:
+        parts.append("<h3>Solved now, not before</h3>")
+        parts += [
+            html.folded(
+                escape(f"{one.get('problem')} (answer {one.get('gold')})"),
+                "<p>Base:</p>" + html.preformatted(str(one.get("before"))),
+                "<p>Trained:</p>" + html.preformatted(str(one.get("after"))),
+            )
+            for one in solved
+        ]
+    return html.section(heading, *parts)
+
+
+def best_and_worst(samples: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Up to three completions with the highest and with the lowest reward, each of another group.
+
+    Of equal rewards the later step comes first. A completion stands in one list only.
+    """
+    highest, lowest = [], []
+    for sample in reversed(samples[-_LAST_SAMPLES:]):
+        completions = [one for one in sample.get("completions") or [] if isinstance(one, Mapping)]
+        rewarded = [one for one in completions if isinstance(one.get("reward"), int | float)]
+        if not rewarded:
+            continue
+        about = {name: sample.get(name) for name in ("step", "prompt", "gold")}
+        highest.append({**max(rewarded, key=lambda one: one["reward"]), **about})
+        lowest.append({**min(rewarded, key=lambda one: one["reward"]), **about})
+    best = sorted(highest, key=lambda one: -one["reward"])[:_SHOWN_SAMPLES]
+    worst = [one for one in sorted(lowest, key=lambda one: one["reward"]) if one not in best]
+    return best, worst[:_SHOWN_SAMPLES]
+
+
+def _sample(sample: Mapping[str, Any]) -> str:
+    label = str(sample.get("verdict"))
+    css = label if label in _MARK else "unknown"
+    terms = sample.get("breakdown")
+    shown = ", ".join(f"{name} {value}" for name, value in terms.items()) if isinstance(terms, Mapping) else ""
+    head = (
+        f'<span class="verdict {css}">{escape(_MARK.get(label, label))}</span> '
+        f"({escape(str(sample.get('reason', '')))}), reward {sample['reward']:g}, "
+        f"step {escape(str(sample.get('step')))}"
+    )
+    about = f"Gold answer: {sample.get('gold')}. Rewards: {shown or 'not logged'}."
+    text = html.preformatted(str(sample.get("text")))
+    return html.folded(
+        head, html.paragraph(about), "<p>Prompt:</p>", html.preformatted(str(sample.get("prompt")), 3000),
+        "<p>Completion:</p>", text,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ provenance
+
+
+def _provenance(runs: Sequence[RunRecord]) -> str:
+    rows = [[escape(name), *cells] for name, cells in _facts(runs)]
+    table = html.html_table(["", *(run.label for run in runs)], rows)
+    recipes = [
+        html.folded(escape(f"Recipe of {run.label}, complete"), html.preformatted(run.recipe_text, 40_000))
+        for run in runs
+        if run.recipe_text
+    ]
+    missing = html.paragraph(
+        "Not recorded by a run: the hardware beyond the device named here, and hashes of the data."
+    )
+    return html.section("What it was made with", table, missing, *recipes)
+
+
+def _facts(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+    """Rows of facts, a cell for each run; rows that no run can fill are left out."""
+    places = {
+        "model": ("model", "path"),
+        "computing in": ("model", "dtype"),
+        "device": ("model", "device"),
+        "seed": ("seed",),
+        "training data": ("data", "train", "source"),
+        "validation data": ("data", "validation", "source"),
+        "test data": ("data", "test", "source"),
+        "steps": ("training", "steps"),
+        "prompts a step": ("rollout", "prompts_per_step"),
+        "group size": ("rollout", "group_size"),
+        "completion tokens, at most": ("rollout", "max_completion_tokens"),
+        "learning rate": ("optimizer", "learning_rate"),
+        "KL coefficient": ("algorithm", "loss", "kl_coef"),
+    }
+    rows = [(name, [_inside(run.recipe, *path) for run in runs]) for name, path in places.items()]
+    rows.insert(4, ("rewards", [_rewards(run.recipe) for run in runs]))
+    packages = sorted({name for run in runs for name in run.summary.get("versions") or {}})
+    rows += [(name, [_inside(run.summary, "versions", name) for run in runs]) for name in packages]
+    return [(name, cells) for name, cells in rows if any(one != "–" for one in cells)]
+
+
+def _inside(values: Any, *path: str) -> str:
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return "–" if values is None else escape(str(values))
+
+
+def _rewards(recipe: Mapping[str, Any]) -> str:
+    terms = [one for one in recipe.get("rewards") or [] if isinstance(one, Mapping)]
+    return escape(" + ".join(f"{one.get('weight')} x {one.get('name')}" for one in terms)) or "–"

@@ -1,0 +1,30 @@
+"""What a report knows of a run: one record, made once by the reader and changed by nobody.
+
+Not covered: the weights, the checkpoints, and the records of single samples in `evaluations/`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Values = Mapping[str, float | None]
+"""Metrics of one line by name; None where the value was not a finite number."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything the report says of a run."""
+
+    label: str
+    recipe_text: str
+    recipe: Mapping[str, Any]
+    """The recipe's plain values; empty if it cannot be read."""
+    steps: Sequence[tuple[int, Values]]
+    """Training steps, in order."""
+    evaluations: Sequence[tuple[int, Values]]
+    """Lines with a split's accuracy, in order."""
+    samples: Sequence[Mapping[str, Any]]
+    summary: Mapping[str, Any]
+    """summary.json; empty while the run has not finished."""
+    notes: Sequence[str]
+    """What is missing or could not be read, a sentence each."""
