@@ -193,7 +193,7 @@ def test_a_run_still_going_is_reported_as_such(tmp_path):
         file.write('{"step": 5, "reward/me')
     page, card = report(tmp_path, folder)
     for text in (page, card):
-        assert "has no summary.json" in text.replace("\\", "")
+        assert "There is no summary.json" in text.replace("\\", "")
         assert "1 line of metrics.jsonl could not be read" in text.replace("\\", "")
         assert "4 of 100 steps, not finished" in text
 
@@ -228,6 +228,17 @@ def test_a_run_without_held_out_problems_says_so(tmp_path):
     ending = {**summary(), "base": None, "final": None, "difference": None, "solved_now": []}
     page, _ = report(tmp_path, write_run(tmp_path / "run", ending=ending))
     assert "the recipe has no held-out problems" in page
+
+
+def test_a_fine_tuning_run_gets_its_loss_and_no_verdict(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text((ROOT / "recipes/tiny-base.yaml").read_text())
+    (folder / "metrics.jsonl").write_text('{"step": 5, "loss/sft": 1.5}\n{"step": 10, "loss/sft": 0.5}\n')
+    page, card = report(tmp_path, folder)
+    assert "a fine-tuning run is not compared with its base" in page
+    assert "from 1.5 at 5 to 0.5 at 10" in page
+    assert "grpo" not in card.split("---")[1]
 
 
 def test_looking_at_the_test_split_three_times_is_said(tmp_path):

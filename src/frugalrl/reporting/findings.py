@@ -93,7 +93,8 @@ def progress(run: RunRecord) -> str:
     of = f" of {planned}" if planned is not None else ""
     if not run.steps:
         return f"{run.label}: no training step is logged yet."
-    return f"{run.label}: {done}{of} steps" + ("." if run.summary else ", not finished.")
+    is_open = not run.summary and not run.is_fine_tuning
+    return f"{run.label}: {done}{of} steps" + (", not finished." if is_open else ".")
 
 
 def accuracy(values: Mapping[str, Any], prefix: str = "") -> tuple[str, str]:
@@ -114,6 +115,8 @@ def gain(run: RunRecord) -> tuple[str, str]:
 
 
 def _without_comparison(run: RunRecord) -> str:
+    if run.is_fine_tuning:
+        return "Not known: a fine-tuning run is not compared with its base."
     if not run.summary:
         return "Not known yet: base and final are compared when the run ends, and it has no summary."
     return "Not known: the recipe has no held-out problems. Set data.validation or data.test."

@@ -14,12 +14,16 @@ from frugalrl.reporting.findings import accuracy, comparison, gain, looks, overu
 from frugalrl.reporting.html_page import GENERATOR
 from frugalrl.reporting.run_record import RunRecord
 
+_INTERVALS = "Intervals are 95 %, clustered by problem; the difference is paired by problem."
+
 
 def run_card(runs: Sequence[RunRecord]) -> str:
     """The whole card."""
     name = str(runs[0].recipe.get("name", runs[0].label))
     base = runs[0].summary.get("model")
-    front = ["library_name: transformers", "tags:", "- frugalrl", "- grpo", "- reasoning"]
+    front = ["library_name: transformers", "tags:", "- frugalrl", "- reasoning"]
+    if not runs[0].is_fine_tuning:
+        front.append("- grpo")
     if isinstance(base, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", base):
         front.append(f"base_model: {json.dumps(base)}")
     lines = ["---", *front, "---", f"<!-- {GENERATOR} -->", "", f"# {plain(name)}", ""]
@@ -30,13 +34,8 @@ def run_card(runs: Sequence[RunRecord]) -> str:
     lines += [f"- {plain(run.label)}: {plain(comparison(run).text)}" for run in runs]
     together = several_runs(runs)
     lines += ["", plain(together)] if together else []
-    lines += [
-        "",
-        *_table(runs),
-        "",
-        "Intervals are 95 %, clustered by problem; the difference is paired by problem.",
-        "",
-    ]
+    table = _table(runs)
+    lines += ["", *table, "", _INTERVALS, ""] if table else [""]
     lines += ["## Training", "", *[f"- {plain(progress(run))}" for run in runs]]
     lines += [f"- {plain(sentence)}" for run in runs for sentence in [*looks(run), *overused_test(run), *run.notes]]
     for run in runs:

@@ -154,7 +154,7 @@ def _training(runs: Sequence[RunRecord]) -> str:
         series = [one for one in series if any(point.y is not None for point in one.points)]
         if series:
             figures.append(html.figure(heading, f"{name}: {remark}", line_chart(heading, series, percent=is_share)))
-        elif name == "policy/kl":
+        elif name == "policy/kl" and not all(run.is_fine_tuning for run in runs):
             absent.append("No KL is logged: the recipe holds no reference model (kl_coef is 0).")
     single = "; faint lines are single steps." if len(runs) == 1 else "."
     lines = f"Lines are running means of {window} steps{single}" if window > 1 else "A point for every step."

@@ -110,7 +110,7 @@ def _recipe(path: Path, text: str, notes: list[str]) -> Mapping[str, Any]:
 
 def _summary(path: Path, notes: list[str]) -> Mapping[str, Any]:
     if not path.is_file():
-        notes.append("The run has no summary.json: it is still going, or it was stopped before its end.")
+        notes.append("There is no summary.json: the run is still going, was stopped before its end, or is fine-tuning.")
         return {}
     try:
         value = json.loads(_text(path, notes))

@@ -28,3 +28,8 @@ class RunRecord:
     """summary.json; empty while the run has not finished."""
     notes: Sequence[str]
     """What is missing or could not be read, a sentence each."""
+
+    @property
+    def is_fine_tuning(self) -> bool:
+        """Whether `frugalrl sft` made it, which neither samples nor sums up."""
+        return bool(self.recipe) and "rollout" not in self.recipe
