@@ -38,6 +38,7 @@ def test_a_run_prints_its_gain_and_where_everything_is(capsys, tmp_path):
     assert "base   " in out
     assert str(tmp_path / "run") in out
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["final"]["n"] == 9
+    assert (tmp_path / "run" / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_a_dry_run_prints_every_derived_figure_and_makes_nothing(capsys, tmp_path, monkeypatch):

@@ -112,6 +112,7 @@ def _train(chosen: argparse.Namespace) -> int:
     if chosen.dry_run:
         _show(table(training_figures(recipe)))
         return 0
+    from frugalrl.reporting.report import report_runs
     from frugalrl.training.run_folder import open_run_folder
     from frugalrl.training.trainer import train
 
@@ -121,6 +122,7 @@ def _train(chosen: argparse.Namespace) -> int:
         summary = train(recipe, opened.path, opened.checkpoint, _show, stop.requested)
         if summary is None:
             return STOPPED
+        report_runs([opened.path], opened.path / "report.html")
         _show(closing_lines(summary, str(opened.path)))
     return 0
 

@@ -58,6 +58,7 @@ def closing_lines(summary: Summary, folder: str) -> str:
     phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
     lines = ["", *_comparison(summary), *_solved(summary), f"Time: {duration(seconds['total'])} ({phases})"]
     lines += [
+        f"Report: {folder}/report.html (opens in a browser, from disk)",
         f"Run folder: {folder} (summary.json, metrics.jsonl, samples.jsonl, evaluations/, model/)",
         f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs.",
     ]
