@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, OutputError
-from frugalrl.reporting.paper_page import cost_cells, result_cells, wilson
+from frugalrl.reporting.paper_page import cost_cells, interval, result_cells
 from frugalrl.reporting.report import report_paper, report_runs
 from frugalrl.reporting.run_card import fenced
 from frugalrl.reporting.run_page import best_and_worst
@@ -306,7 +306,7 @@ def test_the_recipe_used_here_is_a_recipe():
 def test_wilsons_interval_is_the_textbook_one():
     for right, n in ((14, 30), (0, 10), (422, 500), (40, 40)):
         expected = binomtest(right, n).proportion_ci(method="wilson")
-        assert wilson(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+        assert interval(right / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_the_published_numbers_stand_in_the_report_unchanged(tmp_path):
@@ -316,7 +316,7 @@ def test_the_published_numbers_stand_in_the_report_unchanged(tmp_path):
     for result in PAPER["results"]:
         for value, benchmark in zip(result["percent"], PAPER["benchmarks"], strict=True):
             if value is not None:
-                low, high = (f"{100 * bound:.1f}" for bound in wilson(value / 100, benchmark["n"]))
+                low, high = (f"{100 * bound:.1f}" for bound in interval(value / 100, benchmark["n"]))
                 assert f"{value:.1f} [{low}, {high}]" in card
                 assert f'{value:.1f}<span class="ci">[{low}, {high}]</span>' in page
     assert "| Open-RS3 (step 50) | 46.7 [30.3, 63.9] | 84.4" in card

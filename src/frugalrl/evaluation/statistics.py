@@ -32,7 +32,7 @@ def avg_at_k(correct: Correct) -> Estimate:
     """
     means = _problem_means(correct)
     if len(means) > 1 and means.std() == 0:
-        return _wilson(float(means[0]), len(means))
+        return wilson(float(means[0]), len(means))
     return _mean_with_interval(means, low=0.0, high=1.0)
 
 
@@ -70,8 +70,8 @@ def _mean_with_interval(values: np.ndarray, low: float, high: float) -> Estimate
     return Estimate(mean, max(low, mean - margin), min(high, mean + margin))
 
 
-def _wilson(share: float, n: int) -> Estimate:
-    """Wilson's score interval (1927) for a share of n."""
+def wilson(share: float, n: int) -> Estimate:
+    """A share of n, in 0..1, with Wilson's score interval (1927)."""
     z = float(ndtri(0.975))
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)

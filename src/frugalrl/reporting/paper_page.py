@@ -15,12 +15,10 @@ from html import escape
 from statistics import mean, stdev
 from typing import Any
 
+from frugalrl.evaluation.statistics import wilson
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.figures import Point, Series, interval_bar, legend, line_chart
 from frugalrl.reporting.run_card import plain
-
-_Z = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution."""
 
 _REMARK = (
     "In brackets: Wilson's 95 % interval for one sample of each of the benchmark's n problems. Published numbers that "
@@ -28,11 +26,10 @@ _REMARK = (
 )
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's score interval (1927) for a share of n, both in 0..1."""
-    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    margin = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2)) / (1 + _Z**2 / n)
-    return max(0.0, centre - margin), min(1.0, centre + margin)
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of n, both in 0..1."""
+    estimate = wilson(share, n)
+    return estimate.ci_low, estimate.ci_high
 
 
 def paper_page(paper: Mapping[str, Any]) -> str:
@@ -124,7 +121,7 @@ def largest_of_many(paper: Mapping[str, Any]) -> str:
 def _with_interval(value: float | None, n: int) -> tuple[str, str]:
     if value is None:
         return "–", ""
-    low, high = wilson(value / 100, n)
+    low, high = interval(value / 100, n)
     return _one_decimal(value), f"[{100 * low:.1f}, {100 * high:.1f}]"
 
 
@@ -144,7 +141,7 @@ def _results(paper: Mapping[str, Any]) -> str:
     cells = []
     for result, row in zip(paper["results"], rows, strict=True):
         bars = [
-            "" if value is None else interval_bar(value / 100, *wilson(value / 100, benchmark["n"]))
+            "" if value is None else interval_bar(value / 100, *interval(value / 100, benchmark["n"]))
             for value, benchmark in zip(result["percent"], paper["benchmarks"], strict=True)
         ]
         cells.append([html.cell(*cell) + bar for cell, bar in zip(row, ["", *bars, ""], strict=True)])
@@ -158,7 +155,7 @@ def _checkpoint_charts(paper: Mapping[str, Any]) -> str:
         series = []
         for slot, experiment in enumerate(paper["checkpoints"]):
             shares = [(row["step"], row["percent"][column] / 100) for row in experiment["rows"]]
-            points = [Point(step, share, *wilson(share, sizes[name])) for step, share in shares]
+            points = [Point(step, share, *interval(share, sizes[name])) for step, share in shares]
             series.append(Series(experiment["experiment"], points, slot))
         remark = f"{sizes[name]} problems, one sample each; band and whiskers: 95 % interval"
         figures.append(html.figure(name, remark, line_chart(f"{name} by checkpoint", series, percent=True)))
