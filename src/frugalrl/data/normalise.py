@@ -38,7 +38,7 @@ _FIGURES = re.compile(
     r"\\end\{(?P=env)\}|!\[[^\]]*\]\([^)]*\)|\\includegraphics(?:\[[^\]]*\])?\{[^}]*\}|https?://[^\s)\]}]+|<img[^>]*>",
     re.DOTALL | re.IGNORECASE,
 )
-_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+")
+_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])")
 
 _CONTEST = (
     r"(?:AIME|AMC|AHSME|AJHSME|IMO|USAMO|USAJMO|HMMT|PUMaC|CMIMC|BMT|SMT|Putnam|APMO|ARML|Olympiad|Competition|Contest"
@@ -82,7 +82,9 @@ _FUNCTIONS = frozenset(
     "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln lg exp lim max min sup inf gcd lcm det sqrt "  # noqa: SIM905
     "frac mod deg and or if for pi the of is cm mm km kg ft in is to where with such that when".split()
 )
-_POINT_RUN = re.compile(r"\b[A-Z]{2,6}(?![a-z])")
+_POINT_RUN = re.compile(
+    r"\b(?!(?:NOT|CANNOT|EXCEPT|LEAST|MOST|TRUE|FALSE|MUST|COULD|AND|OR|ALL|ONLY|ANY|EACH|BOTH|THE|ONE)\b)[A-Z]{2,6}(?![A-Za-z])"
+)
 
 _GONE = frozenset(
     "left right big bigg bigl bigr bigm biggl biggr Big Bigg Bigl Bigr Bigm Biggl Biggr displaystyle textstyle "  # noqa: SIM905
@@ -107,7 +109,7 @@ _COMMANDS = {
     **dict.fromkeys(("equal", "equals"), "="),
     "sqrt": "\\sqrt", "gt": ">", "lt": "<", "div": "/", "pm": "±", "plus": "+", "minus": "-", "equiv": "≡",
     "prime": "'", "varphi": " phi ", "varepsilon": " epsilon ", "vartheta": " theta ", "emptyset": " emptyset ",
-    "varnothing": " emptyset ", "in": " ∈ ",
+    "varnothing": " emptyset ",
 }  # fmt: skip
 _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
@@ -115,18 +117,19 @@ _COMMAND = re.compile(
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
 _SHORT_FRACTION = re.compile(r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)")
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
-_SCRIPT = re.compile(r"(\^|\\sqrt)\s*\{([^{}]*)\}")
+_SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
+_BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")
 _ROOT = re.compile(r"\\sqrt\s*\[([^\]]*)\]")
 _ATOM = re.compile(r"\s*(?:\\?[A-Za-z]+|[\d.]+)\s*|\s*")
 # The literal first and what stands before it after that: a lookbehind in front would be tried at every character.
-_HYPHEN = re.compile(r"-(?:(?<=[a-z]{2}-)\s?(?=[a-z]{2})|(?<=\d-)(?=[a-z]{2})|(?<=\s-)\s(?=[a-z]{2})|-+)")
+_HYPHEN = re.compile(r"-(?:(?<=[a-z]{2}-)\s?(?=[a-z]{2})|(?=[a-z]{3})|(?<=\s-)\s(?=[a-z]{3}[a-z]* [a-z])|-+)")
 _APOSTROPHE = re.compile(r"'(?:(?<=[a-z]')s\b|(?<=n')t\b|(?<=[a-z]{2}s')(?=\s))")
 _SPELLINGS = {
     "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
     "ten": "10", "eleven": "11", "twelve": "12", "degrees": "degree", "percent": "%", "cannot": "not",
 }  # fmt: skip
 _TOKEN = re.compile(
-    r"[a-z]+|\d+(?:\.\d+)?|[-+*/^=<>|%≤≥≠≡±∈()\[\]]|!(?<=[\da-z]!)|'+(?<=[a-z]')|\.(?<![\da-z)]\.)\d+"
+    r"[a-z]+|\d+(?:\.\d+)?|[-+*/^=<>|%≤≥≠≡±()\[\]]|!(?<=[\da-z]!)|'+(?<=[a-z]')|\.(?<![\da-z)]\.)\d+"
     r"|[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_a-z]+"
 )
 
@@ -227,8 +230,9 @@ def _plain_formulas(text: str) -> str:
     text = _ROOT.sub(r" \1 \\sqrt", text)
     for _ in range(8):
         text, fractions = _FRACTION.subn(lambda m: f" {_grouped(m[1])}/{_grouped(m[2] or m[3] or '')} ", text)
-        text, scripts = _SCRIPT.subn(lambda m: f"{m[1]} {_grouped(m[2])} ", text)
-        if not fractions and not scripts:
+        text, scripts = _SCRIPT.subn(_plain_script, text)
+        text, groups = _BARE_GROUP.subn(lambda m: f" {m[1] or m[2] or ''} ", text)
+        if not fractions and not scripts and not groups:
             break
     return text.replace("^  degree", " degree").replace("^ degree", " degree").replace("^'", "'")
 
@@ -238,6 +242,13 @@ def _plain_command(match: re.Match[str]) -> str:
     if name is None:
         return {"\\%": "%", "\\|": "|"}.get(match.group(), " ")
     return _COMMANDS.get(name) or f" {name} "
+
+
+def _plain_script(match: re.Match[str]) -> str:
+    inside = match[2].strip()
+    if match[1] == "_" or not inside:
+        return f" {inside} "
+    return f"{match[1]} {_grouped(inside)} "
 
 
 def _braced(match: re.Match[str]) -> str:
