@@ -39,7 +39,9 @@ _FIGURES = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _LABEL = re.compile(r'"([^"\n]*)"')
-_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])")
+_TAG = re.compile(
+    r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])"
+)
 
 _CONTEST = (
     r"(?:AIME|AMC|AHSME|AJHSME|IMO|USAMO|USAJMO|HMMT|PUMaC|CMIMC|BMT|SMT|Putnam|APMO|ARML|Olympiad|Competition|Contest"
@@ -116,7 +118,9 @@ _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
 )
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_FRACTION = re.compile(r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)")
+_SHORT_FRACTION = re.compile(
+    r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
+)
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
 _SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
 _BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")
@@ -180,6 +184,11 @@ def without_answer_format(text: str) -> str:
 def without_figures(text: str) -> str:
     """The text without drawing code, images and addresses."""
     return _FIGURES.sub(" ", text)
+
+
+def with_blank_figures(text: str) -> str:
+    """The text with spaces in place of drawing code and images, so that every other character stays where it was."""
+    return _FIGURES.sub(lambda match: " " * len(match.group()), text) if "[" in text or "\\" in text else text
 
 
 def figure_labels(text: str) -> str:
