@@ -9,7 +9,8 @@ import re
 
 from frugalrl.data.normalise import with_blank_figures
 
-_WRAPPED = r"(?<![A-Za-z0-9])(?:\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*)*\(\s*(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)*{0}\s*\}}*\s*\)"
+_FONT = r"\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*"
+_WRAPPED = rf"(?<![A-Za-z0-9])(?:{_FONT})*\(\s*(?:{_FONT})*{{0}}\s*\}}}}*\s*\)"
 _KINDS = (
     _WRAPPED,
     r"(?:(?<=[\n\s$])|^)(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)?{0}\s?\)",

@@ -93,8 +93,8 @@ _GONE = frozenset(
     "left right big bigg bigl bigr bigm biggl biggr Big Bigg Bigl Bigr Bigm Biggl Biggr displaystyle textstyle "  # noqa: SIM905
     "scriptstyle limits nolimits quad qquad thinspace medspace enspace text textbf textit textrm textsf texttt textsc "
     "textnormal mbox hbox mathrm operatorname mathit mathsf mathtt underline emph mathbf boldsymbol bold bm pmb "
-    "mathnormal mathcal mathfrak mathbb mathscr bf rm it cal tt sf ldots cdots dots dotsb dotsc dotsm dotsi dotso vdots "
-    "ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat wideparen overarc hat bar "
+    "mathnormal mathcal mathfrak mathbb mathscr bf rm it cal tt sf ldots cdots dots dotsb dotsc dotsm "
+    "dotsi dotso vdots ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat wideparen overarc hat bar "
     "overline overrightarrow vec lbrace rbrace colon smallskip medskip bigskip null strut".split()
 )
 _COMMANDS = {
@@ -117,6 +117,7 @@ _COMMANDS = {
 _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
 )
+_NOT_EQUAL = re.compile(r"\\not\s*=")
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
 _SHORT_FRACTION = re.compile(
     r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
@@ -244,6 +245,8 @@ def _plain(text: str) -> str:
 
 
 def _plain_formulas(text: str) -> str:
+    if "\\not" in text:
+        text = _NOT_EQUAL.sub("≠", text)
     text = _COMMAND.sub(_plain_command, text)
     if "\\frac" in text:
         text = _SHORT_FRACTION.sub(_braced, text)

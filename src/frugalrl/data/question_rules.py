@@ -31,7 +31,8 @@ _IMAGE = re.compile(
     re.IGNORECASE,
 )
 _DRAWING = re.compile(
-    r"\\begin\{(?:array|tabular|[a-z]?matrix|table)\}|\n\s*\|.*\||\[asy\]|\\begin\{(?:tikzpicture|asy|picture)\}|\bunitsize\(|\bdraw\(\(|\bpair [A-Z]\b"
+    r"\\begin\{(?:array|tabular|[a-z]?matrix|table)\}|\n\s*\|.*\||\[asy\]|\\begin\{(?:tikzpicture|asy|picture)\}|\bunitsize\("
+    r"|\bdraw\(\(|\bpair [A-Z]\b"
 )
 _LETTER_ANSWER = re.compile(r"\W*(?:\\(?:text|textbf|mathrm|mathbf|boxed)\{?)?\W*[A-E]\W*")
 _CHOICE = re.compile(
@@ -40,8 +41,9 @@ _CHOICE = re.compile(
 
 _START = r"(?:^|[.:;?!\n]\s*|\$\$\s*|\\\]\s*|[)\]}*]\s+|\.\$+\s+|,\s+|\b(?:then|please|also|and)[,:]?\s+|\*\*\s*)"
 _PROVE = re.compile(
-    rf"{_START}((?:prove|disprove)\b(?! the answer)(?=\s*:|\s+(?:that|the|or|if|there|for|this|these|it|each|every|a|an|in|by|using"
-    r"|whether|\$|\\))|show\s*(?:,[^,.]*,\s*)?(?::|that\b)|demonstrate\s+that\b|verify\s+that\b|establish\s+that\b|give a proof\b)",
+    rf"{_START}((?:prove|disprove)\b(?! the answer)(?=\s*:|\s+"
+    r"(?:that|the|or|if|there|for|this|these|it|each|every|a|an|in|by|using|whether|\$|\\))|show\s*(?:,[^,.]*,\s*)?(?::|that\b)|demonstrate\s+that\b|verify\s+that\b|establish\s+that\b"
+    r"|give a proof\b)",
     re.IGNORECASE,
 )
 _ASK_WORDS = (
@@ -49,7 +51,7 @@ _ASK_WORDS = (
     r"|which|solve|express|simplify|factor(?:ize|ise)?|who|when\s+will|when\s+did|where\s+(?:is|does)|estimate|list|name"
     r"|give|state|write|convert|expand|identify|describe|obtain|derive|round|enter|count|specify|complete|fill|choose"
     r"|is\s+it|does|can|are\s+there|is\s+there|do|will|must|could|should|why|explain|arrange|construct|sketch|draw|plot"
-    r"|multiply|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
+    r"|multiply|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
     r"|minimi[sz]e|maximi[sz]e|differentiate|integrate|translate|decide|check|compare|order|rank|select|deduce|guess|predict|reduce|classify|let's|help|how"
 )
 _ASK = re.compile(rf"\b(?:{_ASK_WORDS})\b", re.IGNORECASE)
@@ -59,18 +61,20 @@ _STRONG_ASK = re.compile(
     re.IGNORECASE,
 )
 _BLANK = re.compile(
-    r"_{2,}|\\underline\{(?:\s|\\[a-z]*space\*?\{[^{}]*\}|\\q*uad|\\[ ,;:!]|~)*\}|\\_\s?\\_(?:\s?\\_)*|＿+|\(\s{1,8}\)|\\boxed\{[^{}]*\}"
+    r"_{2,}|\\underline\{(?:\s|\\[a-z]*space\*?\{[^{}]*\}|\\q*uad|\\[ ,;:!]|~)*\}|\\_\s?\\_(?:\s?\\_)*|＿+"
+    r"|\(\s{1,8}\)|\\boxed\{[^{}]*\}"
     r"|\\\(\s*\\q*uad\s*\\\)|\$\s*\\q*uad\s*\$|[(（]\s*(?:\\q*uad\s*)*[)）]"
 )
 _OPEN_END = re.compile(
     r"(?:=|:|\b(?:is|are|equals?|be|to|by|of|has|have|in|at|approximately)|\.{3}|\?|…)[\s$.,)\\\]]*$", re.IGNORECASE
 )
 
+_ROMAN = r"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{0}\}}?\s*\$?\s*[)）]"
 _PART_LABELS = (
     tuple(rf"(?<![\w\\^_)}}|])\$?[(（]\s*\$?\s*{label}\s*\$?\s*[)）]\$?" for label in ("1", "2", "3", "4")),
     tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*{label}\s*\$?\s*[)）]" for label in "abcd"),
-    tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{label}\}}?\s*\$?\s*[)）]" for label in ("i", "ii", "iii", "iv")),
-    tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{label}\}}?\s*\$?\s*[)）]" for label in ("(?:I|Ⅰ)", "(?:II|Ⅱ)", "(?:III|Ⅲ)", "(?:IV|Ⅳ)")),
+    tuple(map(_ROMAN.format, ("i", "ii", "iii", "iv"))),
+    tuple(map(_ROMAN.format, ("(?:I|Ⅰ)", "(?:II|Ⅱ)", "(?:III|Ⅲ)", "(?:IV|Ⅳ)"))),
     tuple(rf"(?:^|\n)\s*(?:\*\*)?{label}[.)](?!\d)" for label in ("1", "2", "3", "4")),
     tuple(rf"(?:^|[\n.?:;,])\s*(?:\*\*)?{label}\)" for label in "abcd"),
     tuple(rf"\b[Pp]art\s+\(?{label}\b" for label in ("(?:A|a|1|I)", "(?:B|b|2|II)", "(?:C|c|3|III)", "(?:D|d|4|IV)")),
@@ -78,14 +82,16 @@ _PART_LABELS = (
 )  # fmt: skip
 _PARTS = tuple(tuple(map(re.compile, labels)) for labels in _PART_LABELS)
 
-_PICTURE = r"(?:figures?|diagrams?|pictures?|graphs?(?!\s+paper)|illustrations?|drawings?|sketch|chart|pie chart|bar graph|histogram|image|maps?)"
+_PICTURE = r"(?:figures?|diagrams?|pictures?|graphs?(?!\s+paper)|illustrations?|drawings?|sketch"
+_PICTURE += r"|chart|pie chart|bar graph|histogram|image|maps?)"
 _FIGURE = re.compile(
     rf"\b(?:(?:as\s+)?(?:is\s+|are\s+)?(?:shown|pictured|depicted|illustrated|drawn|displayed|indicated|marked|seen|given)\s+"
     rf"(?:\w+\s+)?(?:in|on|by)\s+(?:the\s+)?(?:\w+\s+){{0,2}}{_PICTURE}\b"
     rf"|(?:as\s+|are\s+|is\s+)(?:shown|pictured|depicted|illustrated|graphed)(?=\s*[.,;?]|\s+(?:below|above|here|at\s+(?:the\s+)?(?:right|left)|to\s+the))"
     rf"|(?:shown|pictured|depicted|graphed|illustrated)\s+(?:\w+\s+)?(?:below|above|here|at\s+(?:the\s+)?(?:right|left))"
     rf"|(?:in|from|on|see|to|using)\s+the\s+(?:(?:following|accompanying|adjacent|adjoining|attached|above|given|below|shown|provided)\s+)?"
-    rf"(?:figure|diagram|picture|illustration|drawing|sketch|image|pie chart|bar graph)\b(?!\s+(?:of|skat|formed|that|which|obtained|consist|with))"
+    rf"(?:figure|diagram|picture|illustration|drawing|sketch|image|pie chart|bar graph)\b"
+    rf"(?!\s+(?:of|formed|that|which|obtained|consist|with))"
     rf"|{_PICTURE}\s+(?:\w+\s+)?(?:(?:is|are)\s+)?(?:shown|below|above|on\s+the\s+(?:right|left)|at\s+(?:the\s+)?(?:right|left)|to\s+the\s+(?:right|left))\b"
     rf"|(?:see|the|this)\s+(?:figure|diagram|picture|graph)\s+(?:shows|below|above|illustrates|depicts)|\(?see\s+(?:the\s+)?{_PICTURE}\b|\b[Ff]ig(?:ure|\.)\s?\d+)",
     re.IGNORECASE,
@@ -202,6 +208,9 @@ def _several_answers(text: str) -> Fault | None:
 
 def _no_question(text: str) -> Fault | None:
     if "?" in text or "？" in text or _ASK.search(text) or _BLANK.search(text) or _OPEN_END.search(text):
+        return None
+    last = _SENTENCE.split(text.strip())[-1]
+    if last.startswith("The "):  # "The largest k such that ...": a question without its verb
         return None
     return Fault("no_question", _short(text[-_EVIDENCE_CHARS:])) if len(text.split()) >= 6 else None
 
