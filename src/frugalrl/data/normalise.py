@@ -94,7 +94,8 @@ _GONE = frozenset(
     "scriptstyle limits nolimits quad qquad thinspace medspace enspace text textbf textit textrm textsf texttt textsc "
     "textnormal mbox hbox mathrm operatorname mathit mathsf mathtt underline emph mathbf boldsymbol bold bm pmb "
     "mathnormal mathcal mathfrak mathbb mathscr bf rm it cal tt sf ldots cdots dots dotsb dotsc dotsm "
-    "dotsi dotso vdots ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat wideparen overarc hat bar "
+    "dotsi dotso vdots ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat "
+    "wideparen overarc hat bar "
     "overline overrightarrow vec lbrace rbrace colon smallskip medskip bigskip null strut".split()
 )
 _COMMANDS = {

@@ -37,7 +37,8 @@ _FILLER = frozenset(
     "a an the of is are was were be been being find determine calculate compute evaluate what which how given that let "  # noqa: SIM905
     "if suppose assume then such so where there here this these those it its has have having had with for to in on as "
     "we you i me my your please show value values number numbers equal equals equivalent give know known denote "
-    "denoted denotes defined define called consider following follows can could may possible by at from does do did will would "
+    "denoted denotes defined define called consider following follows can could may possible by at from does do did "
+    "will would "
     "respectively also and note per expression your solve satisfy satisfies satisfying satisfied real their his her "
     "they he she get gets many much into when s whose want wants wishes new own us also problem question".split()
 )
