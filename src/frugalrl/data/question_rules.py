@@ -51,7 +51,9 @@ _ASK_WORDS = (
     r"|which|solve|express|simplify|factor(?:ize|ise)?|who|when\s+will|when\s+did|where\s+(?:is|does)|estimate|list|name"
     r"|give|state|write|convert|expand|identify|describe|obtain|derive|round|enter|count|specify|complete|fill|choose"
     r"|is\s+it|does|can|are\s+there|is\s+there|do|will|must|could|should|why|explain|arrange|construct|sketch|draw|plot"
-    r"|multiply|provide|transform|exhibit|replace|insert|come up with|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
+    r"|multiply"
+    r"|provide|transform|exhibit|replace|insert"
+    r"|come up with|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
     r"|minimi[sz]e|maximi[sz]e|differentiate|integrate|translate|decide|check|compare|order|rank|select|deduce|guess|predict|reduce|classify|let's|help|how"
 )
 _ASK = re.compile(rf"\b(?:{_ASK_WORDS})\b", re.IGNORECASE)
