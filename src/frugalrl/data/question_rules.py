@@ -53,7 +53,8 @@ _ASK_WORDS = (
     r"|is\s+it|does|can|are\s+there|is\s+there|do|will|must|could|should|why|explain|arrange|construct|sketch|draw|plot"
     r"|multiply"
     r"|provide|transform|exhibit|replace|insert"
-    r"|come up with|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
+    r"|come up with|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false"
+    r"|prove|show|establish|verify|justify|put|use|apply"
     r"|minimi[sz]e|maximi[sz]e|differentiate|integrate|translate|decide|check|compare|order|rank|select|deduce|guess|predict|reduce|classify|let's|help|how"
 )
 _ASK = re.compile(rf"\b(?:{_ASK_WORDS})\b", re.IGNORECASE)

@@ -169,8 +169,9 @@ def figures_agree(one: Statement, other: Statement) -> bool:
     """Whether the drawings leave room for one problem: where they matter, they must be the same."""
     size = min(len(one.gist), len(other.gist))
     if one.figure and other.figure:
-        return one.figure == other.figure or size >= _SELF_CONTAINED
-    refers = not _FIGURE_WORDS.isdisjoint(one.stem) or not _FIGURE_WORDS.isdisjoint(other.stem)
+        in_words = size >= _SELF_CONTAINED and _FIGURE_WORDS.isdisjoint({*one.stem, *other.stem} - {"diagram"})
+        return one.figure == other.figure or in_words
+    refers = not _FIGURE_WORDS.isdisjoint({*one.stem, *other.stem})
     if (refers or one.figure or other.figure) and size < _TELLING:
         return not one.figure and not other.figure and one.stem == other.stem
     return True
