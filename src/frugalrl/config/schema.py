@@ -13,24 +13,16 @@ It does not read files: `loading.py` does.
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 
 ARITHMETIC = "arithmetic"
 LOGIC = "logic"
 """The source names of the built-in synthetic tasks; any other source is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
-
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and without room for keys that mean nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSettings(Section):
@@ -214,6 +206,8 @@ class TrainRecipe(Section):
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     training: TrainingSettings
+    guard: GuardSettings = GuardSettings()
+    length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
     trackers: tuple[TrackerSettings, ...] = ()
 
     @model_validator(mode="after")
