@@ -93,19 +93,19 @@ class LanguageSignal(ShareSignal):
 class RewardSignal(SignalSettings):
     """`reward/mean` falling below its best level."""
 
-    threshold: PositiveFloat = Field(3.0, description="fall from the best level, in standard deviations of a step")
+    threshold: PositiveFloat = Field(4.0, description="fall from the best level, in standard deviations of a step")
 
 
 class ValidationSignal(SignalSettings):
     """`validation/avg_at_k` below its best by more than the noise of both."""
 
-    threshold: PositiveFloat = Field(1.0, description="fall from the best, in the joint half-width of both intervals")
+    threshold: PositiveFloat = Field(1.5, description="fall from the best, in the joint half-width of both intervals")
 
 
 class GamingSignal(SignalSettings):
     """The training reward rose since the best validation accuracy, which fell by more than its interval."""
 
-    threshold: PositiveFloat = Field(1.0, description="fall from the best, in half-widths of the interval")
+    threshold: PositiveFloat = Field(2.0, description="fall from the best, in half-widths of the interval")
 
 
 class NonFiniteSignal(SignalSettings):

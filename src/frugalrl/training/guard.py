@@ -105,9 +105,9 @@ def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int],
 
 def guard_metrics(state: GuardState) -> dict[str, float]:
     """What the run log says of the guard at a step."""
-    severities = [signal.severities[-1] for signal in state.signals.values() if signal.severities]
+    readings = [signal.reading for signal in state.signals.values() if signal.reading is not None]
     return {
-        "guard/severity": max(severities, default=0.0),
+        "guard/severity": max((reading.severity for reading in readings), default=0.0),
         "guard/firing": float(len(state.firing)),
         "guard/rollbacks": float(len(state.rollbacks)),
         "guard/lr_factor": state.lr_factor,
@@ -133,7 +133,7 @@ def _remember_step(
         signal = signals[name]
         reading = step_reading(name, signal.early, signal.recent, signal.best, settings)
         if name == "reward" and len(signal.recent) >= settings.window:
-            level = fmean(signal.recent[-settings.window :])
+            level = median(signal.recent[-settings.window :])
             signal = replace(signal, best=level if signal.best is None else max(signal.best, level))
         if reading is None:
             signals[name] = signal
@@ -142,7 +142,8 @@ def _remember_step(
             # Groups in which all are right are alike too: only without progress are they a bad sign.
             signals[name] = _with(signal, replace(reading, value=reading.level), step, settings)
         else:
-            signals[name] = _with(signal, reading, step, settings)
+            looked_at = settings.window if name == "reward" else settings.smoothing
+            signals[name] = _with(signal, reading, max(1, step - looked_at // 2), settings)
     return replace(state, signals=signals), fresh
 
 
@@ -268,7 +269,7 @@ def _forget(state: GuardState, decision: Decision, settings: GuardSettings) -> G
     rollback = Rollback(decision.step, decision.before or decision.step, decision.reason)
     return replace(
         state,
-        signals={name: SignalState(early=signal.early) for name, signal in state.signals.items()},
+        signals={name: SignalState(early=one.early, reading=one.reading) for name, one in state.signals.items()},
         rollbacks=(*state.rollbacks, rollback),
         lr_factor=state.lr_factor * settings.lr_factor,
         quiet_until=decision.step + settings.cooldown_steps,

@@ -86,8 +86,8 @@ def step_reading(
 ) -> Reading | None:
     """The reading of a signal of `METRICS`; None until there is enough to compare.
 
-    early: values of the first steps, complete. recent: the newest values, oldest first. best: the highest mean of a
-    window so far, for the reward.
+    early: values of the first steps, complete. recent: the newest values, oldest first. best: the highest median
+    of a window so far, for the reward.
     """
     section = settings_of(signal, settings)
     if isinstance(section, RewardSignal):
@@ -170,5 +170,5 @@ def _fall(
     noise = step_noise(early)
     if best is None or len(recent) < settings.window or noise == 0:
         return None
-    value = statistics.fmean(recent[-settings.window :])
+    value = statistics.median(recent[-settings.window :])
     return Reading(value, best, best - section.threshold * noise)

@@ -16,7 +16,7 @@ class SignalState:
     recent: tuple[float, ...] = ()
     """Its newest values, oldest first."""
     best: float | None = None
-    """The highest mean over a window, of the reward."""
+    """The highest median over a window, of the reward."""
     reading: Reading | None = None
     """The newest."""
     severities: tuple[float, ...] = ()
