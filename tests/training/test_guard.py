@@ -35,10 +35,10 @@ def test_a_single_step_changes_nothing_however_wild(metric):
 
 
 def test_the_run_is_compared_with_its_own_first_steps():
-    """A truncated share of 0.6 is no news in a run that began with 0.5, and is in one that began with 0.1."""
-    for early, expected in ((0.5, []), (0.1, ["warn", "rollback"])):
+    """A truncated share of 0.5 is no news in a run that began with 0.4, and is in one that began with 0.1."""
+    for early, expected in ((0.4, []), (0.1, ["warn", "rollback"])):
         lines = changed(
-            calm_steps(50), "completion/truncated_frac", lambda step, _, early=early: 0.6 if step > 25 else early
+            calm_steps(50), "completion/truncated_frac", lambda step, _, early=early: 0.5 if step > 25 else early
         )
         assert [one[1] for one in actions(lines)][:2] == expected
 
@@ -78,16 +78,16 @@ def test_a_jump_far_over_the_limit_is_rolled_back_without_a_warning():
 def test_swinging_about_the_limit_makes_at_most_one_warning(period):
     """0.55 and 0.45 about the limit of 0.5, clearing only below 0.275: no flapping at any period."""
     swing = changed(
-        calm_steps(200), "policy/kl", lambda step, _: 0.03 if step < 20 else 0.55 if step % period < period / 2 else 0.45
+        calm_steps(200),
+        "policy/kl",
+        lambda step, _: 0.03 if step < 20 else 0.55 if step % period < period / 2 else 0.45,
     )
     found = actions(swing, only("kl", kl={"action": "warn"}))
     assert len(found) <= 1
 
 
 def test_what_clears_and_comes_back_is_warned_of_again():
-    twice = changed(
-        calm_steps(120), "policy/kl", lambda step, before: 0.6 if 30 <= step < 45 or step >= 80 else before
-    )
+    twice = changed(calm_steps(120), "policy/kl", lambda step, before: 0.6 if 30 <= step < 45 or step >= 80 else before)
     found = actions(twice, only("kl", kl={"action": "warn"}))
     assert found == [(36, "warn", ("kl",)), (86, "warn", ("kl",))]
 
@@ -307,7 +307,7 @@ def test_deviations_by_hand():
 
 
 def test_a_noisy_start_raises_the_limit():
-    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 5 x that is more than 0.25 above: halfway to 1."""
+    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 5 x that is beyond halfway to 1: 0.6."""
     noisy = changed(calm_steps(20), "completion/truncated_frac", lambda step, _: 0.4 * (step % 2))
     reading = watch(noisy)[0].signals["truncated"].reading
     assert reading is not None

@@ -53,7 +53,7 @@ class Reading:
     """What it is compared with: the early level, or the best so far."""
     limit: float
     falls_by_ratio: bool = False
-    """The level is divided by the threshold: half the limit is then twice as severe, as twice a limit above would be."""
+    """The level is divided by the threshold: half the limit is then about twice as severe."""
 
     @property
     def severity(self) -> float:
