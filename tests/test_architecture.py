@@ -18,6 +18,7 @@ MODULES = {
 SHELLS = (
     "commands.check_golds",
     "commands.eval",
+    "commands.guard",
     "commands.meter",
     "commands.report",
     "commands.score",

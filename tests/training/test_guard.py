@@ -239,7 +239,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(lines=LINES, seed=st.integers(0, 99))
 def test_the_order_of_the_metrics_does_not_matter(lines, seed):
     shuffled = []
@@ -250,7 +250,7 @@ def test_the_order_of_the_metrics_does_not_matter(lines, seed):
     assert watch(list(enumerate(lines, start=1))) == watch(list(enumerate(shuffled, start=1)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(lines=LINES, pause=st.integers(0, 59))
 def test_any_log_resumes_through_json_at_any_line(lines, pause):
     numbered = list(enumerate(lines, start=1))

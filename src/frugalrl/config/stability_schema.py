@@ -151,6 +151,12 @@ class GuardSettings(Section):
         return self
 
 
+class GuardPart(Section):
+    """The part of a recipe that a replay needs."""
+
+    guard: GuardSettings = GuardSettings()
+
+
 class LengthStage(Section):
     """A cap and how long it holds."""
 
