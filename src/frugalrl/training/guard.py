@@ -162,11 +162,9 @@ def _remember_validation(
     if best is None or previous is None:
         return state, set()
     signals = dict(state.signals)
-    for name, reading in (
-        ("validation", validation_reading(score, best, settings.validation.threshold)),
-        ("gaming", gaming_reading(score, best, settings.gaming.threshold)),
-    ):
-        reading = reading or Reading(0.0, 0.0, 1.0)  # the reward did not rise: nothing was gamed
+    fall = validation_reading(score, best, settings.validation.threshold)
+    gamed = gaming_reading(score, best, settings.gaming.threshold) or replace(fall, value=fall.level)
+    for name, reading in (("validation", fall), ("gaming", gamed)):
         signals[name] = _with(signals[name], reading, previous.step + 1, settings)
     return replace(state, signals=signals), {"validation", "gaming"}
 
