@@ -65,7 +65,7 @@ ADAPTERS = (
     "rewards.registry",
     "rewards.rubric",
 )
-FOUNDATION = ("types", "errors", "config.schema")
+FOUNDATION = ("types", "errors", "config.section", "config.algorithm_schema", "config.schema")
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},

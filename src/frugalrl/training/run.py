@@ -12,7 +12,8 @@ from typing import Any
 
 from frugalrl.algorithms.advantages import PRESETS, AdvantageRule
 from frugalrl.algorithms.losses import LossRule
-from frugalrl.config.schema import AdvantageSettings, ProblemSource, TrainRecipe
+from frugalrl.config.algorithm_schema import AdvantageSettings
+from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
