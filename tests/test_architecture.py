@@ -23,6 +23,7 @@ SHELLS = (
     "commands.score",
     "training.trainer",
     "training.run",
+    "training.reference",
     "training.update",
     "training.policy",
     "training.checkpoint",

@@ -2,9 +2,9 @@
 
     loss = loss - coefficient * mean entropy of the tokens in the loss
 
-Adaptive control is Skywork-OR1's (2505.22312, section 4.3): after each step the coefficient moves by `step`, up if entropy
-was at most `target` and down otherwise, and the bonus is active only while entropy is at most the target. As in TRL,
-the entropy looked at is the one that the last step measured, and the coefficient stays between 0 and `coef_max`.
+Adaptive control is Skywork-OR1's (2505.22312): after each step the coefficient moves by `step`, up if entropy was at
+most `target` and down otherwise, and the bonus is active only while entropy is at most the target. As in TRL, the
+entropy looked at is the one that the last step measured, and the coefficient stays between 0 and `coef_max`.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class EntropyRule:
 class EntropyState:
     """What the next step depends on; saved in checkpoints."""
 
-    coefficient: float
+    coefficient: float = 0.0
     last_entropy: float | None = None
     """Of the step before, in nats a token; None before the first."""
 
