@@ -24,6 +24,7 @@ SHELLS = (
     "commands.score",
     "training.trainer",
     "training.run",
+    "training.reference",
     "training.update",
     "training.policy",
     "training.checkpoint",
@@ -66,7 +67,14 @@ ADAPTERS = (
     "rewards.registry",
     "rewards.rubric",
 )
-FOUNDATION = ("types", "errors", "config.schema", "config.section", "config.stability_schema")
+FOUNDATION = (
+    "types",
+    "errors",
+    "config.section",
+    "config.algorithm_schema",
+    "config.stability_schema",
+    "config.schema",
+)
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},
