@@ -26,6 +26,9 @@ SHELLS = (
     "training.update",
     "training.policy",
     "training.checkpoint",
+    "training.pointers",
+    "training.random_state",
+    "training.spending",
     "training.optimizer",
     "training.scratch",
     "training.run_folder",
@@ -36,6 +39,7 @@ SHELLS = (
 )
 ADAPTERS = (
     "files",
+    "training.manifest",
     "data.sources",
     "evaluation.benchmark_loading",
     "evaluation.results",
@@ -43,6 +47,7 @@ ADAPTERS = (
     "rollout.decoder",
     "rollout.scripted_engine",
     "rollout.collect",
+    "reporting.environment",
     "reporting.run_log",
     "reporting.summary",
     "reporting.model_card",
