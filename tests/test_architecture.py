@@ -28,6 +28,9 @@ SHELLS = (
     "training.update",
     "training.policy",
     "training.checkpoint",
+    "training.pointers",
+    "training.random_state",
+    "training.spending",
     "training.optimizer",
     "training.scratch",
     "training.run_folder",
@@ -38,6 +41,7 @@ SHELLS = (
 )
 ADAPTERS = (
     "files",
+    "training.manifest",
     "data.sources",
     "evaluation.benchmark_loading",
     "evaluation.results",
@@ -45,6 +49,7 @@ ADAPTERS = (
     "rollout.decoder",
     "rollout.scripted_engine",
     "rollout.collect",
+    "reporting.environment",
     "reporting.run_log",
     "reporting.summary",
     "reporting.model_card",

@@ -155,6 +155,24 @@ class TrainingSettings(Section):
     micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
     save_every: Positive | None = Field(None, description="steps between checkpoints to resume from; null: none")
+    keep_last: Positive | None = Field(None, description="newest checkpoints to keep, beside best; null: all")
+    keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
+
+
+class BudgetSettings(Section):
+    """What a run may cost. It ends in time to evaluate and save within the cap; see docs/checkpoints.md."""
+
+    hours: PositiveFloat | None = Field(None, description="by the clock, over all resumes")
+    usd: PositiveFloat | None = Field(None, description="hours x usd_per_hour; needs usd_per_hour")
+    usd_per_hour: PositiveFloat | None = Field(None, description="price of the machine; alone, it only logs the cost")
+    tokens: Positive | None = Field(None, description="completion tokens sampled, evaluations included")
+    steps: Positive | None = Field(None, description="fewer than training.steps, under the same schedule")
+
+    @model_validator(mode="after")
+    def _dollars_need_a_price(self) -> Self:
+        if self.usd is not None and self.usd_per_hour is None:
+            raise ValueError("a budget in usd needs the machine's price: give usd_per_hour")
+        return self
 
 
 class TrackerSettings(Section):
@@ -180,6 +198,7 @@ class TrainRecipe(Section):
     training: TrainingSettings
     guard: GuardSettings = GuardSettings()
     length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
+    budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
 
     @model_validator(mode="after")
