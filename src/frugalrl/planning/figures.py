@@ -1,13 +1,14 @@
 """What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.training.length_schedule import largest_cap
 
 
 def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     """Names and values, in the order a person asks."""
     rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
     completions = rollout.prompts_per_step * rollout.group_size
-    longest = rollout.max_prompt_tokens + rollout.max_completion_tokens
+    longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
     rows_at_once = max(1, training.micro_batch_tokens // longest)
     updates = algorithm.updates_per_batch
     reference = "held" if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
@@ -50,7 +51,7 @@ def _evaluations(recipe: TrainRecipe) -> str:
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:
-    between = _multiples_before(recipe.training.save_every, recipe.training.steps)
+    between = _multiples_before(recipe.checkpoint_every, recipe.training.steps)
     return f"{between} to resume from, and the final model"
 
 

@@ -97,10 +97,23 @@ def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int],
     decide.
     """
     for step in sorted(checkpoint_steps, reverse=True):
-        abandoned = any(one.before <= step <= one.step for one in state.rollbacks[:-1])
+        abandoned = any(one.before <= step <= one.step for one in state.rollbacks)
         if 0 < step < before and not abandoned and _was_as_good_as_the_best(state, step, settings):
             return step
     return 0
+
+
+def needed(state: GuardState, checkpoint_steps: Collection[int], settings: GuardSettings) -> set[int]:
+    """The steps of the checkpoints to which a rollback would go: one that is pending, that an excursion under way would
+    call for, that a bad validation next would, or that anything would which begins now."""
+    beginnings = [signal.crossed_at for signal in state.signals.values() if signal.crossed_at is not None]
+    if state.pending:
+        beginnings.append(state.rollbacks[-1].before)
+    beginnings += [score.step + 1 for score in state.scores[-1:]]
+    newest = max(checkpoint_steps, default=0)
+    earliest_now = newest + 1 - max(settings.smoothing, settings.window) // 2
+    found = {last_good(state, before, checkpoint_steps, settings) for before in (*beginnings, earliest_now)}
+    return found - {0}
 
 
 def guard_metrics(state: GuardState) -> dict[str, float]:
