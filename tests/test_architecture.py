@@ -17,6 +17,7 @@ MODULES = {
 # Lower number: higher in the house. A module imports only from its own level or from below.
 SHELLS = (
     "commands.check_golds",
+    "commands.compare",
     "commands.eval",
     "commands.meter",
     "commands.report",
@@ -38,6 +39,7 @@ ADAPTERS = (
     "files",
     "data.sources",
     "evaluation.benchmark_loading",
+    "evaluation.measured_reader",
     "evaluation.results",
     "rollout.torch_engine",
     "rollout.decoder",
@@ -46,6 +48,7 @@ ADAPTERS = (
     "reporting.run_log",
     "reporting.summary",
     "reporting.model_card",
+    "reporting.comparison_text",
     "reporting.console",
     "reporting.run_reader",
     "reporting.run_page",

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, meter, report, score
+from frugalrl.commands import check_golds, compare, meter, report, score
 from frugalrl.commands import eval as evaluate
 from frugalrl.errors import UserError
 
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     sft = commands.add_parser("sft", help="supervised fine-tuning on prompts and completions, or from scratch")
     _add_run_arguments(sft)
     sft.set_defaults(func=_sft)
-    for command in (evaluate, report, score, check_golds, meter):
+    for command in (evaluate, compare, report, score, check_golds, meter):
         command.register(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
     schema.add_argument("kind", choices=("train", "sft"), help="which kind of recipe")
