@@ -39,6 +39,7 @@ ADAPTERS = (
     "files",
     "data.sources",
     "evaluation.benchmark_loading",
+    "evaluation.ledger",
     "evaluation.measured_reader",
     "evaluation.results",
     "rollout.torch_engine",

@@ -32,6 +32,8 @@ def sentence(one: Comparison) -> str:
 def _needed(one: Comparison, k: int) -> str:
     if math.isnan(one.smallest_effect):
         return "One problem says nothing about others: you would need more problems."
+    if not one.smallest_effect:
+        return "All problems differ by the same, or none does: how much others would differ is not known."
     finds = f"This finds differences of {100 * one.smallest_effect:.1f} points or more, in four of five tries."
     seen = abs(one.difference.estimate.value)
     if not seen:
