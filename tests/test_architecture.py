@@ -19,14 +19,19 @@ SHELLS = (
     "commands.check_golds",
     "commands.compare",
     "commands.eval",
+    "commands.guard",
     "commands.meter",
     "commands.report",
     "commands.score",
     "training.trainer",
     "training.run",
+    "training.reference",
     "training.update",
     "training.policy",
     "training.checkpoint",
+    "training.pointers",
+    "training.random_state",
+    "training.spending",
     "training.optimizer",
     "training.scratch",
     "training.run_folder",
@@ -37,6 +42,7 @@ SHELLS = (
 )
 ADAPTERS = (
     "files",
+    "training.manifest",
     "data.sources",
     "evaluation.benchmark_loading",
     "evaluation.ledger",
@@ -46,6 +52,7 @@ ADAPTERS = (
     "rollout.decoder",
     "rollout.scripted_engine",
     "rollout.collect",
+    "reporting.environment",
     "reporting.run_log",
     "reporting.summary",
     "reporting.model_card",
@@ -69,7 +76,14 @@ ADAPTERS = (
     "rewards.registry",
     "rewards.rubric",
 )
-FOUNDATION = ("types", "errors", "config.schema")
+FOUNDATION = (
+    "types",
+    "errors",
+    "config.section",
+    "config.algorithm_schema",
+    "config.stability_schema",
+    "config.schema",
+)
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},
