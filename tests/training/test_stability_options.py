@@ -1,4 +1,4 @@
-"""The options of stability in whole runs: each starts and logs itself, and a resumed run is the run straight through."""
+"""The options of stability in whole runs: each starts and logs itself; a resumed run is the run straight through."""
 
 import math
 from pathlib import Path
