@@ -3,8 +3,8 @@
     python -m tests.training.kill_runs FOLDER TRIALS SEED
 
 Prints one JSON object a line: first the phases of the run that was left alone, then a line for each trial. One process
-imports torch and forks every run from itself, because importing costs more than the run; it computes nothing itself, so
-there are no threads to lose in a fork. A run is the command: `frugalrl train RECIPE --out FOLDER [--resume]`.
+imports torch and loads what every run loads, and forks the runs from itself, because that costs more than a run; it computes
+nothing in threads (OMP_NUM_THREADS=1), so there are none to lose in a fork. A run is the command: `frugalrl train RECIPE --out FOLDER [--resume]`.
 
 Every run reports its phases over a pipe. A kill waits for the n-th report of a phase, then for a part of the time that
 this phase takes, drawn at random; a held kill stops the run right there, so that it falls between two given lines.
@@ -21,10 +21,17 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 import frugalrl.cli
+import frugalrl.reporting.report
 import frugalrl.training.checkpoint as checkpoint_module
+import frugalrl.training.run_folder
 import frugalrl.training.trainer as trainer
+from frugalrl.config.schema import ModelSettings
 from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.rewards.language_id import load_identifier
+from frugalrl.training.policy import load_policy
 from frugalrl.training.run import TrainingRun
 
 RECIPE = {
@@ -39,12 +46,12 @@ RECIPE = {
     "rollout": {"prompts_per_step": 2, "group_size": 3, "max_prompt_tokens": 128, "max_completion_tokens": 32},
     "algorithm": {"loss": {"kl_coef": 0.04}, "updates_per_batch": 2},
     "optimizer": {"learning_rate": 4e-4},
-    "evaluation": {"every": 2, "samples_per_problem": 1},
+    "evaluation": {"every": 2, "samples_per_problem": 1, "max_sequences": 8},
     "training": {"steps": 5, "save_every": 2, "keep_last": 1, "keep_steps": [2]},
     "budget": {"usd_per_hour": 0.5, "tokens": 10000000},
 }
 # What is reported as a run goes: the phases of its clock, and inside a save where between two renames it stands.
-LOAD, DONE = "load", "done"
+LOAD = "load"
 SAVE = ("save: written, not flushed", "save: flushed, not renamed", "save: renamed, not pointed at", "save: rotating")
 HELD = (*SAVE[1:], "rollout", "update", "evaluation")
 
@@ -176,6 +183,9 @@ def plan(trial: int, rng: random.Random, reports: list[tuple[float, str]]) -> Ki
 
 
 def main(folder: Path, trials: int, seed: int) -> None:
+    torch.set_num_threads(1)
+    load_policy(ModelSettings())
+    load_identifier()
     rng = random.Random(seed)
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps(RECIPE))  # JSON is YAML
