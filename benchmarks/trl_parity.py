@@ -114,12 +114,12 @@ CASES: tuple[Case, ...] = (
 )
 
 OPTION_CASES: tuple[Case, ...] = (
-    Case("grpo", "sequence", 2, kl_coef=0.04, surrogate="gspo", clip_low=0.01, clip_high=0.02),
+    Case("grpo", "sequence", 2, kl_coef=0.04, surrogate="gspo", **ASYMMETRIC),
     Case("cispo", "token", 2, kl_coef=0.04, surrogate="cispo", clip_low=1.0, clip_high=0.1),
     Case("sapo", "sequence", 2, kl_coef=0.04, surrogate="sapo"),
-    Case("dapo", "token", 2, delta=1.3, **ASYMMETRIC),
-    Case("grpo", "sequence", 2, surrogate="gspo", delta=1.03, clip_low=0.01, clip_high=0.02),
-    Case("dapo", "token", 2, off_policy_mask=0.01, kl_coef=0.04, **ASYMMETRIC),
+    Case("dapo", "token", 2, delta=1.02, clip_low=0.1, clip_high=0.01),
+    Case("grpo", "sequence", 8, surrogate="gspo", **ASYMMETRIC),
+    Case("dapo", "token", 2, off_policy_mask=0.15, kl_coef=0.04, **ASYMMETRIC),
     # TRL's entropy bonus is a mean over each micro-batch: one cut only.
     Case("dapo", "token", 1, entropy_coef=0.05, **ASYMMETRIC),
 )
@@ -346,15 +346,13 @@ def run_trl(case: Case, groups: Sequence[ScoredGroup], steps: int = STEPS) -> Tr
 def compare(case: Case, ours: Case | None = None) -> Comparison:
     """Run a case on both sides. ours: another case for our side, to see that the two are told apart."""
     quiet_transformers()
-    groups = scored_groups()
-    trl = run_trl(case, groups)
     ours = ours or case
+    policy = Policy(make_model(seed=0), tokenizer(), "policy")
+    _move(policy.model)  # as TRL's: the weights that sample
+    groups = [_with_rollout_logprobs(group, policy, ours.temperature) for group in scored_groups()]
+    trl = run_trl(case, groups)
     rule = PRESETS[ours.advantage_preset]
     reference = Policy(make_model(seed=0), tokenizer(), "reference") if ours.kl_coef else None
-    policy = Policy(make_model(seed=0), tokenizer(), "policy")
-
-    policy.model.load_state_dict(trl.steps[0].weights, strict=False)  # those that sampled
-    groups = [_with_rollout_logprobs(group, policy, ours.temperature) for group in groups]
     rows = training_rows(groups, rule, ours.aggregation, MAX_COMPLETION_TOKENS)
     # 1x8 here is 1x8 there, and 8x1 is 8x1; in between, ours fill by tokens.
     capacity = {1: 10**9, len(rows): 1}.get(ours.cuts, 80)

@@ -17,6 +17,7 @@ MODULES = {
 # Lower number: higher in the house. A module imports only from its own level or from below.
 SHELLS = (
     "commands.check_golds",
+    "commands.compare",
     "commands.eval",
     "commands.guard",
     "commands.meter",
@@ -45,6 +46,8 @@ ADAPTERS = (
     "training.manifest",
     "data.sources",
     "evaluation.benchmark_loading",
+    "evaluation.ledger",
+    "evaluation.measured_reader",
     "evaluation.results",
     "rollout.torch_engine",
     "rollout.decoder",
@@ -54,6 +57,7 @@ ADAPTERS = (
     "reporting.run_log",
     "reporting.summary",
     "reporting.model_card",
+    "reporting.comparison_text",
     "reporting.console",
     "reporting.run_reader",
     "reporting.run_page",

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, guard, meter, report, score
+from frugalrl.commands import check_golds, compare, guard, meter, report, score
 from frugalrl.commands import eval as evaluate
 from frugalrl.errors import UserError
 from frugalrl.training.stopping import StopRequest
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     sft = commands.add_parser("sft", help="supervised fine-tuning on prompts and completions, or from scratch")
     _add_run_arguments(sft)
     sft.set_defaults(func=_sft)
-    for command in (evaluate, report, guard, score, check_golds, meter):
+    for command in (evaluate, compare, report, guard, score, check_golds, meter):
         command.register(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
     schema.add_argument("kind", choices=("train", "sft"), help="which kind of recipe")

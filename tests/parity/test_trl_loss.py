@@ -86,7 +86,7 @@ def test_surrogates_masks_and_the_entropy_bonus_are_trls(case):
 def test_an_option_is_told_apart_from_its_absence(case):
     plain = dataclasses.replace(case, surrogate="ppo", delta=None, off_policy_mask=None, entropy_coef=0.0)
     without = compare(case, plain)
-    assert max(step.gradient_difference for step in without.steps) > 1e-3
+    assert without.steps[1].gradient_difference > 1e-3
 
 
 @pytest.mark.parametrize(("loss_type", "aggregation"), [("bnpo", "token"), ("dapo", "sequence")])

@@ -119,7 +119,7 @@ def _score(evaluation: Evaluation) -> Score:
         ci_high=accuracy.ci_high,
         k=len(evaluation.records[0]),
         n=len(evaluation.records),
-        pass_at_k=pass_at_k(evaluation.correct),
+        pass_at_k=pass_at_k(evaluation.correct).value,
         truncated_frac=evaluation.truncated_fraction,
         mean_tokens=evaluation.mean_tokens,
     )
