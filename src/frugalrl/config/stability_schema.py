@@ -84,7 +84,7 @@ class RepetitionSignal(ShareSignal):
 
 
 class LanguageSignal(ShareSignal):
-    """`meter/foreign_completion_frac`. Accuracy can hold while it drifts, and a rollback does not change what drew it."""
+    """`meter/foreign_completion_frac`. Accuracy can hold meanwhile, and a rollback leaves what drew it."""
 
     action: Highest = Field("warn", description="as above")
     threshold: Share = 0.25
