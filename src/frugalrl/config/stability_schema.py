@@ -99,13 +99,13 @@ class RewardSignal(SignalSettings):
 class ValidationSignal(SignalSettings):
     """`validation/avg_at_k` below its best by more than the noise of both."""
 
-    threshold: PositiveFloat = Field(1.5, description="fall from the best, in the joint half-width of both intervals")
+    threshold: PositiveFloat = Field(2.0, description="fall from the best, in the joint half-width of both intervals")
 
 
 class GamingSignal(SignalSettings):
     """The training reward rose since the best validation accuracy, which fell by more than its interval."""
 
-    threshold: PositiveFloat = Field(2.0, description="fall from the best, in half-widths of the interval")
+    threshold: PositiveFloat = Field(3.0, description="fall from the best, in half-widths of the interval")
 
 
 class NonFiniteSignal(SignalSettings):
@@ -123,7 +123,7 @@ class GuardSettings(Section):
     window: Positive = 8
     clear_at: Fraction = Field(0.5, description="clears below this share of the way from early level to limit")
     escalate_steps: Positive = Field(5, description="steps a signal fires on before the warning becomes a rollback")
-    severe: Factor = Field(2.0, description="times the way from early level to limit: roll back without a warning")
+    severe: Factor = Field(1.75, description="times the way from early level to limit: roll back without a warning")
     trust_validation: bool = Field(
         True, description="no rollback past an evaluation that is later than the signal and as good as the best"
     )
