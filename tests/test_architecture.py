@@ -29,6 +29,7 @@ SHELLS = (
     "training.update",
     "training.policy",
     "training.checkpoint",
+    "training.choosing",
     "training.pointers",
     "training.random_state",
     "training.spending",
