@@ -50,7 +50,7 @@ def test_a_dry_run_prints_every_derived_figure_and_makes_nothing(capsys, tmp_pat
     assert figures["updates in all"] == "500"
     assert figures["completions in all"] == "36000"
     assert figures["tokens a step, at most"] == "294,912 (72 x 4,096)"
-    assert figures["checkpoints"].startswith("9 to resume from")
+    assert figures["checkpoints"].startswith("10 to resume from")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,7 +144,7 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert "go on with --resume" in rest
-    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
     resumed = start(tmp_path / "run", "--resume")
     following = int(checkpoint.name.removeprefix("step-")) + 1
     wait_for_line(resumed, f"{following}/400")
