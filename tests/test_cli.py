@@ -153,6 +153,22 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(tmp_path):
     assert resumed.returncode == 130
 
 
+def test_sigterm_inside_an_evaluation_leaves_it_and_saves(tmp_path):
+    long_evaluation = [
+        "--set", "data.test=null", "--set", "evaluation.every=1", "--set", "evaluation.samples_per_problem=15",
+        "--set", "evaluation.max_sequences=8",
+    ]  # fmt: skip
+    process = start(tmp_path / "run", *long_evaluation)
+    wait_for_line(process, "1/400")
+    process.send_signal(signal.SIGTERM)  # the evaluation of 135 completions has begun, or begins
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert "validation after step 1" not in rest
+    assert "Stopped after step 1 of 400. Saved" in rest
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*")] == ["step-000001"]
+
+
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     process = start(tmp_path / "run", "--set", "rollout.prompts_per_step=64", "--set", "rollout.group_size=64")
     wait_for_line(process, "step")
