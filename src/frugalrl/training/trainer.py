@@ -76,6 +76,8 @@ def train(
                 _evaluate_all(run)
                 run.evaluated_step = 0
             if run_steps(run, should_stop):
+                if recipe.training.save_every is None:
+                    run.evaluating = nullcontext  # no checkpoint to make the closing again from: it is waited for
                 return _finish(run)
         except StopRequested:
             pass
