@@ -25,6 +25,7 @@ SHELLS = (
     "commands.score",
     "training.trainer",
     "training.run",
+    "training.guard_actions",
     "training.reference",
     "training.update",
     "training.policy",

@@ -10,8 +10,8 @@ from tests.training.guard_logs import calm_steps, changed, with_evaluations
 
 @pytest.fixture
 def run_folder(tmp_path):
-    """40 calm steps, then KL at 0.6; validations of 0.4 and 0.6."""
-    high = changed(calm_steps(60), "policy/kl", lambda step, before: 0.6 if step >= 40 else before)
+    """40 calm steps, then KL at 0.4; validations of 0.4 and 0.6."""
+    high = changed(calm_steps(60), "policy/kl", lambda step, before: 0.4 if step >= 40 else before)
     lines = with_evaluations(high, {0: 0.4, 30: 0.6})
     text = "".join(json.dumps({"step": step, "unix_time": 0.0, **metrics}) + "\n" for step, metrics in lines)
     (tmp_path / "metrics.jsonl").write_text(text, encoding="utf-8")
@@ -25,7 +25,7 @@ def test_it_shows_when_the_guard_would_have_acted_and_why(run_folder, capsys):
     assert "Step 46: would have warned. kl: policy/kl over its limit in 5 of the last 8 smoothed steps" in text
     assert "Step 51: would have rolled back to the last good checkpoint before step 40." in text
     row = next(line.split() for line in text.splitlines() if line.startswith("kl"))
-    assert row == ["kl", "rollback", "0.05", "0.5", "0.6", "42", "1.22"]
+    assert row == ["kl", "rollback", "0.03", "0.3", "0.4", "42", "1.37"]
 
 
 def test_other_settings_can_be_tried(run_folder, capsys):

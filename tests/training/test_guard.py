@@ -50,12 +50,12 @@ def test_two_wild_steps_of_five_change_nothing_either():
 
 
 def test_a_slow_drift_is_warned_of_first_and_rolled_back_then():
-    """KL from 0.03 by 0.02 a step from step 21: the limit of 0.5 = 10 x the floor of 0.05 is passed at step 45.
+    """KL from 0.03 by 0.02 a step from step 31: the limit of 0.3 = 10 x 0.03 is passed at step 45.
 
     The median of five lags two steps behind, and five of the last eight must be over: 45 + 2 + 4 = 51. Five more
     steps make a rollback. It counts from step 45, the first that was over.
     """
-    drift = changed(calm_steps(80), "policy/kl", lambda step, before: 0.03 + 0.02 * max(0, step - 21))
+    drift = changed(calm_steps(80), "policy/kl", lambda step, before: 0.03 + 0.02 * max(0, step - 31))
     found = watch(drift)[1]
     assert [(one.step, one.action, one.signals) for one in found[:2]] == [
         (51, "warn", ("kl",)),
@@ -64,7 +64,7 @@ def test_a_slow_drift_is_warned_of_first_and_rolled_back_then():
     assert found[1].before == 45
     assert found[0].reason == (
         "kl: policy/kl over its limit in 5 of the last 8 smoothed steps, since step 45: "
-        "now 0.59, limit 0.5, early level 0.05."
+        "now 0.39, limit 0.3, early level 0.03."
     )
 
 
@@ -76,18 +76,18 @@ def test_a_jump_far_over_the_limit_is_rolled_back_without_a_warning():
 
 @pytest.mark.parametrize("period", [2, 4, 6, 10, 20])
 def test_swinging_about_the_limit_makes_at_most_one_warning(period):
-    """0.55 and 0.45 about the limit of 0.5, clearing only below 0.275: no flapping at any period."""
+    """0.33 and 0.27 about the limit of 0.3, clearing only below 0.165: no flapping at any period."""
     swing = changed(
         calm_steps(200),
         "policy/kl",
-        lambda step, _: 0.03 if step < 20 else 0.55 if step % period < period / 2 else 0.45,
+        lambda step, _: 0.03 if step < 20 else 0.33 if step % period < period / 2 else 0.27,
     )
     found = actions(swing, only("kl", kl={"action": "warn"}))
     assert len(found) <= 1
 
 
 def test_what_clears_and_comes_back_is_warned_of_again():
-    twice = changed(calm_steps(120), "policy/kl", lambda step, before: 0.6 if 30 <= step < 45 or step >= 80 else before)
+    twice = changed(calm_steps(120), "policy/kl", lambda step, before: 0.4 if 30 <= step < 45 or step >= 80 else before)
     found = actions(twice, only("kl", kl={"action": "warn"}))
     assert found == [(36, "warn", ("kl",)), (86, "warn", ("kl",))]
 
@@ -125,17 +125,18 @@ def test_what_is_not_finite_acts_at_once(metric, value):
 def test_each_signal_alone(signal, bad):
     """At step 30 one metric jumps far over its limit and stays there: it is named, with what it was before."""
     jump = changed(calm_steps(60), METRICS[signal], lambda step, before: bad if step >= 30 else before)
-    found = watch(jump, only(signal))[1]
+    found = watch(jump, only(signal, **{signal: {"action": "rollback"}}))[1]
     assert (found[0].action, found[0].signals) == ("rollback", (signal,))
     assert 33 <= found[0].step <= 40
     assert METRICS[signal] in found[0].reason
     assert watch(jump, GuardSettings.model_validate({signal: {"action": "none"}}))[0].signals[signal].fired_at is None
 
 
-def test_groups_that_are_all_alike_are_warned_of_and_not_rolled_back():
+def test_groups_that_are_all_alike_and_no_better_are_a_sign_of_collapse():
+    """0.2 goes to 1: the limit is halfway, 0.6."""
     dead = changed(calm_steps(80), "group/zero_std_frac", lambda step, before: 1.0 if step >= 30 else before)
     dead = changed(dead, "reward/mean", lambda step, before: 0.99 if step >= 25 else before)
-    assert actions(dead, only("zero_std")) == [(36, "warn", ("zero_std",))]
+    assert actions(dead, only("zero_std"))[:2] == [(36, "warn", ("zero_std",)), (41, "rollback", ("zero_std",))]
 
 
 def test_groups_that_are_all_right_are_no_bad_sign():
@@ -153,27 +154,53 @@ def test_validation_far_below_its_best_is_rolled_back():
     assert found[0].reason == "validation: validation/avg_at_k now 0.2, limit 0.4939, best 0.6."
 
 
-def test_validation_below_its_best_twice_is_warned_of_and_then_rolled_back():
-    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.48, 30: 0.48})
-    assert actions(fallen) == [(20, "warn", ("validation",)), (30, "rollback", ("validation",))]
+def test_validation_below_its_best_is_warned_of_the_second_time_and_rolled_back_the_third():
+    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.48, 30: 0.48, 40: 0.48})
+    found = watch(fallen)[1]
+    assert [(one.step, one.action, one.signals) for one in found] == [
+        (30, "warn", ("validation",)),
+        (40, "rollback", ("validation",)),
+    ]
+    assert found[1].before == 11, "since the evaluation after step 10, which was good"
+
+
+def test_who_has_just_recovered_is_not_rolled_back():
+    """Below the limit at 20 and 30, back at 40: two of the last three were over, and the newest is good."""
+    back = {0: 0.4, 10: 0.6, 20: 0.48, 30: 0.48, 40: 0.58}
+    assert actions(with_evaluations(calm_steps(45), back)) == [(30, "warn", ("validation",))]
+
+
+def test_a_dip_of_one_evaluation_changes_nothing():
+    """A mini run of experiment 2 went 0.78, 0.68, 0.59, 0.78 and on to 0.81. A later dip begins anew."""
+    dips = {0: 0.44, 10: 0.775, 20: 0.69, 30: 0.592, 40: 0.779, 50: 0.77, 60: 0.78, 70: 0.6, 80: 0.79}
+    state, decisions = watch(with_evaluations(calm_steps(90), dips))
+    assert decisions == []
+    twice = with_evaluations(calm_steps(110), {**dips, 90: 0.79, 100: 0.3})
+    assert watch(twice)[1][0].before == 91
+    assert state.signals["validation"].severities == pytest.approx((-0.009, 1.697, -0.094), abs=0.001)
 
 
 def test_a_reward_that_rises_while_validation_falls_is_gaming():
-    """The fall of 0.11 is more than 2 x 0.05, the score's own interval; it is also over validation's own limit."""
+    """Two falls of 0.11, more than 2 x 0.05, the score's own interval; they are over validation's own limit too."""
     gamed = changed(calm_steps(40), "reward/mean", lambda step, before: before + (0.5 if step > 12 else 0.0))
-    found = watch(with_evaluations(gamed, {0: 0.4, 10: 0.6, 30: 0.49}))[1]
+    found = watch(with_evaluations(gamed, {0: 0.4, 10: 0.6, 20: 0.49, 30: 0.49}))[1]
     assert [(one.step, one.action, one.signals) for one in found] == [(30, "warn", ("validation", "gaming"))]
     assert "while the training reward rose" in found[0].reason
-    honest = watch(with_evaluations(calm_steps(40), {0: 0.4, 10: 0.6, 30: 0.49}))[1]
+    honest = watch(with_evaluations(calm_steps(40), {0: 0.4, 10: 0.6, 20: 0.49, 30: 0.49}))[1]
     assert [one.signals for one in honest] == [("validation",)]
 
 
 def test_a_good_evaluation_after_the_crossing_holds_a_rollback_back():
     """KL is over its limit from step 30, and at step 40 the policy is the best so far: it may warn, no more."""
-    high = changed(calm_steps(80), "policy/kl", lambda step, before: 0.6 if step >= 30 else before)
+    high = changed(calm_steps(80), "policy/kl", lambda step, before: 0.4 if step >= 30 else before)
     trusted = with_evaluations(high, {0: 0.4, 20: 0.6, 40: 0.65, 50: 0.66, 60: 0.66, 70: 0.66})
     assert actions(trusted) == [(36, "warn", ("kl",)), (41, "rollback", ("kl",))][:1]
     assert (41, "rollback", ("kl",)) in actions(trusted, GuardSettings(trust_validation=False))
+
+
+def test_another_language_is_warned_of_and_not_rolled_back():
+    drift = changed(calm_steps(80), "meter/foreign_completion_frac", lambda step, _: 0.9 if step >= 30 else 0.05)
+    assert actions(drift) == [(36, "warn", ("language",))]
 
 
 def test_all_signals_that_fire_are_listed():

@@ -37,7 +37,7 @@ class ShareSignal(SignalSettings):
 class KlSignal(RatioSignal):
     """`policy/kl`; absent where no reference is held."""
 
-    floor: NonNegative = Field(0.05, description="nats: KL starts at 0, so a multiple of its start means little")
+    floor: NonNegative = Field(0.03, description="nats: KL starts at 0, so a multiple of its start means little")
 
 
 class EntropyLowSignal(RatioSignal):
@@ -72,9 +72,8 @@ class TruncatedSignal(ShareSignal):
 
 
 class ZeroStdSignal(ShareSignal):
-    """`group/zero_std_frac`, while the reward is not above its early level. It wastes rollouts; it harms no weights."""
+    """`group/zero_std_frac`, while the reward is not above its early level: answers that are alike and no better."""
 
-    action: Highest = Field("warn", description="as above")
     threshold: Share = 0.5
 
 
@@ -85,8 +84,9 @@ class RepetitionSignal(ShareSignal):
 
 
 class LanguageSignal(ShareSignal):
-    """`meter/foreign_completion_frac`."""
+    """`meter/foreign_completion_frac`. Accuracy can hold meanwhile, and a rollback leaves what drew it."""
 
+    action: Highest = Field("warn", description="as above")
     threshold: Share = 0.25
 
 

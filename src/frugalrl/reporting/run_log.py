@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
+GUARD_FILE = "guard.jsonl"
+_FILES = (METRICS_FILE, SAMPLES_FILE, GUARD_FILE)
 TIMED = ("unix_time", "time/", "throughput/", "cost/seconds", "cost/usd", "budget/")
 """How the metrics begin that say what the clock said: no two runs share them."""
 
@@ -69,10 +71,16 @@ class RunLog:
         """Append one JSON object, with its `step`, to ``samples.jsonl``: completions for people to look at."""
         self._append(SAMPLES_FILE, line + "\n")
 
+    def write_guard(self, line: str) -> None:
+        """Append one JSON object, with its `step`, to ``guard.jsonl``: what the guard decided and did."""
+        self._append(GUARD_FILE, line + "\n")
+
     def lengths(self) -> dict[str, int]:
         """The length of each file in bytes, all of it flushed to the disk: what `cut` takes. Raises OutputError."""
         lengths = {}
-        for name in (METRICS_FILE, SAMPLES_FILE):
+        for name in _FILES:
+            if name == GUARD_FILE and not (self._folder / name).exists():
+                continue  # most runs have none
             self._append(name, "")
             try:
                 os.fsync(self._files[name].fileno())
@@ -88,7 +96,7 @@ class RunLog:
         sentence in the answer for each. Raises OutputError if a file cannot be cut.
         """
         notes = []
-        for name in (METRICS_FILE, SAMPLES_FILE):
+        for name in _FILES:
             path, length = self._folder / name, lengths.get(name, 0)
             try:
                 if _ends_a_line(path, length):

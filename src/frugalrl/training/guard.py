@@ -12,7 +12,8 @@ Decisions:
 - A signal clears only when as many steps lie below a lower level: hovering about a limit makes one warning, not many.
 - Validation is the thing itself and the other signals are signs: where an evaluation taken after a signal's first
   crossing is as good as the best, that signal may warn and not roll back (`trust_validation`).
-- A validation is one reading without smoothing: it rests on hundreds of samples, and its interval is its noise.
+- A validation needs no smoothing: it rests on hundreds of samples, and its interval is its noise. It fires when two of
+  the last three are below the limit, since a healthy run dips and comes back, or at once when one is far below.
 - A decision never looks at more than the log holds, so that a replay over the log finds what the run found.
 
 Not covered: carrying decisions out (`trainer`, `guard_actions`).
@@ -41,6 +42,8 @@ from frugalrl.training.guard_state import GuardState, Rollback, SignalState
 Action = Literal["none", "warn", "rollback", "stop"]
 
 _FROM_VALIDATION = ("validation", "gaming")
+_EVALUATIONS = (2, 3)
+"""Evaluations over the limit, of how many, that make a signal of the validation fire: dips of one recover."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,23 @@ def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int],
     decide.
     """
     for step in sorted(checkpoint_steps, reverse=True):
-        abandoned = any(one.before <= step <= one.step for one in state.rollbacks[:-1])
+        abandoned = any(one.before <= step <= one.step for one in state.rollbacks)
         if 0 < step < before and not abandoned and _was_as_good_as_the_best(state, step, settings):
             return step
     return 0
+
+
+def needed(state: GuardState, checkpoint_steps: Collection[int], settings: GuardSettings) -> set[int]:
+    """The steps of the checkpoints to which a rollback would go: one that is pending, that an excursion under way would
+    call for, that a bad validation next would, or that anything would which begins now."""
+    beginnings = [signal.crossed_at for signal in state.signals.values() if signal.crossed_at is not None]
+    if state.pending:
+        beginnings.append(state.rollbacks[-1].before)
+    beginnings += [score.step + 1 for score in state.scores[-1:]]
+    newest = max(checkpoint_steps, default=0)
+    earliest_now = newest + 1 - max(settings.smoothing, settings.window) // 2
+    found = {last_good(state, before, checkpoint_steps, settings) for before in (*beginnings, earliest_now)}
+    return found - {0}
 
 
 def guard_metrics(state: GuardState) -> dict[str, float]:
@@ -140,10 +156,10 @@ def _remember_step(
             fresh.discard(name)
         elif name == "zero_std" and _reward_has_risen(signals["reward"]):
             # Groups in which all are right are alike too: only without progress are they a bad sign.
-            signals[name] = _with(signal, replace(reading, value=reading.level), step, settings)
+            signals[name] = _with(name, signal, replace(reading, value=reading.level), step, settings)
         else:
             looked_at = settings.window if name == "reward" else settings.smoothing
-            signals[name] = _with(signal, reading, max(1, step - looked_at // 2), settings)
+            signals[name] = _with(name, signal, reading, max(1, step - looked_at // 2), settings)
     return replace(state, signals=signals), fresh
 
 
@@ -165,29 +181,36 @@ def _remember_validation(
     fall = validation_reading(score, best, settings.validation.threshold)
     gamed = gaming_reading(score, best, settings.gaming.threshold) or replace(fall, value=fall.level)
     for name, reading in (("validation", fall), ("gaming", gamed)):
-        signals[name] = _with(signals[name], reading, previous.step + 1, settings)
+        signals[name] = _with(name, signals[name], reading, previous.step + 1, settings)
     return replace(state, signals=signals), {"validation", "gaming"}
 
 
-def _with(signal: SignalState, reading: Reading, crossing: int, settings: GuardSettings) -> SignalState:
+def _with(name: str, signal: SignalState, reading: Reading, crossing: int, settings: GuardSettings) -> SignalState:
     """The signal with a new reading. crossing: the step from which it counts as crossed, if it crosses now."""
-    severities = (*signal.severities, reading.severity)[-settings.window :]
-    crossed_at = signal.crossed_at
+    _, window = _patience(name, settings)
+    earlier = signal.severities[-(window - 1) :] if window > 1 else ()
+    is_new = signal.fired_at is None and max(earlier, default=0.0) < 1
+    crossed_at = None if is_new else signal.crossed_at
     if reading.severity >= 1 and crossed_at is None:
         crossed_at = crossing
-    elif signal.fired_at is None and max(severities) < 1:
-        crossed_at = None
+    severities = (*earlier, reading.severity)
     return replace(signal, reading=reading, severities=severities, crossed_at=crossed_at)
 
 
 def _patience(name: str, settings: GuardSettings) -> tuple[int, int]:
     """How many readings over the limit, of how many, make a signal fire."""
-    return (1, 1) if name in _FROM_VALIDATION else (settings.patience, settings.window)
+    return _EVALUATIONS if name in _FROM_VALIDATION else (settings.patience, settings.window)
 
 
-def _held(name: str, signal: SignalState, level: float, settings: GuardSettings) -> bool:
-    patience, window = _patience(name, settings)
-    return sum(severity >= level for severity in signal.severities[-window:]) >= patience
+def _is_over(name: str, signal: SignalState, settings: GuardSettings) -> bool:
+    patience, _ = _patience(name, settings)
+    return sum(severity >= 1 for severity in signal.severities) >= patience or _is_far_over(name, signal, settings)
+
+
+def _is_far_over(name: str, signal: SignalState, settings: GuardSettings) -> bool:
+    patience = 1 if name in _FROM_VALIDATION else settings.patience
+    newest = signal.severities[-1:] if name in _FROM_VALIDATION else signal.severities
+    return sum(severity >= settings.severe for severity in newest) >= patience
 
 
 def _hold(name: str, signal: SignalState, step: int, settings: GuardSettings) -> SignalState:
@@ -195,9 +218,9 @@ def _hold(name: str, signal: SignalState, step: int, settings: GuardSettings) ->
     if settings_of(name, settings).action == "none":
         return signal
     if signal.fired_at is None:
-        return replace(signal, fired_at=step) if _held(name, signal, 1.0, settings) else signal
-    patience, window = _patience(name, settings)
-    calm = sum(severity < settings.clear_at for severity in signal.severities[-window:])
+        return replace(signal, fired_at=step) if _is_over(name, signal, settings) else signal
+    patience, _ = _patience(name, settings)
+    calm = sum(severity < settings.clear_at for severity in signal.severities)
     return replace(signal, fired_at=None, crossed_at=None) if calm >= patience else signal
 
 
@@ -214,10 +237,10 @@ def _calls_for_rollback(name: str, state: GuardState, step: int, settings: Guard
         return False
     if name == "nonfinite":
         return True
-    if not _held(name, signal, 1.0, settings):
+    if signal.severities[-1] < 1 or not _is_over(name, signal, settings):
         return False
     has_lasted = step - signal.fired_at >= settings.escalate_steps
-    if not has_lasted and not _held(name, signal, settings.severe, settings):
+    if not has_lasted and not _is_far_over(name, signal, settings):
         return False
     return name in _FROM_VALIDATION or not _validation_disagrees(signal, state, settings)
 

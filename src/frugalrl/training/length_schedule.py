@@ -88,6 +88,11 @@ def bounds(settings: LengthScheduleSettings, first_cap: int) -> tuple[int, int]:
     return settings.least_tokens or max(1, first_cap // 2), settings.most_tokens or 2 * first_cap
 
 
+def largest_cap(settings: LengthScheduleSettings | None, first_cap: int) -> int:
+    """The most tokens a completion can come to, which is also what evaluations are given."""
+    return first_cap if settings is None else max(first_cap, bounds(settings, first_cap)[1])
+
+
 def first_state(settings: LengthScheduleSettings, first_cap: int, total_steps: int) -> LengthState:
     """The state before step 1."""
     stages = stages_of(settings)

@@ -45,7 +45,7 @@ def rotate(checkpoints: Path, keep_last: int | None, keep_steps: Collection[int]
     The newest `keep_last` stay (None: all), what `latest` and `best` name, and those of `keep_steps`.
     Raises OutputError if one cannot be removed.
     """
-    steps = _steps(checkpoints)
+    steps = saved_steps(checkpoints)
     if keep_last is None:
         return []
     kept = {*steps[len(steps) - min(keep_last, len(steps)) :], *keep_steps}
@@ -68,7 +68,7 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
     None if there has never been a checkpoint. Raises OutputError if there are some and none is whole.
     """
     named = _pointed_name(checkpoints, LATEST)
-    steps = _steps(checkpoints)
+    steps = saved_steps(checkpoints)
     notes: list[str] = []
     if named is not None:
         last = int(named.removeprefix("step-"))
@@ -102,7 +102,7 @@ def _pointed_name(checkpoints: Path, pointer: str) -> str | None:
     return name if _NAME.fullmatch(name) else None
 
 
-def _steps(checkpoints: Path) -> list[int]:
+def saved_steps(checkpoints: Path) -> list[int]:
     """Of all checkpoints that have a name, whole or not, in order."""
     found = (_NAME.fullmatch(path.name) for path in checkpoints.glob("step-*") if path.is_dir())
     return sorted(int(match[1]) for match in found if match)

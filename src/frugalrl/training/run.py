@@ -34,6 +34,15 @@ from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.budget import Budget
 from frugalrl.training.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
+from frugalrl.training.guard_state import GuardState, from_json, to_json
+from frugalrl.training.length_schedule import (
+    LengthState,
+    bounds,
+    first_state,
+    largest_cap,
+    length_from_json,
+    length_to_json,
+)
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.policy import Policy, load_policy, weights_hash
 from frugalrl.training.random_state import random_values, restore_random_states, seed_random_states
@@ -85,6 +94,10 @@ class TrainingRun:
     """Problems taken from the data: the whole state of the sampler."""
     entropy: EntropyState = field(default_factory=EntropyState)
     """Of the entropy bonus."""
+    guard: GuardState = field(default_factory=GuardState)
+    """What the guard remembers; as it was made where none watches."""
+    length: LengthState | None = None
+    """The cap in force, if it moves."""
     reference_step: int = 0
     """The step after which the reference was last reset; 0: it is the base."""
     evaluated_step: int = -1
@@ -100,8 +113,14 @@ class TrainingRun:
 
     @property
     def policy_version(self) -> int:
-        """Optimizer updates the weights have seen."""
-        return self.step * self.recipe.algorithm.updates_per_batch
+        """Counts the optimizer updates and the rollbacks there have been: never twice the same for other weights."""
+        rollbacks = len(self.guard.rollbacks) - self.guard.pending
+        return self.step * self.recipe.algorithm.updates_per_batch + rollbacks
+
+    @property
+    def cap_tokens(self) -> int:
+        """The cap on the completions of the next step."""
+        return self.recipe.rollout.max_completion_tokens if self.length is None else self.length.cap_tokens
 
     @property
     def final_split(self) -> str:
@@ -118,6 +137,8 @@ class TrainingRun:
             "evaluated_step": self.evaluated_step,
             "end_reason": self.end_reason,
             "entropy": dataclasses.asdict(self.entropy),
+            "guard": to_json(self.guard),
+            "length": None if self.length is None else length_to_json(self.length),
             "reference_step": self.reference_step,
             "log_lengths": self.log.lengths(),
             "wall_seconds": dict(self.clock),
@@ -163,7 +184,8 @@ class TrainingRun:
 def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show) -> TrainingRun:
     """Load all that a run needs, and check that it fits together. Raises UserError."""
     started = time.monotonic()
-    rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens)
+    length = _first_length(recipe)
+    rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens if length is None else length.cap_tokens)
     path = recipe.model.path if resume_from is None else str(resume_from)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
     check_context(recipe, policy.context_tokens)
@@ -185,6 +207,7 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         spending=Spending(Budget(**recipe.budget.model_dump()), started=started),
         show=show,
         entropy=EntropyState(recipe.algorithm.entropy.coef),
+        length=length,
     )
     if resume_from is None:
         seed_random_states(recipe.seed)
@@ -198,6 +221,23 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
     run.spending.load_seconds = time.monotonic() - started
     run.clock["load"] += run.spending.load_seconds
     return run
+
+
+def _first_length(recipe: TrainRecipe) -> LengthState | None:
+    """The cap of step 1, if it moves. Raises RecipeError if a reward cannot be bounded by a cap it can come to."""
+    if recipe.length_schedule is None:
+        return None
+    for cap_tokens in bounds(recipe.length_schedule, recipe.rollout.max_completion_tokens):
+        build_rubric(recipe.rewards, cap_tokens)
+    return first_state(recipe.length_schedule, recipe.rollout.max_completion_tokens, recipe.training.steps)
+
+
+def set_length(run: TrainingRun, length: LengthState | None) -> None:
+    """Set the cap of the next step. Rewards that are bounded by the cap follow it, unless their own bound is set."""
+    changed = length is not None and length.cap_tokens != run.cap_tokens
+    run.length = length
+    if changed:
+        run.rubric = build_rubric(run.recipe.rewards, run.cap_tokens)
 
 
 def reset_reference(run: TrainingRun) -> None:
@@ -238,6 +278,8 @@ def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
     run.base_weights = values["base_weights"]
     run.position = int(values["position"])
     run.entropy = EntropyState(**values["entropy"])
+    run.guard = from_json(values["guard"])
+    set_length(run, None if values["length"] is None else length_from_json(values["length"]))
     run.reference_step = int(values["reference_step"])
     if run.reference is not None and run.reference_step > 0:
         load_reference_tensors(run.reference, state.tensors["reference"])
@@ -269,7 +311,8 @@ def _refuse_other_base(recipe: TrainRecipe, reference_weights: str | None, base_
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
     """Raise ModelError if prompt and completion at their longest do not fit the model's context."""
     rollout = recipe.rollout
-    completion = max(rollout.max_completion_tokens, recipe.evaluation.max_completion_tokens or 0)
+    largest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
+    completion = max(largest, recipe.evaluation.max_completion_tokens or 0)
     needed = rollout.max_prompt_tokens + completion
     if needed > context_tokens:
         raise ModelError(

@@ -30,6 +30,8 @@ from frugalrl.training.alarms import ALARM_STEP, alarms
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.checkpoint import checkpoint_name, load_training_state, save_checkpoint, save_model
 from frugalrl.training.choosing import choose, early_stop, is_best_so_far, take_kept_weights
+from frugalrl.training.guard_actions import announce, guarded, look, needed_to_roll_back, roll_back_if_pending
+from frugalrl.training.length_schedule import largest_cap, observe_length
 from frugalrl.training.metrics import step_metrics
 from frugalrl.training.pointers import BEST, LATEST, point, pointed, rotate
 from frugalrl.training.run import (
@@ -41,6 +43,7 @@ from frugalrl.training.run import (
     option_metrics,
     prepare_run,
     reset_reference,
+    set_length,
     update_settings,
 )
 from frugalrl.training.schedule import lr_factor
@@ -116,6 +119,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
     while not _is_over(run):
         if should_stop():
             return False
+        roll_back_if_pending(run)
         step, clock_before, began = run.step + 1, dict(run.clock), run.spending.seconds
         batch = _collect(run, step)
         with run.timed("update"):
@@ -126,7 +130,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
             batches = micro_batches(
                 rows, recipe.training.micro_batch_tokens, run.policy.pad_token_id, run.policy.device
             )
-            factor = _lr_factor(recipe, run.step)
+            factor = run.guard.lr_factor * _lr_factor(recipe, run.step)
             entropy_coef = entropy_coefficient(run)
             settings = update_settings(recipe, run.engine.logprobs_are_exact, entropy_coef)
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, settings, factor)
@@ -138,9 +142,14 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
         seconds = {phase: run.clock[phase] - clock_before.get(phase, 0.0) for phase in STEP_PHASES}
         if rollout.max_extra_groups > 0:
             updated |= {"group/refilled": float(batch.refilled), "rollout/extra_frac": batch.extra_frac}
+        if run.length is not None:
+            updated |= {"completion/cap_tokens": float(run.cap_tokens)}
         metrics = step_metrics(step, batch.sampled, updated, learning_rate, seconds, load_identifier())
+        metrics, decision = guarded(run, metrics)
         run.spending.add_step(run.spending.seconds - began, _tokens_of(batch.sampled))
         _report(run, metrics, batch.sampled)
+        announce(run, decision)
+        _move_cap(run, metrics)
         if step <= ALARM_STEP:
             first_groups += batch.sampled[: rollout.prompts_per_step]
             _raise_alarms(run, first_groups)
@@ -148,9 +157,9 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
             reset_reference(run)
             run.show(f"   The policy after step {step} is the reference now; the optimizer starts anew.")
         _evaluate_if_due(run)
-        if _is_due(run, recipe.training.save_every):
+        if _is_due(run, recipe.checkpoint_every):
             _save_checkpoint(run)
-    if recipe.training.save_every is not None:
+    if recipe.checkpoint_every is not None:
         _save_unless_saved(run)  # so that the closing can be left, or killed, without losing a step
     return True
 
@@ -166,7 +175,7 @@ def _is_over(run: TrainingRun) -> bool:
         run.show(f"   {reason}")
         run.end_reason = reason
         return True
-    reason = run.spending.reason_to_end(step, evaluates, _divides(recipe.training.save_every, step + 1))
+    reason = run.spending.reason_to_end(step, evaluates, _divides(recipe.checkpoint_every, step + 1))
     if reason is not None and step == 0:
         raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
     if reason is not None:
@@ -186,7 +195,7 @@ def _tokens_of(scored: Sequence[ScoredGroup]) -> int:
 def _collect(run: TrainingRun, step: int) -> FilledBatch:
     """The groups of a step, scored; those that teach nothing replaced as far as the recipe allows."""
     recipe, rollout = run.recipe, run.recipe.rollout
-    sampling = SamplingParams(rollout.max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
+    sampling = SamplingParams(run.cap_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
 
     def sample(count: int, round_number: int) -> list[ScoredGroup]:
         # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
@@ -199,6 +208,18 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
             return [score_group(run.rubric, group) for group in groups]
 
     return fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
+
+
+def _move_cap(run: TrainingRun, metrics: StepMetrics) -> None:
+    """Let the length schedule look at a step."""
+    schedule, recipe, before = run.recipe.length_schedule, run.recipe, run.cap_tokens
+    if schedule is None or run.length is None:
+        return
+    first_cap = recipe.rollout.max_completion_tokens
+    length = observe_length(run.length, run.step, metrics.values, schedule, first_cap, recipe.training.steps)
+    set_length(run, length)
+    if run.cap_tokens != before:
+        run.show(f"   The cap on completions goes from {before} to {run.cap_tokens} tokens.")
 
 
 def _is_due(run: TrainingRun, every: int | None) -> bool:
@@ -273,7 +294,7 @@ def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> Ev
             run.policy.tokenizer,
             run.problems_of(split),
             run.recipe.evaluation,
-            run.recipe.rollout.max_completion_tokens,
+            largest_cap(run.recipe.length_schedule, run.recipe.rollout.max_completion_tokens),
         )
         save_evaluation(evaluation, run.evaluation_file(split, step))
         shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
@@ -288,8 +309,11 @@ def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> Ev
         "truncated_frac": evaluation.truncated_fraction,
         "mean_tokens": evaluation.mean_tokens,
     }
-    run.log.write(step, {f"{split}/{name}": value for name, value in values.items()})
+    logged = {f"{split}/{name}": value for name, value in values.items()}
+    run.log.write(step, logged)
     run.show(f"   {split} after step {step}: {estimate(accuracy)}")
+    if run.step < run.recipe.training.steps and run.end_reason is None:
+        announce(run, look(run, step, logged))
     return evaluation
 
 
@@ -303,7 +327,7 @@ def _save_checkpoint(run: TrainingRun) -> Path:
     with run.timed("checkpoint"):
         save_checkpoint(run.policy, run.state, path, training_card(run.recipe, None))
         point(path.parent, LATEST, path.name)
-        rotate(path.parent, training.keep_last, training.keep_steps)
+        rotate(path.parent, training.keep_last, {*training.keep_steps, *needed_to_roll_back(run)})
     run.spending.add_save(run.spending.seconds - began)
     return path
 
