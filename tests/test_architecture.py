@@ -30,6 +30,7 @@ SHELLS = (
     "training.update",
     "training.policy",
     "training.checkpoint",
+    "training.choosing",
     "training.pointers",
     "training.random_state",
     "training.spending",
@@ -191,3 +192,20 @@ def test_a_room_is_small_enough_to_know(module):
 def test_every_module_says_what_it_is_for():
     undocumented = [module for module, path in MODULES.items() if not ast.get_docstring(ast.parse(path.read_text()))]
     assert undocumented == []
+
+
+PICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+UNPICKLING_CALLS = {("torch", "load"), ("torch", "save"), ("numpy", "load"), ("np", "load"), ("pandas", "read_pickle")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_is_ever_unpickled(module):
+    """By the syntax tree: no pickler is imported, no call that unpickles is made."""
+    names = {name.partition(".")[0] for name in imported_names(MODULES[module])}
+    assert names & PICKLERS == set()
+    tree = ast.parse(MODULES[module].read_text())
+    attributes = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    ]
+    assert {(node.value.id, node.attr) for node in attributes} & UNPICKLING_CALLS == set()
+    assert imported_names(MODULES[module]) & {f"{owner}.{name}" for owner, name in UNPICKLING_CALLS} == set()

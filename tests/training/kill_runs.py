@@ -2,15 +2,17 @@
 
     python -m tests.training.kill_runs FOLDER TRIALS SEED
 
-Prints one JSON object a line: first the phases of the run that was left alone, then a line for each trial. One process
-imports torch and loads what every run loads, and forks the runs from itself, because that costs more than a run; it computes
-nothing in threads (OMP_NUM_THREADS=1), so there are none to lose in a fork. A run is the command: `frugalrl train RECIPE --out FOLDER [--resume]`.
+Writes one JSON object a line: first the phases of the run that was left alone, then a line for each trial. One process
+imports torch and loads what every run loads, and forks the runs from itself, because that costs more than a run; it
+computes nothing in threads (OMP_NUM_THREADS=1), so there are none to lose in a fork. A run is the command:
+`frugalrl train RECIPE --out FOLDER [--resume]`.
 
 Every run reports its phases over a pipe. A kill waits for the n-th report of a phase, then for a part of the time that
 this phase takes, drawn at random; a held kill stops the run right there, so that it falls between two given lines.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -168,7 +170,7 @@ def outcome(folder: Path) -> dict[str, object]:
 def durations(reports: list[tuple[float, str]]) -> dict[str, float]:
     """The longest time that each phase lasted."""
     longest: dict[str, float] = {}
-    for (start, phase), (end, _) in zip(reports, reports[1:], strict=False):
+    for (start, phase), (end, _) in itertools.pairwise(reports):
         longest[phase] = max(longest.get(phase, 0.0), end - start)
     return longest
 
@@ -180,6 +182,11 @@ def plan(trial: int, rng: random.Random, reports: list[tuple[float, str]]) -> Ki
     phase = HELD[trial] if is_held else rng.choice(["rollout", "update", "evaluation", "checkpoint", SAVE[0]])
     occurrence = rng.randint(1, _count(reports, phase))
     return Kill(phase, occurrence, 0.0 if is_held else rng.uniform(0.0, seconds[phase]), is_held)
+
+
+def _say(values: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
 
 
 def main(folder: Path, trials: int, seed: int) -> None:
@@ -195,7 +202,7 @@ def main(folder: Path, trials: int, seed: int) -> None:
 
     whole = live(command("whole"), folder / "whole.txt", None)
     expected = outcome(folder / "whole")
-    print(json.dumps({"phases": Counter(phase for _, phase in whole.reports)}), flush=True)
+    _say({"phases": Counter(phase for _, phase in whole.reports)})
     for trial in range(trials):
         name, killed_in = f"trial-{trial:02d}", []
         life = live(command(name), folder / f"{name}.txt", plan(trial, rng, whole.reports))
@@ -210,7 +217,7 @@ def main(folder: Path, trials: int, seed: int) -> None:
             live(command(name, "--resume"), folder / f"{name}.txt", None)
         found = outcome(folder / name)
         differs = [key for key, value in expected.items() if found[key] != value]
-        print(json.dumps({"trial": trial, "killed_in": killed_in, "differs": differs}), flush=True)
+        _say({"trial": trial, "killed_in": killed_in, "differs": differs})
 
 
 if __name__ == "__main__":

@@ -259,7 +259,7 @@ def test_a_file_that_may_not_grow_is_a_message(policy, saved, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, hard))
     try:
-        with pytest.raises(OutputError, match="cannot be written: .*too large"):
+        with pytest.raises(OutputError, match=r"cannot be written: .*too large"):
             save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -175,6 +175,16 @@ class BudgetSettings(Section):
         return self
 
 
+class SelectionSettings(Section):
+    """Which checkpoint is kept: the best on validation, see docs/reading-the-numbers.md."""
+
+    patience: Positive | None = Field(
+        None,
+        description="end the run after so many evaluations in a row that did not beat the best one, or when one is "
+        "worse than it with p < 0.05; null: never",
+    )
+
+
 class TrackerSettings(Section):
     """A tracker beside the JSONL log."""
 
@@ -198,6 +208,7 @@ class TrainRecipe(Section):
     training: TrainingSettings
     guard: GuardSettings = GuardSettings()
     length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
+    selection: SelectionSettings = SelectionSettings()
     budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
 

@@ -34,14 +34,23 @@ class Selection:
 
     step: int
     """Of the kept checkpoint; 0 is the base."""
-    claims_improvement: bool
-    """Whether the kept checkpoint is shown to be better than the base."""
+    differences: Mapping[int, Estimate]
+    """avg@k of each checkpoint that was considered, by step, minus the base's."""
+    adjusted_p_values: Mapping[int, float]
+    """Of each against the base, after Holm's correction for all of them."""
     stopped_at: int | None
     """The step at which the rule stops, or None; later checkpoints are not considered."""
-    adjusted_p_value: float
-    """Of the kept checkpoint against the base, after Holm's correction; NaN for the base itself."""
     reasons: tuple[str, ...]
     """Sentences for people, numbers included."""
+
+    @property
+    def claims_improvement(self) -> bool:
+        """Whether the kept checkpoint is shown to be better than the base."""
+        return self.step != BASE_STEP and self.is_shown(self.step)
+
+    def is_shown(self, step: int) -> bool:
+        """Whether a checkpoint's difference from the base, up or down, is more than chance."""
+        return self.adjusted_p_values[step] < LEVEL
 
 
 def select(
@@ -57,22 +66,28 @@ def select(
     if BASE_STEP in checkpoints:
         raise ValueError("the base is no checkpoint: give it as `base`")
     stopped_at, why_stopped = stop_step(base, checkpoints, patience, compare)
-    seen = {step: one for step, one in sorted(checkpoints.items()) if stopped_at is None or step <= stopped_at}
+    seen = {
+        step: compare(base, one)
+        for step, one in sorted(checkpoints.items())
+        if stopped_at is None or step <= stopped_at
+    }
+    differences = {step: one.estimate for step, one in seen.items()}
+    adjusted = dict(zip(seen, holm([one.p_value for one in seen.values()]), strict=True))
     if not seen:
-        return Selection(BASE_STEP, False, None, math.nan, ("No checkpoint was evaluated: the base is kept.",))
-    differences = {step: compare(base, one) for step, one in seen.items()}
-    best = _best(differences)
+        return Selection(BASE_STEP, {}, {}, None, ("No checkpoint was evaluated: the base is kept.",))
+    best = max(differences, key=lambda step: (differences[step].value, -step))
     reasons = [why_stopped] if why_stopped else []
-    if not differences[best].estimate.value > 0:
+    if differences[best].value > 0:
+        reasons += _why_kept(best, differences[best], adjusted[best], len(seen))
+    else:
+        looked = "the checkpoint" if len(seen) == 1 else f"the best of {len(seen)}"
         reasons.append(
-            f"No checkpoint is better than the base: the best of {len(seen)}, step {best}, is "
-            f"{_points(differences[best].estimate)} from it. The base is kept."
+            f"No checkpoint is better than the base: {looked}, step {best}, is {_points(differences[best])} "
+            "from it. The base is kept."
         )
-        return Selection(BASE_STEP, False, stopped_at, math.nan, tuple(reasons))
-    corrected = holm([one.p_value for one in differences.values()])
-    adjusted = dict(zip(differences, corrected, strict=True))[best]
-    reasons += _why_kept(best, differences[best].estimate, adjusted, len(seen))
-    return Selection(best, adjusted < LEVEL, stopped_at, adjusted, tuple(reasons))
+    return Selection(
+        best if differences[best].value > 0 else BASE_STEP, differences, adjusted, stopped_at, tuple(reasons)
+    )
 
 
 def stop_step(
@@ -90,7 +105,7 @@ def stop_step(
         waited += 1
         fall = compare(checkpoints[best], one)
         if fall.estimate.value < 0 and fall.p_value < LEVEL:
-            worse = f"{_points(fall.estimate)}, p = {_p(fall.p_value)}"
+            worse = f"{_points(fall.estimate)}, p {_p(fall.p_value)}"
             return step, f"Stopped at step {step}: it is worse than step {best} ({worse})."
         if waited >= patience:
             return step, f"Stopped at step {step}: {patience} in a row did not beat step {best}."
@@ -106,12 +121,8 @@ def refuse_test_split(split: str) -> None:
         )
 
 
-def _best(differences: Mapping[int, Difference]) -> int:
-    return max(differences, key=lambda step: (differences[step].estimate.value, -step))
-
-
 def _why_kept(step: int, difference: Estimate, adjusted: float, looked_at: int) -> list[str]:
-    after = f"p = {_p(adjusted)}"
+    after = f"p {_p(adjusted)}"
     if looked_at > 1:
         after += f" after correction for the {looked_at} checkpoints looked at"
     shown = "It is better than the base" if adjusted < LEVEL else "That it is better than the base is not shown"
@@ -125,4 +136,4 @@ def _points(difference: Estimate) -> str:
 
 
 def _p(value: float) -> str:
-    return "below 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

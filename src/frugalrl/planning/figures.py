@@ -51,8 +51,12 @@ def _evaluations(recipe: TrainRecipe) -> str:
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:
-    between = _multiples_before(recipe.checkpoint_every, recipe.training.steps)
-    return f"{between} to resume from, and the final model"
+    training = recipe.training
+    if recipe.checkpoint_every is None:
+        return "none to resume from (training.save_every is not set), only the best and the final model"
+    saved = _multiples_before(recipe.checkpoint_every, training.steps) + 1
+    kept = "" if training.keep_last is None else f", the last {training.keep_last} and the best kept"
+    return f"{saved} to resume from{kept}, and the final model"
 
 
 def _multiples_before(every: int | None, steps: int) -> int:

@@ -16,14 +16,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from frugalrl.errors import ModelError
 from frugalrl.training.checkpoint import checkpoint_name, load_training_state, load_weights
 from frugalrl.training.guard import Decision, guard_metrics, last_good, needed, observe, rolled_back
 from frugalrl.training.manifest import damage
 from frugalrl.training.pointers import saved_steps
-from frugalrl.training.policy import load_policy, weights_hash
-from frugalrl.training.reference import copy_weights
-from frugalrl.training.run import TrainingRun, reset_reference
+from frugalrl.training.run import TrainingRun, load_base_weights, reset_reference
 from frugalrl.types import StepMetrics
 
 BASE = 0
@@ -102,13 +99,7 @@ def _target(run: TrainingRun, checkpoints: Path) -> int:
 
 
 def _go_back_to_the_base(run: TrainingRun) -> None:
-    base = load_policy(run.recipe.model)
-    if weights_hash(base) != run.base_weights:
-        raise ModelError(
-            f"The guard wants to go back to the model {run.recipe.model.path!r}, which has other weights than when the "
-            "run began. Put it back and go on with --resume."
-        )
-    copy_weights(base, run.policy)
+    load_base_weights(run)
     masters = {f"master/{name}": parameter.detach() for name, parameter in run.policy.model.named_parameters()}
     run.optimizer.load_state_tensors(masters)
 

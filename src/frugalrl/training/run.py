@@ -27,6 +27,7 @@ from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sampler import take
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
+from frugalrl.evaluation.benchmarks import benchmark_in
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rollout.engine import RolloutEngine
@@ -134,6 +135,7 @@ class TrainingRun:
             "position": self.position,
             "policy_version": self.policy_version,
             "evaluated_step": self.evaluated_step,
+            "end_reason": self.end_reason,
             "entropy": dataclasses.asdict(self.entropy),
             "guard": to_json(self.guard),
             "length": None if self.length is None else length_to_json(self.length),
@@ -246,6 +248,17 @@ def reset_reference(run: TrainingRun) -> None:
         run.reference_step = run.step
 
 
+def load_base_weights(run: TrainingRun) -> None:
+    """Put the weights of the model that the run began with into the policy. Raises ModelError."""
+    base = load_policy(run.recipe.model)
+    if weights_hash(base) != run.base_weights:
+        raise ModelError(
+            f"The model {run.recipe.model.path!r}, which this run goes back to, has other weights than when it began. "
+            "Put it back and go on with --resume."
+        )
+    copy_weights(base, run.policy)
+
+
 def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
     """Put a run where a checkpoint of it stands; returns the checkpoint's values.
 
@@ -261,6 +274,7 @@ def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
     run.optimizer.load_state_tensors(state.tensors["optimizer"])
     run.step = int(values["step"])
     run.evaluated_step = int(values["evaluated_step"])
+    run.end_reason = values["end_reason"]
     run.base_weights = values["base_weights"]
     run.position = int(values["position"])
     run.entropy = EntropyState(**values["entropy"])
@@ -320,14 +334,30 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
             show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
         return prompts
 
+    _refuse_a_benchmark_that_chooses(data.validation)
     validation, test, train = prompts_of(data.validation), prompts_of(data.test), prompts_of(data.train)
-    held_out = {_normalised(prompt) for prompt in validation + test}
+    tested = {_normalised(prompt) for prompt in test}
+    choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
+    if validation and not choosing:
+        raise DataError("Every validation problem also stands in the test data, which may not choose a checkpoint.")
+    if len(choosing) < len(validation):
+        show(f"Left out {len(validation) - len(choosing)} validation problems that also stand in the test data.")
+    held_out = tested | {_normalised(prompt) for prompt in choosing}
     disjoint = [prompt for prompt in train if _normalised(prompt) not in held_out]
     if not disjoint:
         raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
-    return ProblemSets(disjoint, validation, test)
+    return ProblemSets(disjoint, choosing, test)
+
+
+def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
+    name = None if validation is None else benchmark_in(validation.source, validation.split, validation.subset)
+    if name is not None:
+        raise DataError(
+            f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
+            "on other problems, such as rows held out of the training data."
+        )
 
 
 def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:

@@ -14,12 +14,13 @@ from pathlib import Path
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import RecipeError
 from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
+from frugalrl.evaluation.ledger import note_look
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.reporting.summary import Summary, summarise, write_summary
+from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import score_group
 from frugalrl.rollout.collect import collect_groups
@@ -28,10 +29,11 @@ from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.alarms import ALARM_STEP, alarms
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.checkpoint import checkpoint_name, load_training_state, save_checkpoint, save_model
+from frugalrl.training.choosing import choose, early_stop, is_best_so_far, take_kept_weights
 from frugalrl.training.guard_actions import announce, guarded, look, needed_to_roll_back, roll_back_if_pending
 from frugalrl.training.length_schedule import largest_cap, observe_length
 from frugalrl.training.metrics import step_metrics
-from frugalrl.training.pointers import LATEST, point, pointed, rotate
+from frugalrl.training.pointers import BEST, LATEST, point, pointed, rotate
 from frugalrl.training.run import (
     Show,
     TrainingRun,
@@ -77,6 +79,8 @@ def train(
                 _evaluate_all(run)
                 run.evaluated_step = 0
             if run_steps(run, should_stop):
+                if recipe.training.save_every is None:
+                    run.evaluating = nullcontext  # no checkpoint to make the closing again from: it is waited for
                 return _finish(run)
         except StopRequested:
             pass
@@ -166,6 +170,11 @@ def _is_over(run: TrainingRun) -> bool:
     if step >= recipe.training.steps or run.end_reason is not None:
         return True
     evaluates = bool(run.problems.validation) and _divides(recipe.evaluation.every, step + 1)
+    reason = early_stop(run) if run.evaluated_step == step > 0 else None
+    if reason is not None:
+        run.show(f"   {reason}")
+        run.end_reason = reason
+        return True
     reason = run.spending.reason_to_end(step, evaluates, _divides(recipe.checkpoint_every, step + 1))
     if reason is not None and step == 0:
         raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
@@ -269,11 +278,16 @@ def _evaluate_if_due(run: TrainingRun) -> None:
     if run.evaluated_step < run.step and run.problems.validation and _is_due(run, run.recipe.evaluation.every):
         _evaluate(run, "validation")
         run.evaluated_step = run.step
+        if is_best_so_far(run):
+            point(_save_unless_saved(run).parent, BEST, checkpoint_name(run.step))
 
 
-def _evaluate(run: TrainingRun, split: str) -> Evaluation:
-    """Evaluate the current policy on a split; keep its records and log what they say. Raises StopRequested."""
-    began = run.spending.seconds
+def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> Evaluation:
+    """Evaluate the current policy on a split; keep its records and log what they say. Raises StopRequested.
+
+    model_step: the step that the policy is of, where it is not the run's.
+    """
+    began, step = run.spending.seconds, run.step if model_step is None else model_step
     with run.timed("evaluation"), run.evaluating():
         evaluation = evaluate(
             run.evaluation_engine,
@@ -282,7 +296,9 @@ def _evaluate(run: TrainingRun, split: str) -> Evaluation:
             run.recipe.evaluation,
             largest_cap(run.recipe.length_schedule, run.recipe.rollout.max_completion_tokens),
         )
-        save_evaluation(evaluation, run.evaluation_file(split, run.step))
+        save_evaluation(evaluation, run.evaluation_file(split, step))
+        shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
+        note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
     tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
     run.spending.add_evaluation(split, run.spending.seconds - began, tokens)
     accuracy = evaluation.accuracy
@@ -294,10 +310,10 @@ def _evaluate(run: TrainingRun, split: str) -> Evaluation:
         "mean_tokens": evaluation.mean_tokens,
     }
     logged = {f"{split}/{name}": value for name, value in values.items()}
-    run.log.write(run.step, logged)
-    run.show(f"   {split} after step {run.step}: {estimate(accuracy)}")
+    run.log.write(step, logged)
+    run.show(f"   {split} after step {step}: {estimate(accuracy)}")
     if run.step < run.recipe.training.steps and run.end_reason is None:
-        announce(run, look(run, run.step, logged))
+        announce(run, look(run, step, logged))
     return evaluation
 
 
@@ -323,14 +339,21 @@ def _save_unless_saved(run: TrainingRun) -> Path:
 
 
 def _finish(run: TrainingRun) -> Summary:
-    """Evaluate the trained model, compare it with the base, save it, and sum up."""
-    _evaluate_all(run)
-    compared = run.problems_of(run.final_split)
-    pair = None
+    """Evaluate the last model, choose the one to keep, measure that one against the base, save it, and sum up."""
+    if run.problems.validation and run.evaluated_step < run.step:
+        _evaluate(run, "validation")
+    choice = choose(run)
+    kept_step = run.step if choice is None else choice.selection.step
+    take_kept_weights(run, kept_step)
+    if run.problems.test and kept_step > 0:
+        _evaluate(run, "test", kept_step)
+    compared, pair = run.problems_of(run.final_split), None
     if compared:
-        files = [run.evaluation_file(run.final_split, step) for step in (0, run.step)]
+        files = [run.evaluation_file(run.final_split, step) for step in (0, kept_step)]
         pair = (load_evaluation(compared, files[0]), load_evaluation(compared, files[1]))
-    summary = summarise(run.recipe, run.step, run.clock, run.final_split, pair)
+    ending = Ending(run.step, kept_step, run.end_reason, run.final_split)
+    contenders = () if choice is None else contenders_of(choice.selection, choice.evaluations)
+    summary = summarise(run.recipe, ending, run.clock, pair, contenders, choice.selection.reasons if choice else ())
     with run.timed("checkpoint"):
         save_model(run.policy, run.folder / "model", training_card(run.recipe, summary))
     write_summary(summary, run.folder / "summary.json")
