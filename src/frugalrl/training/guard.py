@@ -281,7 +281,8 @@ def _decide(
         return state, Decision(step, "warn", state.firing, reason)
     before = min(state.signals[name].crossed_at or step for name in to_roll_back)
     if len(state.rollbacks) >= settings.max_rollbacks:
-        why = f"{reason} {len(state.rollbacks)} rollbacks have been made, as many as the recipe allows."
+        made = "1 rollback has" if len(state.rollbacks) == 1 else f"{len(state.rollbacks)} rollbacks have"
+        why = f"{reason} {made} been made, as many as the recipe allows."
         return replace(state, stopped=why), Decision(step, "stop", state.firing, why, before)
     decision = Decision(step, "rollback", state.firing, reason, before)
     return _forget(state, decision, settings), decision

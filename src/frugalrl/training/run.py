@@ -279,7 +279,6 @@ def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
     run.position = int(values["position"])
     run.entropy = EntropyState(**values["entropy"])
     run.guard = from_json(values["guard"])
-    run.end_reason = run.guard.stopped
     set_length(run, None if values["length"] is None else length_from_json(values["length"]))
     run.reference_step = int(values["reference_step"])
     if run.reference is not None and run.reference_step > 0:
