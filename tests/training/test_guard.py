@@ -133,7 +133,7 @@ def test_each_signal_alone(signal, bad):
 
 
 def test_groups_that_are_all_alike_and_no_better_are_a_sign_of_collapse():
-    """0.2 goes to 1: the limit is halfway, 0.6, and 1 is about twice as far."""
+    """0.2 goes to 1: the limit is 0.45, and 1 is more than three times as far."""
     dead = changed(calm_steps(80), "group/zero_std_frac", lambda step, before: 1.0 if step >= 30 else before)
     dead = changed(dead, "reward/mean", lambda step, before: 0.99 if step >= 25 else before)
     assert actions(dead, only("zero_std"))[0] == (36, "rollback", ("zero_std",))
@@ -334,7 +334,7 @@ def test_deviations_by_hand():
 
 
 def test_a_noisy_start_raises_the_limit():
-    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 5 x that is beyond halfway to 1: 0.6."""
+    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 3 x that is beyond halfway to 1: 0.6."""
     noisy = changed(calm_steps(20), "completion/truncated_frac", lambda step, _: 0.4 * (step % 2))
     reading = watch(noisy)[0].signals["truncated"].reading
     assert reading is not None

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
@@ -67,6 +68,15 @@ def untimed(folder: Path) -> list[dict]:
 
 def weights(folder: Path) -> str:
     return hashlib.sha256((folder / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Steps this small take longer in two threads, much longer on a busy machine; and then the bits are the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

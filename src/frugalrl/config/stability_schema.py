@@ -74,7 +74,7 @@ class TruncatedSignal(ShareSignal):
 class ZeroStdSignal(ShareSignal):
     """`group/zero_std_frac`, while the reward is not above its early level: answers that are alike and no better."""
 
-    threshold: Share = 0.5
+    threshold: Share = 0.25
 
 
 class RepetitionSignal(ShareSignal):
@@ -117,7 +117,7 @@ class GuardSettings(Section):
 
     enabled: bool = Field(False, description="act on what is seen; `frugalrl guard RUN` replays any run")
     baseline_steps: Positive = Field(10, description="the run's own first steps, which are its early level")
-    noise: NonNegative = Field(5.0, description="a limit is at least this many deviations from the early level")
+    noise: NonNegative = Field(3.0, description="a limit is at least this many deviations from the early level")
     smoothing: Positive = Field(5, description="steps whose median is looked at: a single step never counts")
     patience: Positive = Field(5, description="smoothed steps over the limit, of the last `window`, before it fires")
     window: Positive = 8
