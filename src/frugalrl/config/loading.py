@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from frugalrl.config.schema import Section
+from frugalrl.config.presets import expand_preset
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.section import Section
 from frugalrl.errors import RecipeError
 
 R = TypeVar("R", bound=Section)
@@ -49,13 +51,27 @@ def load_recipe(path: str | Path, kind: type[R], overrides: Sequence[str] = ()) 
 
 
 def parse_recipe(raw: object, kind: type[R]) -> R:
-    """Validate a plain mapping. Raises RecipeError naming each wrong place, and the nearest known key."""
+    """Validate a plain mapping, its preset expanded. Raises RecipeError naming each wrong place and the nearest key."""
     if not isinstance(raw, dict):
         raise RecipeError("The recipe is not a mapping of keys to values. Start it with `name:`.")
+    if issubclass(kind, TrainRecipe):
+        raw = expand_preset(raw)
     try:
         return kind.model_validate_json(json.dumps(raw))
     except ValidationError as error:
         raise RecipeError("\n".join(_explain(item, kind) for item in error.errors())) from None
+
+
+def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
+    """Those sections of a recipe that `kind` has, with overrides; defaults where there is no file.
+
+    For a run's own recipe, which may be of another version: its other sections are not looked at. Raises RecipeError.
+    """
+    raw = _read_yaml(path) if path.is_file() else {}
+    part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
+    for override in overrides:
+        _apply_override(part, override)
+    return parse_recipe(part, kind)
 
 
 def dump_recipe(recipe: Section) -> str:

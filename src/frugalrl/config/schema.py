@@ -8,29 +8,22 @@ Decisions:
 - Checks that need only the recipe are made here; checks that need the model or the data are made by the
   shells that load them, before the first step.
 
-It does not read files: `loading.py` does.
+It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 
 ARITHMETIC = "arithmetic"
 LOGIC = "logic"
 """The source names of the built-in synthetic tasks; any other source is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
-
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and without room for keys that mean nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSettings(Section):
@@ -120,39 +113,10 @@ class RolloutSettings(Section):
     max_sequences: Positive | None = Field(
         None, description="rows of the key/value cache; null: all completions of a step at once"
     )
-
-
-class AdvantageSettings(Section):
-    """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
-
-    preset: Literal["paper", "trl", "dr_grpo", "population"] = "trl"
-    centre: Literal["mean", "leave_one_out", "none"] | None = None
-    divisor: Literal["std", "none"] | None = None
-    correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
-    epsilon: NonNegative | None = None
-
-
-class LossSettings(Section):
-    """The clipped surrogate, its KL term and how token losses are added up. See algorithms/losses.py."""
-
-    clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
-    clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
-    kl_coef: NonNegative = Field(0.0, description="0: no reference model is held")
-    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3"
-    aggregation: Literal["token", "sequence", "constant"] = Field(
-        "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
-    )
-    constant_tokens: Positive | None = Field(None, description="the constant; null: max_completion_tokens")
-
-
-class AlgorithmSettings(Section):
-    """GRPO."""
-
-    advantage: AdvantageSettings = AdvantageSettings()
-    loss: LossSettings = LossSettings()
-    updates_per_batch: Positive = Field(1, description="optimizer updates made from one batch of rollouts")
-    old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
-        "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
+    max_extra_groups: NonNegative = Field(
+        0.0,
+        description="dynamic sampling: groups whose rewards are all equal are replaced by fresh problems, at a cost of "
+        "at most this many times prompts_per_step more; 0: off",
     )
 
 
@@ -191,6 +155,34 @@ class TrainingSettings(Section):
     micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
     save_every: Positive | None = Field(None, description="steps between checkpoints to resume from; null: none")
+    keep_last: Positive | None = Field(None, description="newest checkpoints to keep, beside best; null: all")
+    keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
+
+
+class BudgetSettings(Section):
+    """What a run may cost. It ends in time to evaluate and save within the cap; see docs/checkpoints.md."""
+
+    hours: PositiveFloat | None = Field(None, description="by the clock, over all resumes")
+    usd: PositiveFloat | None = Field(None, description="hours x usd_per_hour; needs usd_per_hour")
+    usd_per_hour: PositiveFloat | None = Field(None, description="price of the machine; alone, it only logs the cost")
+    tokens: Positive | None = Field(None, description="completion tokens sampled, evaluations included")
+    steps: Positive | None = Field(None, description="fewer than training.steps, under the same schedule")
+
+    @model_validator(mode="after")
+    def _dollars_need_a_price(self) -> Self:
+        if self.usd is not None and self.usd_per_hour is None:
+            raise ValueError("a budget in usd needs the machine's price: give usd_per_hour")
+        return self
+
+
+class SelectionSettings(Section):
+    """Which checkpoint is kept: the best on validation, see docs/reading-the-numbers.md."""
+
+    patience: Positive | None = Field(
+        None,
+        description="end the run after so many evaluations in a row that did not beat the best one, or when one is "
+        "worse than it with p < 0.05; null: never",
+    )
 
 
 class TrackerSettings(Section):
@@ -214,7 +206,18 @@ class TrainRecipe(Section):
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     training: TrainingSettings
+    guard: GuardSettings = GuardSettings()
+    length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
+    selection: SelectionSettings = SelectionSettings()
+    budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Steps between checkpoints: `training.save_every`, or where a guard needs some, as often as is evaluated."""
+        if self.training.save_every is not None or not self.guard.enabled:
+            return self.training.save_every
+        return self.evaluation.every or max(1, self.training.steps // 10)
 
     @model_validator(mode="after")
     def _names_are_not_repeated(self) -> Self:

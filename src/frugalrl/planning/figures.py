@@ -1,13 +1,14 @@
 """What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.training.length_schedule import largest_cap
 
 
 def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     """Names and values, in the order a person asks."""
     rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
     completions = rollout.prompts_per_step * rollout.group_size
-    longest = rollout.max_prompt_tokens + rollout.max_completion_tokens
+    longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
     rows_at_once = max(1, training.micro_batch_tokens // longest)
     updates = algorithm.updates_per_batch
     reference = "held" if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
@@ -19,6 +20,7 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
         ("steps", f"{training.steps}"),
         ("prompts a step", f"{rollout.prompts_per_step}"),
         ("completions a step", f"{rollout.prompts_per_step} x {rollout.group_size} = {completions}"),
+        *_dynamic_sampling(recipe),
         ("updates a step", f"{updates}"),
         ("updates in all", f"{updates * training.steps}"),
         ("problems shown in all", f"{rollout.prompts_per_step * training.steps}"),
@@ -34,6 +36,11 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     ]
 
 
+def _dynamic_sampling(recipe: TrainRecipe) -> list[tuple[str, str]]:
+    extra = int(recipe.rollout.max_extra_groups * recipe.rollout.prompts_per_step)
+    return [("dynamic sampling", f"at most {extra} more groups a step")] if extra else []
+
+
 def _evaluations(recipe: TrainRecipe) -> str:
     held_out = [name for name in ("validation", "test") if getattr(recipe.data, name) is not None]
     if not held_out:
@@ -44,8 +51,12 @@ def _evaluations(recipe: TrainRecipe) -> str:
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:
-    between = _multiples_before(recipe.training.save_every, recipe.training.steps)
-    return f"{between} to resume from, and the final model"
+    training = recipe.training
+    if recipe.checkpoint_every is None:
+        return "none to resume from (training.save_every is not set), only the best and the final model"
+    saved = _multiples_before(recipe.checkpoint_every, training.steps) + 1
+    kept = "" if training.keep_last is None else f", the last {training.keep_last} and the best kept"
+    return f"{saved} to resume from{kept}, and the final model"
 
 
 def _multiples_before(every: int | None, steps: int) -> int:

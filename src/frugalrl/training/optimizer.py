@@ -43,6 +43,11 @@ class MasterOptimizer:
             master.grad = None
         return norm
 
+    def forget(self) -> None:
+        """Back to the state before the first step: no moments, the weights as they are (ProRL, 2505.24864)."""
+        for optimizer, _ in self._optimizers:
+            optimizer.state.clear()
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, by name: moments, and the master weights that are copies."""
         tensors: dict[str, Tensor] = {}
@@ -63,6 +68,8 @@ class MasterOptimizer:
             keys = ("momentum_buffer",) if isinstance(optimizer, torch.optim.Muon) else _ADAM_STATE
             if f"{keys[0]}/{name}" in tensors:
                 optimizer.state[master] = {key: _own(tensors[f"{key}/{name}"], key, master) for key in keys}
+            else:  # saved before the first update
+                optimizer.state.pop(master, None)
         self._publish()
 
     def _publish(self) -> None:
