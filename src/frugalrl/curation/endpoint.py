@@ -159,5 +159,3 @@ def _said(error: urllib.error.HTTPError) -> str:
     except OSError:
         return str(error.reason)
     return " ".join(text.split())[:300] or str(error.reason)
-
-

@@ -22,9 +22,7 @@ class InProcess:
     def __init__(self, settings: EngineSolver, seed: int) -> None:
         """Raises ModelError if the model cannot be loaded, or is too small for the completions asked for."""
         self._policy = load_policy(
-            ModelSettings(
-                path=settings.model, revision=settings.revision, dtype=settings.dtype, device=settings.device
-            )
+            ModelSettings(path=settings.model, revision=settings.revision, dtype=settings.dtype, device=settings.device)
         )
         self._room = self._policy.context_tokens - settings.max_completion_tokens
         if self._room < 1:

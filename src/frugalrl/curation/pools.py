@@ -158,7 +158,9 @@ def _hash(path: str, table: Iterable[TableRow]) -> str:
     digest = hashlib.sha256()
     local = Path(path).expanduser()
     if local.exists():
-        for file in sorted(one for one in local.iterdir() if one.name.endswith(SUFFIXES)) if local.is_dir() else [local]:
+        for file in (
+            sorted(one for one in local.iterdir() if one.name.endswith(SUFFIXES)) if local.is_dir() else [local]
+        ):
             digest.update(file.read_bytes())
         return digest.hexdigest()
     for row in table:

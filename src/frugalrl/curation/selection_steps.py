@@ -125,9 +125,7 @@ def _refuse_unknown_names(rows: Sequence[PoolRow], quota: Quota, number: int) ->
 # ------------------------------------------------------------------------------------------------- splits
 
 
-def split_rows(
-    rows: Sequence[PoolRow], groups: Sequence[Sequence[int]], splits: Splits, seed: int
-) -> list[Decision]:
+def split_rows(rows: Sequence[PoolRow], groups: Sequence[Sequence[int]], splits: Splits, seed: int) -> list[Decision]:
     """The split of each row, as the reason of a decision that keeps it.
 
     groups: positions of rows that must not be torn apart; each in one group at most.

@@ -1,10 +1,10 @@
 """The output folder of a curation: one spec, one process at a time, and nothing half-written in it.
 
-    DIR/spec.yaml          the resolved spec, written first
-    DIR/work/              parts of the ledger by step, and the lock; gone when the run is complete
-    DIR/samples/           what solvers answered, kept for the next run
-    DIR/train.jsonl ...    written at the end, each under its name only when it is whole
-    DIR/manifest.json      written last: where it stands, the run is complete
+DIR/spec.yaml          the resolved spec, written first
+DIR/work/              parts of the ledger by step, and the lock; gone when the run is complete
+DIR/samples/           what solvers answered, kept for the next run
+DIR/train.jsonl ...    written at the end, each under its name only when it is whole
+DIR/manifest.json      written last: where it stands, the run is complete
 """
 
 import fcntl

@@ -38,7 +38,9 @@ _FIGURES = re.compile(
     r"\\end\{(?P=env)\}|!\[[^\]]*\]\([^)]*\)|\\includegraphics(?:\[[^\]]*\])?\{[^}]*\}|https?://[^\s)\]}]+|<img[^>]*>",
     re.DOTALL | re.IGNORECASE,
 )
-_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])")
+_TAG = re.compile(
+    r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])"
+)
 
 _CONTEST = (
     r"(?:AIME|AMC|AHSME|AJHSME|IMO|USAMO|USAJMO|HMMT|PUMaC|CMIMC|BMT|SMT|Putnam|APMO|ARML|Olympiad|Competition|Contest"
@@ -115,7 +117,9 @@ _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
 )
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_FRACTION = re.compile(r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)")
+_SHORT_FRACTION = re.compile(
+    r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
+)
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
 _SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
 _BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")

@@ -130,8 +130,8 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return Sameness("exact", 1.0, "the same text after normalisation")
     if one.numbers != other.numbers or not one.gist or not other.gist:
         return None
-    if not _options_agree(one, other) or (one.answer_format and other.answer_format) and (
-        one.answer_format != other.answer_format
+    if not _options_agree(one, other) or (
+        (one.answer_format and other.answer_format) and (one.answer_format != other.answer_format)
     ):
         return None
     if one.stem == other.stem:
@@ -164,7 +164,9 @@ def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None
     return Sameness("near", similarity, f"numbers, signs and weighty words agree; changed: {shown or 'fillers'}")
 
 
-def _is_another_question(left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]) -> bool:
+def _is_another_question(
+    left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]
+) -> bool:
     """Whether one change makes another problem: signs moved, words swapped, a stretch replaced."""
     signs_left, signs_right = (
         [token for token in side if _is_sign(token) and token not in _SOFT] for side in (left, right)

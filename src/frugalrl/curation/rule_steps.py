@@ -1,0 +1,112 @@
+"""The steps whose rules are pure modules of `data`: one question, language, duplicates, benchmark overlap.
+
+Each turns what the rule found into decisions with the match or the evidence in them.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from frugalrl.curation.records import Decision, PoolRow
+from frugalrl.curation.text_steps import Tick, shortened
+from frugalrl.data.decontamination import build_index, find_overlap
+from frugalrl.data.duplicates import Match, groups_of
+from frugalrl.data.gold_conflicts import settle
+from frugalrl.data.prompt_language import prompt_language
+from frugalrl.data.question_rules import question_fault
+from frugalrl.rewards.language import Identify
+
+_TICK_ROWS = 500
+
+
+def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) -> list[Decision]:
+    """Drop problems that do not ask one question with one checkable answer."""
+    decisions: list[Decision] = []
+    for row in rows:
+        fault = question_fault(row.problem, row.answer or None, row.solution or None)
+        if fault is None or fault.reason in allow:
+            decisions.append(Decision(row.id, True, "one_question" if fault is None else f"allowed_{fault.reason}"))
+        else:
+            decisions.append(Decision(row.id, False, fault.reason, {"evidence": shortened(fault.evidence)}))
+        _tick(decisions, tick)
+    return decisions
+
+
+def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick: Tick) -> list[Decision]:
+    """Keep problems in a language, and those too short to tell."""
+    decisions: list[Decision] = []
+    for row in rows:
+        found, share = prompt_language(row.problem, identify)
+        kept = found in (language, "unknown")
+        reason = "too_short_to_tell" if found == "unknown" else f"language_{found}"
+        detail = {} if kept else {"language": found, "share": round(share, 4)}
+        decisions.append(Decision(row.id, kept, reason, detail))
+        _tick(decisions, tick)
+    return decisions
+
+
+def without_overlap(
+    rows: Sequence[PoolRow], benchmarks: Mapping[str, Sequence[tuple[str, str]]], tick: Tick
+) -> list[Decision]:
+    """Drop problems that overlap with a benchmark; the matched row is in the decision.
+
+    benchmarks: name -> (row id, text) pairs.
+    """
+    index = build_index(benchmarks)
+    decisions: list[Decision] = []
+    for row in rows:
+        overlap = find_overlap(index, row.problem)
+        if overlap is None:
+            decisions.append(Decision(row.id, True, "no_overlap"))
+        else:
+            detail = {
+                "benchmark": overlap.benchmark,
+                "row_id": overlap.row_id,
+                "row_text": overlap.row_text,
+                "kind": overlap.kind,
+                "similarity": round(overlap.similarity, 4),
+                "evidence": shortened(overlap.evidence),
+            }
+            decisions.append(Decision(row.id, False, f"overlap_{overlap.benchmark}", detail))
+        _tick(decisions, tick)
+    return decisions
+
+
+def without_duplicates(
+    rows: Sequence[PoolRow], matches: Sequence[Match], equivalent: Callable[[str, str], bool], tick: Tick
+) -> list[Decision]:
+    """Merge groups of one problem with equivalent golds into their best member; drop those with conflicting golds."""
+    decided: dict[int, Decision] = {}
+    groups = groups_of(len(rows), matches)
+    touching: dict[int, Match] = {}
+    for match in matches:
+        touching.setdefault(match.second, match)
+        touching.setdefault(match.first, match)
+    for number, group in enumerate(groups):
+        members = [rows[at] for at in group]
+        settled = settle(members, equivalent)
+        listed = [{"id": row.id, "answer": row.answer} for row in members]
+        for at in group:
+            row, seen = rows[at], touching[at]
+            partner = rows[seen.second if seen.first == at else seen.first]
+            evidence: dict[str, Any] = {
+                "match": {
+                    "id": partner.id,
+                    "kind": seen.sameness.kind,
+                    "similarity": round(seen.sameness.similarity, 4),
+                },
+                "why": seen.sameness.why,
+            }
+            if settled is None:
+                decided[at] = Decision(row.id, False, "conflicting_golds", {"group": listed, **evidence})
+            elif row.id == settled:
+                others = [member.id for member in members if member.id != row.id]
+                decided[at] = Decision(row.id, True, "merged", {"duplicates": others})
+            else:
+                decided[at] = Decision(row.id, False, "duplicate", {"of": settled, **evidence})
+        tick(number)
+    return [decided.get(at) or Decision(row.id, True, "unique") for at, row in enumerate(rows)]
+
+
+def _tick(decisions: Sequence[Decision], tick: Tick) -> None:
+    if len(decisions) % _TICK_ROWS == 0:
+        tick(len(decisions))
