@@ -130,19 +130,14 @@ def _minhashes(statements: Sequence[Statement], seed: int) -> NDArray[np.uint64]
     offsets = [0]
     for statement in statements:
         flat.append(0)
-        flat.extend(
-            ids.setdefault("v" if len(token) == 1 and token.isalpha() else token, len(ids) + 1)
-            for token in statement.gist
-        )
+        flat.extend(ids.setdefault("v" if len(token) == 1 and token.isalpha() else token, len(ids) + 1) for token in statement.gist)
         offsets.append(len(flat))
     tokens = np.array([*flat, 0], dtype=np.uint64)
     shingles = tokens[:-1] * _MIX ^ (tokens[1:] + np.uint64(1)) * np.uint64(0xC2B2AE3D27D4EB4F)
     shingles ^= shingles >> np.uint64(29)
     shingles *= np.uint64(0xBF58476D1CE4E5B9)
     shingles ^= shingles >> np.uint64(32)
-    multipliers = np.random.default_rng(seed).integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(
-        2
-    ) + np.uint64(1)
+    multipliers = np.random.default_rng(seed).integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     hashes = np.empty((BANDS * ROWS, len(statements)), dtype=np.uint64)
     for row, multiplier in enumerate(multipliers):
         mixed = shingles * multiplier

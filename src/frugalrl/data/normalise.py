@@ -38,9 +38,8 @@ _FIGURES = re.compile(
     r"\\end\{(?P=env)\}|!\[[^\]]*\]\([^)]*\)|\\includegraphics(?:\[[^\]]*\])?\{[^}]*\}|https?://[^\s)\]}]+|<img[^>]*>",
     re.DOTALL | re.IGNORECASE,
 )
-_TAG = re.compile(
-    r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])"
-)
+_LABEL = re.compile(r'"([^"\n]*)"')
+_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])")
 
 _CONTEST = (
     r"(?:AIME|AMC|AHSME|AJHSME|IMO|USAMO|USAJMO|HMMT|PUMaC|CMIMC|BMT|SMT|Putnam|APMO|ARML|Olympiad|Competition|Contest"
@@ -117,9 +116,7 @@ _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
 )
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_FRACTION = re.compile(
-    r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
-)
+_SHORT_FRACTION = re.compile(r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)")
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
 _SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
 _BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")
@@ -150,8 +147,9 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def canonical(text: str) -> str:
-    """The key of exact duplicates: the tokens, with spaces only between two numbers."""
-    return key_of(words(text))
+    """The key of exact duplicates: the tokens, with spaces only between two numbers, and what a drawing is labelled."""
+    labels = figure_labels(text)
+    return key_of(words(text)) + (f" figure {labels}" if labels else "")
 
 
 def key_of(tokens: tuple[str, ...]) -> str:
@@ -182,6 +180,15 @@ def without_answer_format(text: str) -> str:
 def without_figures(text: str) -> str:
     """The text without drawing code, images and addresses."""
     return _FIGURES.sub(" ", text)
+
+
+def figure_labels(text: str) -> str:
+    """What the drawing code of a text writes into its figure, sorted; empty if there is no code."""
+    if "[asy]" not in text.lower():
+        return ""
+    code = " ".join(match.group() for match in _FIGURES.finditer(text))
+    labels = sorted(re.sub(r"[\s$\\{}]+", "", label) for label in _LABEL.findall(code))
+    return " ".join(labels) or re.sub(r"\s+", "", code)
 
 
 def without_preamble(text: str) -> str:

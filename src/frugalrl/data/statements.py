@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from frugalrl.data.answer_options import options_start
-from frugalrl.data.normalise import key_of, without_answer_format, without_variable_names, words
+from frugalrl.data.normalise import canonical, figure_labels, key_of, without_answer_format, without_variable_names, words
 
 DEFAULT_THRESHOLD = 0.8
 """Of content tokens; chosen on 150 candidate pairs of two public pools, read by eye (docs/curation-steps.md)."""
@@ -69,6 +69,14 @@ _WEIGHTY = frozenset(
 )
 _OPERATORS = frozenset("+-*/^=<>|≤≥≠≡±!%'")
 _SOFT = frozenset("()[]")
+_NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
+_FIGURE_WORDS = frozenset("figure diagram graph graphed shown below above picture pictured chart follows grid".split())  # noqa: SIM905
+_SELF_CONTAINED = 25
+"""Content tokens from which on a geometry problem says in words what its drawing shows."""
+_TELLING = 12
+"""Content tokens below which "what is x in the figure?" is as good as no text."""
+_ALIKE = 0.65
+"""Likeness of letters from which on one changed word is a spelling (colour, color), not another thing."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ class Statement:
     """Normalised numbers of the sentences on how to write the answer, if there are such sentences."""
     numbers: tuple[str, ...]
     """The stem's numbers, sorted, in one spelling each."""
+    figure: str
+    """The labels of a drawing in the text; empty without one."""
     gist: tuple[str, ...]
     """The stem's content: no fillers, synonyms as one word, endings off; variables keep their names."""
 
@@ -108,13 +118,15 @@ def read_statement(text: str) -> Statement:
     question = without_answer_format(stem_text)
     stem = words(question)
     whole = stem if question == text else words(text)
+    figure = figure_labels(text)
     left_out = Counter(numbers_of(words(stem_text))) - Counter(numbers_of(stem)) if question != stem_text else Counter()
     return Statement(
-        key=key_of(whole),
+        key=canonical(text) if figure else key_of(whole),
         stem=stem,
         options=words(options_text) if options_text else (),
         answer_format=tuple(sorted(left_out.elements())),
         numbers=numbers_of(stem),
+        figure=figure,
         gist=_gist(stem),
     )
 
@@ -130,8 +142,8 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return Sameness("exact", 1.0, "the same text after normalisation")
     if one.numbers != other.numbers or not one.gist or not other.gist:
         return None
-    if not _options_agree(one, other) or (
-        (one.answer_format and other.answer_format) and (one.answer_format != other.answer_format)
+    if not _figures_agree(one, other) or not _options_agree(one, other) or (one.answer_format and other.answer_format) and (
+        one.answer_format != other.answer_format
     ):
         return None
     if one.stem == other.stem:
@@ -155,7 +167,9 @@ def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None
     if matcher.real_quick_ratio() < threshold or matcher.quick_ratio() < threshold:
         return None
     changes = [(ours[i:j], theirs[k:m]) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"]
-    if any(_is_another_question(left, right, ours, theirs) for left, right in changes):
+    if any(_is_another_question(left, right, ours, theirs) for left, right in changes) or _is_one_word(changes):
+        return None
+    if len([token for token in ours if not _is_sign(token)]) < 5 and _brackets(one.stem) != _brackets(other.stem):
         return None
     similarity = matcher.ratio()
     if similarity < threshold:
@@ -164,19 +178,44 @@ def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None
     return Sameness("near", similarity, f"numbers, signs and weighty words agree; changed: {shown or 'fillers'}")
 
 
-def _is_another_question(
-    left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]
-) -> bool:
+def _is_another_question(left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]) -> bool:
     """Whether one change makes another problem: signs moved, words swapped, a stretch replaced."""
     signs_left, signs_right = (
         [token for token in side if _is_sign(token) and token not in _SOFT] for side in (left, right)
     )
     if signs_left and signs_right and signs_left != signs_right:
         return True
+    if not _NEGATIONS.isdisjoint((*left, *right)):
+        return True
     if len(left) == len(right) == 1 and left[0] in theirs and right[0] in ours:
         return True
     words_left, words_right = ([token for token in side if not _is_sign(token)] for side in (left, right))
     return min(len(words_left), len(words_right)) >= 3 or max(len(words_left), len(words_right)) > 8
+
+
+def _is_one_word(changes: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> bool:
+    """Whether all that changed is one word (wherever it occurs), and not merely its spelling."""
+    if len(set(changes)) != 1:
+        return False
+    left, right = changes[0]
+    if len(left) != 1 or len(right) != 1:
+        return False
+    return SequenceMatcher(None, left[0], right[0], autojunk=False).ratio() < _ALIKE
+
+
+def _brackets(stem: Sequence[str]) -> str:
+    return "".join(token for token in stem if token in _SOFT or token in _OPERATORS)
+
+
+def _figures_agree(one: Statement, other: Statement) -> bool:
+    """Whether the drawings leave room for one problem: where they matter, their labels must be the same."""
+    size = min(len(one.gist), len(other.gist))
+    if one.figure and other.figure:
+        return one.figure == other.figure or size >= _SELF_CONTAINED
+    refers = not _FIGURE_WORDS.isdisjoint(one.stem) or not _FIGURE_WORDS.isdisjoint(other.stem)
+    if (refers or one.figure or other.figure) and size < _TELLING:
+        return not one.figure and not other.figure and one.stem == other.stem
+    return True
 
 
 def _options_agree(one: Statement, other: Statement) -> bool:
