@@ -17,6 +17,7 @@ MODULES = {
 # Lower number: higher in the house. A module imports only from its own level or from below.
 SHELLS = (
     "commands.check_golds",
+    "commands.curate",
     "commands.eval",
     "commands.meter",
     "commands.report",
@@ -33,6 +34,10 @@ SHELLS = (
     "evaluation.evaluator",
     "evaluation.benchmark_run",
     "reporting.report",
+    "curation.engine_solver",
+    "curation.steps",
+    "curation.pipeline",
+    "curation.tokens",
 )
 ADAPTERS = (
     "files",
@@ -51,6 +56,15 @@ ADAPTERS = (
     "reporting.run_reader",
     "reporting.run_page",
     "config.loading",
+    "curation.pools",
+    "curation.ledger",
+    "curation.workspace",
+    "curation.sample_cache",
+    "curation.endpoint",
+    "curation.sampling",
+    "curation.gold_steps",
+    "curation.progress",
+    "curation.outputs",
     "rewards.answers",
     "rewards.golds",
     "rewards.symbolic",

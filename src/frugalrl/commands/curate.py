@@ -1,4 +1,4 @@
-"""`frugalrl curate SPEC`: from raw pools to a compact, clean, difficulty-mixed set, and why each problem stayed or went.
+"""`frugalrl curate SPEC`: from raw pools to a clean, difficulty-mixed set, and why each problem stayed or went.
 
 The work is in `curation/`; this reads the spec, holds the folder, and prints.
 """

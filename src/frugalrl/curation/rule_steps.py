@@ -10,9 +10,6 @@ from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.text_steps import Tick, shortened
 from frugalrl.data.decontamination import build_index, find_overlap
 from frugalrl.data.duplicates import Match, groups_of
-from frugalrl.data.gold_conflicts import settle
-from frugalrl.data.prompt_language import prompt_language
-from frugalrl.data.question_rules import question_fault
 from frugalrl.rewards.language import Identify
 
 _TICK_ROWS = 500
@@ -20,6 +17,7 @@ _TICK_ROWS = 500
 
 def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) -> list[Decision]:
     """Drop problems that do not ask one question with one checkable answer."""
+    from frugalrl.data.question_rules import question_fault
     decisions: list[Decision] = []
     for row in rows:
         fault = question_fault(row.problem, row.answer or None, row.solution or None)
@@ -33,6 +31,7 @@ def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) ->
 
 def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick: Tick) -> list[Decision]:
     """Keep problems in a language, and those too short to tell."""
+    from frugalrl.data.prompt_language import prompt_language
     decisions: list[Decision] = []
     for row in rows:
         found, share = prompt_language(row.problem, identify)
@@ -105,6 +104,14 @@ def without_duplicates(
                 decided[at] = Decision(row.id, False, "duplicate", {"of": settled, **evidence})
         tick(number)
     return [decided.get(at) or Decision(row.id, True, "unique") for at, row in enumerate(rows)]
+
+
+def settle(members: Sequence[PoolRow], equivalent: Callable[[str, str], bool]) -> str | None:
+    """The id of the member to keep; None if two golds conflict."""
+    golds = [row.answer for row in members if row.answer]
+    if any(not equivalent(golds[0], gold) for gold in golds[1:]):
+        return None
+    return max(members, key=lambda row: (bool(row.answer), bool(row.solution), len(row.problem))).id
 
 
 def _tick(decisions: Sequence[Decision], tick: Tick) -> None:

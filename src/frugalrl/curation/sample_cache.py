@@ -84,9 +84,9 @@ class SampleCache:
 
     def add_verdict(self, key: str, number: int, gold: str, verdict: str) -> None:
         """Keep a verdict. Raises OutputError if it cannot be written."""
-        known = {"key": key, "sample": number, "gold": _gold_hash(gold), "verdict": verdict}
-        self._write(known)
-        self._verdicts[key, number, known["gold"]] = verdict
+        gold_hash = _gold_hash(gold)
+        self._write({"key": key, "sample": number, "gold": gold_hash, "verdict": verdict})
+        self._verdicts[key, number, gold_hash] = verdict
 
     def sync(self) -> None:
         """Wait until everything is on the disk."""

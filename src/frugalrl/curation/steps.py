@@ -183,7 +183,7 @@ def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools
                     tools.cache(),
                     pool,
                     progress,
-                )  # fmt: skip
+                )
             )
     rates = {
         row.id: [rate for rate in own if rate] for row, own in zip(asked, zip(*by_solver, strict=True), strict=True)

@@ -1,7 +1,7 @@
 """Problems and completions from files, folders, Hub data sets, and the arithmetic task.
 
-The only importer of `datasets`; files are read by `tables`. A row has a problem and a gold answer, or a solution to read
-it from. What cannot be read is an error that names the file and the line; nothing is skipped in silence.
+The only importer of `datasets`; files are read by `tables`. A row has a problem and a gold answer, or a solution to
+read it from. What cannot be read is an error that names the file and the line; nothing is skipped in silence.
 """
 
 import itertools

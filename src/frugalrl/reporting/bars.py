@@ -36,7 +36,8 @@ def grouped_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, 
             words = f"{name}, {label}: {number(values[at], percent=True)}"
             parts.append(
                 f'<rect class="c{slot}" {_HOLLOW if slot else ""} x="{x:.1f}" y="{y(values[at]):.1f}" '
-                f'width="{bar * 0.94:.1f}" height="{_TOP + height - y(values[at]):.1f}"><title>{escape(words)}</title></rect>'
+                f'width="{bar * 0.94:.1f}" height="{_TOP + height - y(values[at]):.1f}">'
+                f"<title>{escape(words)}</title></rect>"
             )
         middle = _LEFT + width * (at + 0.5)
         parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 27}" text-anchor="middle">{escape(label)}</text>')
