@@ -18,6 +18,7 @@ _TICK_ROWS = 500
 def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) -> list[Decision]:
     """Drop problems that do not ask one question with one checkable answer."""
     from frugalrl.data.question_rules import question_fault
+
     decisions: list[Decision] = []
     for row in rows:
         fault = question_fault(row.problem, row.answer or None, row.solution or None)
@@ -32,6 +33,7 @@ def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) ->
 def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick: Tick) -> list[Decision]:
     """Keep problems in a language, and those too short to tell."""
     from frugalrl.data.prompt_language import prompt_language
+
     decisions: list[Decision] = []
     for row in rows:
         found, share = prompt_language(row.problem, identify)

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from frugalrl.algorithms.advantages import PRESETS, AdvantageRule
 from frugalrl.algorithms.losses import LossRule
 from frugalrl.config.schema import AdvantageSettings, ProblemSource, TrainRecipe
 from frugalrl.data.prompts import build_prompts
+from frugalrl.data.sampler import SamplerRule, SamplerState, band_ranks
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
 from frugalrl.reporting.run_log import RunLog
@@ -54,6 +55,8 @@ class TrainingRun:
     problems: ProblemSets
     log: RunLog
     show: Show
+    sampler_rule: SamplerRule
+    sampler: SamplerState = field(default_factory=SamplerState)
     step: int = 0
     """Steps that are complete."""
     clock: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -74,7 +77,7 @@ class TrainingRun:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint keeps beside the weights."""
-        values = {"step": self.step, "wall_seconds": dict(self.clock)}
+        values = {"step": self.step, "wall_seconds": dict(self.clock), "sampler": self.sampler.to_json()}
         return TrainingState(values, self.optimizer.state_tensors())
 
     def problems_of(self, split: str) -> list[Prompt]:
@@ -122,12 +125,14 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         problems=problems,
         log=log,
         show=show,
+        sampler_rule=sampler_rule(recipe, problems.train),
     )
     if resume_from is not None:
         state = load_training_state(resume_from)
         optimizer.load_state_tensors(state.tensors)
         run.step = int(state.values["step"])
         run.clock.update(state.values["wall_seconds"])
+        run.sampler = SamplerState.from_json(state.values["sampler"])
     run.publish_weights()
     run.clock["load"] += time.monotonic() - started
     return run
@@ -166,6 +171,22 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
     return ProblemSets(disjoint, validation, test)
+
+
+def sampler_rule(recipe: TrainRecipe, train: Sequence[Prompt]) -> SamplerRule:
+    """The order of the training problems. Raises DataError if a curriculum meets a problem outside its bands."""
+    settings = recipe.data.sampler
+    ranks = None
+    if settings.mode == "curriculum":
+        bands = [prompt.problem.columns.get("band") for prompt in train]
+        try:
+            ranks = band_ranks(bands, settings.bands)
+        except ValueError as error:
+            raise DataError(
+                f"The curriculum has the bands {', '.join(settings.bands)}, and {error}. Name every band of the "
+                "training data in data.sampler.bands; `frugalrl curate` writes the column."
+            ) from None
+    return SamplerRule(recipe.seed, ranks, settings.skip_solved, settings.skip_unsolved, settings.re_entry_steps)
 
 
 def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:

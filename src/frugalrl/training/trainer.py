@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.data.sampler import take
+from frugalrl.data.sampler import next_problems, observe
 from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
@@ -72,14 +72,16 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
     while run.step < recipe.training.steps and not should_stop():
         step, clock_before = run.step + 1, dict(run.clock)
         with run.timed("rollout"):
-            position = run.step * rollout.prompts_per_step
-            indices = take(len(run.problems.train), position, rollout.prompts_per_step, recipe.seed)
+            problem_count = len(run.problems.train)
+            indices, run.sampler = next_problems(run.sampler, run.sampler_rule, problem_count, rollout.prompts_per_step)
             prompts = [run.problems.train[index] for index in indices]
             groups = collect_groups(
                 run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, (recipe.seed, step)
             )
         with run.timed("reward"):
             scored = [score_group(run.rubric, group) for group in groups]
+            accuracies = zip(indices, map(group_accuracy, scored), strict=True)
+            run.sampler = observe(run.sampler, run.sampler_rule, accuracies)
         with run.timed("update"):
             rule = advantage_rule(algorithm.advantage)
             rows = training_rows(scored, rule, algorithm.loss.aggregation, constant_tokens)
@@ -102,6 +104,11 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
             _evaluate(run, "validation")
         if _is_due(run, recipe.training.save_every):
             _save_checkpoint(run)
+
+
+def group_accuracy(group: ScoredGroup) -> float:
+    """The share of a group's completions that were judged correct."""
+    return sum(one.verdict.label == "correct" for one in group.completions) / len(group.completions)
 
 
 def _is_due(run: TrainingRun, every: int | None) -> bool:
