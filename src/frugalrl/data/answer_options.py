@@ -21,7 +21,6 @@ def _in_order(kind: str) -> tuple[re.Pattern[str], ...]:
 
 
 _PATTERNS = tuple(map(_in_order, _KINDS))
-_LOWER = tuple(re.compile(rf"(?:(?<=[\n\s])|^)\(?{letter}\)(?=\s?\S)") for letter in "abcd")
 
 
 def options_start(text: str) -> int | None:

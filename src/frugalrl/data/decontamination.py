@@ -6,10 +6,11 @@ integers. Find m + n" has 12 words) and misses every problem shorter than n. Her
 
 - exact and near are asked as for duplicates (`statements.same_problem`), which short problems pass too;
 - an n-gram (8 tokens) counts only if it is no boilerplate: it stands in one benchmark problem only;
-- shared n-grams are a hit only if they cover most of the benchmark problem, and numbers agree.
+- shared n-grams are a hit only if one problem is contained in the other, numbers, signs and weighty words included.
 
-So a variant with other numbers is not the same problem and is kept. One that asks something else about the same
-set-up, with the same numbers, is overlap: who trains on it has seen the benchmark's set-up solved.
+So a variant with other numbers, or that asks something else about the same figure, is another problem and is kept.
+The same problem inside a longer text, or with its answer asked in another form ("written as m/n, find m + n"), is
+overlap.
 
 Not covered: translations; a benchmark problem told in other words and symbols.
 """
@@ -17,15 +18,26 @@ Not covered: translations; a benchmark problem told in other words and symbols.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal
 
-from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement, same_problem
+from frugalrl.data.statements import (
+    DEFAULT_THRESHOLD,
+    Statement,
+    carries_weight,
+    figures_agree,
+    read_statement,
+    same_problem,
+    spelled_alike,
+)
 
 NGRAM = 8
-MIN_COVERAGE = 0.6
-"""Least share of the benchmark problem's tokens that shared n-grams cover."""
-MIN_COVERAGE_OTHERS = 0.4
-"""And of the training problem's own tokens, if its numbers are not just the benchmark's."""
+MIN_COVERAGE = 0.4
+"""Least share of the tokens of either text that shared n-grams cover."""
+MIN_CONTAINED = 0.75
+"""Least share of the smaller problem's content that stands in the other."""
+LONG = 40
+"""One slip (a typing error in a formula, a sign written as a word) is allowed for so many content tokens."""
 
 
 @dataclass(frozen=True)
@@ -132,23 +144,40 @@ def _by_ngrams(index: Index, statement: Statement) -> Overlap | None:
 
 
 def _confirmed(row: BenchmarkRow, statement: Statement, places: Sequence[int]) -> Overlap | None:
-    """Shared n-grams as an overlap, if they cover most of the benchmark problem and numbers agree."""
-    stem = statement.stem
-    theirs = set(_ngrams(row.statement.stem))
-    ours = set(_ngrams(stem))
-    coverage = _covered(row.statement.stem, ours)
-    if coverage < MIN_COVERAGE or not _numbers_agree(row.statement, statement, _covered(stem, theirs)):
+    """Shared n-grams as an overlap, if they cover enough of the smaller text and all of it is within the other."""
+    coverage = _covered(row.statement.stem, set(_ngrams(statement.stem)))
+    own_coverage = _covered(statement.stem, set(_ngrams(row.statement.stem)))
+    if max(coverage, own_coverage) < MIN_COVERAGE:
+        return None
+    share = contained_share(row.statement, statement)
+    if coverage >= MIN_CONTAINED:  # else the benchmark has conditions that the training problem lacks
+        share = max(share, contained_share(statement, row.statement))
+    if share < MIN_CONTAINED:
         return None
     start, end = _longest_run(places)
-    return _overlap(row, "ngram", coverage, " ".join(stem[start : end + NGRAM]))
+    return _overlap(row, "ngram", share, " ".join(statement.stem[start : end + NGRAM]))
 
 
-def _numbers_agree(row: Statement, statement: Statement, own_coverage: float) -> bool:
-    """Whether the benchmark's numbers are all there, and the rest of the text is not about other numbers."""
-    needed, present = Counter(row.numbers), Counter(statement.numbers)
-    if needed - present:
-        return False
-    return present == needed or own_coverage >= MIN_COVERAGE_OTHERS
+def contained_share(small: Statement, large: Statement) -> float:
+    """The share of a problem's content that stands in another text, 0..1; 0 if its mathematics does not.
+
+    Numbers of the small one must all occur in the large one. Signs, variables and words of weight may be missing, and
+    signs may be added in the middle, only at one in `LONG` tokens: what is added at the beginning or the end (a tale
+    around the problem, a second part, "written as m/n, find m + n") does not matter.
+    """
+    ours, theirs = small.gist, large.gist
+    if not ours or Counter(small.numbers) - Counter(large.numbers) or not figures_agree(small, large):
+        return 0.0
+    changed, missing = 0, 0
+    for tag, start, end, other_start, other_end in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
+        if tag == "equal":
+            continue
+        lost, added = ours[start:end], theirs[other_start:other_end]
+        missing += len(lost)
+        changed += sum(map(carries_weight, lost)) + (len(lost) == len(added) == 1 and not spelled_alike(*lost, *added))
+        if 0 < start and end < len(ours):
+            changed += sum(map(carries_weight, added))
+    return 0.0 if changed > len(ours) // LONG else 1.0 - missing / len(ours)
 
 
 def _covered(stem: Sequence[str], ngrams: set[tuple[str, ...]]) -> float:

@@ -142,7 +142,7 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return Sameness("exact", 1.0, "the same text after normalisation")
     if one.numbers != other.numbers or not one.gist or not other.gist:
         return None
-    if not _figures_agree(one, other) or not _options_agree(one, other) or (one.answer_format and other.answer_format) and (
+    if not figures_agree(one, other) or not _options_agree(one, other) or (one.answer_format and other.answer_format) and (
         one.answer_format != other.answer_format
     ):
         return None
@@ -153,6 +153,17 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
     if without_variable_names(one.stem) == without_variable_names(other.stem):
         return Sameness("renamed", 1.0, "the same question with other names of variables")
     return _near(one, other, threshold)
+
+
+def figures_agree(one: Statement, other: Statement) -> bool:
+    """Whether the drawings leave room for one problem: where they matter, their labels must be the same."""
+    size = min(len(one.gist), len(other.gist))
+    if one.figure and other.figure:
+        return one.figure == other.figure or size >= _SELF_CONTAINED
+    refers = not _FIGURE_WORDS.isdisjoint(one.stem) or not _FIGURE_WORDS.isdisjoint(other.stem)
+    if (refers or one.figure or other.figure) and size < _TELLING:
+        return not one.figure and not other.figure and one.stem == other.stem
+    return True
 
 
 def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None:
@@ -200,22 +211,16 @@ def _is_one_word(changes: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]) -> 
     left, right = changes[0]
     if len(left) != 1 or len(right) != 1:
         return False
-    return SequenceMatcher(None, left[0], right[0], autojunk=False).ratio() < _ALIKE
+    return not spelled_alike(left[0], right[0])
+
+
+def spelled_alike(one: str, other: str) -> bool:
+    """Whether two words are two spellings of one (colour, color)."""
+    return SequenceMatcher(None, one, other, autojunk=False).ratio() >= _ALIKE
 
 
 def _brackets(stem: Sequence[str]) -> str:
     return "".join(token for token in stem if token in _SOFT or token in _OPERATORS)
-
-
-def _figures_agree(one: Statement, other: Statement) -> bool:
-    """Whether the drawings leave room for one problem: where they matter, their labels must be the same."""
-    size = min(len(one.gist), len(other.gist))
-    if one.figure and other.figure:
-        return one.figure == other.figure or size >= _SELF_CONTAINED
-    refers = not _FIGURE_WORDS.isdisjoint(one.stem) or not _FIGURE_WORDS.isdisjoint(other.stem)
-    if (refers or one.figure or other.figure) and size < _TELLING:
-        return not one.figure and not other.figure and one.stem == other.stem
-    return True
 
 
 def _options_agree(one: Statement, other: Statement) -> bool:
@@ -260,6 +265,11 @@ def _is_sign(token: str) -> bool:
 
 def _weighty(gist: Sequence[str]) -> Counter[str]:
     return Counter(token for token in gist if token in _OPERATORS or token in _WEIGHTY or f"{token}s" in _WEIGHTY)
+
+
+def carries_weight(token: str) -> bool:
+    """Whether a problem hangs on a token of its gist: a sign, number, variable, negation or word of weight."""
+    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in _NEGATIONS
 
 
 def _variables(gist: Sequence[str]) -> list[str]:
