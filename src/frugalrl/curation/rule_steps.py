@@ -10,6 +10,9 @@ from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.text_steps import Tick, shortened
 from frugalrl.data.decontamination import build_index, find_overlap
 from frugalrl.data.duplicates import Match, groups_of
+from frugalrl.data.gold_conflicts import Member, decide_group
+from frugalrl.data.prompt_language import UNKNOWN, prompt_language
+from frugalrl.data.question_rules import question_fault
 from frugalrl.rewards.language import Identify
 
 _TICK_ROWS = 500
@@ -17,11 +20,10 @@ _TICK_ROWS = 500
 
 def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) -> list[Decision]:
     """Drop problems that do not ask one question with one checkable answer."""
-    from frugalrl.data.question_rules import question_fault
 
     decisions: list[Decision] = []
     for row in rows:
-        fault = question_fault(row.problem, row.answer or None, row.solution or None)
+        fault = question_fault(row.problem, row.answer, row.solution)
         if fault is None or fault.reason in allow:
             decisions.append(Decision(row.id, True, "one_question" if fault is None else f"allowed_{fault.reason}"))
         else:
@@ -32,13 +34,12 @@ def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) ->
 
 def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick: Tick) -> list[Decision]:
     """Keep problems in a language, and those too short to tell."""
-    from frugalrl.data.prompt_language import prompt_language
 
     decisions: list[Decision] = []
     for row in rows:
-        found, share = prompt_language(row.problem, identify)
-        kept = found in (language, "unknown")
-        reason = "too_short_to_tell" if found == "unknown" else f"language_{found}"
+        found, share = prompt_language(row.problem, identify, language)
+        kept = found in (language, UNKNOWN)
+        reason = "too_short_to_tell" if found == UNKNOWN else f"language_{found}"
         detail = {} if kept else {"language": found, "share": round(share, 4)}
         decisions.append(Decision(row.id, kept, reason, detail))
         _tick(decisions, tick)
@@ -77,43 +78,37 @@ def without_duplicates(
 ) -> list[Decision]:
     """Merge groups of one problem with equivalent golds into their best member; drop those with conflicting golds."""
     decided: dict[int, Decision] = {}
-    groups = groups_of(len(rows), matches)
     touching: dict[int, Match] = {}
     for match in matches:
         touching.setdefault(match.second, match)
         touching.setdefault(match.first, match)
-    for number, group in enumerate(groups):
+    for number, group in enumerate(groups_of(len(rows), matches)):
         members = [rows[at] for at in group]
-        settled = settle(members, equivalent)
-        listed = [{"id": row.id, "answer": row.answer} for row in members]
-        for at in group:
-            row, seen = rows[at], touching[at]
-            partner = rows[seen.second if seen.first == at else seen.first]
-            evidence: dict[str, Any] = {
-                "match": {
-                    "id": partner.id,
-                    "kind": seen.sameness.kind,
-                    "similarity": round(seen.sameness.similarity, 4),
-                },
-                "why": seen.sameness.why,
-            }
-            if settled is None:
-                decided[at] = Decision(row.id, False, "conflicting_golds", {"group": listed, **evidence})
-            elif row.id == settled:
-                others = [member.id for member in members if member.id != row.id]
-                decided[at] = Decision(row.id, True, "merged", {"duplicates": others})
+        settled = decide_group(
+            [Member(row.problem, row.answer, bool(row.solution.strip())) for row in members], equivalent
+        )
+        for place, at in enumerate(group):
+            evidence = _match_evidence(rows, at, touching[at])
+            if settled.kept is None:
+                listed = [{"id": row.id, "answer": row.answer} for row in members]
+                detail = {**evidence, "group": listed, "golds": settled.why}
+                decided[at] = Decision(rows[at].id, False, "conflicting_golds", detail)
+            elif place == settled.kept:
+                others = [row.id for row in members if row.id != rows[at].id]
+                decided[at] = Decision(rows[at].id, True, "merged", {"duplicates": others})
             else:
-                decided[at] = Decision(row.id, False, "duplicate", {"of": settled, **evidence})
+                decided[at] = Decision(rows[at].id, False, "duplicate", {"of": members[settled.kept].id, **evidence})
         tick(number)
     return [decided.get(at) or Decision(row.id, True, "unique") for at, row in enumerate(rows)]
 
 
-def settle(members: Sequence[PoolRow], equivalent: Callable[[str, str], bool]) -> str | None:
-    """The id of the member to keep; None if two golds conflict."""
-    golds = [row.answer for row in members if row.answer]
-    if any(not equivalent(golds[0], gold) for gold in golds[1:]):
-        return None
-    return max(members, key=lambda row: (bool(row.answer), bool(row.solution), len(row.problem))).id
+def _match_evidence(rows: Sequence[PoolRow], at: int, match: Match) -> dict[str, Any]:
+    partner = rows[match.second if match.first == at else match.first]
+    sameness = match.sameness
+    return {
+        "match": {"id": partner.id, "kind": sameness.kind, "similarity": round(sameness.similarity, 4)},
+        "why": sameness.why,
+    }
 
 
 def _tick(decisions: Sequence[Decision], tick: Tick) -> None:

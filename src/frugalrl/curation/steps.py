@@ -3,11 +3,13 @@
 Everything that can be known to fail before the first row is read fails then: unknown benchmarks, a missing key.
 """
 
+import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from frugalrl.config import curation_schema as spec
 from frugalrl.curation import rule_steps, selection_steps, text_steps
@@ -15,13 +17,14 @@ from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, easiest
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
 from frugalrl.curation.ledger import StepOutcome
-from frugalrl.curation.pools import data_folder
+from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, answered, judgement, pass_rates
 from frugalrl.curation.solver import REFUSED, Solver
 from frugalrl.data.duplicates import near_duplicate_matches
+from frugalrl.data.question_rules import Reason
 from frugalrl.data.statements import DEFAULT_THRESHOLD
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
@@ -66,10 +69,21 @@ def prepare(tools: Tools) -> None:
             continue
         if isinstance(step, spec.Decontaminate):
             for name in step.benchmarks:
-                tools.benchmarks[name] = load_benchmark(name, folder)
+                tools.benchmarks[name] = load_benchmark(expanded(name), folder)
+        if isinstance(step, spec.OneQuestion):
+            _refuse_unknown_reasons(step)
     for name, solver in tools.spec.solvers.items():
         if isinstance(solver, spec.EndpointSolver):
             _api_key(name, solver)
+
+
+def _refuse_unknown_reasons(step: spec.OneQuestion) -> None:
+    known = get_args(Reason)
+    for name in step.allow:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            raise DataError(f"The step one_question knows no reason {name!r}. {hint}There are {', '.join(known)}.")
 
 
 def make_solver(settings: spec.Solver, seed: int) -> Solver:
