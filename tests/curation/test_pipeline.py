@@ -297,39 +297,45 @@ def test_a_complete_run_is_left_as_it_is_and_a_changed_file_is_noticed(dirty, tm
 # --------------------------------------------------------------------------------------------------- kills
 
 
-def command_line(spec_file: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "frugalrl", "curate", str(spec_file), "--out", str(out), *more]
+def command_line(spec_file: Path, out: Path) -> list[str]:
+    resume = ["--resume"] if (out / "spec.yaml").is_file() else []
+    return [sys.executable, "-m", "frugalrl", "curate", str(spec_file), "--out", str(out), *resume]
 
 
 def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(dirty, benchmark, tmp_path):
-    """With the tiny model as solver, so that there is sampling to be killed in. SIGKILL leaves no time to tidy up."""
-    spec = full_spec(dirty, benchmark)
-    values = json.loads(spec.model_dump_json())
-    values["solvers"] = {"tiny": {"kind": "engine", "max_completion_tokens": 48, "max_sequences": 8}}
-    values["steps"][5] = {"step": "difficulty", "solvers": ["tiny"], "samples": 3}
-    values["steps"] = [step for step in values["steps"] if step["step"] not in ("judge", "mix")]
-    spec_file = tmp_path / "spec.json"  # JSON is YAML
-    spec_file.write_text(json.dumps(values))
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    started = time.monotonic()
-    subprocess.run(command_line(spec_file, straight), check=True, capture_output=True)
-    whole_seconds = time.monotonic() - started
+    """SIGKILL, which leaves no time to tidy up: at random answers of the solver, and once after a random time."""
+    victim: list[int] = []
     rng = random.Random(4)
-    kills = 0
-    for _ in range(3):
-        more = ["--resume"] if (killed / "spec.yaml").is_file() else []
-        process = subprocess.Popen(
-            command_line(spec_file, killed, *more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            process.wait(timeout=whole_seconds * rng.uniform(0.3, 0.9))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            kills += 1
-        process.communicate()
-    more = ["--resume"] if (killed / "spec.yaml").is_file() else []
-    subprocess.run(command_line(spec_file, killed, *more), check=True, capture_output=True)
-    assert kills > 0
+
+    def reply(text: str, number: int) -> str:
+        if victim and number >= victim[1]:
+            os.kill(victim[0], signal.SIGKILL)
+            victim.clear()
+        return f"\\boxed{{{sum(map(ord, text)) % 3 * 15}}}"
+
+    with fake_endpoint(reply) as (url, asked):
+        solver = {"kind": "endpoint", "url": url, "model": "m", "concurrency": 2, "retries": 0}
+        values = json.loads(full_spec(dirty, benchmark).model_dump_json())
+        steps = [step for step in values["steps"] if step["step"] not in ("judge", "mix", "prompt_tokens")]
+        steps[-1] = {"step": "difficulty", "solvers": ["none"], "samples": 3}
+        spec_file = tmp_path / "spec.json"  # JSON is YAML
+        spec_file.write_text(json.dumps({**values, "steps": steps, "solvers": {"none": solver}}))
+        straight, killed = tmp_path / "straight", tmp_path / "killed"
+        started = time.monotonic()
+        subprocess.run(command_line(spec_file, straight), check=True, stdout=subprocess.DEVNULL)
+        whole_seconds, answers = time.monotonic() - started, len(asked.bodies)
+        codes = []
+        for kill in range(3):
+            process = subprocess.Popen(command_line(spec_file, killed), stdout=subprocess.DEVNULL)
+            if kill:
+                victim[:] = [process.pid, len(asked.bodies) + rng.randrange(answers // 5)]
+            else:
+                time.sleep(whole_seconds * rng.uniform(0.2, 0.6))
+                process.kill()
+            codes.append(process.wait(timeout=120))
+            victim.clear()
+        subprocess.run(command_line(spec_file, killed), check=True, stdout=subprocess.DEVNULL)
+    assert codes == [-signal.SIGKILL] * 3
     assert bytes_of(killed) == bytes_of(straight)
     assert not (killed / "work").exists()
 
@@ -342,7 +348,7 @@ def test_a_part_that_is_not_whole_is_not_there(dirty, tmp_path):
     class Killed(BaseException):
         pass
 
-    for steps in range(4):
+    for steps in range(3):
 
         def stop_after(line: str, left: list[int] = [steps]) -> None:  # noqa: B006 (one list a loop is meant)
             left[0] -= 1
