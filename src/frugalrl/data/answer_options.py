@@ -7,7 +7,10 @@ count only at the start of a line or behind white space, all of one kind.
 
 import re
 
-_WRAPPED = r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*)*\(\s*(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)*{0}\s*\}}*\s*\)"
+from frugalrl.data.normalise import with_blank_figures
+
+_FONT = r"\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*"
+_WRAPPED = rf"(?<![A-Za-z0-9])(?:{_FONT})*\(\s*(?:{_FONT})*{{0}}\s*\}}}}*\s*\)"
 _KINDS = (
     _WRAPPED,
     r"(?:(?<=[\n\s$])|^)(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)?{0}\s?\)",
@@ -25,6 +28,7 @@ _PATTERNS = tuple(map(_in_order, _KINDS))
 
 def options_start(text: str) -> int | None:
     """Where the options begin; None if the text has none."""
+    text = with_blank_figures(text)
     for first, *others in _PATTERNS:
         found = first.search(text)
         at = found.end() if found else None

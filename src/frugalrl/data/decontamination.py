@@ -1,7 +1,7 @@
 r"""Does a training problem stand in a benchmark? Exact, near, or by shared n-grams that something confirms.
 
 Published practice is an n-gram hit alone: 13 words (GPT-3, arXiv 2005.14165, appendix C), 8 words (s1, arXiv
-2501.19393, and open-r1's decontamination script). In mathematics that flags phrases ("where m and n are relatively prime positive
+2501.19393; open-r1's script). In mathematics that flags phrases ("where m and n are relatively prime positive
 integers. Find m + n" has 12 words) and misses every problem shorter than n. Here, on the same normalised tokens:
 
 - exact and near are asked as for duplicates (`statements.same_problem`), which short problems pass too;
@@ -36,7 +36,7 @@ MIN_COVERAGE = 0.4
 """Least share of the tokens of either text that shared n-grams cover."""
 MIN_CONTAINED = 0.75
 """Least share of the smaller problem's content that stands in the other."""
-LONG = 40
+LONG = 25
 """One slip (a typing error in a formula, a sign written as a word) is allowed for so many content tokens."""
 
 
@@ -174,8 +174,10 @@ def contained_share(small: Statement, large: Statement) -> float:
             continue
         lost, added = ours[start:end], theirs[other_start:other_end]
         missing += len(lost)
-        changed += sum(map(carries_weight, lost)) + (len(lost) == len(added) == 1 and not spelled_alike(*lost, *added))
-        if 0 < start and end < len(ours):
+        changed += sum(map(carries_weight, lost)) + 2 * (
+            len(lost) == len(added) == 1 and not spelled_alike(*lost, *added)
+        )
+        if start > 0 and end < len(ours):
             changed += sum(map(carries_weight, added))
     return 0.0 if changed > len(ours) // LONG else 1.0 - missing / len(ours)
 

@@ -21,7 +21,7 @@ BANDS = 32
 ROWS = 2
 """A pair of Jaccard similarity s is proposed with probability 1 - (1 - s^2)^32: 99.99 % at 0.5, 73 % at 0.2."""
 MAX_BUCKET = 200
-"""Texts of a larger bucket are each compared with their next neighbours only, in order; none occurred in 40,315 texts."""
+"""Texts of a larger bucket are each compared with their next ten neighbours only, so that time stays bounded."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 Progress = Callable[[int, int], None]
 
@@ -130,14 +130,19 @@ def _minhashes(statements: Sequence[Statement], seed: int) -> NDArray[np.uint64]
     offsets = [0]
     for statement in statements:
         flat.append(0)
-        flat.extend(ids.setdefault("v" if len(token) == 1 and token.isalpha() else token, len(ids) + 1) for token in statement.gist)
+        flat.extend(
+            ids.setdefault("v" if len(token) == 1 and token.isalpha() else token, len(ids) + 1)
+            for token in statement.gist
+        )
         offsets.append(len(flat))
     tokens = np.array([*flat, 0], dtype=np.uint64)
     shingles = tokens[:-1] * _MIX ^ (tokens[1:] + np.uint64(1)) * np.uint64(0xC2B2AE3D27D4EB4F)
     shingles ^= shingles >> np.uint64(29)
     shingles *= np.uint64(0xBF58476D1CE4E5B9)
     shingles ^= shingles >> np.uint64(32)
-    multipliers = np.random.default_rng(seed).integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    multipliers = np.random.default_rng(seed).integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(
+        2
+    ) + np.uint64(1)
     hashes = np.empty((BANDS * ROWS, len(statements)), dtype=np.uint64)
     for row, multiplier in enumerate(multipliers):
         mixed = shingles * multiplier

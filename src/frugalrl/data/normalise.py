@@ -39,7 +39,9 @@ _FIGURES = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _LABEL = re.compile(r'"([^"\n]*)"')
-_TAG = re.compile(r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])")
+_TAG = re.compile(
+    r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])"
+)
 
 _CONTEST = (
     r"(?:AIME|AMC|AHSME|AJHSME|IMO|USAMO|USAJMO|HMMT|PUMaC|CMIMC|BMT|SMT|Putnam|APMO|ARML|Olympiad|Competition|Contest"
@@ -91,8 +93,9 @@ _GONE = frozenset(
     "left right big bigg bigl bigr bigm biggl biggr Big Bigg Bigl Bigr Bigm Biggl Biggr displaystyle textstyle "  # noqa: SIM905
     "scriptstyle limits nolimits quad qquad thinspace medspace enspace text textbf textit textrm textsf texttt textsc "
     "textnormal mbox hbox mathrm operatorname mathit mathsf mathtt underline emph mathbf boldsymbol bold bm pmb "
-    "mathnormal mathcal mathfrak mathbb mathscr bf rm it cal tt sf ldots cdots dots dotsb dotsc dotsm dotsi dotso vdots "
-    "ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat wideparen overarc hat bar "
+    "mathnormal mathcal mathfrak mathbb mathscr bf rm it cal tt sf ldots cdots dots dotsb dotsc dotsm "
+    "dotsi dotso vdots ddots noindent newline hline hfill par centering item phantom hphantom vphantom widehat "
+    "wideparen overarc hat bar "
     "overline overrightarrow vec lbrace rbrace colon smallskip medskip bigskip null strut".split()
 )
 _COMMANDS = {
@@ -115,8 +118,11 @@ _COMMANDS = {
 _COMMAND = re.compile(
     r"\\(?:(?:begin|end)\{[^{}]*\}(?:\{[lcr|\s]*\})?|[hv]space\*?\{[^{}]*\}|(?:label|tag)\{[^{}]*\}|([A-Za-z]+)\*?|[^A-Za-z])"
 )
+_NOT_EQUAL = re.compile(r"\\not\s*=")
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_FRACTION = re.compile(r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)")
+_SHORT_FRACTION = re.compile(
+    r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
+)
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
 _SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
 _BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")
@@ -182,6 +188,11 @@ def without_figures(text: str) -> str:
     return _FIGURES.sub(" ", text)
 
 
+def with_blank_figures(text: str) -> str:
+    """The text with spaces in place of drawing code and images, so that every other character stays where it was."""
+    return _FIGURES.sub(lambda match: " " * len(match.group()), text) if "[" in text or "\\" in text else text
+
+
 def figure_labels(text: str) -> str:
     """What the drawing code of a text writes into its figure, sorted; empty if there is no code."""
     if "[asy]" not in text.lower():
@@ -235,6 +246,8 @@ def _plain(text: str) -> str:
 
 
 def _plain_formulas(text: str) -> str:
+    if "\\not" in text:
+        text = _NOT_EQUAL.sub("≠", text)
     text = _COMMAND.sub(_plain_command, text)
     if "\\frac" in text:
         text = _SHORT_FRACTION.sub(_braced, text)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frugalrl.data.answer_options import options_start
+from frugalrl.data.normalise import with_blank_figures
 
 Reason = Literal[
     "empty", "url_or_image", "multiple_choice", "proof", "multi_part", "needs_figure", "several_answers", "no_question"
@@ -29,14 +30,20 @@ _IMAGE = re.compile(
     r"|https?://\S+?\.(?:png|jpe?g|gif|svg|bmp)\b|https?://\S*(?:/attachments/|/images?/)\S*",
     re.IGNORECASE,
 )
-_DRAWING = re.compile(r"\[asy\]|\\begin\{(?:tikzpicture|asy|picture)\}|\bunitsize\(|\bdraw\(\(|\bpair [A-Z]\b")
+_DRAWING = re.compile(
+    r"\\begin\{(?:array|tabular|[a-z]?matrix|table)\}|\n\s*\|.*\||\[asy\]|\\begin\{(?:tikzpicture|asy|picture)\}|\bunitsize\("
+    r"|\bdraw\(\(|\bpair [A-Z]\b"
+)
 _LETTER_ANSWER = re.compile(r"\W*(?:\\(?:text|textbf|mathrm|mathbf|boxed)\{?)?\W*[A-E]\W*")
-_CHOICE = re.compile(r"\b(?:which|what|one) (?:one )?of the following|\bthe correct (?:option|answer|choice|statement)", re.I)
+_CHOICE = re.compile(
+    r"\b(?:which|what|one) (?:one )?of the following|\bthe correct (?:option|answer|choice|statement)", re.I
+)
 
-_START = r"(?:^|[.:;?!\n]\s*|\$\$\s*|\\\]\s*|[)\]}*]\s+|\b(?:then|please|also|and)[,:]?\s+|\*\*\s*)"
+_START = r"(?:^|[.:;?!\n]\s*|\$\$\s*|\\\]\s*|[)\]}*]\s+|\.\$+\s+|,\s+|\b(?:then|please|also|and)[,:]?\s+|\*\*\s*)"
 _PROVE = re.compile(
-    rf"{_START}((?:prove|disprove)\b(?! the answer)(?=\s*:|\s+(?:that|the|or|if|there|for|this|these|it|each|every|a|an|in|by|using"
-    r"|whether|\$|\\))|show\s*(?:,[^,.]*,\s*)?(?::|that\b)|demonstrate\s+that\b|verify\s+that\b|give a proof\b)",
+    rf"{_START}((?:prove|disprove)\b(?! the answer)(?=\s*:|\s+"
+    r"(?:that|the|or|if|there|for|this|these|it|each|every|a|an|in|by|using|whether|\$|\\))|show\s*(?:,[^,.]*,\s*)?(?::|that\b)|demonstrate\s+that\b|verify\s+that\b|establish\s+that\b"
+    r"|give a proof\b)",
     re.IGNORECASE,
 )
 _ASK_WORDS = (
@@ -44,7 +51,8 @@ _ASK_WORDS = (
     r"|which|solve|express|simplify|factor(?:ize|ise)?|who|when\s+will|when\s+did|where\s+(?:is|does)|estimate|list|name"
     r"|give|state|write|convert|expand|identify|describe|obtain|derive|round|enter|count|specify|complete|fill|choose"
     r"|is\s+it|does|can|are\s+there|is\s+there|do|will|must|could|should|why|explain|arrange|construct|sketch|draw|plot"
-    r"|deduce|guess|predict|reduce|classify|let's|help|how"
+    r"|multiply|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
+    r"|minimi[sz]e|maximi[sz]e|differentiate|integrate|translate|decide|check|compare|order|rank|select|deduce|guess|predict|reduce|classify|let's|help|how"
 )
 _ASK = re.compile(rf"\b(?:{_ASK_WORDS})\b", re.IGNORECASE)
 _STRONG_ASK = re.compile(
@@ -52,14 +60,21 @@ _STRONG_ASK = re.compile(
     r"|what\s+(?:is|are|was|will|would|fraction|percent\w*|number|value)|write|express|discuss|explain|describe|sketch|draw|list)\b",
     re.IGNORECASE,
 )
-_BLANK = re.compile(r"_{2,}|\\underline\{(?:\s|\\[a-z]*space\*?\{[^{}]*\}|\\q*uad|\\[ ,;:!]|~)*\}|\\_\s?\\_(?:\s?\\_)*|＿+|\(\s{1,8}\)|\\boxed\{\s*\}")
-_OPEN_END = re.compile(r"(?:=|:|\b(?:is|are|equals?|be|to|by|of|has|have|in|at|approximately)|\.{3}|\?|…)[\s$.,)\\\]]*$", re.IGNORECASE)
+_BLANK = re.compile(
+    r"_{2,}|\\underline\{(?:\s|\\[a-z]*space\*?\{[^{}]*\}|\\q*uad|\\[ ,;:!]|~)*\}|\\_\s?\\_(?:\s?\\_)*|＿+"
+    r"|\(\s{1,8}\)|\\boxed\{[^{}]*\}"
+    r"|\\\(\s*\\q*uad\s*\\\)|\$\s*\\q*uad\s*\$|[(（]\s*(?:\\q*uad\s*)*[)）]"
+)
+_OPEN_END = re.compile(
+    r"(?:=|:|\b(?:is|are|equals?|be|to|by|of|has|have|in|at|approximately)|\.{3}|\?|…)[\s$.,)\\\]]*$", re.IGNORECASE
+)
 
+_ROMAN = r"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{0}\}}?\s*\$?\s*[)）]"
 _PART_LABELS = (
     tuple(rf"(?<![\w\\^_)}}|])\$?[(（]\s*\$?\s*{label}\s*\$?\s*[)）]\$?" for label in ("1", "2", "3", "4")),
     tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*{label}\s*\$?\s*[)）]" for label in "abcd"),
-    tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{label}\}}?\s*\$?\s*[)）]" for label in ("i", "ii", "iii", "iv")),
-    tuple(rf"(?<![\w\\^_)}}|])[(（]\s*\$?\s*(?:\\(?:rm|mathrm|text)\s*\{{?)?{label}\}}?\s*\$?\s*[)）]" for label in ("(?:I|Ⅰ)", "(?:II|Ⅱ)", "(?:III|Ⅲ)", "(?:IV|Ⅳ)")),
+    tuple(map(_ROMAN.format, ("i", "ii", "iii", "iv"))),
+    tuple(map(_ROMAN.format, ("(?:I|Ⅰ)", "(?:II|Ⅱ)", "(?:III|Ⅲ)", "(?:IV|Ⅳ)"))),
     tuple(rf"(?:^|\n)\s*(?:\*\*)?{label}[.)](?!\d)" for label in ("1", "2", "3", "4")),
     tuple(rf"(?:^|[\n.?:;,])\s*(?:\*\*)?{label}\)" for label in "abcd"),
     tuple(rf"\b[Pp]art\s+\(?{label}\b" for label in ("(?:A|a|1|I)", "(?:B|b|2|II)", "(?:C|c|3|III)", "(?:D|d|4|IV)")),
@@ -67,19 +82,23 @@ _PART_LABELS = (
 )  # fmt: skip
 _PARTS = tuple(tuple(map(re.compile, labels)) for labels in _PART_LABELS)
 
-_PICTURE = r"(?:figures?|diagrams?|pictures?|graphs?|illustrations?|drawings?|sketch|chart|pie chart|bar graph|histogram|image|maps?)"
+_PICTURE = r"(?:figures?|diagrams?|pictures?|graphs?(?!\s+paper)|illustrations?|drawings?|sketch"
+_PICTURE += r"|chart|pie chart|bar graph|histogram|image|maps?)"
 _FIGURE = re.compile(
     rf"\b(?:(?:as\s+)?(?:is\s+|are\s+)?(?:shown|pictured|depicted|illustrated|drawn|displayed|indicated|marked|seen|given)\s+"
     rf"(?:\w+\s+)?(?:in|on|by)\s+(?:the\s+)?(?:\w+\s+){{0,2}}{_PICTURE}\b"
     rf"|(?:as\s+|are\s+|is\s+)(?:shown|pictured|depicted|illustrated|graphed)(?=\s*[.,;?]|\s+(?:below|above|here|at\s+(?:the\s+)?(?:right|left)|to\s+the))"
     rf"|(?:shown|pictured|depicted|graphed|illustrated)\s+(?:\w+\s+)?(?:below|above|here|at\s+(?:the\s+)?(?:right|left))"
     rf"|(?:in|from|on|see|to|using)\s+the\s+(?:(?:following|accompanying|adjacent|adjoining|attached|above|given|below|shown|provided)\s+)?"
-    rf"(?:figure|diagram|picture|illustration|drawing|sketch|image|pie chart|bar graph)\b(?!\s+(?:of|skat|formed|that|which|obtained|consist|with))"
+    rf"(?:figure|diagram|picture|illustration|drawing|sketch|image|pie chart|bar graph)\b"
+    rf"(?!\s+(?:of|formed|that|which|obtained|consist|with))"
     rf"|{_PICTURE}\s+(?:\w+\s+)?(?:(?:is|are)\s+)?(?:shown|below|above|on\s+the\s+(?:right|left)|at\s+(?:the\s+)?(?:right|left)|to\s+the\s+(?:right|left))\b"
     rf"|(?:see|the|this)\s+(?:figure|diagram|picture|graph)\s+(?:shows|below|above|illustrates|depicts)|\(?see\s+(?:the\s+)?{_PICTURE}\b|\b[Ff]ig(?:ure|\.)\s?\d+)",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|\n+")
+_QUOTED = re.compile(r'"[^"]*"|“[^”]*”|``[^`\']*\'\'')
+_REPHRASED = re.compile(r"\s*\(?(?:that is|in other words|i\.e\.)", re.IGNORECASE)
 _QUESTION = re.compile(
     r"\b(?:what|how\s+(?:many|much|long|far|old|tall|fast)|which|who|where|when|find|determine|calculate|compute)\b[^.?!]*\?\s*$",
     re.IGNORECASE,
@@ -176,10 +195,12 @@ def _needs_figure(text: str, drawings_count: bool) -> Fault | None:
 
 
 def _several_answers(text: str) -> Fault | None:
-    blanks = [found for found in _BLANK.finditer(text) if not found.group().startswith("(")]
+    text = with_blank_figures(text)
+    blanks = [found for found in _BLANK.finditer(text) if not found.group().startswith(("(", "（", "\\boxed{"))]
     if len(blanks) >= 2:
         return Fault("several_answers", _short(text[max(0, blanks[0].start() - 50) :]))
-    questions = [sentence for sentence in _SENTENCE.split(text) if _QUESTION.search(sentence)]
+    sentences = _SENTENCE.split(_QUOTED.sub(" ", text))
+    questions = [one for one in dict.fromkeys(sentences) if _QUESTION.search(one) and not _REPHRASED.match(one)]
     if len(questions) >= 2:
         return Fault("several_answers", f"{_short(questions[0], 56)} ... {_short(questions[1], 56)}")
     return None
@@ -187,6 +208,9 @@ def _several_answers(text: str) -> Fault | None:
 
 def _no_question(text: str) -> Fault | None:
     if "?" in text or "？" in text or _ASK.search(text) or _BLANK.search(text) or _OPEN_END.search(text):
+        return None
+    last = _SENTENCE.split(text.strip())[-1]
+    if last.startswith("The "):  # "The largest k such that ...": a question without its verb
         return None
     return Fault("no_question", _short(text[-_EVIDENCE_CHARS:])) if len(text.split()) >= 6 else None
 

@@ -21,7 +21,14 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from frugalrl.data.answer_options import options_start
-from frugalrl.data.normalise import canonical, figure_labels, key_of, without_answer_format, without_variable_names, words
+from frugalrl.data.normalise import (
+    canonical,
+    figure_labels,
+    key_of,
+    without_answer_format,
+    without_variable_names,
+    words,
+)
 
 DEFAULT_THRESHOLD = 0.8
 """Of content tokens; chosen on 150 candidate pairs of two public pools, read by eye (docs/curation-steps.md)."""
@@ -29,10 +36,11 @@ DEFAULT_THRESHOLD = 0.8
 _FILLER = frozenset(
     "a an the of is are was were be been being find determine calculate compute evaluate what which how given that let "  # noqa: SIM905
     "if suppose assume then such so where there here this these those it its has have having had with for to in on as "
-    "we you i me my your please show value values number numbers equal equals equivalent give know known denote denoted "
-    "denotes defined define called consider following follows can could may possible by at from does do did will would "
-    "respectively also and note per expression your solve satisfy satisfies satisfying satisfied real their his her they "
-    "he she get gets many much into when s whose want wants wishes new own us also problem question".split()
+    "we you i me my your please show value values number numbers equal equals equivalent give know known denote "
+    "denoted denotes defined define called consider following follows can could may possible by at from does do did "
+    "will would "
+    "respectively also and note per expression your solve satisfy satisfies satisfying satisfied real their his her "
+    "they he she get gets many much into when s whose want wants wishes new own us also problem question".split()
 )
 _SYNONYMS = {
     "least": "smallest", "minimum": "smallest", "minimal": "smallest", "lowest": "smallest", "min": "smallest",
@@ -142,8 +150,10 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return Sameness("exact", 1.0, "the same text after normalisation")
     if one.numbers != other.numbers or not one.gist or not other.gist:
         return None
-    if not figures_agree(one, other) or not _options_agree(one, other) or (one.answer_format and other.answer_format) and (
-        one.answer_format != other.answer_format
+    if (
+        not figures_agree(one, other)
+        or not _options_agree(one, other)
+        or ((one.answer_format and other.answer_format) and (one.answer_format != other.answer_format))
     ):
         return None
     if one.stem == other.stem:
@@ -189,7 +199,9 @@ def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None
     return Sameness("near", similarity, f"numbers, signs and weighty words agree; changed: {shown or 'fillers'}")
 
 
-def _is_another_question(left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]) -> bool:
+def _is_another_question(
+    left: tuple[str, ...], right: tuple[str, ...], ours: Sequence[str], theirs: Sequence[str]
+) -> bool:
     """Whether one change makes another problem: signs moved, words swapped, a stretch replaced."""
     signs_left, signs_right = (
         [token for token in side if _is_sign(token) and token not in _SOFT] for side in (left, right)
