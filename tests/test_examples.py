@@ -37,7 +37,8 @@ def test_the_loop_by_hand_learns():
 
 def test_curating_finds_every_planted_fault():
     """19 unclosed golds, a proof, 40 + 20 copies, 20 pairs that contradict each other, 20 benchmark problems."""
-    output = printed("04_curate_a_pool")
+    lines = printed("04_curate_a_pool").splitlines(keepends=True)
+    output = "".join(line for line in lines if " gone, about " not in line)  # how far a slow machine is
     assert output == stored("04_curate_a_pool")
     for line in (
         "gold_parses: 1,000 -> 981  unparseable 19",
