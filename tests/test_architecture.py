@@ -64,6 +64,7 @@ ADAPTERS = (
     "curation.sampling",
     "curation.gold_steps",
     "curation.progress",
+    "curation.parallel",
     "curation.outputs",
     "rewards.answers",
     "rewards.golds",

@@ -3,22 +3,20 @@
 Each turns what the rule found into decisions with the match or the evidence in them.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.text_steps import Tick, shortened
-from frugalrl.data.decontamination import build_index, find_overlap
+from frugalrl.data.decontamination import Index, find_overlap
 from frugalrl.data.duplicates import Match, groups_of
 from frugalrl.data.gold_conflicts import Member, decide_group
 from frugalrl.data.prompt_language import UNKNOWN, prompt_language
 from frugalrl.data.question_rules import question_fault
 from frugalrl.rewards.language import Identify
 
-_TICK_ROWS = 500
 
-
-def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) -> list[Decision]:
+def one_question(rows: Sequence[PoolRow], allow: Collection[str]) -> list[Decision]:
     """Drop problems that do not ask one question with one checkable answer."""
 
     decisions: list[Decision] = []
@@ -28,11 +26,10 @@ def one_question(rows: Sequence[PoolRow], allow: Collection[str], tick: Tick) ->
             decisions.append(Decision(row.id, True, "one_question" if fault is None else f"allowed_{fault.reason}"))
         else:
             decisions.append(Decision(row.id, False, fault.reason, {"evidence": shortened(fault.evidence)}))
-        _tick(decisions, tick)
     return decisions
 
 
-def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick: Tick) -> list[Decision]:
+def in_language(rows: Sequence[PoolRow], language: str, identify: Identify) -> list[Decision]:
     """Keep problems in a language, and those too short to tell."""
 
     decisions: list[Decision] = []
@@ -42,18 +39,11 @@ def in_language(rows: Sequence[PoolRow], language: str, identify: Identify, tick
         reason = "too_short_to_tell" if found == UNKNOWN else f"language_{found}"
         detail = {} if kept else {"language": found, "share": round(share, 4)}
         decisions.append(Decision(row.id, kept, reason, detail))
-        _tick(decisions, tick)
     return decisions
 
 
-def without_overlap(
-    rows: Sequence[PoolRow], benchmarks: Mapping[str, Sequence[tuple[str, str]]], tick: Tick
-) -> list[Decision]:
-    """Drop problems that overlap with a benchmark; the matched row is in the decision.
-
-    benchmarks: name -> (row id, text) pairs.
-    """
-    index = build_index(benchmarks)
+def without_overlap(rows: Sequence[PoolRow], index: Index) -> list[Decision]:
+    """Drop problems that overlap with a benchmark; the matched row is in the decision."""
     decisions: list[Decision] = []
     for row in rows:
         overlap = find_overlap(index, row.problem)
@@ -69,7 +59,6 @@ def without_overlap(
                 "evidence": shortened(overlap.evidence),
             }
             decisions.append(Decision(row.id, False, f"overlap_{overlap.benchmark}", detail))
-        _tick(decisions, tick)
     return decisions
 
 
@@ -109,8 +98,3 @@ def _match_evidence(rows: Sequence[PoolRow], at: int, match: Match) -> dict[str,
         "match": {"id": partner.id, "kind": sameness.kind, "similarity": round(sameness.similarity, 4)},
         "why": sameness.why,
     }
-
-
-def _tick(decisions: Sequence[Decision], tick: Tick) -> None:
-    if len(decisions) % _TICK_ROWS == 0:
-        tick(len(decisions))

@@ -3,7 +3,7 @@
 Decisions:
 - Order of drawing is a hash of seed and id, so that it does not depend on what else is in the pool or on its order.
 - A quota is never filled up from elsewhere: what a band lacks is an error, or is said.
-- Near duplicates go to one split together.
+- What has a near duplicate left is for training: held-out problems are drawn from the others.
 """
 
 import difflib
@@ -128,8 +128,8 @@ def _refuse_unknown_names(rows: Sequence[PoolRow], quota: Quota, number: int) ->
 def split_rows(rows: Sequence[PoolRow], groups: Sequence[Sequence[int]], splits: Splits, seed: int) -> list[Decision]:
     """The split of each row, as the reason of a decision that keeps it.
 
-    groups: positions of rows that must not be torn apart; each in one group at most.
-    Raises DataError if the held-out splits leave nothing to train on, or groups are too large to fill them.
+    groups: positions of near duplicates; they stay in training, so that no held-out problem has a copy there.
+    Raises DataError if the held-out splits leave nothing to train on, or too few problems are without a copy.
     """
     wanted = {TEST: _count(splits.test, splits.test_fraction, len(rows))}
     wanted[VALIDATION] = _count(splits.validation, splits.validation_fraction, len(rows))
@@ -139,19 +139,16 @@ def split_rows(rows: Sequence[PoolRow], groups: Sequence[Sequence[int]], splits:
             "on. Lower splits.validation or splits.test."
         )
     grouped = {position for group in groups for position in group}
-    units = [tuple(group) for group in groups] + [(at,) for at in range(len(rows)) if at not in grouped]
-    units.sort(key=lambda unit: drawing_order(seed, "splits", rows[unit[0]].id))
-    split_of: dict[int, str] = {}
-    for unit in units:
-        name = next((name for name in (TEST, VALIDATION) if wanted[name] >= len(unit)), TRAIN)
-        if name != TRAIN:
-            wanted[name] -= len(unit)
-        split_of.update(dict.fromkeys(unit, name))
-    if any(wanted.values()):
+    alone = [at for at in range(len(rows)) if at not in grouped]
+    alone.sort(key=lambda at: drawing_order(seed, "splits", rows[at].id))
+    if sum(wanted.values()) > len(alone):
         raise DataError(
-            "The held-out splits cannot be filled without tearing near duplicates apart. Lower them, or add the step "
-            "duplicates."
+            f"The splits hold out {sum(wanted.values()):,} problems, and only {len(alone):,} have no near duplicate "
+            "among the others. Lower them, or add the step duplicates."
         )
+    split_of = dict.fromkeys(range(len(rows)), TRAIN)
+    split_of.update(dict.fromkeys(alone[: wanted[TEST]], TEST))
+    split_of.update(dict.fromkeys(alone[wanted[TEST] :][: wanted[VALIDATION]], VALIDATION))
     return [Decision(row.id, True, split_of[at]) for at, row in enumerate(rows)]
 
 

@@ -17,12 +17,14 @@ from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, easiest
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
 from frugalrl.curation.ledger import StepOutcome
+from frugalrl.curation.parallel import in_parts
 from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, answered, judgement, pass_rates
 from frugalrl.curation.solver import REFUSED, Solver
+from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
 from frugalrl.data.statements import DEFAULT_THRESHOLD
@@ -131,7 +133,7 @@ def _gold_parses(name: str, step: spec.GoldParses, rows: Sequence[PoolRow], tool
 
 
 def _one_question(name: str, step: spec.OneQuestion, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    return _outcome(rule_steps.one_question(rows, step.allow, tools.progress(name, len(rows))))
+    return _in_parts(name, rows, tools, lambda part: rule_steps.one_question(part, step.allow))
 
 
 def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
@@ -149,14 +151,15 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
 def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
     loaded = [tools.benchmarks[one] for one in step.benchmarks]
     texts = {one.name: [(problem.id, problem.text) for problem in one.problems] for one in loaded}
-    decisions = rule_steps.without_overlap(rows, texts, tools.progress(name, len(rows)))
+    index = build_index(texts)
+    outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index))
     hashes = {one.name: one.data_hash for one in loaded}
-    return StepOutcome(tuple(decisions), facts={"benchmarks": hashes})
+    return StepOutcome(outcome.decisions, facts={"benchmarks": hashes})
 
 
 def _language(name: str, step: spec.PromptLanguage, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    progress = tools.progress(name, len(rows))
-    return _outcome(rule_steps.in_language(rows, step.language, load_identifier(), progress))
+    identify = load_identifier()
+    return _in_parts(name, rows, tools, lambda part: rule_steps.in_language(part, step.language, identify))
 
 
 def _prompt_tokens(name: str, step: spec.PromptTokens, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
@@ -263,6 +266,18 @@ def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -
 
 _VERDICT_SECONDS = 5.0
 """As `frugalrl eval`: a verdict must not depend on how busy the machine is."""
+
+
+def _in_parts(
+    name: str, rows: Sequence[PoolRow], tools: Tools, work: Callable[[Sequence[PoolRow]], list[Decision]]
+) -> StepOutcome:
+    """A step that looks at each row alone, on all cores."""
+    progress = tools.progress(name, len(rows))
+    decisions: list[Decision] = []
+    for part in in_parts(lambda start, end: work(rows[start:end]), len(rows)):
+        decisions += part
+        progress(len(decisions))
+    return StepOutcome(tuple(decisions))
 
 
 def _outcome(decisions: Sequence[Decision]) -> StepOutcome:
