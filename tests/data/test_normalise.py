@@ -57,7 +57,7 @@ def test_how_to_write_the_answer_is_taken_out_and_the_question_stays():
     assert without_answer_format("Express your answer in base 2.") == "Express your answer in base 2."
 
 
-def test_a_drawing_counts_by_its_labels_only():
+def test_another_drawing_is_another_key_and_no_words():
     drawing = '[asy] draw((0,0)--(1,1)); label("$8$", (0,0)); [/asy]'
     assert words(f"Find $x$. {drawing}") == ("find", "x")
     assert canonical(f"Find $x$. {drawing}") != canonical(f"Find $x$. {drawing.replace('8', '9')}")

@@ -38,7 +38,6 @@ _FIGURES = re.compile(
     r"\\end\{(?P=env)\}|!\[[^\]]*\]\([^)]*\)|\\includegraphics(?:\[[^\]]*\])?\{[^}]*\}|https?://[^\s)\]}]+|<img[^>]*>",
     re.DOTALL | re.IGNORECASE,
 )
-_LABEL = re.compile(r'"([^"\n]*)"')
 _TAG = re.compile(
     r"</?(?:p|br|b|i|u|em|strong|div|span|center|sub|sup|hr|ul|ol|li)\b[^>]*>|\[/?[biu]\]|\*\*|__+|\*(?=[A-Za-z]+\*)|\*(?<=[A-Za-z]\*)(?=[\s.,])"
 )
@@ -153,9 +152,9 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def canonical(text: str) -> str:
-    """The key of exact duplicates: the tokens, with spaces only between two numbers, and what a drawing is labelled."""
-    labels = figure_labels(text)
-    return key_of(words(text)) + (f" figure {labels}" if labels else "")
+    """The key of exact duplicates: the tokens, with spaces only between two numbers, and the code of a drawing."""
+    code = figure_code(text)
+    return key_of(words(text)) + (f" figure {code}" if code else "")
 
 
 def key_of(tokens: tuple[str, ...]) -> str:
@@ -193,13 +192,11 @@ def with_blank_figures(text: str) -> str:
     return _FIGURES.sub(lambda match: " " * len(match.group()), text) if "[" in text or "\\" in text else text
 
 
-def figure_labels(text: str) -> str:
-    """What the drawing code of a text writes into its figure, sorted; empty if there is no code."""
+def figure_code(text: str) -> str:
+    """The drawing code of a text without its spaces; empty if there is none. Another drawing is another problem."""
     if "[asy]" not in text.lower():
         return ""
-    code = " ".join(match.group() for match in _FIGURES.finditer(text))
-    labels = sorted(re.sub(r"[\s$\\{}]+", "", label) for label in _LABEL.findall(code))
-    return " ".join(labels) or re.sub(r"\s+", "", code)
+    return re.sub(r"\s+", "", " ".join(match.group() for match in _FIGURES.finditer(text)))
 
 
 def without_preamble(text: str) -> str:

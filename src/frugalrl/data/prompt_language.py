@@ -43,6 +43,6 @@ def _foreign(sentence: str, identify: Identify, expected: str) -> str:
 
 
 def _weight(sentence: str) -> int:
-    """Letters, those of compact scripts four times: one Chinese character says as much as a short word."""
+    """Letters, those of compact scripts twice."""
     counts = script_counts(sentence)
-    return sum(count * (4 if script in COMPACT_SCRIPTS else 1) for script, count in counts.items())
+    return sum(count * (2 if script in COMPACT_SCRIPTS else 1) for script, count in counts.items())

@@ -51,7 +51,10 @@ _ASK_WORDS = (
     r"|which|solve|express|simplify|factor(?:ize|ise)?|who|when\s+will|when\s+did|where\s+(?:is|does)|estimate|list|name"
     r"|give|state|write|convert|expand|identify|describe|obtain|derive|round|enter|count|specify|complete|fill|choose"
     r"|is\s+it|does|can|are\s+there|is\s+there|do|will|must|could|should|why|explain|arrange|construct|sketch|draw|plot"
-    r"|multiply|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false|prove|show|establish|verify|justify|put|use|apply"
+    r"|multiply"
+    r"|provide|transform|exhibit|replace|insert"
+    r"|come up with|perform|remove|arrange|add|subtract|divide|approximate|rewrite|true\s+or\s+false"
+    r"|prove|show|establish|verify|justify|put|use|apply"
     r"|minimi[sz]e|maximi[sz]e|differentiate|integrate|translate|decide|check|compare|order|rank|select|deduce|guess|predict|reduce|classify|let's|help|how"
 )
 _ASK = re.compile(rf"\b(?:{_ASK_WORDS})\b", re.IGNORECASE)
@@ -92,7 +95,7 @@ _FIGURE = re.compile(
     rf"|(?:in|from|on|see|to|using)\s+the\s+(?:(?:following|accompanying|adjacent|adjoining|attached|above|given|below|shown|provided)\s+)?"
     rf"(?:figure|diagram|picture|illustration|drawing|sketch|image|pie chart|bar graph)\b"
     rf"(?!\s+(?:of|formed|that|which|obtained|consist|with))"
-    rf"|{_PICTURE}\s+(?:\w+\s+)?(?:(?:is|are)\s+)?(?:shown|below|above|on\s+the\s+(?:right|left)|at\s+(?:the\s+)?(?:right|left)|to\s+the\s+(?:right|left))\b"
+    rf"|{_PICTURE}\s+(?:(?:is|are)\s+)?(?:shown|below|above|on\s+the\s+(?:right|left)|at\s+(?:the\s+)?(?:right|left)|to\s+the\s+(?:right|left))\b"
     rf"|(?:see|the|this)\s+(?:figure|diagram|picture|graph)\s+(?:shows|below|above|illustrates|depicts)|\(?see\s+(?:the\s+)?{_PICTURE}\b|\b[Ff]ig(?:ure|\.)\s?\d+)",
     re.IGNORECASE,
 )

@@ -23,7 +23,7 @@ from difflib import SequenceMatcher
 from frugalrl.data.answer_options import options_start
 from frugalrl.data.normalise import (
     canonical,
-    figure_labels,
+    figure_code,
     key_of,
     without_answer_format,
     without_variable_names,
@@ -102,7 +102,7 @@ class Statement:
     numbers: tuple[str, ...]
     """The stem's numbers, sorted, in one spelling each."""
     figure: str
-    """The labels of a drawing in the text; empty without one."""
+    """The code of a drawing in the text; empty without one."""
     gist: tuple[str, ...]
     """The stem's content: no fillers, synonyms as one word, endings off; variables keep their names."""
 
@@ -126,7 +126,7 @@ def read_statement(text: str) -> Statement:
     question = without_answer_format(stem_text)
     stem = words(question)
     whole = stem if question == text else words(text)
-    figure = figure_labels(text)
+    figure = figure_code(text)
     left_out = Counter(numbers_of(words(stem_text))) - Counter(numbers_of(stem)) if question != stem_text else Counter()
     return Statement(
         key=canonical(text) if figure else key_of(whole),
@@ -166,11 +166,12 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
 
 
 def figures_agree(one: Statement, other: Statement) -> bool:
-    """Whether the drawings leave room for one problem: where they matter, their labels must be the same."""
+    """Whether the drawings leave room for one problem: where they matter, they must be the same."""
     size = min(len(one.gist), len(other.gist))
     if one.figure and other.figure:
-        return one.figure == other.figure or size >= _SELF_CONTAINED
-    refers = not _FIGURE_WORDS.isdisjoint(one.stem) or not _FIGURE_WORDS.isdisjoint(other.stem)
+        in_words = size >= _SELF_CONTAINED and _FIGURE_WORDS.isdisjoint({*one.stem, *other.stem} - {"diagram"})
+        return one.figure == other.figure or in_words
+    refers = not _FIGURE_WORDS.isdisjoint({*one.stem, *other.stem})
     if (refers or one.figure or other.figure) and size < _TELLING:
         return not one.figure and not other.figure and one.stem == other.stem
     return True
