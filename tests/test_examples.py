@@ -41,7 +41,7 @@ def test_curating_finds_every_planted_fault():
     output = "".join(line for line in lines if " gone, about " not in line)  # how far a slow machine is
     assert output == stored("04_curate_a_pool")
     for line in (
-        "gold_parses: 1,000 -> 981  unparseable 19",
+        "gold_parses: 1,000 -> 981  unparseable_gold 19",
         "one_question: 981 -> 980  proof 1",
         "duplicates: 980 -> 880  duplicate 60, conflicting_golds 40",
         "decontaminate: 880 -> 860  overlap_held_out 20",

@@ -46,10 +46,10 @@ def test_golds_that_the_verdict_layer_cannot_read_are_dropped_or_flagged(patient
     faults = gold_faults(golds, patient_pool, lambda done: None)
     dropped = parsed_golds(rows, faults, "drop")
     assert [golds[at] for at, one in enumerate(dropped) if not one.kept] == ["", "\\frac{1}{", "2^{2^{40}}"]
-    assert [one.reason for one in dropped if not one.kept] == ["missing", "unparseable", "gold_beyond_limits"]
+    assert [one.reason for one in dropped if not one.kept] == ["missing", "unparseable_gold", "gold_beyond_limits"]
     flagged = parsed_golds(rows, faults, "flag")
     assert all(one.kept for one in flagged)
-    assert flagged[3].changes == {"gold_fault": "unparseable"}
+    assert flagged[3].changes == {"gold_fault": "unparseable_gold"}
 
 
 def test_golds_of_duplicates_are_compared_by_the_verdict_layer(patient_pool):

@@ -5,7 +5,6 @@ from typing import Literal
 
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.text_steps import Tick
-from frugalrl.rewards.comparison import prepared_gold
 from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 
 WRONG_ANSWER = "123454321"
@@ -19,10 +18,7 @@ def gold_faults(golds: Sequence[str], pool: VerifierPool, tick: Tick) -> dict[st
     Asked of the verdict layer as training would: a wrong answer to a readable gold gets a verdict.
     """
     distinct = list(dict.fromkeys(golds))
-    faults: dict[str, str | None] = {
-        gold: "unparseable" for gold in distinct if not gold.strip() or prepared_gold(gold) is None
-    }
-    faults |= {gold: "missing" for gold in faults if not gold.strip()}
+    faults: dict[str, str | None] = {gold: "missing" for gold in distinct if not gold.strip()}
     asked = [gold for gold in distinct if gold not in faults]
     for start in range(0, len(asked), _TOGETHER):
         part = asked[start : start + _TOGETHER]

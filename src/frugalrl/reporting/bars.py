@@ -27,7 +27,7 @@ def grouped_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, 
 
     parts = [
         f'<path class="grid" d="M{_LEFT} {y(tick):.1f}H{WIDTH - _RIGHT}"/>'
-        f'<text x="{_LEFT - 5}" y="{y(tick) + 4:.1f}" text-anchor="end">{number(tick, percent=True)}</text>'
+        f'<text x="{_LEFT - 5}" y="{y(tick) + 4:.1f}" text-anchor="end">{100 * tick:g} %</text>'
         for tick in ticks
     ]
     for at, label in enumerate(labels):

@@ -24,12 +24,12 @@ def curation_page(report: CurationReport) -> str:
     """The whole HTML document."""
     parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
     heads, rows = funnel_cells(report)
-    cells = [[html.cell(value) for value in row] for row in rows]
+    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons stand below, with examples
     parts.append(
         html.section(
             "Funnel",
             html.charts([html.figure("Problems left after each step", "", funnel_bars("Funnel", funnel(report)))]),
-            html.html_table(heads, cells),
+            html.html_table(heads[:-1], cells),
             html.notes(differences(report)),
         )
     )
@@ -128,11 +128,13 @@ def _distributions(report: CurationReport) -> list[tuple[str, Shares]]:
 def _charts(report: CurationReport) -> str:
     figures = []
     for name, shares in _distributions(report):
-        if name != "source":
-            series = [(_SERIES[0], _fractions(shares.pool)), (_SERIES[1], _fractions(shares.final))]
-            figures.append(
-                html.figure(name.capitalize(), "share of problems", grouped_bars(name, shares.labels, series, name))
-            )
+        if name == "source":
+            continue
+        is_length = shares is report.lengths
+        labels = [label.partition("-")[0] for label in shares.labels] if is_length else shares.labels
+        series = [(_SERIES[0], _fractions(shares.pool)), (_SERIES[1], _fractions(shares.final))]
+        chart = grouped_bars(name, labels, series, f"{name}, from" if is_length else name)
+        figures.append(html.figure(name.capitalize(), "share of problems", chart))
     return bar_legend(_SERIES) + html.charts(figures)
 
 
