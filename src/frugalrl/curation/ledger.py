@@ -5,25 +5,12 @@ says that it is complete; the lines before it are the ledger's own.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from frugalrl.curation.records import Decision, decision_of, ledger_line
+from frugalrl.curation.records import StepOutcome, decision_of, ledger_line
 from frugalrl.errors import OutputError
 from frugalrl.files import written_whole
-
-
-@dataclass(frozen=True)
-class StepOutcome:
-    """What a step decided, and what it has to say about it."""
-
-    decisions: tuple[Decision, ...]
-    notes: tuple[str, ...] = ()
-    """Sentences for output and report: short quotas, answers that could not be read ..."""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What identifies its inputs beside the rows: benchmarks and their hashes, solvers and their weights."""
 
 
 def write_part(path: Path, step: str, outcome: StepOutcome) -> None:

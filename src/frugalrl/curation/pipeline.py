@@ -15,11 +15,11 @@ from typing import Any
 from frugalrl import __version__
 from frugalrl.config.curation_schema import CurationSpec, Difficulty, Duplicates, Step, step_names
 from frugalrl.config.loading import dump_recipe
-from frugalrl.curation.ledger import StepOutcome, join_parts, read_part, write_part
+from frugalrl.curation.ledger import join_parts, read_part, write_part
 from frugalrl.curation.outputs import sha256_of, write_manifest, write_splits, write_text
 from frugalrl.curation.pools import Pool, expanded, read_pool, refuse_shared_ids
 from frugalrl.curation.progress import Progress, Show
-from frugalrl.curation.records import Decision, PoolRow, applied
+from frugalrl.curation.records import Decision, PoolRow, StepOutcome, applied
 from frugalrl.curation.selection_steps import TEST, TRAIN, VALIDATION, split_counts, split_rows
 from frugalrl.curation.steps import Tools, prepare, run_step
 from frugalrl.curation.summary import (

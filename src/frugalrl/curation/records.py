@@ -52,6 +52,17 @@ class Decision:
     """New values of `answer` or of columns."""
 
 
+@dataclass(frozen=True)
+class StepOutcome:
+    """What a step decided, and what it has to say about it."""
+
+    decisions: tuple[Decision, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences for output and report: short quotas, answers that could not be read ..."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What identifies its inputs beside the rows: benchmarks and their hashes, solvers and their weights."""
+
+
 def applied(rows: Sequence[PoolRow], decisions: Sequence[Decision]) -> list[PoolRow]:
     """The rows that stay, in order, with their changes. Raises ValueError if a row has no decision."""
     by_id = {decision.id: decision for decision in decisions}

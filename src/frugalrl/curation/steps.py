@@ -16,11 +16,10 @@ from frugalrl.curation import rule_steps, selection_steps, text_steps
 from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, easiest
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
-from frugalrl.curation.ledger import StepOutcome
 from frugalrl.curation.parallel import in_parts
 from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
-from frugalrl.curation.records import Decision, PoolRow
+from frugalrl.curation.records import Decision, PoolRow, StepOutcome
 from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, answered, judgement, pass_rates
 from frugalrl.curation.solver import REFUSED, Solver

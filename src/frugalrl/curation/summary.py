@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.config.curation_schema import CurationSpec, Difficulty, PoolSettings, StepBase
-from frugalrl.curation.ledger import StepOutcome
-from frugalrl.curation.records import Decision, PoolRow
+from frugalrl.curation.records import Decision, PoolRow, StepOutcome
 from frugalrl.curation.selection_steps import band_name, drawing_order
 
 EXAMPLES_PER_REASON = 2
