@@ -64,7 +64,6 @@ ADAPTERS = (
     "curation.sampling",
     "curation.gold_steps",
     "curation.progress",
-    "curation.parallel",
     "curation.outputs",
     "rewards.answers",
     "rewards.golds",

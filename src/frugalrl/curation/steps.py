@@ -16,7 +16,6 @@ from frugalrl.curation import rule_steps, selection_steps, text_steps
 from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, easiest
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
-from frugalrl.curation.parallel import in_parts
 from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Decision, PoolRow, StepOutcome
@@ -263,6 +262,7 @@ def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -
     return StepOutcome(tuple(decisions), tuple(notes), {"solvers": {step.solver: judge.solver_id}})
 
 
+_PART_ROWS = 250
 _VERDICT_SECONDS = 5.0
 """As `frugalrl eval`: a verdict must not depend on how busy the machine is."""
 
@@ -270,11 +270,11 @@ _VERDICT_SECONDS = 5.0
 def _in_parts(
     name: str, rows: Sequence[PoolRow], tools: Tools, work: Callable[[Sequence[PoolRow]], list[Decision]]
 ) -> StepOutcome:
-    """A step that looks at each row alone, on all cores."""
+    """A step that looks at each row alone, a part at a time for the sake of progress."""
     progress = tools.progress(name, len(rows))
     decisions: list[Decision] = []
-    for part in in_parts(lambda start, end: work(rows[start:end]), len(rows)):
-        decisions += part
+    for start in range(0, len(rows), _PART_ROWS):
+        decisions += work(rows[start : start + _PART_ROWS])
         progress(len(decisions))
     return StepOutcome(tuple(decisions))
 
