@@ -123,14 +123,14 @@ def test_a_benchmark_as_validation_is_refused(tmp_path):
 
 
 def test_a_best_checkpoint_that_was_damaged_is_not_used_in_silence(tmp_path, monkeypatch):
-    from frugalrl.training import trainer
+    from frugalrl.training import milestones
 
-    chosen = trainer.choose
+    chosen = milestones.choose
 
     def damaged_before_the_choice(run):
         (run.folder / "checkpoints" / checkpoint_name(2) / "config.json").write_text("{}")
         return chosen(run)
 
-    monkeypatch.setattr(trainer, "choose", damaged_before_the_choice)
+    monkeypatch.setattr(milestones, "choose", damaged_before_the_choice)
     with pytest.raises(OutputError, match=r"step-000002, cannot be used: config.json has 2 bytes"):
         run(tmp_path / "run", [1, 2, 3, 2, 1], monkeypatch)

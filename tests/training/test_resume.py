@@ -16,7 +16,7 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, ModelError, OutputError, RecipeError
 from frugalrl.reporting.run_log import RunLog, read_metrics, without_times
-from frugalrl.training import trainer
+from frugalrl.training import milestones, trainer
 from frugalrl.training.checkpoint import load_training_state
 from frugalrl.training.pointers import latest_checkpoint, pointed
 from frugalrl.training.run import prepare_run, restore
@@ -313,7 +313,7 @@ def test_a_budget_of_time_ends_before_the_closing_would_exceed_it(tmp_path, monk
         return wrapper
 
     monkeypatch.setattr(trainer, "update_policy", slow(trainer.update_policy, 60.0))
-    monkeypatch.setattr(trainer, "evaluate", slow(trainer.evaluate, 120.0))
+    monkeypatch.setattr(milestones, "evaluate", slow(milestones.evaluate, 120.0))
     chosen = recipe(budget={"hours": 0.25}, evaluation={"every": None})
     summary, lines = run(tmp_path / "run", recipe=chosen)
     # 240 for the base; the fourth step begins at 420, and 420 + 60 + 1.25 * 240 = 780 fit into 900.
@@ -341,14 +341,14 @@ def test_rotation_follows_the_recipe(tmp_path):
 
 
 def test_a_disk_that_fills_up_at_a_save_ends_the_run_with_advice_and_it_can_be_resumed(whole, tmp_path, monkeypatch):
-    save = trainer.save_checkpoint
+    save = milestones.save_checkpoint
 
     def full_at_the_second(policy, state, folder, card):
         if folder.name == "step-000004":
             raise OutputError(f"{folder} cannot be written: No space left on device. Free some space and resume.")
         save(policy, state, folder, card)
 
-    monkeypatch.setattr(trainer, "save_checkpoint", full_at_the_second)
+    monkeypatch.setattr(milestones, "save_checkpoint", full_at_the_second)
     with pytest.raises(OutputError, match="Free some space and resume"):
         run(tmp_path / "run")
     monkeypatch.undo()

@@ -64,9 +64,10 @@ def autograd_gradient(policy, batches, settings, reference):
 
     model = copy.deepcopy(policy.model)
     copied = Policy(model, policy.tokenizer, "copy")
+    tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
     for batch in batches:
         ref = None if reference is None else _logprobs_of(reference, batch, settings)
-        _backward(copied, batch, batch.rollout_logprobs[batch.loss_mask], ref, settings)
+        _backward(copied, batch, batch.rollout_logprobs[batch.loss_mask], ref, settings, tokens)
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 

@@ -6,28 +6,18 @@ made between steps. The learning rate and the position in the data follow from t
 """
 
 import dataclasses
-import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from frugalrl.algorithms.advantages import PRESETS, AdvantageRule
 from frugalrl.algorithms.entropy import EntropyRule, EntropyState, active_coefficient, after_step
-from frugalrl.algorithms.losses import LossRule
-from frugalrl.algorithms.off_policy import Mismatch
-from frugalrl.config.algorithm_schema import AdvantageSettings, LossSettings
-from frugalrl.config.schema import ProblemSource, TrainRecipe
-from frugalrl.data.fingerprint import prompts_hash
-from frugalrl.data.prompts import build_prompts
-from frugalrl.data.sampler import SamplerRule, SamplerState, band_ranks, next_problems
-from frugalrl.data.sources import load_problems
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.data.sampler import SamplerRule, SamplerState, next_problems
 from frugalrl.errors import DataError, ModelError
-from frugalrl.evaluation.benchmarks import benchmark_in
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rollout.engine import RolloutEngine
@@ -45,29 +35,12 @@ from frugalrl.training.length_schedule import (
 )
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.policy import Policy, load_policy, weights_hash
+from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.training.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
+from frugalrl.training.rules import sampler_rule
 from frugalrl.training.spending import Spending
-from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
-
-Show = Callable[[str], None]
-"""Takes a line for people."""
-
-
-@dataclass(frozen=True)
-class ProblemSets:
-    """Prompts by split; no training problem has the text of a held-out one."""
-
-    train: list[Prompt]
-    validation: list[Prompt]
-    test: list[Prompt]
-
-    @cached_property
-    def hashes(self) -> dict[str, str]:
-        """By split."""
-        splits = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {split: prompts_hash(prompts) for split, prompts in splits.items()}
 
 
 @dataclass
@@ -321,86 +294,6 @@ def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
         )
 
 
-def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> ProblemSets:
-    """Prompts of every split. Training problems that also stand in a held-out split are left out, aloud."""
-    data, rollout = recipe.data, recipe.rollout
-
-    def prompts_of(source: ProblemSource | None) -> list[Prompt]:
-        if source is None:
-            return []
-        problems = load_problems(source)
-        prompts = build_prompts(tokenizer, problems, data.prompt, rollout.max_prompt_tokens, rollout.skip_long_prompts)
-        if len(prompts) < len(problems):
-            show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
-        return prompts
-
-    _refuse_a_benchmark_that_chooses(data.validation)
-    validation, test, train = prompts_of(data.validation), prompts_of(data.test), prompts_of(data.train)
-    tested = {_normalised(prompt) for prompt in test}
-    choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
-    if validation and not choosing:
-        raise DataError("Every validation problem also stands in the test data, which may not choose a checkpoint.")
-    if len(choosing) < len(validation):
-        show(f"Left out {len(validation) - len(choosing)} validation problems that also stand in the test data.")
-    held_out = tested | {_normalised(prompt) for prompt in choosing}
-    disjoint = [prompt for prompt in train if _normalised(prompt) not in held_out]
-    if not disjoint:
-        raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
-    if len(disjoint) < len(train):
-        show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
-    return ProblemSets(disjoint, choosing, test)
-
-
-def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
-    name = None if validation is None else benchmark_in(validation.source, validation.split, validation.subset)
-    if name is not None:
-        raise DataError(
-            f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
-            "on other problems, such as rows held out of the training data."
-        )
-
-
-def sampler_rule(recipe: TrainRecipe, train: Sequence[Prompt]) -> SamplerRule:
-    """The order of the training problems. Raises DataError if a curriculum meets a problem outside its bands."""
-    settings = recipe.data.sampler
-    ranks = None
-    if settings.mode == "curriculum":
-        bands = [prompt.problem.columns.get("band") for prompt in train]
-        try:
-            ranks = band_ranks(bands, settings.bands)
-        except ValueError as error:
-            raise DataError(
-                f"The curriculum has the bands {', '.join(settings.bands)}, and {error}. Name every band of the "
-                "training data in data.sampler.bands; `frugalrl curate` writes the column."
-            ) from None
-    return SamplerRule(recipe.seed, ranks, settings.skip_solved, settings.skip_unsolved, settings.re_entry_steps)
-
-
-def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:
-    """The preset with the parts the recipe replaces."""
-    given = settings.model_dump(exclude={"preset"}, exclude_none=True)
-    return dataclasses.replace(PRESETS[settings.preset], **given)
-
-
-def loss_rule(loss: LossSettings) -> LossRule:
-    """The numbers of the loss."""
-    mismatch = None
-    if loss.mismatch != "none":
-        mismatch = Mismatch(loss.mismatch, loss.mismatch_cap, loss.mismatch_low, loss.mismatch_high)
-    return LossRule(
-        surrogate=loss.surrogate,
-        clip_low=loss.clip_low,
-        clip_high=loss.clip_high,
-        delta=loss.delta,
-        tau_pos=loss.tau_pos,
-        tau_neg=loss.tau_neg,
-        kl_coef=loss.kl_coef,
-        kl_estimator=loss.kl_estimator,
-        mismatch=mismatch,
-        off_policy_mask=loss.off_policy_mask,
-    )
-
-
 def entropy_coefficient(run: TrainingRun) -> float:
     """The weight of the entropy bonus in the coming step."""
     return active_coefficient(EntropyRule(**run.recipe.algorithm.entropy.model_dump()), run.entropy)
@@ -421,21 +314,6 @@ def option_metrics(run: TrainingRun, used_entropy_coef: float) -> dict[str, floa
     return values
 
 
-def update_settings(recipe: TrainRecipe, engine_is_exact: bool, entropy_coef: float = 0.0) -> UpdateSettings:
-    """What `update_policy` needs of a recipe."""
-    algorithm, loss = recipe.algorithm, recipe.algorithm.loss
-    # A correction for the engine's log-probs compares them with recomputed ones, so those are the old ones then.
-    rollouts_serve = engine_is_exact and loss.mismatch == "none"
-    return UpdateSettings(
-        loss=loss_rule(loss),
-        updates=algorithm.updates_per_batch,
-        temperature=recipe.rollout.temperature,
-        logits_chunk_tokens=recipe.training.logits_chunk_tokens,
-        old_from_rollout={"rollout": True, "recompute": False, "auto": rollouts_serve}[algorithm.old_logprobs],
-        entropy_coef=entropy_coef,
-    )
-
-
 def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, RolloutEngine]:
     """One for rollouts and one for evaluation: the same one where its batch is large enough for both."""
     rollout = recipe.rollout
@@ -444,7 +322,3 @@ def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, Rollou
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine
     return engine, TorchEngine(policy.model, policy.end_token_ids, recipe.evaluation.max_sequences)
-
-
-def _normalised(prompt: Prompt) -> str:
-    return re.sub(r"\s+", " ", prompt.problem.text).strip().lower()

@@ -14,14 +14,10 @@ from pathlib import Path
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import observe
 from frugalrl.errors import RecipeError
-from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
-from frugalrl.evaluation.ledger import note_look
-from frugalrl.evaluation.records import Evaluation
-from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
+from frugalrl.reporting.console import PROGRESS_HEADER, progress_line
 from frugalrl.reporting.environment import describe_environment, record_environment
-from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
+from frugalrl.reporting.summary import Summary
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import group_accuracy, score_group
 from frugalrl.rollout.collect import collect_groups
@@ -29,23 +25,31 @@ from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.alarms import ALARM_STEP, alarms
 from frugalrl.training.batching import micro_batches, training_rows
-from frugalrl.training.checkpoint import checkpoint_name, load_training_state, save_checkpoint, save_model
-from frugalrl.training.choosing import choose, early_stop, is_best_so_far, take_kept_weights
-from frugalrl.training.guard_actions import announce, guarded, look, needed_to_roll_back, roll_back_if_pending
-from frugalrl.training.length_schedule import largest_cap, observe_length
+from frugalrl.training.checkpoint import load_training_state
+from frugalrl.training.choosing import early_stop
+from frugalrl.training.guard_actions import announce, guarded, roll_back_if_pending
+from frugalrl.training.length_schedule import observe_length
 from frugalrl.training.metrics import step_metrics
-from frugalrl.training.pointers import BEST, LATEST, point, pointed, rotate
+from frugalrl.training.milestones import (
+    divides,
+    evaluate_all,
+    evaluate_if_due,
+    finish,
+    is_due,
+    save_run,
+    save_unless_saved,
+    saved_for_resume,
+)
+from frugalrl.training.problem_sets import Show
+from frugalrl.training.rules import advantage_rule, update_settings
 from frugalrl.training.run import (
-    Show,
     TrainingRun,
-    advantage_rule,
     entropy_coefficient,
     note_entropy,
     option_metrics,
     prepare_run,
     reset_reference,
     set_length,
-    update_settings,
 )
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.stopping import StopRequested
@@ -77,15 +81,15 @@ def train(
         _take_up(run, resume_from)
         try:
             if run.evaluated_step < 0:
-                _evaluate_all(run)
+                evaluate_all(run)
                 run.evaluated_step = 0
             if run_steps(run, should_stop):
                 if recipe.training.save_every is None:
                     run.evaluating = nullcontext  # no checkpoint to make the closing again from: it is waited for
-                return _finish(run)
+                return finish(run)
         except StopRequested:
             pass
-        show(f"Stopped after step {run.step} of {recipe.training.steps}. {_saved_for_resume(run)}")
+        show(f"Stopped after step {run.step} of {recipe.training.steps}. {saved_for_resume(run)}")
         return None
 
 
@@ -100,13 +104,6 @@ def _take_up(run: TrainingRun, resume_from: Path | None) -> None:
             run.show(note)
 
 
-def _saved_for_resume(run: TrainingRun) -> str:
-    """Keep what there is to keep of a run that stops; a sentence that says how to go on."""
-    if run.evaluated_step < 0:
-        return "The base was not evaluated yet, so there is nothing to keep; start over with --resume."
-    return f"Saved {_save_unless_saved(run)}; go on with --resume."
-
-
 def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
     """The loop: problems -> groups -> rewards -> advantages -> update -> log -> evaluate -> checkpoint.
 
@@ -116,7 +113,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
     constant_tokens = algorithm.loss.constant_tokens or rollout.max_completion_tokens
     first_groups: list[ScoredGroup] = []
     run.show(PROGRESS_HEADER)
-    _evaluate_if_due(run)  # a run that was stopped inside this evaluation makes it now
+    evaluate_if_due(run)  # a run that was stopped inside this evaluation makes it now
     while not _is_over(run):
         if should_stop():
             return False
@@ -154,14 +151,14 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
         if step <= ALARM_STEP:
             first_groups += batch.sampled[: rollout.prompts_per_step]
             _raise_alarms(run, first_groups)
-        if _is_due(run, algorithm.reference_reset_every):
+        if is_due(run, algorithm.reference_reset_every):
             reset_reference(run)
             run.show(f"   The policy after step {step} is the reference now; the optimizer starts anew.")
-        _evaluate_if_due(run)
-        if _is_due(run, recipe.checkpoint_every):
-            _save_checkpoint(run)
+        evaluate_if_due(run)
+        if is_due(run, recipe.checkpoint_every):
+            save_run(run)
     if recipe.checkpoint_every is not None:
-        _save_unless_saved(run)  # so that the closing can be left, or killed, without losing a step
+        save_unless_saved(run)  # so that the closing can be left, or killed, without losing a step
     return True
 
 
@@ -170,23 +167,19 @@ def _is_over(run: TrainingRun) -> bool:
     recipe, step = run.recipe, run.step
     if step >= recipe.training.steps or run.end_reason is not None:
         return True
-    evaluates = bool(run.problems.validation) and _divides(recipe.evaluation.every, step + 1)
+    evaluates = bool(run.problems.validation) and divides(recipe.evaluation.every, step + 1)
     reason = early_stop(run) if run.evaluated_step == step > 0 else None
     if reason is not None:
         run.show(f"   {reason}")
         run.end_reason = reason
         return True
-    reason = run.spending.reason_to_end(step, evaluates, _divides(recipe.checkpoint_every, step + 1))
+    reason = run.spending.reason_to_end(step, evaluates, divides(recipe.checkpoint_every, step + 1))
     if reason is not None and step == 0:
         raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
     if reason is not None:
         run.show(f"Ending after step {step} of {recipe.training.steps} to keep within {reason}.")
     run.end_reason = reason
     return reason is not None
-
-
-def _divides(every: int | None, step: int) -> bool:
-    return every is not None and step % every == 0
 
 
 def _tokens_of(scored: Sequence[ScoredGroup]) -> int:
@@ -229,11 +222,6 @@ def _move_cap(run: TrainingRun, metrics: StepMetrics) -> None:
         run.show(f"   The cap on completions goes from {before} to {run.cap_tokens} tokens.")
 
 
-def _is_due(run: TrainingRun, every: int | None) -> bool:
-    """At every multiple but the last step's, which the end of the run takes care of."""
-    return _divides(every, run.step) and run.step < run.recipe.training.steps
-
-
 def _lr_factor(recipe: TrainRecipe, step: int) -> float:
     settings = recipe.optimizer
     return lr_factor(step, recipe.training.steps, settings.schedule, settings.warmup_fraction, settings.min_lr_fraction)
@@ -272,96 +260,3 @@ def _report(run: TrainingRun, metrics: StepMetrics, scored: Sequence[ScoredGroup
     recent = run.step_seconds[-20:]
     eta = sum(recent) / len(recent) * (run.recipe.training.steps - metrics.step)
     run.show(progress_line(metrics.step, run.recipe.training.steps, metrics.values, eta))
-
-
-def _evaluate_all(run: TrainingRun) -> None:
-    """The policy as it is on the splits that base and final model are measured on."""
-    for split in ("validation", "test"):
-        if run.problems_of(split):
-            _evaluate(run, split)
-
-
-def _evaluate_if_due(run: TrainingRun) -> None:
-    if run.evaluated_step < run.step and run.problems.validation and _is_due(run, run.recipe.evaluation.every):
-        _evaluate(run, "validation")
-        run.evaluated_step = run.step
-        if is_best_so_far(run):
-            point(_save_unless_saved(run).parent, BEST, checkpoint_name(run.step))
-
-
-def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> Evaluation:
-    """Evaluate the current policy on a split; keep its records and log what they say. Raises StopRequested.
-
-    model_step: the step that the policy is of, where it is not the run's.
-    """
-    began, step = run.spending.seconds, run.step if model_step is None else model_step
-    with run.timed("evaluation"), run.evaluating():
-        evaluation = evaluate(
-            run.evaluation_engine,
-            run.policy.tokenizer,
-            run.problems_of(split),
-            run.recipe.evaluation,
-            largest_cap(run.recipe.length_schedule, run.recipe.rollout.max_completion_tokens),
-        )
-        save_evaluation(evaluation, run.evaluation_file(split, step))
-        shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
-        note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
-    tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
-    run.spending.add_evaluation(split, run.spending.seconds - began, tokens)
-    accuracy = evaluation.accuracy
-    values = {
-        "avg_at_k": accuracy.value,
-        "ci_low": accuracy.ci_low,
-        "ci_high": accuracy.ci_high,
-        "truncated_frac": evaluation.truncated_fraction,
-        "mean_tokens": evaluation.mean_tokens,
-    }
-    logged = {f"{split}/{name}": value for name, value in values.items()}
-    run.log.write(step, logged)
-    run.show(f"   {split} after step {step}: {estimate(accuracy)}")
-    if run.step < run.recipe.training.steps and run.end_reason is None:
-        announce(run, look(run, step, logged))
-    return evaluation
-
-
-def _checkpoint_folder(run: TrainingRun) -> Path:
-    return run.folder / "checkpoints" / checkpoint_name(run.step)
-
-
-def _save_checkpoint(run: TrainingRun) -> Path:
-    """Save, point `latest` at it, and remove what need not stay."""
-    path, training, began = _checkpoint_folder(run), run.recipe.training, run.spending.seconds
-    with run.timed("checkpoint"):
-        save_checkpoint(run.policy, run.state, path, training_card(run.recipe, None))
-        point(path.parent, LATEST, path.name)
-        rotate(path.parent, training.keep_last, {*training.keep_steps, *needed_to_roll_back(run)})
-    run.spending.add_save(run.spending.seconds - began)
-    return path
-
-
-def _save_unless_saved(run: TrainingRun) -> Path:
-    """The checkpoint of this step, which may be there already."""
-    path = _checkpoint_folder(run)
-    return path if pointed(path.parent, LATEST) == path else _save_checkpoint(run)
-
-
-def _finish(run: TrainingRun) -> Summary:
-    """Evaluate the last model, choose the one to keep, measure that one against the base, save it, and sum up."""
-    if run.problems.validation and run.evaluated_step < run.step:
-        _evaluate(run, "validation")
-    choice = choose(run)
-    kept_step = run.step if choice is None else choice.selection.step
-    take_kept_weights(run, kept_step)
-    if run.problems.test and kept_step > 0:
-        _evaluate(run, "test", kept_step)
-    compared, pair = run.problems_of(run.final_split), None
-    if compared:
-        files = [run.evaluation_file(run.final_split, step) for step in (0, kept_step)]
-        pair = (load_evaluation(compared, files[0]), load_evaluation(compared, files[1]))
-    ending = Ending(run.step, kept_step, run.end_reason, run.final_split)
-    contenders = () if choice is None else contenders_of(choice.selection, choice.evaluations)
-    summary = summarise(run.recipe, ending, run.clock, pair, contenders, choice.selection.reasons if choice else ())
-    with run.timed("checkpoint"):
-        save_model(run.policy, run.folder / "model", training_card(run.recipe, summary))
-    write_summary(summary, run.folder / "summary.json")
-    return summary

@@ -1,0 +1,76 @@
+"""The problems of a run: loaded, made into prompts, and kept apart by split."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from frugalrl.config.schema import ProblemSource, TrainRecipe
+from frugalrl.data.fingerprint import prompts_hash
+from frugalrl.data.prompts import build_prompts
+from frugalrl.data.sources import load_problems
+from frugalrl.errors import DataError
+from frugalrl.evaluation.benchmarks import benchmark_in
+from frugalrl.types import Prompt
+
+Show = Callable[[str], None]
+"""Takes a line for people."""
+
+
+@dataclass(frozen=True)
+class ProblemSets:
+    """Prompts by split; no training problem has the text of a held-out one."""
+
+    train: list[Prompt]
+    validation: list[Prompt]
+    test: list[Prompt]
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """By split."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: prompts_hash(prompts) for split, prompts in splits.items()}
+
+
+def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> ProblemSets:
+    """Prompts of every split. Training problems that also stand in a held-out split are left out, aloud."""
+    data, rollout = recipe.data, recipe.rollout
+
+    def prompts_of(source: ProblemSource | None) -> list[Prompt]:
+        if source is None:
+            return []
+        problems = load_problems(source)
+        prompts = build_prompts(tokenizer, problems, data.prompt, rollout.max_prompt_tokens, rollout.skip_long_prompts)
+        if len(prompts) < len(problems):
+            show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
+        return prompts
+
+    _refuse_a_benchmark_that_chooses(data.validation)
+    validation, test, train = prompts_of(data.validation), prompts_of(data.test), prompts_of(data.train)
+    tested = {_normalised(prompt) for prompt in test}
+    choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
+    if validation and not choosing:
+        raise DataError("Every validation problem also stands in the test data, which may not choose a checkpoint.")
+    if len(choosing) < len(validation):
+        show(f"Left out {len(validation) - len(choosing)} validation problems that also stand in the test data.")
+    held_out = tested | {_normalised(prompt) for prompt in choosing}
+    disjoint = [prompt for prompt in train if _normalised(prompt) not in held_out]
+    if not disjoint:
+        raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
+    if len(disjoint) < len(train):
+        show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
+    return ProblemSets(disjoint, choosing, test)
+
+
+def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
+    name = None if validation is None else benchmark_in(validation.source, validation.split, validation.subset)
+    if name is not None:
+        raise DataError(
+            f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
+            "on other problems, such as rows held out of the training data."
+        )
+
+
+def _normalised(prompt: Prompt) -> str:
+    return re.sub(r"\s+", " ", prompt.problem.text).strip().lower()
