@@ -181,5 +181,7 @@ class _GracefulStop:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.requested() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        _show("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.")
-        self._request.ask()
+        try:
+            self._request.ask()  # first: a second signal may come while the line is printed
+        finally:
+            _show("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.")
