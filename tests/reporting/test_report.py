@@ -12,7 +12,7 @@ from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, OutputError
 from frugalrl.evaluation.ledger import note_look
-from frugalrl.reporting.paper_page import cost_cells, interval, result_cells
+from frugalrl.reporting.paper_page import cost_cells, interval, result_cells, selection_replay
 from frugalrl.reporting.report import report_paper, report_runs
 from frugalrl.reporting.run_card import fenced
 from frugalrl.reporting.run_page import best_and_worst
@@ -409,3 +409,13 @@ def test_tables_have_a_cell_for_every_head():
     for table in PAPER["costs"]:
         heads, cells = cost_cells(table)
         assert {len(row) for row in cells} == {len(heads)}
+
+
+def test_the_selection_rule_is_replayed_on_the_published_numbers():
+    first, second, third = selection_replay(PAPER)
+    assert first.startswith("Experiment 1: Stopped at step 300: it is worse than step 100")
+    assert "Stopped at step 200" in second
+    assert "Step 100 is kept" in second
+    assert "Stopped at step 250" in third
+    assert "Step 150 is kept" in third
+    assert "not shown" in third

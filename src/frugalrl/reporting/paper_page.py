@@ -15,6 +15,8 @@ from html import escape
 from statistics import mean, stdev
 from typing import Any
 
+from frugalrl.evaluation.selection import select
+from frugalrl.evaluation.significance import unpaired
 from frugalrl.evaluation.statistics import wilson
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.figures import Point, Series, interval_bar, legend, line_chart
@@ -24,6 +26,27 @@ _REMARK = (
     "In brackets: Wilson's 95 % interval for one sample of each of the benchmark's n problems. Published numbers that "
     "are means over several samples (28.8 % of 30 problems, say) are known a little better than their interval says."
 )
+
+_SELECTS_ON = "MATH-500"
+_REPLAY = (
+    f"The rule by which a run keeps a checkpoint and stops, replayed on the {_SELECTS_ON} column: a benchmark may not "
+    "choose, and here it only shows what the rule does. The verdicts problem by problem were not released, so models are "
+    "compared as two independent shares, which sees less than pairs would."
+)
+
+
+def selection_replay(paper: Mapping[str, Any]) -> list[str]:
+    """What `evaluation.selection` keeps and when it stops, a sentence or two for each experiment."""
+    column = paper["checkpoint_benchmarks"].index(_SELECTS_ON)
+    n = _sizes(paper)[_SELECTS_ON]
+    base_column = [one["name"] for one in paper["benchmarks"]].index(_SELECTS_ON)
+    base = next(one["percent"][base_column] for one in paper["results"] if "(base)" in one["model"]) / 100
+    sentences = []
+    for experiment in paper["checkpoints"]:
+        shares = {row["step"]: row["percent"][column] / 100 for row in experiment["rows"]}
+        selection = select(base, shares, "validation", compare=lambda first, second: unpaired(first, second, n))
+        sentences.append(f"{experiment['experiment']}: {' '.join(selection.reasons)}")
+    return sentences
 
 
 def interval(share: float, n: int) -> tuple[float, float]:
@@ -38,6 +61,9 @@ def paper_page(paper: Mapping[str, Any]) -> str:
         html.finding(largest_of_many(paper), "unsure"),
         html.section("Results (Table 2), zero-shot pass@1", html.paragraph(_REMARK), _results(paper)),
         html.section("Released results by checkpoint", _checkpoint_charts(paper), _checkpoint_table(paper)),
+        html.section(
+            "What the selection rule makes of it", html.paragraph(_REPLAY), html.notes(selection_replay(paper))
+        ),
         html.section("Cost", *[_costs(table) for table in paper["costs"]]),
         html.section("Source", html.paragraph(f"{paper['title']}. {paper['source']}."), _independent(paper)),
     ]
@@ -53,6 +79,8 @@ def paper_card(paper: Mapping[str, Any]) -> str:
     lines += ["", "## Released results by checkpoint", ""]
     heads, checkpoints = checkpoint_cells(paper)
     lines += _markdown(heads, [[f"{value} {interval}".strip() for value, interval in row] for row in checkpoints])
+    lines += ["", "## What the selection rule makes of it", "", _REPLAY, ""]
+    lines += [f"- {plain(sentence)}" for sentence in selection_replay(paper)]
     for table in paper["costs"]:
         lines += ["", f"## Cost, {table['title']}", "", *_markdown(*cost_cells(table))]
     lines += ["", "## Source", "", plain(f"{paper['title']}. {paper['source']}. {paper['reevaluation']}")]
