@@ -30,8 +30,8 @@ _REMARK = (
 _SELECTS_ON = "MATH-500"
 _REPLAY = (
     f"The rule by which a run keeps a checkpoint and stops, replayed on the {_SELECTS_ON} column: a benchmark may not "
-    "choose, and here it only shows what the rule does. The verdicts problem by problem were not released, so models are "
-    "compared as two independent shares, which sees less than pairs would."
+    "choose, and here it only shows what the rule does. The verdicts problem by problem were not released, so models "
+    "are compared as two independent shares, which sees less than pairs would."
 )
 
 
@@ -79,7 +79,7 @@ def paper_card(paper: Mapping[str, Any]) -> str:
     lines += ["", "## Released results by checkpoint", ""]
     heads, checkpoints = checkpoint_cells(paper)
     lines += _markdown(heads, [[f"{value} {interval}".strip() for value, interval in row] for row in checkpoints])
-    lines += ["", "## What the selection rule makes of it", "", _REPLAY, ""]
+    lines += ["", "## What the selection rule does", "", _REPLAY, ""]
     lines += [f"- {plain(sentence)}" for sentence in selection_replay(paper)]
     for table in paper["costs"]:
         lines += ["", f"## Cost, {table['title']}", "", *_markdown(*cost_cells(table))]
