@@ -101,11 +101,15 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
 def legend(labels: Sequence[str], pinned: bool = False) -> str:
     """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [
-        f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true"><path class="line c{slot % _COLOURS}"'
-        f'{_dash(slot)} d="M1 6H43"/>{_marker(slot, 22, 6, "")}</svg>{escape(label)}</li>'
+        f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>{escape(label)}</li>'
         for slot, label in enumerate(labels)
     ]
     return f'<ul class="legend{" pinned" if pinned else ""}">{"".join(items)}</ul>'
+
+
+def legend_mark(slot: int) -> str:
+    """A slot's stroke and marker, 44 wide and 12 high."""
+    return f'<path class="line c{slot % _COLOURS}"{_dash(slot)} d="M1 6H43"/>{_marker(slot, 22, 6, "")}'
 
 
 def share_bar(share: float, slot: int = 0) -> str:
