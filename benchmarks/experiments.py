@@ -44,7 +44,9 @@ def main() -> None:
     jobs = [SeededRun(f"mini-{name}", MINI / f"{name}.yaml", seed) for seed in SEEDS for name in SETTINGS]
     run_all(jobs, chosen.out, chosen.workers)
     experiments = {
-        name: [read_run(job.folder(chosen.out), f"{name}, seed {job.seed}") for job in jobs if job.name == f"mini-{name}"]
+        name: [
+            read_run(job.folder(chosen.out), f"{name}, seed {job.seed}") for job in jobs if job.name == f"mini-{name}"
+        ]
         for name in SETTINGS
     }
     claims = paper_claims(experiments)

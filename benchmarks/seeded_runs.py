@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,12 @@ def run_all(runs: Sequence[SeededRun], root: Path, workers: int) -> list[Path]:
     """Make every run that is not finished, `workers` at a time; folders in the order of `runs`. Exits if one fails."""
     root.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda run: _make(run, root), runs))
+        made = [pool.submit(_make, run, root) for run in runs]
+        try:
+            for one in as_completed(made):
+                one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return [run.folder(root) for run in runs]
 
 
