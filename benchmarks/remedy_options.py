@@ -1,7 +1,7 @@
 """The remedies that benchmarks/remedies.py measures: a name, and what it replaces in recipes/mini/collapse.yaml.
 
-Values are those of the source that proposes the remedy, where they carry over to a tiny model; docs/stability-options.md
-and docs/rewards name the sources.
+Values are those of the source that proposes the remedy, where they carry over to a tiny model; the sources are named in
+docs/stability-options.md and docs/rewards.
 """
 
 PLAIN = "plain"
