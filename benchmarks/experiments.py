@@ -1,8 +1,8 @@
 """The paper's three experiments in miniature, and a collapse: `make experiments`.
 
-Trains recipes/mini/open-rs1..3 and recipes/mini/collapse with seeds 1, 2, 3, two at a time with one thread each;
+Trains recipes/mini/open-rs1..3, open-rs3-language and collapse with seeds 1, 2, 3, two at a time with one thread each;
 finished runs are skipped, so the command can be stopped and started again. Then writes, below --out: `report.html`
-(all runs of the three experiments over each other), `collapse.html`, `claims.md` (the paper's claims, one by one),
+(the three experiments over each other), `collapse.html`, `claims.md` (the paper's claims, one by one),
 and the figures of docs/what-works.md as SVG files. With --record, figures and record go where docs and this folder
 keep them.
 """
@@ -28,8 +28,10 @@ SETTINGS = {
     "open-rs1": "1: hard only, cap 64",
     "open-rs2": "2: difficulty mixed, cap 56",
     "open-rs3": "3: as 2, cosine reward",
+    "open-rs3-language": "as 3, with a language reward",
     "collapse": "collapse recipe",
 }
+PAPER = ("open-rs1", "open-rs2", "open-rs3")
 HERE = Path(__file__).parent
 
 
@@ -50,7 +52,7 @@ def main() -> None:
         for name in SETTINGS
     }
     claims = paper_claims(experiments)
-    of_paper = [job.folder(chosen.out) for job in jobs if job.name != "mini-collapse"]
+    of_paper = [job.folder(chosen.out) for job in jobs if job.name.removeprefix("mini-") in PAPER]
     report_runs(sorted(of_paper), chosen.out / "report.html")
     report_runs([job.folder(chosen.out) for job in jobs if job.name == "mini-collapse"], chosen.out / "collapse.html")
     figures = draw(experiments)
@@ -87,7 +89,8 @@ def interval(claim: Claim) -> str:
 
 def draw(experiments: Mapping[str, Sequence[RunRecord]]) -> dict[str, str]:
     """Figures by file name: those a reader of the paper knows, and the collapse."""
-    paper = {name: runs for name, runs in experiments.items() if name != "collapse"}
+    paper = {name: experiments[name] for name in PAPER}
+    with_language = {name: experiments[name] for name in (*PAPER, "open-rs3-language")}
     collapse = {"collapse": experiments["collapse"]}
     return {
         "accuracy.svg": figure_file("Validation accuracy", _by_evaluation(paper, "validation/avg_at_k"), percent=True),
@@ -97,7 +100,9 @@ def draw(experiments: Mapping[str, Sequence[RunRecord]]) -> dict[str, str]:
         ),
         "kl.svg": figure_file("KL from the base, nats a token", _by_step(paper, "policy/kl")),
         "language.svg": figure_file(
-            "Completions with a sentence not in English", _by_step(paper, "meter/foreign_completion_frac"), percent=True
+            "Completions with a sentence not in English",
+            _by_step(with_language, "meter/foreign_completion_frac"),
+            percent=True,
         ),
         "collapse.svg": figure_file(
             "Collapse: validation accuracy", _by_evaluation(collapse, "validation/avg_at_k"), percent=True

@@ -22,12 +22,18 @@ def a_run(
     tokens: float = 40.0,
     truncated: Callable[[int], float] = lambda step: 0.05,
     kl: Callable[[int], float] = lambda step: 0.001 * step,
+    foreign: Callable[[int], float] = lambda step: 0.05,
 ) -> RunRecord:
     last = max(accuracies)
     steps = [
         (
             step,
-            {"completion/mean_tokens": tokens, "completion/truncated_frac": truncated(step), "policy/kl": kl(step)},
+            {
+                "completion/mean_tokens": tokens,
+                "completion/truncated_frac": truncated(step),
+                "policy/kl": kl(step),
+                "meter/foreign_completion_frac": foreign(step),
+            },
         )
         for step in range(1, last + 1)
     ]
@@ -51,7 +57,8 @@ RISE = {0: 0.40, 10: 0.60, 20: 0.80, 60: 0.75, 100: 0.70}
 EXPERIMENTS = {
     "open-rs1": runs(RISE, tokens=60.0, truncated=lambda step: 0.3 if 41 <= step <= 50 else 0.1),
     "open-rs2": runs({**RISE, 10: 0.85}, tokens=50.0),
-    "open-rs3": runs(RISE, tokens=50.0, kl=lambda step: 0.02),
+    "open-rs3": runs(RISE, tokens=50.0, kl=lambda step: 0.02, foreign=lambda step: 0.005 * step),
+    "open-rs3-language": runs({**RISE, 100: 0.68}, tokens=50.0),
     "collapse": runs({0: 0.40, 5: 0.85, 40: 0.10}),
 }
 CLAIMS = {claim.name: claim for claim in paper_claims(EXPERIMENTS)}
@@ -115,6 +122,17 @@ def test_kl_is_compared_between_the_first_and_the_last_tenth():
     # Means of 0.001 x step over 91..100 and over 1..10: 0.0955 - 0.0055.
     assert CLAIMS["KL grows, open-rs1"].values == pytest.approx((0.09, 0.09, 0.09))
     assert CLAIMS["KL grows, open-rs3"].values == pytest.approx((0.0, 0.0, 0.0))
+
+
+def test_drift_is_the_last_tenth_less_the_first():
+    # Means of 0.005 x step over 91..100 and over 1..10: 0.4775 - 0.0275.
+    assert CLAIMS["language drift, open-rs3"].values == pytest.approx((0.45, 0.45, 0.45))
+    assert CLAIMS["language drift, open-rs2"].values == pytest.approx((0.0, 0.0, 0.0))
+
+
+def test_a_language_reward_is_held_against_the_same_setting_without_it():
+    assert CLAIMS["a language reward stops drift"].values == pytest.approx((0.4275, 0.4275, 0.4275))
+    assert CLAIMS["a language reward costs accuracy"].values == pytest.approx((0.02, 0.02, 0.02))
 
 
 def test_a_window_leaves_out_what_was_not_finite():

@@ -70,9 +70,10 @@ def claim_verdict(estimate: Estimate, smallest: float) -> ClaimVerdict:
 
 
 def paper_claims(experiments: Experiments) -> list[Claim]:
-    """Every claim that the given settings can speak to.
+    """Every claim, in the paper's order, and what it leaves open.
 
-    experiments: runs of ``open-rs1``, ``open-rs2``, ``open-rs3`` and ``collapse``, all with a validation split.
+    experiments: runs of ``open-rs1``, ``open-rs2``, ``open-rs3``, ``open-rs3-language`` and ``collapse``, all with a
+        validation split.
     Raises KeyError for a missing setting and ValueError for a run that lacks a needed evaluation.
     """
     first, second, third = (experiments[name] for name in SETTINGS)
@@ -117,9 +118,37 @@ def paper_claims(experiments: Experiments) -> list[Claim]:
             _paired(second, third, _peak),
         ),
     ]
-    return claims + [
+    claims += [
         Claim(f"KL grows, {name}", "KL in the last tenth less that in the first", "nats", _each(runs, _kl_rise))
         for name, runs in zip(SETTINGS, (first, second, third), strict=True)
+    ]
+    claims += [
+        Claim(
+            f"language drift, {name}",
+            "training completions with a sentence not in English, last tenth less first",
+            "points",
+            _each(runs, _drift),
+        )
+        for name, runs in zip(SETTINGS, (first, second, third), strict=True)
+    ]
+    return claims + _language_reward(third, experiments["open-rs3-language"])
+
+
+def _language_reward(without: Sequence[RunRecord], given: Sequence[RunRecord]) -> list[Claim]:
+    """The paper's open question: does a language reward stop the drift, and what does it cost?"""
+    return [
+        Claim(
+            "a language reward stops drift",
+            "training completions with a sentence not in English in the last tenth, without less with it",
+            "points",
+            _paired(without, given, _foreign),
+        ),
+        Claim(
+            "a language reward costs accuracy",
+            "accuracy at the last evaluation, without less with it",
+            "points",
+            _paired(without, given, _last),
+        ),
     ]
 
 
@@ -162,6 +191,19 @@ def _loss(run: RunRecord) -> float:
 
 def _peak(run: RunRecord) -> float:
     return max(accuracy_by_step(run).values())
+
+
+def _last(run: RunRecord) -> float:
+    found = accuracy_by_step(run)
+    return found[max(found)]
+
+
+def _foreign(run: RunRecord) -> float:
+    return window_mean(run, "meter/foreign_completion_frac", 1 - WINDOW, 1.0)
+
+
+def _drift(run: RunRecord) -> float:
+    return _foreign(run) - window_mean(run, "meter/foreign_completion_frac", 0.0, WINDOW)
 
 
 def _early(found: Mapping[int, float]) -> float:
