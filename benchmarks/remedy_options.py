@@ -18,7 +18,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     # Controls that need no remedy: what a person would try first.
     "half-rate": ("optimizer.learning_rate=2.5e-4",),
     "cosine-schedule": ("optimizer.schedule=cosine",),
-    "one-update": ("algorithm.updates_per_batch=1",),
     # The loss.
     "clip-higher": ("algorithm.loss.clip_high=0.28",),
     "token-mean": ("algorithm.loss.aggregation=token",),
@@ -26,7 +25,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "kl": ("algorithm.loss.kl_coef=0.04",),
     # Rewards.
     "soft-overlong": (_rewards("{name: soft_overlong, weight: 1.0, args: {cache_tokens: 32}}"),),
-    "length": (_rewards("{name: length, weight: 0.5}"),),
     "length-gated": (_rewards("{name: length, weight: 0.5, gate_group_accuracy: 0.5}"),),
     "language": (_rewards("{name: language, weight: 0.5}"),),
 }
