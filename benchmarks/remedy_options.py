@@ -15,9 +15,8 @@ def _rewards(*added: str) -> str:
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     PLAIN: (),
-    # Controls that need no remedy: what a person would try first.
+    # A control: what a person would try first.
     "half-rate": ("optimizer.learning_rate=2.5e-4",),
-    "cosine-schedule": ("optimizer.schedule=cosine",),
     # The loss.
     "clip-higher": ("algorithm.loss.clip_high=0.28",),
     "token-mean": ("algorithm.loss.aggregation=token",),
