@@ -72,11 +72,20 @@ class Case:
     temperature: float = 1.0
     scale_rewards: str = "group"
     advantage_preset: str = "trl"
+    surrogate: str = "ppo"
+    """gspo is TRL's `importance_sampling_level="sequence"`; of cispo, `clip_high` + 1 is TRL's `epsilon_high`."""
+    delta: float | None = None
+    off_policy_mask: float | None = None
+    entropy_coef: float = 0.0
 
     def __str__(self) -> str:
         kl = f"{self.kl_coef:g}-{self.kl_estimator}" if self.kl_coef else "0"
         rest = f"clip={self.clip_low:g}/{self.clip_high:g} temperature={self.temperature:g} scale={self.scale_rewards}"
-        return f"{self.loss_type}={self.aggregation} {self.cuts}x{len(REWARDS) // self.cuts} kl={kl} {rest}"
+        extra = "" if self.surrogate == "ppo" else f" surrogate={self.surrogate}"
+        extra += "" if self.delta is None else f" delta={self.delta:g}"
+        extra += "" if self.off_policy_mask is None else f" off_policy_mask={self.off_policy_mask:g}"
+        extra += f" entropy_coef={self.entropy_coef:g}" if self.entropy_coef else ""
+        return f"{self.loss_type}={self.aggregation} {self.cuts}x{len(REWARDS) // self.cuts} kl={kl} {rest}{extra}"
 
 
 ASYMMETRIC = {"clip_low": 0.1, "clip_high": 0.28}
@@ -103,6 +112,18 @@ CASES: tuple[Case, ...] = (
     Case("dr_grpo", "constant", 2, scale_rewards="none", advantage_preset="dr_grpo"),
     Case("dapo", "token", 2, scale_rewards="none", advantage_preset="dr_grpo"),
 )
+
+OPTION_CASES: tuple[Case, ...] = (
+    Case("grpo", "sequence", 2, kl_coef=0.04, surrogate="gspo", **ASYMMETRIC),
+    Case("cispo", "token", 2, kl_coef=0.04, surrogate="cispo", clip_low=1.0, clip_high=0.1),
+    Case("sapo", "sequence", 2, kl_coef=0.04, surrogate="sapo"),
+    Case("dapo", "token", 2, delta=1.02, clip_low=0.1, clip_high=0.01),
+    Case("grpo", "sequence", 8, surrogate="gspo", **ASYMMETRIC),
+    Case("dapo", "token", 2, off_policy_mask=0.15, kl_coef=0.04, **ASYMMETRIC),
+    # TRL's entropy bonus is a mean over each micro-batch: one cut only.
+    Case("dapo", "token", 1, entropy_coef=0.05, **ASYMMETRIC),
+)
+"""Surrogates and masks beyond GRPO's, and the entropy bonus."""
 
 
 ADVANTAGE_PAIRS = (("group", "trl"), ("none", "dr_grpo"))
@@ -131,7 +152,7 @@ class StepDifference:
     """The same for the parameter where it is largest."""
     clipped_frac: float
     """Of our tokens; TRL reports the same number only where it does not average over micro-batches."""
-    clipped_frac_trl: float
+    clipped_frac_trl: float | None
     kl: float | None
     kl_trl: float | None
 
@@ -153,7 +174,7 @@ class TrlStep:
     loss: float
     """What was differentiated, summed over micro-batches."""
     gradient: dict[str, Tensor]
-    clipped_frac: float
+    clipped_frac: float | None
     kl: float | None
 
 
@@ -245,13 +266,13 @@ def run_trl(case: Case, groups: Sequence[ScoredGroup], steps: int = STEPS) -> Tr
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             metrics = trainer._metrics["train"]
-            per_batch = metrics["clip_ratio/region_mean"][-case.cuts :]
+            per_batch = metrics.get("clip_ratio/region_mean", [])[-case.cuts :]  # cispo and sapo have none
             recorded.append(
                 TrlStep(
                     weights={name: p.detach().clone() for name, p in trainer.model.named_parameters()},
                     loss=sum(losses[-case.cuts :]),
                     gradient={name: p.grad.clone() for name, p in trainer.model.named_parameters()},
-                    clipped_frac=sum(per_batch) / case.cuts,
+                    clipped_frac=sum(per_batch) / case.cuts if per_batch else None,
                     kl=sum(metrics["kl"][-case.cuts :]) / case.cuts if case.kl_coef else None,
                 )
             )
@@ -290,7 +311,11 @@ def run_trl(case: Case, groups: Sequence[ScoredGroup], steps: int = STEPS) -> Tr
                 beta=case.kl_coef,
                 use_bias_correction_kl=case.kl_estimator == "k3_unbiased",
                 epsilon=case.clip_low,
-                epsilon_high=case.clip_high,
+                epsilon_high=case.clip_high + (case.surrogate == "cispo"),
+                delta=case.delta,
+                importance_sampling_level="sequence" if case.surrogate == "gspo" else "token",
+                off_policy_mask_threshold=case.off_policy_mask,
+                entropy_coef=case.entropy_coef,
                 temperature=case.temperature,
                 scale_rewards=case.scale_rewards,
                 num_generations=len(groups[0].completions),
@@ -318,27 +343,35 @@ def run_trl(case: Case, groups: Sequence[ScoredGroup], steps: int = STEPS) -> Tr
     return TrlRun(advantages[0], tuple(recorded))
 
 
-def compare(case: Case) -> Comparison:
-    """Run a case on both sides."""
+def compare(case: Case, ours: Case | None = None) -> Comparison:
+    """Run a case on both sides. ours: another case for our side, to see that the two are told apart."""
     quiet_transformers()
-    groups = scored_groups()
-    trl = run_trl(case, groups)
-    rule = PRESETS[case.advantage_preset]
-    reference = Policy(make_model(seed=0), tokenizer(), "reference") if case.kl_coef else None
+    ours = ours or case
     policy = Policy(make_model(seed=0), tokenizer(), "policy")
-
-    policy.model.load_state_dict(trl.steps[0].weights, strict=False)  # those that sampled
-    groups = [_with_rollout_logprobs(group, policy, case.temperature) for group in groups]
-    rows = training_rows(groups, rule, case.aggregation, MAX_COMPLETION_TOKENS)
+    _move(policy.model)  # as TRL's: the weights that sample
+    groups = [_with_rollout_logprobs(group, policy, ours.temperature) for group in scored_groups()]
+    trl = run_trl(case, groups)
+    rule = PRESETS[ours.advantage_preset]
+    reference = Policy(make_model(seed=0), tokenizer(), "reference") if ours.kl_coef else None
+    rows = training_rows(groups, rule, ours.aggregation, MAX_COMPLETION_TOKENS)
     # 1x8 here is 1x8 there, and 8x1 is 8x1; in between, ours fill by tokens.
-    capacity = {1: 10**9, len(rows): 1}.get(case.cuts, 80)
+    capacity = {1: 10**9, len(rows): 1}.get(ours.cuts, 80)
     batches = micro_batches(rows, capacity, policy.pad_token_id, torch.device("cpu"))
     settings = UpdateSettings(
-        LossRule(case.clip_low, case.clip_high, case.kl_coef, case.kl_estimator),
+        LossRule(
+            surrogate=ours.surrogate,
+            clip_low=ours.clip_low,
+            clip_high=ours.clip_high,
+            delta=ours.delta,
+            kl_coef=ours.kl_coef,
+            kl_estimator=ours.kl_estimator,
+            off_policy_mask=ours.off_policy_mask,
+        ),
         updates=1,
-        temperature=case.temperature,
+        temperature=ours.temperature,
         logits_chunk_tokens=1024,
         old_from_rollout=True,
+        entropy_coef=ours.entropy_coef,
     )
     differences = []
     for step in trl.steps:
@@ -347,8 +380,8 @@ def compare(case: Case) -> Comparison:
         metrics = update_policy(policy, reference, optimizer, batches, settings, lr_factor=1.0)  # type: ignore[arg-type]
         scale = sum(abs(row.advantage) * row.token_weight * len(row.completion_ids) for row in rows)
         differences.append(_difference(step, metrics, optimizer.gradient, scale))
-    ours = torch.tensor([row.advantage for row in rows])
-    return Comparison(_relative(trl.advantages, ours), tuple(differences))
+    advantages = torch.tensor([row.advantage for row in rows])
+    return Comparison(_relative(trl.advantages, advantages), tuple(differences))
 
 
 def rounding_floor() -> float:
@@ -451,7 +484,7 @@ def main() -> None:
     torch.set_num_threads(1)  # the tensors are tiny
     results = []
     print(f"{'case':88} {'loss':>9} {'gradient':>9} {'clipped':>8}")
-    for case in CASES:
+    for case in (*CASES, *OPTION_CASES):
         comparison = compare(case)
         for number, step in enumerate(comparison.steps, start=1):
             label = f"{case} step {number}"

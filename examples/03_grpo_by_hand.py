@@ -5,7 +5,7 @@ problems -> groups of completions -> rewards -> advantages -> micro-batches -> l
 """
 
 from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.algorithms.losses import LossRule, token_losses
+from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
 from frugalrl.config.schema import (
     EvaluationSettings,
     ModelSettings,
@@ -43,13 +43,13 @@ def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
     """Add the gradient of a micro-batch to the parameters'; return its part of the loss."""
     policy_logprobs, _ = policy.logprobs(batch.input_ids, batch.loss_mask)
     rows = batch.loss_mask.nonzero()[:, 0]  # the row, and so the completion, of each token
-    losses = token_losses(
+    inputs = LossInputs(
         policy_logprobs,
         old_logprobs=batch.rollout_logprobs[batch.loss_mask],
-        ref_logprobs=None,
         advantages=batch.advantages[rows],
-        rule=rule,
+        rows=rows,
     )
+    losses = token_losses(inputs, rule)
     loss = (losses.total * batch.token_weights[rows]).sum()
     loss.backward()
     return float(loss.detach())

@@ -23,6 +23,7 @@ SHELLS = (
     "commands.score",
     "training.trainer",
     "training.run",
+    "training.reference",
     "training.update",
     "training.policy",
     "training.checkpoint",
@@ -65,7 +66,7 @@ ADAPTERS = (
     "rewards.registry",
     "rewards.rubric",
 )
-FOUNDATION = ("types", "errors", "config.schema")
+FOUNDATION = ("types", "errors", "config.section", "config.algorithm_schema", "config.schema")
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},

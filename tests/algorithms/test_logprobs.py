@@ -55,3 +55,36 @@ def test_no_tokens_give_no_logprobs():
     states, head, targets = inputs()
     logprobs, entropy = token_logprobs(states[:0], head, targets[:0])
     assert logprobs.shape == entropy.shape == (0,)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("chunk_tokens", [5, 1000])
+def test_entropy_has_torchs_gradient_when_asked_for(temperature, chunk_tokens):
+    states, head, targets = (value.detach().double() if value.is_floating_point() else value for value in inputs())
+    states.requires_grad_()
+    head.requires_grad_()
+    whole = torch.distributions.Categorical(logits=states @ head.T / temperature).entropy()
+    expected = torch.autograd.grad(whole.square().sum(), (states, head))
+    _, entropy = token_logprobs(states, head, targets, temperature, chunk_tokens, entropy_gradient=True)
+    gradients = torch.autograd.grad(entropy.square().sum(), (states, head))
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-10)
+
+
+def test_asking_for_the_gradient_of_entropy_changes_no_value():
+    plain = token_logprobs(*inputs(), chunk_tokens=5)
+    with_gradient = token_logprobs(*inputs(), chunk_tokens=5, entropy_gradient=True)
+    assert all(torch.equal(one, other) for one, other in zip(plain, with_gradient, strict=True))
+
+
+def test_the_gradient_of_entropy_keeps_no_logits_either():
+    states, head, targets = inputs(tokens=64, hidden=4, vocabulary=4096)
+    sizes: list[int] = []
+
+    def record(tensor):
+        sizes.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
+        token_logprobs(states, head, targets, chunk_tokens=8, entropy_gradient=True)
+    assert max(sizes) <= head.numel()

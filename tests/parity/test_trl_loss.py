@@ -5,11 +5,20 @@ a gradient. Part of it comes from padding, on the left there and on the right he
 position, whose rotary angles round differently.
 """
 
+import dataclasses
 import functools
 
 import pytest
 import torch
-from benchmarks.trl_parity import ADVANTAGE_PAIRS, ADVANTAGE_REWARDS, CASES, Case, Comparison, compare
+from benchmarks.trl_parity import (
+    ADVANTAGE_PAIRS,
+    ADVANTAGE_REWARDS,
+    CASES,
+    OPTION_CASES,
+    Case,
+    Comparison,
+    compare,
+)
 from benchmarks.trl_parity import compare_advantages as largest_advantage_difference
 
 from frugalrl.algorithms.advantages import PRESETS, group_advantages
@@ -60,6 +69,24 @@ def test_clipped_share_and_kl_are_reported_as_trl_reports_them(case):
         if case.kl_coef and case.kl_estimator == "k3":
             assert step.kl == pytest.approx(step.kl_trl, rel=1e-5)
             assert step.kl > 0.01
+
+
+@pytest.mark.parametrize("case", OPTION_CASES, ids=str)
+def test_surrogates_masks_and_the_entropy_bonus_are_trls(case):
+    on_policy, off_policy = comparison_of(case).steps
+    for step in (on_policy, off_policy):
+        assert step.loss_difference < LOSS_TOLERANCE
+        assert step.gradient_difference < GRADIENT_TOLERANCE
+        assert step.gradient_norm > 0.1
+    assert on_policy.clipped_frac == 0
+    assert (off_policy.clipped_frac > 0.1) is (case.surrogate != "sapo")
+
+
+@pytest.mark.parametrize("case", OPTION_CASES, ids=str)
+def test_an_option_is_told_apart_from_its_absence(case):
+    plain = dataclasses.replace(case, surrogate="ppo", delta=None, off_policy_mask=None, entropy_coef=0.0)
+    without = compare(case, plain)
+    assert without.steps[1].gradient_difference > 1e-3
 
 
 @pytest.mark.parametrize(("loss_type", "aggregation"), [("bnpo", "token"), ("dapo", "sequence")])

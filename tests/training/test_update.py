@@ -2,12 +2,15 @@
 
 import copy
 import dataclasses
+import itertools
+import math
 
 import pytest
 import torch
 
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.losses import LossRule
+from frugalrl.algorithms.off_policy import Mismatch
 from frugalrl.config.schema import OptimizerSettings
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
@@ -144,3 +147,110 @@ def test_micro_batches_hold_every_row_once_within_their_tokens(policy, groups):
     assert sum(len(batch.advantages) for batch in batches) == len(rows)
     assert all(batch.input_ids.numel() <= 50 or len(batch.advantages) == 1 for batch in batches)
     assert sum(int(batch.loss_mask.sum()) for batch in batches) == sum(len(row.completion_ids) for row in rows)
+
+
+OPTIONS = {
+    "ppo, delta": LossRule(clip_low=0.001, clip_high=0.001, delta=1.002, kl_coef=0.04),
+    "gspo": LossRule(surrogate="gspo", clip_low=0.003, clip_high=0.004, kl_coef=0.04),
+    "cispo": LossRule(surrogate="cispo", clip_low=0.01, clip_high=0.01, kl_coef=0.04),
+    "sapo": LossRule(surrogate="sapo", kl_coef=0.04),
+    "tis": LossRule(mismatch=Mismatch("tis", cap=1.01)),
+    "icepop": LossRule(mismatch=Mismatch("icepop", low=0.99, high=1.01)),
+    "off-policy mask": LossRule(off_policy_mask=0.001),
+}
+
+
+@pytest.mark.parametrize("entropy_coef", [0.0, 0.05])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_one_times_eight_is_eight_times_one_with_every_option(policy, groups, name, entropy_coef):
+    """Off policy, so that every bound is met on some tokens and not on others; in fp64."""
+    moved = Policy(copy.deepcopy(policy.model).double(), policy.tokenizer, "fp64")
+    with torch.no_grad():
+        for parameter in moved.model.parameters():
+            parameter += 0.002 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4))
+    rows = rows_of(groups, "sequence")
+    whole = micro_batches(rows, 10**6, 0, policy.device)
+    single = [batch for row in rows for batch in micro_batches([row], 1, 0, policy.device)]
+    settings = dataclasses.replace(
+        SETTINGS,
+        loss=OPTIONS[name],
+        old_from_rollout=OPTIONS[name].mismatch is None,
+        updates=2,
+        entropy_coef=entropy_coef,
+    )
+    (one, metrics), (eight, in_parts) = (measured(moved, batches, settings) for batches in (whole, single))
+    assert float((one - eight).abs().max() / one.abs().max()) < 1e-6
+    for metric in metrics.keys() - {"policy/rollout_logprob_gap"}:
+        assert metrics[metric] == pytest.approx(in_parts[metric], rel=1e-6, abs=1e-9), metric
+    shares = [value for key, value in metrics.items() if key.endswith(("clipped_frac", "mismatch_frac", "masked_frac"))]
+    assert (max(shares) > 0) is (name != "sapo")
+
+
+def measured(policy, batches, settings):
+    """The gradient of a batch and its metrics, without an update in between: a reader stands for the optimizer."""
+    model = copy.deepcopy(policy.model)
+    reader = GradientReader(model)
+    copied = Policy(model, policy.tokenizer, "copy")
+    metrics = update_policy(copied, policy, reader, batches, settings, 1.0)
+    return reader.gradient, metrics
+
+
+class GradientReader:
+    """Keeps the last gradient, and updates nothing."""
+
+    def __init__(self, model) -> None:
+        self.model = model
+
+    def step(self, lr_factor: float) -> float:
+        self.gradient = torch.cat([p.grad.flatten() for p in self.model.parameters()])
+        self.model.zero_grad()
+        return float(self.gradient.norm())
+
+
+def test_the_entropy_bonus_is_the_gradient_of_the_mean_entropy(policy, groups):
+    """With rewards all equal nothing but the bonus is left: minus its weight times the mean over the tokens."""
+    equal = [
+        dataclasses.replace(group, completions=tuple(dataclasses.replace(one, reward=1.0) for one in group.completions))
+        for group in groups
+    ]
+    batches = micro_batches(rows_of(equal), 60, 0, policy.device)
+    assert len(batches) > 1
+    settings = dataclasses.replace(SETTINGS, loss=LossRule(), entropy_coef=0.3)
+    ours, metrics = measured(policy, batches, settings)
+    model = copy.deepcopy(policy.model)
+    entropies = []
+    for batch in batches:
+        logits = model(input_ids=batch.input_ids).logits[:, :-1][batch.loss_mask[:, 1:]] / SETTINGS.temperature
+        entropies.append(torch.distributions.Categorical(logits=logits).entropy())
+    mean = torch.cat(entropies).mean()
+    (-0.3 * mean).backward()
+    expected = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert float((ours - expected).norm() / expected.norm()) < 1e-4
+    assert metrics["policy/entropy"] == pytest.approx(float(mean), rel=1e-5)
+    assert metrics["loss/total"] == pytest.approx(-0.3 * float(mean), rel=1e-5)
+
+
+@pytest.mark.parametrize("aggregation", ["token", "sequence", "constant"])
+def test_truncated_completions_leave_the_loss_and_stay_in_the_baseline(groups, aggregation):
+    cut = [[one.completion.finish_reason == "length" for one in group.completions] for group in groups]
+    assert 0 < sum(map(sum, cut)) < 8
+    everything = rows_of(groups, aggregation)
+    kept = training_rows(groups, PRESETS["trl"], aggregation, 25, mask_truncated=True)
+    survivors = [row for row, gone in zip(everything, itertools.chain(*cut), strict=True) if not gone]
+    assert [row.advantage for row in kept] == [row.advantage for row in survivors]
+    tokens = sum(len(row.completion_ids) for row in survivors)
+    expected = {
+        "token": [1 / tokens] * len(kept),
+        "sequence": [1 / (8 * len(row.completion_ids)) for row in kept],
+        "constant": [1 / (8 * 25)] * len(kept),
+    }[aggregation]
+    assert [row.token_weight for row in kept] == pytest.approx(expected)
+
+
+def test_without_a_completion_to_learn_from_nothing_is_updated(fresh_policy):
+    optimizer = MasterOptimizer(fresh_policy.model, OptimizerSettings(learning_rate=1.0))
+    before = copy.deepcopy(fresh_policy.model.state_dict())
+    metrics = update_policy(fresh_policy, None, optimizer, [], SETTINGS, 1.0)
+    assert metrics["policy/skipped_updates"] == 1.0
+    assert math.isnan(metrics["policy/entropy"])
+    assert all(torch.equal(value, before[name]) for name, value in fresh_policy.model.state_dict().items())

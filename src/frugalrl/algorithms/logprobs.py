@@ -13,21 +13,27 @@ from torch.utils.checkpoint import checkpoint
 
 
 def token_logprobs(
-    hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float = 1.0, chunk_tokens: int = 1024
+    hidden: Tensor,
+    head_weight: Tensor,
+    targets: Tensor,
+    temperature: float = 1.0,
+    chunk_tokens: int = 1024,
+    entropy_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Log-probability (with gradient) of each target and entropy (without) of its distribution, in nats.
+    """Log-probability (with gradient) of each target and entropy of its distribution, in nats.
 
     hidden: [N, H], the final hidden state at the position before each target.
     head_weight: [V, H], the output head.
     targets: int64 [N].
     temperature: the logits are divided by it; 1 is the model's own distribution.
+    entropy_gradient: whether entropy has a gradient too, at the price of a few more buffers of a chunk's logits.
     Returns float32 [N] twice (float64 for a float64 model).
     """
     logprobs, entropies = [], []
     recompute = torch.is_grad_enabled() and hidden.shape[0] > chunk_tokens
     for start in range(0, hidden.shape[0], chunk_tokens):
         chunk = slice(start, start + chunk_tokens)
-        arguments = (hidden[chunk], head_weight, targets[chunk], temperature)
+        arguments = (hidden[chunk], head_weight, targets[chunk], temperature, entropy_gradient)
         if recompute:
             logprob, entropy = checkpoint(_chunk, *arguments, use_reentrant=False)
         else:
@@ -40,12 +46,14 @@ def token_logprobs(
     return torch.cat(logprobs), torch.cat(entropies)
 
 
-def _chunk(hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _chunk(
+    hidden: Tensor, head_weight: Tensor, targets: Tensor, temperature: float, entropy_gradient: bool
+) -> tuple[Tensor, Tensor]:
     logits = F.linear(hidden, head_weight)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
     log_normaliser = torch.logsumexp(logits, dim=-1)
     logprob = logits.gather(-1, targets[:, None]).squeeze(-1) - log_normaliser
-    with torch.no_grad():
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         all_logprobs = logits - log_normaliser[:, None]
         entropy = -(torch.exp(all_logprobs) * all_logprobs).sum(-1)
     return logprob, entropy

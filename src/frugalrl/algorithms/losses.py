@@ -1,17 +1,28 @@
-"""The clipped policy-gradient surrogate and its KL term, per token: plain functions of log-probabilities.
+"""The policy-gradient surrogates and the KL term, per token: plain functions of log-probabilities.
 
     ratio  = exp(policy_logprobs - old_logprobs)
-    loss   = -min(ratio * A, clip(ratio, 1 - clip_low, 1 + clip_high) * A) + kl_coef * KL(policy || reference)
+    loss   = surrogate(ratio, A) + kl_coef * KL(policy || reference)
 
-PPO (1707.06347) with GRPO's group advantage (2402.03300); separate bounds are DAPO's clip-higher (2503.14476).
-Masking and averaging are the caller's: `aggregation.py` says how tokens add up.
+    surrogate  of a token, A its advantage                                                       from
+    ppo        -min(ratio A, clip(ratio) A); `delta` bounds the ratio where A < 0 too            1707.06347, 2402.03300
+    gspo       the same with the ratio of the whole completion, its length-th root               2507.18071
+    cispo      -clip(ratio) A policy_logprobs, the clipped ratio without gradient                2506.13585
+    sapo       -sigmoid(tau (ratio - 1)) 4 / tau A, another tau for positive A                   2511.20347
+
+Separate bounds of the clip are DAPO's clip-higher (2503.14476); `delta` is the upper bound for negative advantages of
+INTELLECT-2 (2505.07291). A surrogate is a small function and a line in `SURROGATES`; nothing else knows its name.
+Masks and weights for tokens that are off policy are in `off_policy.py`. Averaging is the caller's: `aggregation.py`
+says how tokens add up.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from frugalrl.algorithms.off_policy import Mismatch, mismatch_weights, off_policy_rows_kept, row_means
 
 KLEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
 
@@ -20,10 +31,37 @@ KLEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
 class LossRule:
     """The numbers of the loss."""
 
+    surrogate: str = "ppo"
+    """A name in `SURROGATES`."""
     clip_low: float = 0.2
     clip_high: float = 0.2
+    delta: float | None = None
+    tau_pos: float = 1.0
+    tau_neg: float = 1.05
     kl_coef: float = 0.0
     kl_estimator: KLEstimator = "k3"
+    mismatch: Mismatch | None = None
+    """Correction for an engine whose log-probs are not the trainer's."""
+    off_policy_mask: float | None = None
+    """Nats a token; see `off_policy_rows_kept`."""
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What is known of N tokens, whole completions of them side by side."""
+
+    policy_logprobs: Tensor
+    """float32 [N], with gradient."""
+    old_logprobs: Tensor
+    """[N]: of the policy that sampled."""
+    advantages: Tensor
+    """[N]: one for each token."""
+    rows: Tensor
+    """int64 [N]: the number of the completion that a token belongs to, from 0."""
+    ref_logprobs: Tensor | None = None
+    """[N]: of the reference; None where there is none."""
+    rollout_logprobs: Tensor | None = None
+    """[N]: as the engine reported them; needed by `mismatch`, and by `off_policy_mask` if they differ from the old."""
 
 
 @dataclass(frozen=True)
@@ -35,31 +73,78 @@ class TokenLosses:
     kl: Tensor
     """Estimated KL to the reference; zeros without one."""
     clipped: Tensor
-    """1 where the clip cut the gradient off."""
+    """1 where the clip cut the gradient off; for cispo, where it bounded the weight."""
+    shares: Mapping[str, Tensor]
+    """By metric name: 1 at the tokens that an option which is on has changed."""
 
 
-def token_losses(
-    policy_logprobs: Tensor,
-    old_logprobs: Tensor,
-    ref_logprobs: Tensor | None,
-    advantages: Tensor,
-    rule: LossRule,
-) -> TokenLosses:
-    """The loss of each token.
-
-    policy_logprobs: float32 [N], with gradient. old_logprobs: of the policy that sampled, [N].
-    ref_logprobs: of the reference, [N], or None when `kl_coef` is 0. advantages: [N], one for each token.
-    """
-    ratio = torch.exp(policy_logprobs - old_logprobs)
-    clipped_ratio = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high)
-    surrogate, bounded = ratio * advantages, clipped_ratio * advantages
-    policy_loss = -torch.minimum(surrogate, bounded)
+def token_losses(inputs: LossInputs, rule: LossRule) -> TokenLosses:
+    """The loss of each token."""
+    policy_loss, clipped = SURROGATES[rule.surrogate](inputs, rule)
+    shares: dict[str, Tensor] = {}
+    if rule.mismatch is not None:
+        if inputs.rollout_logprobs is None:
+            raise ValueError("a mismatch correction needs the log-probs of the rollout")
+        weights, changed = mismatch_weights(inputs.old_logprobs - inputs.rollout_logprobs, rule.mismatch)
+        policy_loss = policy_loss * weights
+        shares["policy/mismatch_frac"] = changed.float()
+    if rule.off_policy_mask is not None:
+        sampled = inputs.old_logprobs if inputs.rollout_logprobs is None else inputs.rollout_logprobs
+        gap = sampled - inputs.policy_logprobs.detach()
+        kept = off_policy_rows_kept(gap, inputs.advantages, inputs.rows, rule.off_policy_mask)
+        policy_loss = torch.where(kept, policy_loss, 0.0)
+        shares["policy/off_policy_masked_frac"] = (~kept).float()
     kl = torch.zeros_like(policy_loss)
-    if ref_logprobs is not None:
-        kl = kl_estimate(policy_logprobs, ref_logprobs, ratio, rule.kl_estimator)
+    if inputs.ref_logprobs is not None:
+        ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
+        kl = kl_estimate(inputs.policy_logprobs, inputs.ref_logprobs, ratio, rule.kl_estimator)
     total = policy_loss if rule.kl_coef == 0 else policy_loss + rule.kl_coef * kl
-    clipped = (bounded < surrogate).float()
-    return TokenLosses(total, policy_loss.detach(), kl.detach(), clipped)
+    return TokenLosses(total, policy_loss.detach(), kl.detach(), clipped.float(), shares)
+
+
+def ppo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
+    """PPO's clipped surrogate, token by token."""
+    return _clipped(torch.exp(inputs.policy_logprobs - inputs.old_logprobs), inputs.advantages, rule)
+
+
+def gspo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
+    """PPO's surrogate with one ratio for all tokens of a completion: the geometric mean of theirs (eq. 7)."""
+    log_ratio = row_means(inputs.policy_logprobs - inputs.old_logprobs, inputs.rows)
+    return _clipped(torch.exp(log_ratio)[inputs.rows], inputs.advantages, rule)
+
+
+def cispo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
+    """REINFORCE weighted with the clipped ratio (eq. 4 and 5): no token loses its gradient."""
+    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs).detach()
+    weight = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high)
+    return -weight * inputs.advantages * inputs.policy_logprobs, weight != ratio
+
+
+def sapo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
+    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages (eq. 6 and 7)."""
+    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
+    tau = torch.full_like(inputs.advantages, rule.tau_neg).masked_fill(inputs.advantages > 0, rule.tau_pos)
+    gate = torch.sigmoid(tau * (ratio - 1)) * 4 / tau
+    return -gate * inputs.advantages, torch.zeros_like(ratio, dtype=torch.bool)
+
+
+SURROGATES: dict[str, Callable[[LossInputs, LossRule], tuple[Tensor, Tensor]]] = {
+    "ppo": ppo,
+    "gspo": gspo,
+    "cispo": cispo,
+    "sapo": sapo,
+}
+"""Each gives the loss of the tokens [N], and bool [N]: where a bound took effect."""
+
+
+def _clipped(ratio: Tensor, advantages: Tensor, rule: LossRule) -> tuple[Tensor, Tensor]:
+    bounded = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high) * advantages
+    surrogate = ratio * advantages
+    clipped = bounded < surrogate
+    if rule.delta is not None:
+        surrogate = ratio.clamp(max=rule.delta) * advantages
+        clipped = clipped | ((advantages < 0) & (ratio > rule.delta))
+    return -torch.minimum(surrogate, bounded), clipped
 
 
 def kl_estimate(

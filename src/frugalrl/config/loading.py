@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from frugalrl.config.schema import Section
+from frugalrl.config.presets import expand_preset
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.section import Section
 from frugalrl.errors import RecipeError
 
 R = TypeVar("R", bound=Section)
@@ -49,9 +51,11 @@ def load_recipe(path: str | Path, kind: type[R], overrides: Sequence[str] = ()) 
 
 
 def parse_recipe(raw: object, kind: type[R]) -> R:
-    """Validate a plain mapping. Raises RecipeError naming each wrong place, and the nearest known key."""
+    """Validate a plain mapping, its preset expanded. Raises RecipeError naming each wrong place and the nearest key."""
     if not isinstance(raw, dict):
         raise RecipeError("The recipe is not a mapping of keys to values. Start it with `name:`.")
+    if issubclass(kind, TrainRecipe):
+        raw = expand_preset(raw)
     try:
         return kind.model_validate_json(json.dumps(raw))
     except ValidationError as error:

@@ -8,29 +8,21 @@ Decisions:
 - Checks that need only the recipe are made here; checks that need the model or the data are made by the
   shells that load them, before the first step.
 
-It does not read files: `loading.py` does.
+It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`.
 """
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 
 ARITHMETIC = "arithmetic"
 LOGIC = "logic"
 """The source names of the built-in synthetic tasks; any other source is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
-
-Positive = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, and without room for keys that mean nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSettings(Section):
@@ -120,39 +112,10 @@ class RolloutSettings(Section):
     max_sequences: Positive | None = Field(
         None, description="rows of the key/value cache; null: all completions of a step at once"
     )
-
-
-class AdvantageSettings(Section):
-    """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
-
-    preset: Literal["paper", "trl", "dr_grpo", "population"] = "trl"
-    centre: Literal["mean", "leave_one_out", "none"] | None = None
-    divisor: Literal["std", "none"] | None = None
-    correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
-    epsilon: NonNegative | None = None
-
-
-class LossSettings(Section):
-    """The clipped surrogate, its KL term and how token losses are added up. See algorithms/losses.py."""
-
-    clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
-    clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
-    kl_coef: NonNegative = Field(0.0, description="0: no reference model is held")
-    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3"
-    aggregation: Literal["token", "sequence", "constant"] = Field(
-        "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
-    )
-    constant_tokens: Positive | None = Field(None, description="the constant; null: max_completion_tokens")
-
-
-class AlgorithmSettings(Section):
-    """GRPO."""
-
-    advantage: AdvantageSettings = AdvantageSettings()
-    loss: LossSettings = LossSettings()
-    updates_per_batch: Positive = Field(1, description="optimizer updates made from one batch of rollouts")
-    old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
-        "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
+    max_extra_groups: NonNegative = Field(
+        0.0,
+        description="dynamic sampling: groups whose rewards are all equal are replaced by fresh problems, at a cost of "
+        "at most this many times prompts_per_step more; 0: off",
     )
 
 

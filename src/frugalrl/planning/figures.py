@@ -19,6 +19,7 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
         ("steps", f"{training.steps}"),
         ("prompts a step", f"{rollout.prompts_per_step}"),
         ("completions a step", f"{rollout.prompts_per_step} x {rollout.group_size} = {completions}"),
+        *_dynamic_sampling(recipe),
         ("updates a step", f"{updates}"),
         ("updates in all", f"{updates * training.steps}"),
         ("problems shown in all", f"{rollout.prompts_per_step * training.steps}"),
@@ -32,6 +33,11 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
         ("evaluations", _evaluations(recipe)),
         ("checkpoints", _checkpoints(recipe)),
     ]
+
+
+def _dynamic_sampling(recipe: TrainRecipe) -> list[tuple[str, str]]:
+    extra = int(recipe.rollout.max_extra_groups * recipe.rollout.prompts_per_step)
+    return [("dynamic sampling", f"at most {extra} more groups a step")] if extra else []
 
 
 def _evaluations(recipe: TrainRecipe) -> str:

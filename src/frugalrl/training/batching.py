@@ -23,20 +23,31 @@ class TrainingRow:
 
 
 def training_rows(
-    groups: Sequence[ScoredGroup], rule: AdvantageRule, aggregation: Aggregation, constant_tokens: int
+    groups: Sequence[ScoredGroup],
+    rule: AdvantageRule,
+    aggregation: Aggregation,
+    constant_tokens: int,
+    mask_truncated: bool = False,
 ) -> list[TrainingRow]:
-    """All completions of a step, in order, with advantages within their group and weights over the batch."""
+    """All completions of a step, in order, with advantages within their group and weights over the batch.
+
+    mask_truncated: leave out completions that reached the cap (DAPO's overlong filtering, 2503.14476, section 3.4).
+    Their rewards stay in the baseline of their group and they stay in the number of completions, as in TRL; only
+    their tokens leave the loss.
+    """
     advantages = [
         value
         for group in groups
         for value in group_advantages(torch.tensor([scored.reward for scored in group.completions]), rule).tolist()
     ]
     completions = [(group.prompt, scored.completion) for group in groups for scored in group.completions]
-    lengths = torch.tensor([len(completion.token_ids) for _, completion in completions])
+    learned = [not (mask_truncated and completion.finish_reason == "length") for _, completion in completions]
+    lengths = torch.tensor([len(one.token_ids) * kept for (_, one), kept in zip(completions, learned, strict=True)])
     weights = token_weights(lengths, aggregation, constant_tokens).tolist()
     return [
         TrainingRow(prompt.token_ids, completion.token_ids, completion.rollout_logprobs, advantage, weight)
-        for (prompt, completion), advantage, weight in zip(completions, advantages, weights, strict=True)
+        for (prompt, completion), advantage, weight, kept in zip(completions, advantages, weights, learned, strict=True)
+        if kept
     ]
 
 

@@ -43,6 +43,11 @@ class MasterOptimizer:
             master.grad = None
         return norm
 
+    def forget(self) -> None:
+        """Back to the state before the first step: no moments, the weights as they are (ProRL, 2505.24864)."""
+        for optimizer, _ in self._optimizers:
+            optimizer.state.clear()
+
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, by name: moments, and the master weights that are copies."""
         tensors: dict[str, Tensor] = {}

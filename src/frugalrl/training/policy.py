@@ -54,6 +54,7 @@ class Policy:
         wanted: Tensor,
         temperature: float = 1.0,
         chunk_tokens: int = 1024,
+        entropy_gradient: bool = False,
         **inputs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Log-probability and entropy of the wanted tokens, in row-major order; see `token_logprobs`.
@@ -63,7 +64,9 @@ class Policy:
         """
         hidden = self.model.model(input_ids=input_ids, use_cache=False, **inputs).last_hidden_state
         before = hidden[:, :-1][wanted[:, 1:]]
-        return token_logprobs(before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens)
+        return token_logprobs(
+            before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens, entropy_gradient
+        )
 
 
 def load_policy(settings: ModelSettings) -> Policy:

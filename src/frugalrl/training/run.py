@@ -11,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.algorithms.advantages import PRESETS, AdvantageRule
+from frugalrl.algorithms.entropy import EntropyRule, EntropyState, active_coefficient, after_step
 from frugalrl.algorithms.losses import LossRule
-from frugalrl.config.schema import AdvantageSettings, ProblemSource, TrainRecipe
+from frugalrl.algorithms.off_policy import Mismatch
+from frugalrl.config.algorithm_schema import AdvantageSettings, LossSettings
+from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.prompts import build_prompts
+from frugalrl.data.sampler import take
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
 from frugalrl.reporting.run_log import RunLog
@@ -23,6 +27,7 @@ from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.checkpoint import TrainingState, checkpoint_name, load_training_state
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.policy import Policy, load_policy
+from frugalrl.training.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
 
@@ -41,7 +46,7 @@ class ProblemSets:
 
 @dataclass
 class TrainingRun:
-    """What a run is made of. Only `step`, the clocks and the weights move while it runs."""
+    """What a run is made of. Only what has a default, and the weights, move while it runs."""
 
     recipe: TrainRecipe
     folder: Path
@@ -56,6 +61,12 @@ class TrainingRun:
     show: Show
     step: int = 0
     """Steps that are complete."""
+    position: int = 0
+    """Problems taken from the data: the whole state of the sampler."""
+    entropy: EntropyState = field(default_factory=EntropyState)
+    """Of the entropy bonus."""
+    reference_step: int = 0
+    """The step after which the reference was last reset; 0: it is the base."""
     clock: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds by phase, those before a resume included."""
     step_seconds: list[float] = field(default_factory=list)
@@ -74,8 +85,34 @@ class TrainingRun:
     @property
     def state(self) -> TrainingState:
         """What a checkpoint keeps beside the weights."""
-        values = {"step": self.step, "wall_seconds": dict(self.clock)}
-        return TrainingState(values, self.optimizer.state_tensors())
+        values = {
+            "step": self.step,
+            "position": self.position,
+            "entropy": dataclasses.asdict(self.entropy),
+            "reference_step": self.reference_step,
+            "wall_seconds": dict(self.clock),
+        }
+        tensors = self.optimizer.state_tensors()
+        if self.reference is not None and self.reference_step > 0:
+            tensors |= reference_tensors(self.reference)
+        return TrainingState(values, tensors)
+
+    def restore(self, state: TrainingState) -> None:
+        """The inverse of `state`, for a run whose policy has the checkpoint's weights."""
+        self.optimizer.load_state_tensors(state.tensors)
+        self.step = int(state.values["step"])
+        self.position = int(state.values["position"])
+        self.entropy = EntropyState(**state.values["entropy"])
+        self.reference_step = int(state.values["reference_step"])
+        if self.reference is not None and self.reference_step > 0:
+            load_reference_tensors(self.reference, state.tensors)
+        self.clock.update(state.values["wall_seconds"])
+
+    def next_prompts(self, count: int) -> list[Prompt]:
+        """The next `count` training problems, which are then taken."""
+        indices = take(len(self.problems.train), self.position, count, self.recipe.seed)
+        self.position += count
+        return [self.problems.train[index] for index in indices]
 
     def problems_of(self, split: str) -> list[Prompt]:
         """The prompts of ``validation`` or ``test``; empty if the recipe has none."""
@@ -114,7 +151,7 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         recipe=recipe,
         folder=folder,
         policy=policy,
-        reference=_reference(recipe),
+        reference=None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model),
         engine=engine,
         evaluation_engine=evaluation_engine,
         optimizer=optimizer,
@@ -122,15 +159,21 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         problems=problems,
         log=log,
         show=show,
+        entropy=EntropyState(recipe.algorithm.entropy.coef),
     )
     if resume_from is not None:
-        state = load_training_state(resume_from)
-        optimizer.load_state_tensors(state.tensors)
-        run.step = int(state.values["step"])
-        run.clock.update(state.values["wall_seconds"])
+        run.restore(load_training_state(resume_from))
     run.publish_weights()
     run.clock["load"] += time.monotonic() - started
     return run
+
+
+def reset_reference(run: TrainingRun) -> None:
+    """Make the policy as it is the reference, if there is one, and let the optimizer forget (ProRL, 2505.24864)."""
+    run.optimizer.forget()
+    if run.reference is not None:
+        copy_weights(run.policy, run.reference)
+        run.reference_step = run.step
 
 
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
@@ -174,15 +217,57 @@ def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:
     return dataclasses.replace(PRESETS[settings.preset], **given)
 
 
-def update_settings(recipe: TrainRecipe, engine_is_exact: bool) -> UpdateSettings:
+def loss_rule(loss: LossSettings) -> LossRule:
+    """The numbers of the loss."""
+    mismatch = None
+    if loss.mismatch != "none":
+        mismatch = Mismatch(loss.mismatch, loss.mismatch_cap, loss.mismatch_low, loss.mismatch_high)
+    return LossRule(
+        surrogate=loss.surrogate,
+        clip_low=loss.clip_low,
+        clip_high=loss.clip_high,
+        delta=loss.delta,
+        tau_pos=loss.tau_pos,
+        tau_neg=loss.tau_neg,
+        kl_coef=loss.kl_coef,
+        kl_estimator=loss.kl_estimator,
+        mismatch=mismatch,
+        off_policy_mask=loss.off_policy_mask,
+    )
+
+
+def entropy_coefficient(run: TrainingRun) -> float:
+    """The weight of the entropy bonus in the coming step."""
+    return active_coefficient(EntropyRule(**run.recipe.algorithm.entropy.model_dump()), run.entropy)
+
+
+def note_entropy(run: TrainingRun, entropy: float) -> None:
+    """Move the entropy control on, by the entropy (nats a token) that a step measured."""
+    run.entropy = after_step(EntropyRule(**run.recipe.algorithm.entropy.model_dump()), run.entropy, entropy)
+
+
+def option_metrics(run: TrainingRun, used_entropy_coef: float) -> dict[str, float]:
+    """What the options that are on add to the metrics of a step."""
+    settings, values = run.recipe.algorithm, {}
+    if settings.entropy.adaptive or settings.entropy.coef > 0:
+        values["policy/entropy_coef"] = used_entropy_coef
+    if settings.reference_reset_every is not None:
+        values["policy/reference_step"] = float(run.reference_step)
+    return values
+
+
+def update_settings(recipe: TrainRecipe, engine_is_exact: bool, entropy_coef: float = 0.0) -> UpdateSettings:
     """What `update_policy` needs of a recipe."""
     algorithm, loss = recipe.algorithm, recipe.algorithm.loss
+    # A correction for the engine's log-probs compares them with recomputed ones, so those are the old ones then.
+    rollouts_serve = engine_is_exact and loss.mismatch == "none"
     return UpdateSettings(
-        loss=LossRule(loss.clip_low, loss.clip_high, loss.kl_coef, loss.kl_estimator),
+        loss=loss_rule(loss),
         updates=algorithm.updates_per_batch,
         temperature=recipe.rollout.temperature,
         logits_chunk_tokens=recipe.training.logits_chunk_tokens,
-        old_from_rollout={"rollout": True, "recompute": False, "auto": engine_is_exact}[algorithm.old_logprobs],
+        old_from_rollout={"rollout": True, "recompute": False, "auto": rollouts_serve}[algorithm.old_logprobs],
+        entropy_coef=entropy_coef,
     )
 
 
@@ -194,15 +279,6 @@ def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, Rollou
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine
     return engine, TorchEngine(policy.model, policy.end_token_ids, recipe.evaluation.max_sequences)
-
-
-def _reference(recipe: TrainRecipe) -> Policy | None:
-    """The frozen base for the KL term; None without one, so that nothing is held."""
-    if recipe.algorithm.loss.kl_coef == 0:
-        return None
-    reference = load_policy(recipe.model.model_copy(update={"gradient_checkpointing": False}))
-    reference.model.requires_grad_(False)
-    return reference
 
 
 def _normalised(prompt: Prompt) -> str:

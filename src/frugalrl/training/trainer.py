@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.data.sampler import take
 from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
@@ -22,11 +21,22 @@ from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.alarms import ALARM_STEP, alarms
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.checkpoint import checkpoint_name, load_training_state, save_checkpoint, save_model
 from frugalrl.training.metrics import step_metrics
-from frugalrl.training.run import Show, TrainingRun, advantage_rule, prepare_run, update_settings
+from frugalrl.training.run import (
+    Show,
+    TrainingRun,
+    advantage_rule,
+    entropy_coefficient,
+    note_entropy,
+    option_metrics,
+    prepare_run,
+    reset_reference,
+    update_settings,
+)
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
 from frugalrl.types import ScoredGroup, StepMetrics
@@ -65,43 +75,62 @@ def train(
 def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
     """The loop: problems -> groups -> rewards -> advantages -> update -> log -> evaluate -> checkpoint."""
     recipe, rollout, algorithm = run.recipe, run.recipe.rollout, run.recipe.algorithm
-    sampling = SamplingParams(rollout.max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
     constant_tokens = algorithm.loss.constant_tokens or rollout.max_completion_tokens
     first_groups: list[ScoredGroup] = []
     run.show(PROGRESS_HEADER)
     while run.step < recipe.training.steps and not should_stop():
         step, clock_before = run.step + 1, dict(run.clock)
-        with run.timed("rollout"):
-            position = run.step * rollout.prompts_per_step
-            indices = take(len(run.problems.train), position, rollout.prompts_per_step, recipe.seed)
-            prompts = [run.problems.train[index] for index in indices]
-            groups = collect_groups(
-                run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, (recipe.seed, step)
-            )
-        with run.timed("reward"):
-            scored = [score_group(run.rubric, group) for group in groups]
+        batch = _collect(run, step)
         with run.timed("update"):
             rule = advantage_rule(algorithm.advantage)
-            rows = training_rows(scored, rule, algorithm.loss.aggregation, constant_tokens)
+            rows = training_rows(
+                batch.kept, rule, algorithm.loss.aggregation, constant_tokens, algorithm.mask_truncated
+            )
             batches = micro_batches(
                 rows, recipe.training.micro_batch_tokens, run.policy.pad_token_id, run.policy.device
             )
             factor = _lr_factor(recipe, run.step)
-            settings = update_settings(recipe, run.engine.logprobs_are_exact)
+            entropy_coef = entropy_coefficient(run)
+            settings = update_settings(recipe, run.engine.logprobs_are_exact, entropy_coef)
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, settings, factor)
+            note_entropy(run, updated["policy/entropy"])
+            updated |= option_metrics(run, entropy_coef)
             run.step = step
             run.publish_weights()
         learning_rate = factor * recipe.optimizer.learning_rate
         seconds = {phase: run.clock[phase] - clock_before.get(phase, 0.0) for phase in STEP_PHASES}
-        metrics = step_metrics(step, scored, updated, learning_rate, seconds, load_identifier())
-        _report(run, metrics, scored)
+        if rollout.max_extra_groups > 0:
+            updated |= {"group/refilled": float(batch.refilled), "rollout/extra_frac": batch.extra_frac}
+        metrics = step_metrics(step, batch.sampled, updated, learning_rate, seconds, load_identifier())
+        _report(run, metrics, batch.sampled)
         if step <= ALARM_STEP:
-            first_groups += scored
+            first_groups += batch.sampled[: rollout.prompts_per_step]
             _raise_alarms(run, first_groups)
+        if _is_due(run, algorithm.reference_reset_every):
+            reset_reference(run)
+            run.show(f"   The policy after step {step} is the reference now; the optimizer starts anew.")
         if run.problems.validation and _is_due(run, recipe.evaluation.every):
             _evaluate(run, "validation")
         if _is_due(run, recipe.training.save_every):
             _save_checkpoint(run)
+
+
+def _collect(run: TrainingRun, step: int) -> FilledBatch:
+    """The groups of a step, scored; those that teach nothing replaced as far as the recipe allows."""
+    recipe, rollout = run.recipe, run.recipe.rollout
+    sampling = SamplingParams(rollout.max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
+
+    def sample(count: int, round_number: int) -> list[ScoredGroup]:
+        # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
+        seed_parts = (recipe.seed, step) if round_number == 0 else (recipe.seed, step, "refill", round_number)
+        with run.timed("rollout"):
+            groups = collect_groups(
+                run.engine, run.policy.tokenizer, run.next_prompts(count), rollout.group_size, sampling, seed_parts
+            )
+        with run.timed("reward"):
+            return [score_group(run.rubric, group) for group in groups]
+
+    return fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
 
 
 def _is_due(run: TrainingRun, every: int | None) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frugalrl.algorithms.losses import LossRule, token_losses
+from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.policy import Policy
 from frugalrl.types import MicroBatch
@@ -29,6 +29,8 @@ class UpdateSettings:
     """Of the rollout: the policy that is updated is the one that sampled."""
     logits_chunk_tokens: int
     old_from_rollout: bool
+    entropy_coef: float = 0.0
+    """Weight of the mean entropy of the batch's tokens, which is subtracted from the loss."""
 
 
 def update_policy(
@@ -41,11 +43,14 @@ def update_policy(
 ) -> dict[str, float]:
     """Update on a batch, `settings.updates` times; metrics as means over its tokens and updates.
 
-    batches: at least one completion token in all. `loss/total` is the loss itself, by its own weights.
+    batches: none if no completion may be learned from: then nothing is updated and what was not measured is NaN.
+    `loss/total` is the loss itself, by its own weights.
 
     The gradient of all micro-batches is added up before each update; their weights make the sum the gradient
     of the whole batch's loss.
     """
+    if not batches:
+        return {**dict.fromkeys(_ALWAYS_MEASURED, math.nan), "policy/skipped_updates": float(settings.updates)}
     old = [_old_logprobs(policy, batch, settings) for batch in batches]
     ref = [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
     tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
@@ -53,7 +58,7 @@ def update_policy(
     norms = []
     for _ in range(settings.updates):
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
-            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings))
+            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens))
         norms.append(optimizer.step(lr_factor))
     return {
         "loss/total": sums.pop("loss/total") / settings.updates,
@@ -63,23 +68,42 @@ def update_policy(
     }
 
 
+_ALWAYS_MEASURED = (
+    "loss/total",
+    "loss/policy",
+    "policy/entropy",
+    "policy/clipped_frac",
+    "policy/rollout_logprob_gap",
+    "policy/grad_norm",
+)
+
+
 def _backward(
-    policy: Policy, batch: MicroBatch, old: Tensor | None, ref: Tensor | None, settings: UpdateSettings
+    policy: Policy, batch: MicroBatch, old: Tensor | None, ref: Tensor | None, settings: UpdateSettings, tokens: int
 ) -> dict[str, float]:
-    """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens."""
-    logprobs, entropy = _forward(policy, batch, settings)
+    """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
+
+    tokens: of the whole batch, over which the entropy bonus is a mean.
+    """
+    logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
     rows = batch.loss_mask.nonzero()[:, 0]
     old_logprobs = logprobs.detach() if old is None else old
-    losses = token_losses(logprobs, old_logprobs, ref, batch.advantages[rows], settings.loss)
+    rollout_logprobs = batch.rollout_logprobs[batch.loss_mask]
+    inputs = LossInputs(logprobs, old_logprobs, batch.advantages[rows], rows, ref, rollout_logprobs)
+    losses = token_losses(inputs, settings.loss)
     loss = (losses.total * batch.token_weights[rows]).sum()
+    if settings.entropy_coef != 0:
+        loss = loss - settings.entropy_coef * entropy.sum() / tokens
+        entropy = entropy.detach()
     loss.backward()  # type: ignore[no-untyped-call]
-    gap = (logprobs.detach() - batch.rollout_logprobs[batch.loss_mask]).abs()
+    gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),
         "loss/policy": losses.policy.sum(),
         "policy/entropy": entropy.sum(),
         "policy/clipped_frac": losses.clipped.sum(),
         "policy/rollout_logprob_gap": gap.sum(),
+        **{name: share.sum() for name, share in losses.shares.items()},
     }
     if ref is not None:
         sums["policy/kl"] = losses.kl.sum()
@@ -98,5 +122,9 @@ def _logprobs_of(policy: Policy, batch: MicroBatch, settings: UpdateSettings) ->
     return _forward(policy, batch, settings)[0]
 
 
-def _forward(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> tuple[Tensor, Tensor]:
-    return policy.logprobs(batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens)
+def _forward(
+    policy: Policy, batch: MicroBatch, settings: UpdateSettings, entropy_gradient: bool = False
+) -> tuple[Tensor, Tensor]:
+    return policy.logprobs(
+        batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens, entropy_gradient
+    )

@@ -1,0 +1,59 @@
+"""Tokens and completions that the policy of today would not have sampled: what to weigh down and what to leave out.
+
+Two causes, two remedies:
+- The engine that samples computes other log-probs than the trainer (kernels, precision): `mismatch_weights`.
+- The policy has moved since it sampled (several updates a batch, old rollouts): `off_policy_rows_kept`.
+All of it is without gradient.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """How a token is weighed by trainer probability / engine probability, both of the policy that sampled."""
+
+    kind: Literal["tis", "icepop"]
+    cap: float = 2.0
+    """Of tis."""
+    low: float = 0.5
+    high: float = 5.0
+    """Of icepop."""
+
+
+@torch.no_grad()
+def mismatch_weights(log_ratio: Tensor, rule: Mismatch) -> tuple[Tensor, Tensor]:
+    """The weight of each token's policy loss, and where the ratio itself was not used.
+
+    log_ratio: [N], old_logprobs - rollout_logprobs.
+    tis: min(ratio, cap), truncated importance sampling (fengyao.notion.site/off-policy-rl; its cap is 2).
+    icepop: the ratio inside low..high, else 0 (IcePop, ringtech.notion.site/icepop; its range is 0.5..5).
+    Returns [N], and bool [N].
+    """
+    ratio = torch.exp(log_ratio)
+    if rule.kind == "tis":
+        return ratio.clamp(max=rule.cap), ratio > rule.cap
+    outside = (ratio < rule.low) | (ratio > rule.high)
+    return ratio.masked_fill(outside, 0.0), outside
+
+
+@torch.no_grad()
+def off_policy_rows_kept(gap: Tensor, advantages: Tensor, rows: Tensor, threshold: float) -> Tensor:
+    """False at the tokens of completions that are wrong and far from what the policy would say by now.
+
+    gap: [N], log-prob when sampled - log-prob under the policy. A completion with a negative advantage whose mean gap
+    exceeds `threshold` (nats a token) is left out; one with a positive advantage never is (DeepSeek-V3.2, 2512.02556,
+    section 3.1). Returns bool [N].
+    """
+    return (advantages >= 0) | (row_means(gap, rows)[rows] <= threshold)
+
+
+def row_means(values: Tensor, rows: Tensor) -> Tensor:
+    """The mean of each row's values. values: [N]; rows: int64 [N], from 0. Returns [largest row + 1], 0 where empty."""
+    count = int(rows.max()) + 1 if len(rows) else 0
+    sums = values.new_zeros(count).index_add(0, rows, values)
+    return sums / torch.bincount(rows, minlength=count).clamp(min=1)

@@ -1,0 +1,102 @@
+"""What a recipe may say about its algorithm: advantages, loss, entropy, truncation, reference.
+
+Every option's formula, source and cost stand in docs/stability-options.md. A named preset (`config/presets.py`)
+is expanded before a recipe is validated, so the sections here always hold the values that count.
+"""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+
+PresetName = Literal["grpo", "dapo", "dr_grpo", "gspo", "cispo", "sapo"]
+
+
+class AdvantageSettings(Section):
+    """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
+
+    preset: Literal["paper", "trl", "dr_grpo", "population"] = "trl"
+    centre: Literal["mean", "leave_one_out", "none"] | None = None
+    divisor: Literal["std", "none"] | None = None
+    correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
+    epsilon: NonNegative | None = None
+
+
+class LossSettings(Section):
+    """The surrogate, what it is masked and weighted with, its KL term and how token losses are added up."""
+
+    surrogate: Literal["ppo", "gspo", "cispo", "sapo"] = Field(
+        "ppo", description="token ratio clipped, sequence ratio clipped, clipped weight, soft gate"
+    )
+    clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
+    clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
+    delta: PositiveFloat | None = Field(
+        None, description="bound on the ratio where the advantage is negative (ppo, gspo); null: none"
+    )
+    tau_pos: PositiveFloat = Field(1.0, description="of sapo: temperature of the gate for positive advantages")
+    tau_neg: PositiveFloat = Field(1.05, description="of sapo: for advantages that are not positive")
+    kl_coef: NonNegative = Field(0.0, description="0: no reference model is held")
+    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3"
+    aggregation: Literal["token", "sequence", "constant"] = Field(
+        "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
+    )
+    constant_tokens: Positive | None = Field(None, description="the constant; null: max_completion_tokens")
+    mismatch: Literal["none", "tis", "icepop"] = Field(
+        "none", description="correction where engine and trainer disagree on log-probs; recomputes the old ones"
+    )
+    mismatch_cap: PositiveFloat = Field(2.0, description="of tis: the weight of a token is at most this")
+    mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is left out")
+    mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is left out")
+    off_policy_mask: PositiveFloat | None = Field(
+        None, description="leave out completions with a negative advantage that are further off policy, nats a token"
+    )
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.delta is not None and self.surrogate not in ("ppo", "gspo"):
+            raise ValueError(f"delta bounds a clipped ratio, and {self.surrogate} has none")
+        if self.delta is not None and self.delta <= 1 + self.clip_high:
+            raise ValueError("delta must be above 1 + clip_high, the bound for positive advantages")
+        if self.mismatch_low >= self.mismatch_high:
+            raise ValueError("mismatch_low must be below mismatch_high, or every token would be left out")
+        return self
+
+
+class EntropySettings(Section):
+    """A bonus on the entropy of the policy: fixed, or held near a target. See algorithms/entropy.py."""
+
+    coef: NonNegative = Field(0.0, description="weight of the bonus; where it starts if adaptive")
+    adaptive: bool = Field(False, description="move coef by `step` a step, up while entropy is below `target`")
+    target: PositiveFloat = Field(0.2, description="nats a token; the bonus is off while entropy is above")
+    step: PositiveFloat = 0.005
+    coef_max: PositiveFloat = Field(1.0, description="the coefficient goes no higher")
+
+
+class AlgorithmSettings(Section):
+    """GRPO and its relatives."""
+
+    preset: PresetName | None = Field(
+        None, description="a published combination, expanded here; keys that the recipe gives itself win"
+    )
+    advantage: AdvantageSettings = AdvantageSettings()
+    loss: LossSettings = LossSettings()
+    entropy: EntropySettings = EntropySettings()
+    mask_truncated: bool = Field(
+        False, description="truncated completions count in their group's baseline but are not learned from"
+    )
+    updates_per_batch: Positive = Field(1, description="optimizer updates made from one batch of rollouts")
+    old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
+        "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
+    )
+    reference_reset_every: Positive | None = Field(
+        None, description="steps after which the policy becomes the reference and the optimizer forgets; null: never"
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit_together(self) -> Self:
+        if self.reference_reset_every is not None and self.loss.kl_coef == 0:
+            raise ValueError("reference_reset_every resets the reference of the KL term, and loss.kl_coef is 0")
+        if self.loss.mismatch != "none" and self.old_logprobs == "rollout":
+            raise ValueError("loss.mismatch compares rollout with recomputed log-probs: old_logprobs can't be rollout")
+        return self

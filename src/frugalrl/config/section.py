@@ -1,0 +1,16 @@
+"""What every section of a recipe is made of: the strict base class and the kinds of numbers."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a recipe: frozen, and without room for keys that mean nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
