@@ -1,57 +1,69 @@
 """Every remedy against collapse, measured on recipes/mini/collapse.yaml: `python benchmarks/remedies.py`.
 
 Each option is the collapse recipe with a few values replaced, over seeds 1, 2, 3, one thread a run, two runs at a time;
-finished runs are skipped. Writes records/remedies.jsonl, a line a run, and prints a table.
+finished runs are skipped, and the plain recipe's are those of `make experiments`. Options are evaluated every 10 steps
+instead of every 5. Writes records/remedies.jsonl, a line a run, and prints a table.
 
-What is compared was fixed before the runs: late accuracy, the mean of the validation evaluations of the second half
-(steps 25, 30, 35, 40; 99 problems x 4 samples each), against the plain recipe's with the same seed. With this many
-options, one in twenty would seem to help or hurt by chance alone.
+What is compared was fixed before the runs: late accuracy, the mean of the evaluations at steps 30 and 40 (99 validation
+problems x 4 samples each), against the plain recipe's with the same seed. With this many options, one in twenty would
+seem to help or hurt by chance alone.
 """
 
 import argparse
 import json
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from remedy_options import OPTIONS, PLAIN
-from seeded_runs import MINI, SEEDS, SeededRun, run_all
+from seeded_runs import MINI, SEEDS, SeededRun, is_finished, run_all
 
 from frugalrl.evaluation.statistics import Estimate, over_seeds
 from frugalrl.reporting.claims import accuracy_by_step, collapse_step, window_mean
 from frugalrl.reporting.run_reader import read_run
 
+EVERY = 10
+"""Steps between the evaluations that are compared."""
 RECORD = Path(__file__).parent / "records" / "remedies.jsonl"
 
 
 def main() -> None:
     """Train what is missing, record all, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/remedies"))
+    parser.add_argument("--out", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--only", nargs="*", help="names of options (default: all)")
     parser.add_argument("--table", action="store_true", help="train nothing: print the table of the record")
     chosen = parser.parse_args()
     if not chosen.table:
         names = [name for name in OPTIONS if not chosen.only or name in (PLAIN, *chosen.only)]
-        jobs = [SeededRun(name, MINI / "collapse.yaml", seed, OPTIONS[name]) for name in names for seed in SEEDS]
+        jobs = [job_of(name, seed) for name in names for seed in SEEDS]
         run_all(jobs, chosen.out, chosen.workers)
-        keep([measured(job, job.folder(chosen.out)) for job in jobs])
+        keep(chosen.out)
     print(table([json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines()]))
 
 
-def measured(job: SeededRun, folder: Path) -> dict[str, Any]:
-    """What a run came to; accuracies in 0..1."""
+def job_of(name: str, seed: int) -> SeededRun:
+    """An option's run; the plain recipe is the one of `make experiments`."""
+    if name == PLAIN:
+        return SeededRun("mini-collapse", MINI / "collapse.yaml", seed)
+    return SeededRun(f"remedy-{name}", MINI / "collapse.yaml", seed, (*OPTIONS[name], f"evaluation.every={EVERY}"))
+
+
+def measured(name: str, job: SeededRun, folder: Path) -> dict[str, Any]:
+    """What a run came to at the evaluations that all options have; accuracies in 0..1."""
     run = read_run(folder, folder.name)
-    found = accuracy_by_step(run)
+    found = {step: value for step, value in accuracy_by_step(run).items() if step % EVERY == 0}
     best = max(found, key=lambda step: found[step])
     late = [value for step, value in found.items() if step > max(found) / 2]
+    below = collapse_step(replace(run, evaluations=[one for one in run.evaluations if one[0] % EVERY == 0]))
     final = run.evaluations[-1][1]
     kl = [values["policy/kl"] for _, values in run.steps[-20:] if values.get("policy/kl") is not None]
     return {
-        "option": job.name,
-        "overrides": list(job.overrides),
+        "option": name,
+        "overrides": list(OPTIONS[name]),
         "seed": job.seed,
         "base": found[0],
         "best": found[best],
@@ -59,7 +71,7 @@ def measured(job: SeededRun, folder: Path) -> dict[str, Any]:
         "final": found[max(found)],
         "final_ci": [final["validation/ci_low"], final["validation/ci_high"]],
         "late": statistics.fmean(late),
-        "collapse_step": collapse_step(run),
+        "collapse_step": below,
         "late_median_kl": statistics.median(kl) if kl else None,
         "late_entropy": window_mean(run, "policy/entropy", 0.5, 1.0),
         "late_clipped_frac": window_mean(run, "policy/clipped_frac", 0.0, 1.0),
@@ -75,14 +87,17 @@ def _tokens(values: Any) -> float:
     return round(values["throughput/tokens_per_second"] * seconds)
 
 
-def keep(rows: Sequence[dict[str, Any]]) -> None:
-    """Replace the record's lines of the same option and seed."""
+def keep(root: Path) -> None:
+    """Write the record: a line for every finished run, and the lines it had of runs that are not here."""
     known = {}
     if RECORD.is_file():
-        for line in RECORD.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            known[row["option"], row["seed"]] = row
-    known |= {(row["option"], row["seed"]): row for row in rows}
+        rows = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())
+        known = {(row["option"], row["seed"]): row for row in rows}
+    for name in OPTIONS:
+        for seed in SEEDS:
+            job = job_of(name, seed)
+            if is_finished(job, root):
+                known[name, seed] = measured(name, job, job.folder(root))
     ordered = [known[name, seed] for name in OPTIONS for seed in SEEDS if (name, seed) in known]
     RECORD.parent.mkdir(exist_ok=True)
     RECORD.write_text("".join(json.dumps(row) + "\n" for row in ordered), encoding="utf-8")

@@ -22,27 +22,23 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     PLAIN: (),
     # A control: what a person would try first.
     "half-rate": ("optimizer.learning_rate=2.5e-4",),
-    # The loss.
-    "clip-higher": ("algorithm.loss.clip_high=0.28",),
-    "token-mean": ("algorithm.loss.aggregation=token",),
-    "no-std": ("algorithm.advantage.divisor=none",),
     "kl": ("algorithm.loss.kl_coef=0.04",),
-    "kl-reset": ("algorithm.loss.kl_coef=0.04", "algorithm.reference_reset_every=10"),
-    "mask-truncated": ("algorithm.mask_truncated=true",),
-    # In fp32 the engine computes what the trainer does, so every weight is 1 up to rounding.
-    "tis": ("algorithm.loss.mismatch=tis",),
-    # The paper's target of 0.2 is for its model; 0.08 nats is what the tiny base has in its first steps.
-    "adaptive-entropy": ("algorithm.entropy={adaptive: true, target: 0.08, step: 0.005}",),
-    # Sampling.
+    "no-std": ("algorithm.advantage.divisor=none",),
+    "token-mean": ("algorithm.loss.aggregation=token",),
+    "clip-higher": ("algorithm.loss.clip_high=0.28",),
     "dynamic-sampling": ("rollout.max_extra_groups=2.0",),
-    # Published combinations.
-    "dr_grpo": _preset("dr_grpo"),
-    "dapo": _preset("dapo"),
+    "kl-reset": ("algorithm.loss.kl_coef=0.04", "algorithm.reference_reset_every=10"),
     "gspo": _preset("gspo"),
     "cispo": _preset("cispo"),
     "sapo": _preset("sapo"),
-    # Rewards.
-    "soft-overlong": (_rewards("{name: soft_overlong, weight: 1.0, args: {cache_tokens: 32}}"),),
+    "dr_grpo": _preset("dr_grpo"),
+    "dapo": _preset("dapo"),
+    # The paper's target of 0.2 is for its model; 0.08 nats is what the tiny base has in its first steps.
+    "adaptive-entropy": ("algorithm.entropy={adaptive: true, target: 0.08, step: 0.005}",),
     "length-gated": (_rewards("{name: length, weight: 0.5, gate_group_accuracy: 0.5}"),),
     "language": (_rewards("{name: language, weight: 0.5}"),),
+    "soft-overlong": (_rewards("{name: soft_overlong, weight: 1.0, args: {cache_tokens: 32}}"),),
+    "mask-truncated": ("algorithm.mask_truncated=true",),
+    # In fp32 the engine computes what the trainer does, so every weight is 1 up to rounding.
+    "tis": ("algorithm.loss.mismatch=tis",),
 }
