@@ -1,11 +1,13 @@
 """The experiments in miniature keep the structure of the full-size recipes."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.data.sources import load_problems
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MINI = {path.stem: load_recipe(path, TrainRecipe) for path in sorted((RECIPES / "mini").glob("*.yaml"))}
@@ -56,3 +58,9 @@ def test_validation_is_the_same_for_all_three():
 def test_the_collapse_measures_kl_without_charging_it_and_spares_the_test_split():
     assert MINI["collapse"].algorithm.loss.kl_coef == 1e-6
     assert MINI["collapse"].data.test is None
+
+
+def test_a_difficulty_that_is_named_three_times_is_drawn_three_times_as_often():
+    source = MINI["open-rs2"].data.train.model_copy(update={"limit": 210})
+    drawn = Counter(problem.columns["difficulty"] for problem in load_problems(source))
+    assert drawn == {1: 30, 2: 90, 3: 90}
