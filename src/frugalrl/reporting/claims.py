@@ -236,8 +236,7 @@ def _truncation_rise(run: RunRecord) -> float:
 
 
 def _evaluated(run: RunRecord, metric: str) -> dict[int, float]:
-    given = {step: values.get(metric) for step, values in run.evaluations}
-    found = {step: value for step, value in given.items() if value is not None}
+    found = {step: value for step, values in run.evaluations if (value := values.get(metric)) is not None}
     if len(found) < 2:
         raise ValueError(f"{run.label} has {len(found)} evaluations with {metric}; two are needed")
     return found
