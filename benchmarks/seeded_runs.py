@@ -22,6 +22,8 @@ from frugalrl.config.schema import TrainRecipe
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini"
 SEEDS = (1, 2, 3)
+MORE_SEEDS = (4, 5)
+"""Of the collapse recipe, which is short."""
 
 
 @dataclass(frozen=True)
