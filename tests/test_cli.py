@@ -50,7 +50,7 @@ def test_a_dry_run_prints_every_derived_figure_and_makes_nothing(capsys, tmp_pat
     assert figures["updates in all"] == "500"
     assert figures["completions in all"] == "36000"
     assert figures["tokens a step, at most"] == "294,912 (72 x 4,096)"
-    assert figures["checkpoints"].startswith("9 to resume from")
+    assert figures["checkpoints"].startswith("10 to resume from")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,13 +144,29 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in rest
     assert "go on with --resume" in rest
-    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
     resumed = start(tmp_path / "run", "--resume")
     following = int(checkpoint.name.removeprefix("step-")) + 1
     wait_for_line(resumed, f"{following}/400")
     resumed.send_signal(signal.SIGTERM)
     resumed.communicate(timeout=120)
     assert resumed.returncode == 130
+
+
+def test_sigterm_inside_an_evaluation_leaves_it_and_saves(tmp_path):
+    long_evaluation = [
+        "--set", "data.test=null", "--set", "evaluation.every=1", "--set", "evaluation.samples_per_problem=15",
+        "--set", "evaluation.max_sequences=8",
+    ]  # fmt: skip
+    process = start(tmp_path / "run", *long_evaluation)
+    wait_for_line(process, "1/400")
+    process.send_signal(signal.SIGTERM)  # the evaluation of 135 completions has begun, or begins
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in rest
+    assert "validation after step 1" not in rest
+    assert "Stopped after step 1 of 400. Saved" in rest
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*")] == ["step-000001"]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path):

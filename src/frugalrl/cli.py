@@ -17,9 +17,10 @@ from types import FrameType
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, meter, report, score
+from frugalrl.commands import check_golds, compare, guard, meter, report, score
 from frugalrl.commands import eval as evaluate
 from frugalrl.errors import UserError
+from frugalrl.training.stopping import StopRequest
 
 STOPPED = 130
 
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     sft = commands.add_parser("sft", help="supervised fine-tuning on prompts and completions, or from scratch")
     _add_run_arguments(sft)
     sft.set_defaults(func=_sft)
-    for command in (evaluate, report, score, check_golds, meter):
+    for command in (evaluate, compare, report, guard, score, check_golds, meter):
         command.register(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
     schema.add_argument("kind", choices=("train", "sft"), help="which kind of recipe")
@@ -119,7 +120,7 @@ def _train(chosen: argparse.Namespace) -> int:
     _show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
     with open_run_folder(recipe, chosen.out, chosen.resume) as opened, _GracefulStop() as stop:
         _show(opened.message)
-        summary = train(recipe, opened.path, opened.checkpoint, _show, stop.requested)
+        summary = train(recipe, opened.path, opened.checkpoint, _show, stop.requested, stop.evaluating)
         if summary is None:
             return STOPPED
         report_runs([opened.path], opened.path / "report.html")
@@ -164,10 +165,8 @@ class _GracefulStop:
     """Ctrl-C and SIGTERM: the first asks the run to stop after its step, a second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
-        self._asked = False
-
-    def requested(self) -> bool:
-        return self._asked
+        self._request = StopRequest()
+        self.requested, self.evaluating = self._request.requested, self._request.evaluating
 
     def __enter__(self) -> "_GracefulStop":
         self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -178,7 +177,7 @@ class _GracefulStop:
             signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked and number == signal.SIGINT:
+        if self.requested() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._asked = True
         _show("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.")
+        self._request.ask()

@@ -1,6 +1,11 @@
-"""Writing a text file so that its name never stands for half of it."""
+"""Writing a text file so that its name never stands for half of it, and what a kill leaves behind.
+
+Whatever is being written stands beside its final name, hidden, with the suffix ``.partial``. A kill can leave such a
+file or folder behind; it means nothing and is removed when the run is resumed.
+"""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,22 +13,47 @@ from typing import TextIO
 
 from frugalrl.errors import OutputError
 
+PARTIAL = ".partial"
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[TextIO]:
     """A file to write UTF-8 text to, which takes its name (and the place of an older one) at the end of the block.
 
-    If the block fails, what stood under the name is as it was. Raises OutputError if it cannot be written.
+    It is flushed to the disk first. If the block fails, what stood under the name is as it was. Raises OutputError if
+    it cannot be written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("w", encoding="utf-8") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(scratch, path)
+        sync(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path} cannot be written: {reason}. Check space and rights.") from None
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a kill left half-written below a folder. Nobody may be writing there."""
+    for path in list(folder.rglob(f".*{PARTIAL}")):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()

@@ -46,7 +46,8 @@ def test_the_table_shows_accuracy_and_what_it_is_worth(tmp_path, capsys):
     assert lines[1].startswith("  arithmetic 12/18  truncated 0 %  ")
     assert lines[1].endswith(" left")
     assert lines[-3].split() == [
-        "benchmark", "problems", "k", "avg@k", "95", "%", "interval", "truncated", "unknown", "tokens",
+        "benchmark", "problems", "k", "avg@k", "95", "%", "interval", "pass@k", "majority@k",
+        "least", "gain", "truncated", "unknown", "tokens",
     ]  # fmt: skip
     assert lines[-2].split()[:3] == ["arithmetic", "9", "2"]
     assert lines[-1] == f"Results: {Path('evaluations/tiny')}"

@@ -13,6 +13,7 @@ from frugalrl.evaluation.benchmarks import (
     PRESETS,
     UNREADABLE_GOLDS,
     Golds,
+    benchmark_in,
     benchmark_named,
     golds_of,
     is_within_tolerance,
@@ -133,3 +134,20 @@ def test_every_gold_verifies_against_itself_and_rejects_a_wrong_answer(shared_da
     wrong = patient_pool.judge_many(AnswerItem("\\boxed{123454321}", one.accepted) for _, one in golds)
     unread = {key for (key, _), verdict in zip(golds, wrong, strict=True) if verdict.label != "incorrect"}
     assert unread == {key for key in UNREADABLE_GOLDS if key in loaded.golds}
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "subset", "name"),
+    [
+        ("HuggingFaceH4/MATH-500", "test", None, "math500"),
+        ("../shared/data/bench/aime24.jsonl", "train", None, "aime24"),
+        ("olympiadbench.jsonl.gz", "train", None, "olympiadbench"),
+        ("openai/gsm8k", "test", "main", "gsm8k"),
+        ("openai/gsm8k", "train", "main", None),
+        ("arithmetic", "test", None, "arithmetic"),
+        ("arithmetic", "validation", None, None),
+        ("my/data.jsonl", "test", None, None),
+    ],
+)
+def test_a_data_source_that_is_a_benchmark_is_recognised(source, split, subset, name):
+    assert benchmark_in(source, split, subset) == name

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, OutputError
+from frugalrl.evaluation.ledger import note_look
 from frugalrl.reporting.paper_page import cost_cells, interval, result_cells
 from frugalrl.reporting.report import report_paper, report_runs
 from frugalrl.reporting.run_card import fenced
@@ -241,12 +242,15 @@ def test_a_fine_tuning_run_gets_its_loss_and_no_verdict(tmp_path):
     assert "grpo" not in card.split("---")[1]
 
 
-def test_looking_at_the_test_split_three_times_is_said(tmp_path):
+def test_looking_at_a_test_set_for_two_trained_models_is_said(tmp_path):
     folder = write_run(tmp_path / "run", ending=summary())
-    with (folder / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(evaluation_line(9, "test")) + "\n")
-    page, _ = report(tmp_path, folder)
-    assert "the test split was evaluated 3 times" in page
+    for step in (0, 4):
+        note_look(folder, "test", step, (306, 4), "hash", "train")
+    assert "A test set measures one model" not in report(tmp_path, folder)[0]
+    note_look(folder, "test", 2, (306, 4), "hash", "eval")
+    page, card = report(tmp_path, folder)
+    assert "run: test was evaluated on 2 trained models of this run, after steps 2, 4." in page
+    assert "A test set measures one model" in card
 
 
 def test_best_and_worst_samples_are_of_other_groups_and_of_the_end():

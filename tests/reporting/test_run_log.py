@@ -9,7 +9,7 @@ import pytest
 
 from frugalrl.config.schema import TrackerSettings
 from frugalrl.errors import RecipeError
-from frugalrl.reporting.run_log import RunLog, read_metrics
+from frugalrl.reporting.run_log import RunLog, read_metrics, seconds_logged, without_times
 
 WANDB = (TrackerSettings(name="wandb", project="p"),)
 
@@ -31,13 +31,48 @@ def test_every_line_is_json_and_what_is_not_finite_is_null(tmp_path):
 
 def test_a_resumed_log_drops_what_it_will_write_again(tmp_path):
     with RunLog(tmp_path, (), "run") as log:
-        for step in (1, 2, 3):
+        for step in (1, 2):
             log.write(step, {"reward/mean": float(step)})
+        log.write_sample('{"step": 2}')
+        lengths = log.lengths()
+        log.write(2, {"validation/avg_at_k": 0.5})  # of the same step, after the checkpoint
+        log.write_sample('{"step": 3}')
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "rew')  # cut short by a kill
-    with RunLog(tmp_path, (), "run", truncate_after=2) as log:
+    with RunLog(tmp_path, (), "run") as log:
+        assert log.cut(lengths, 2) == []
         log.write(3, {"reward/mean": 30.0})
     assert [row["reward/mean"] for row in read_metrics(tmp_path)] == [1.0, 2.0, 30.0]
+    assert (tmp_path / "samples.jsonl").read_text() == '{"step": 2}\n'
+
+
+def test_a_log_that_was_changed_meanwhile_keeps_its_lines_up_to_the_step_and_says_so(tmp_path):
+    with RunLog(tmp_path, (), "run") as log:
+        for step in (1, 2, 3):
+            log.write(step, {"reward/mean": float(step)})
+        log.write_sample('{"step": 3}')
+        lengths = log.lengths()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    (tmp_path / "metrics.jsonl").write_text(lines[0] + "\n" + lines[2] + "\n")
+    (tmp_path / "samples.jsonl").unlink()
+    with RunLog(tmp_path, (), "run") as log:
+        changed, gone = log.cut(lengths, 2)
+        log.write(3, {"reward/mean": 30.0})
+    assert "metrics.jsonl is not as the checkpoint left it" in changed
+    assert "samples.jsonl is gone" in gone
+    assert [row["reward/mean"] for row in read_metrics(tmp_path)] == [1.0, 30.0]
+
+
+def test_what_the_clock_said_is_left_out_and_how_long_a_run_had_been_going_is_read_back(tmp_path):
+    with RunLog(tmp_path, (), "run") as log:
+        log.write(1, {"cost/seconds": 12.5, "cost/usd": 0.1, "cost/tokens": 640, "time/update": 1.0, "loss/total": 0.5})
+        log.write(1, {"validation/avg_at_k": 0.5})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "cost/seconds": 99')
+    assert seconds_logged(tmp_path) == 12.5
+    (first, *_) = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines()[:2])
+    assert without_times(first) == {"step": 1, "cost/tokens": 640, "loss/total": 0.5}
+    assert seconds_logged(tmp_path / "nowhere") == 0.0
 
 
 def test_a_tracker_gets_every_step(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import SftRecipe
 from frugalrl.errors import DataError
 from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.checkpoint import latest_checkpoint
+from frugalrl.training.pointers import latest_checkpoint
 from frugalrl.training.sft import run_sft
 from tests.conftest import write_jsonl
 

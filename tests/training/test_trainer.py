@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, ModelError, RecipeError
-from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.checkpoint import latest_checkpoint
+from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.training.pointers import latest_checkpoint
 from frugalrl.training.trainer import train
 from tests.conftest import write_jsonl
 
@@ -48,9 +48,7 @@ def run(folder: Path, chosen: TrainRecipe, **arguments):
 
 def training_values(folder: Path) -> list[dict]:
     """Metrics of the steps without what the clock says."""
-    timed = ("unix_time", "time/", "throughput/")
-    rows = [row for row in read_metrics(folder) if "reward/mean" in row]
-    return [{key: value for key, value in row.items() if not key.startswith(timed)} for row in rows]
+    return [without_times(row) for row in read_metrics(folder) if "reward/mean" in row]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +70,8 @@ def test_a_run_leaves_all_that_it_promises(finished):
     assert {"rollout", "reward", "update", "evaluation", "total"} <= set(saved["wall_seconds"])
     assert saved["versions"]["torch"] == torch.__version__
     assert saved["base"]["avg_at_k"] == summary.base.avg_at_k
-    assert [path.name for path in sorted((folder / "checkpoints").iterdir())] == ["step-000002"]
+    checkpoints = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert checkpoints == ["latest", "step-000002", "step-000004"]
     steps = [line.split("/")[0].strip() for line in lines if "/4" in line]
     assert steps == ["1", "2", "3", "4"]
 

@@ -121,7 +121,7 @@ def cispo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
 
 
 def sapo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
-    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages (eq. 6 and 7)."""
+    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages."""
     ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
     tau = torch.full_like(inputs.advantages, rule.tau_neg).masked_fill(inputs.advantages > 0, rule.tau_pos)
     gate = torch.sigmoid(tau * (ratio - 1)) * 4 / tau

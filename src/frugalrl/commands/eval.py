@@ -235,7 +235,18 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
             chunk_samples=2 * arguments.max_sequences,
             on_progress=lambda progress: _show(progress_line(benchmark.name, progress)),
         )
+        _note_in_the_runs_ledger(model, planned)
         return score(planned.prompts, writer.samples, planned.samples)
+
+
+def _note_in_the_runs_ledger(model: _Model, planned: _Planned) -> None:
+    """A model of a run is looked at: the run's report is to know."""
+    from frugalrl.evaluation.ledger import note_look, run_and_step_of
+
+    found = run_and_step_of(Path(model.name))
+    if found is not None:
+        shape = (len(planned.prompts), planned.samples)
+        note_look(found[0], planned.benchmark.name, found[1], shape, planned.header.data_hash, "eval")
 
 
 def _opening_line(planned: _Planned, there: int) -> str:
@@ -260,11 +271,12 @@ def progress_line(name: str, progress: "Progress") -> str:
 
 
 def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
-    """The final table: a line for each benchmark; accuracy and interval in percent."""
+    """The final table: a line for each benchmark; accuracies in percent, the least gain that can be seen in points."""
     from frugalrl.reporting.console import percent
     from frugalrl.reporting.console import table as lined_up
 
-    lines = [("benchmark", "problems", "k", "avg@k", "95 % interval", "truncated", "unknown", "tokens")]
+    heads = ("benchmark", "problems", "k", "avg@k", "95 % interval", "pass@k", "majority@k", "least gain")
+    lines: list[tuple[str, ...]] = [(*heads, "truncated", "unknown", "tokens")]
     for name, score in rows:
         accuracy = score.accuracy
         lines.append(
@@ -274,6 +286,7 @@ def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
                 str(score.samples),
                 f"{100 * accuracy.value:.1f}",
                 f"[{100 * accuracy.ci_low:.1f}, {100 * accuracy.ci_high:.1f}]",
+                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k, score.least_gain)),
                 percent(score.truncated_fraction),
                 str(score.unknown),
                 f"{score.mean_tokens:.0f}",

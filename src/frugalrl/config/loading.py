@@ -62,6 +62,18 @@ def parse_recipe(raw: object, kind: type[R]) -> R:
         raise RecipeError("\n".join(_explain(item, kind) for item in error.errors())) from None
 
 
+def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
+    """Those sections of a recipe that `kind` has, with overrides; defaults where there is no file.
+
+    For a run's own recipe, which may be of another version: its other sections are not looked at. Raises RecipeError.
+    """
+    raw = _read_yaml(path) if path.is_file() else {}
+    part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
+    for override in overrides:
+        _apply_override(part, override)
+    return parse_recipe(part, kind)
+
+
 def dump_recipe(recipe: Section) -> str:
     """The resolved recipe as YAML: every key present, loadable again to an equal recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 
 ARITHMETIC = "arithmetic"
 LOGIC = "logic"
@@ -154,6 +155,34 @@ class TrainingSettings(Section):
     micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
     save_every: Positive | None = Field(None, description="steps between checkpoints to resume from; null: none")
+    keep_last: Positive | None = Field(None, description="newest checkpoints to keep, beside best; null: all")
+    keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
+
+
+class BudgetSettings(Section):
+    """What a run may cost. It ends in time to evaluate and save within the cap; see docs/checkpoints.md."""
+
+    hours: PositiveFloat | None = Field(None, description="by the clock, over all resumes")
+    usd: PositiveFloat | None = Field(None, description="hours x usd_per_hour; needs usd_per_hour")
+    usd_per_hour: PositiveFloat | None = Field(None, description="price of the machine; alone, it only logs the cost")
+    tokens: Positive | None = Field(None, description="completion tokens sampled, evaluations included")
+    steps: Positive | None = Field(None, description="fewer than training.steps, under the same schedule")
+
+    @model_validator(mode="after")
+    def _dollars_need_a_price(self) -> Self:
+        if self.usd is not None and self.usd_per_hour is None:
+            raise ValueError("a budget in usd needs the machine's price: give usd_per_hour")
+        return self
+
+
+class SelectionSettings(Section):
+    """Which checkpoint is kept: the best on validation, see docs/reading-the-numbers.md."""
+
+    patience: Positive | None = Field(
+        None,
+        description="end the run after so many evaluations in a row that did not beat the best one, or when one is "
+        "worse than it with p < 0.05; null: never",
+    )
 
 
 class TrackerSettings(Section):
@@ -177,7 +206,18 @@ class TrainRecipe(Section):
     optimizer: OptimizerSettings = OptimizerSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     training: TrainingSettings
+    guard: GuardSettings = GuardSettings()
+    length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
+    selection: SelectionSettings = SelectionSettings()
+    budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Steps between checkpoints: `training.save_every`, or where a guard needs some, as often as is evaluated."""
+        if self.training.save_every is not None or not self.guard.enabled:
+            return self.training.save_every
+        return self.evaluation.every or max(1, self.training.steps // 10)
 
     @model_validator(mode="after")
     def _names_are_not_repeated(self) -> Self:

@@ -14,8 +14,9 @@ from typing import Any
 from frugalrl.config.schema import PromptSettings
 from frugalrl.data.prompts import messages_for, prefills_think, render
 from frugalrl.evaluation.benchmarks import Golds, is_within_tolerance
+from frugalrl.evaluation.power import noise_seen_from, planned_noise, smallest_detectable_effect
 from frugalrl.evaluation.results import ResultsWriter, SampleResult
-from frugalrl.evaluation.statistics import Estimate, avg_at_k
+from frugalrl.evaluation.statistics import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
 from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
@@ -41,6 +42,10 @@ class BenchmarkScore:
 
     accuracy: Estimate
     """avg@k in 0..1; an unknown verdict counts as not correct."""
+    pass_at_k: float
+    majority_at_k: float
+    least_gain: float
+    """What a comparison with an equally noisy model would find in four of five tries, in 0..1, if gains are alike."""
     problems: int
     samples: int
     """k"""
@@ -113,14 +118,24 @@ def score(prompts: Sequence[Prompt], results: Sequence[SampleResult], samples: i
         if one.problem_id in by_problem and one.sample < samples:
             by_problem[one.problem_id].append(one)
     flat = [one for own in by_problem.values() for one in own]
+    correct = [[one.verdict == "correct" for one in own] for own in by_problem.values()]
+    answers = [[(one.extracted, one.verdict == "correct") for one in own] for own in by_problem.values()]
     return BenchmarkScore(
-        accuracy=avg_at_k([[one.verdict == "correct" for one in own] for own in by_problem.values()]),
+        accuracy=avg_at_k(correct),
+        pass_at_k=pass_at_k(correct).value,
+        majority_at_k=majority_at_k(answers).value,
+        least_gain=_least_gain(correct, samples),
         problems=len(by_problem),
         samples=samples,
         truncated_fraction=sum(one.finish_reason == "length" for one in flat) / len(flat),
         unknown=sum(one.verdict == "unknown" for one in flat),
         mean_tokens=sum(one.tokens for one in flat) / len(flat),
     )
+
+
+def _least_gain(correct: Correct, samples: int) -> float:
+    noise = noise_seen_from(correct) if samples > 1 else planned_noise(avg_at_k(correct).value)
+    return smallest_detectable_effect(noise, len(correct), samples)
 
 
 def prompt_hash(tokenizer: Any, settings: PromptSettings) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from frugalrl.config.schema import ARITHMETIC
 from frugalrl.errors import DataError
 from frugalrl.rewards.exact_numbers import TooLargeError, read_number
 
@@ -133,6 +134,20 @@ def benchmark_named(name: str) -> Benchmark:
         f"There is no benchmark {name!r}. {hint}The benchmarks are {', '.join(BENCHMARKS)}; "
         "your own is the path of a .jsonl file."
     )
+
+
+def benchmark_in(source: str, split: str, subset: str | None) -> str | None:
+    """The benchmark that a data source is, by its Hub id or the name of its file; None if it is none we know.
+
+    The training split of a benchmark that has one (GSM8K) is not the benchmark.
+    """
+    file = source.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".gz")
+    for benchmark in _ALL:
+        is_file = benchmark.local_file is not None and file == benchmark.local_file.rsplit("/", 1)[-1]
+        on_the_hub = (benchmark.hub_id, benchmark.hub_split, benchmark.hub_subset)
+        if is_file or on_the_hub == (source, split, subset):
+            return benchmark.name
+    return "arithmetic" if (source, split) == (ARITHMETIC, "test") else None
 
 
 def preset_named(name: str) -> Preset:

@@ -1,7 +1,10 @@
 """What k samples on each of n problems say about accuracy. Undefined is NaN, never a made-up number.
 
-Samples of one problem are not independent, so intervals are clustered by problem (arXiv 2411.00640): the
-standard error is that of the problems' means. 95 % by Student's t with n - 1 degrees of freedom.
+Samples of one problem are not independent, so intervals are clustered by problem (arXiv 2411.00640): what varies is
+the problems' means. All intervals are 95 %. `benchmarks/coverage.py` simulates how often they hold the truth, for
+these and for the usual alternatives; its record is why these were chosen.
+
+Tests of a difference are in `significance`, the planning of n and k in `power`.
 """
 
 import math
@@ -9,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import comb, ndtri, stdtrit
 
 Correct = Sequence[Sequence[bool]]
-"""For each of n problems, whether each of its k samples is correct; the same k for all."""
+"""For each of n problems, whether each of its k samples is correct."""
 
 
 @dataclass(frozen=True)
@@ -25,62 +28,135 @@ class Estimate:
 
 
 def avg_at_k(correct: Correct) -> Estimate:
-    """Accuracy averaged over samples and problems (pass@1), in 0..1, with an interval clustered by problem.
+    """Accuracy averaged over samples and problems (pass@1), in 0..1, with an interval clustered by problem."""
+    return score_interval(problem_means(correct))
 
-    Where every problem came out the same (all right, all wrong) the spread says nothing; the interval is then
-    Wilson's, with each problem counted once.
+
+def pass_at_k(correct: Correct, k: int | None = None) -> Estimate:
+    """The chance that at least one of k samples of a problem is correct, in 0..1 (Chen et al., arXiv 2107.03374).
+
+    From m >= k samples of a problem, c of them correct: 1 - C(m - c, k) / C(m, k), which is unbiased.
+    k: all samples of each problem if None. NaN where a problem has fewer than k samples. Raises ValueError if k < 1.
     """
-    means = _problem_means(correct)
-    if len(means) > 1 and means.std() == 0:
-        return wilson(float(means[0]), len(means))
-    return _mean_with_interval(means, low=0.0, high=1.0)
+    if k is not None and k < 1:
+        raise ValueError(f"pass@k needs k of 1 or more, not {k}")
+    chances = []
+    for samples in correct:
+        size = len(samples) if k is None else k
+        total = comb(len(samples), size, exact=True)
+        missed = comb(len(samples) - sum(samples), size, exact=True)
+        chances.append(1 - missed / total if total and samples else math.nan)
+    return score_interval(np.array(chances, dtype=np.float64))
+
+
+def majority_at_k(answers: Sequence[Sequence[tuple[str | None, bool]]]) -> Estimate:
+    """Accuracy of the most frequent answer among a problem's k samples (self-consistency, arXiv 2203.11171), in 0..1.
+
+    answers: for each problem and sample, the answer read and whether it is correct. Correct answers count as one
+    answer however they are written; a sample without an answer does not vote. Of m answers with equally many votes
+    each is taken with chance 1/m. A problem where nobody votes is not correct.
+    """
+    return score_interval(np.array([_majority_share(samples) for samples in answers], dtype=np.float64))
 
 
 def paired_difference(before: Correct, after: Correct) -> Estimate:
     """avg@k of `after` minus that of `before` on the same problems in the same order, in -1..1.
 
-    Pairing takes out how hard each problem is. Without any difference between differences the interval is
-    undefined (NaN). Raises ValueError if the problems differ in number.
+    Pairing takes out how hard each problem is. The interval is Student's t over the problems' differences. Where all
+    of them are equal it is as wide as the share of problems that may differ unseen (Wilson's bound for 0 of n).
+    Raises ValueError if the problems differ in number.
     """
-    first, second = _problem_means(before), _problem_means(after)
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} problems cannot be paired with {len(second)}")
-    return _mean_with_interval(second - first, low=-1.0, high=1.0)
+    return difference_interval(problem_differences(before, after))
+
+
+def difference_interval(differences: np.ndarray) -> Estimate:
+    """The mean of n problems' differences, each in -1..1, with its interval; see `paired_difference`."""
+    n = len(differences)
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan)
+    mean = float(differences.mean())
+    if n == 1:
+        return Estimate(mean, math.nan, math.nan)
+    spread = float(differences.std(ddof=1))
+    # Equal differences leave rounding errors of this size.
+    margin = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n) if spread > 1e-12 else wilson(0.0, n).ci_high
+    return Estimate(mean, max(-1.0, mean - margin), min(1.0, mean + margin))
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
-    """The mean of one number a seed, of any unit, with Student's 95 % interval (NaN with fewer than two values).
+    """The mean of one number a seed, of any unit, with Student's 95 % interval.
 
-    With three seeds the interval reaches 4.30 / sqrt(3) = 2.5 standard deviations to each side.
+    Undefined (NaN) with fewer than two values, and where all are equal. With three seeds the interval reaches
+    4.30 / sqrt(3) = 2.5 standard deviations to each side.
     """
-    return _mean_with_interval(np.array(values, dtype=np.float64), low=-math.inf, high=math.inf)
+    given = np.array(values, dtype=np.float64)
+    mean = float(given.mean()) if len(given) else math.nan
+    if len(given) < 2 or given.std() == 0:
+        return Estimate(mean, math.nan, math.nan)
+    margin = float(stdtrit(len(given) - 1, 0.975)) * float(given.std(ddof=1)) / math.sqrt(len(given))
+    return Estimate(mean, mean - margin, mean + margin)
 
 
-def pass_at_k(correct: Correct) -> float:
-    """The share of problems with at least one correct sample among all k."""
-    return float(np.mean([any(samples) for samples in correct])) if len(correct) else math.nan
+def problem_means(correct: Correct) -> np.ndarray:
+    """Each problem's share of correct samples, float64 [n]; NaN for a problem without samples."""
+    return np.array(
+        [sum(samples) / len(samples) if len(samples) else math.nan for samples in correct], dtype=np.float64
+    )
 
 
-def _problem_means(correct: Correct) -> np.ndarray:
-    return np.array([np.mean(samples) if len(samples) else math.nan for samples in correct], dtype=np.float64)
+def problem_differences(before: Correct, after: Correct) -> np.ndarray:
+    """Each problem's share after minus before, float64 [n]. Raises ValueError if the problems differ in number."""
+    if len(before) != len(after):
+        raise ValueError(f"{len(before)} problems cannot be paired with {len(after)}")
+    differences: np.ndarray = problem_means(after) - problem_means(before)
+    return differences
 
 
-def _mean_with_interval(values: np.ndarray, low: float, high: float) -> Estimate:
-    n = len(values)
-    if n == 0:
+def score_interval(means: np.ndarray) -> Estimate:
+    """The mean of n values in 0..1 with a score interval (Wilson 1927) for as many problems as the spread is worth.
+
+    The variance of the values over that of right-or-wrong problems with the same mean, `alikeness`, says how much a
+    problem tells: 1 for one sample a problem, which gives Wilson's interval itself, less where samples average noise
+    out. The quantile goes from the normal one (alikeness 1: the mean fixes the variance) to Student's (0).
+    Where all problems came out the same, the spread says nothing and alikeness is taken as 1.
+    """
+    n = len(means)
+    if n == 0 or np.isnan(means).any():
         return Estimate(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
+    mean = float(means.mean())
     if n == 1:
         return Estimate(mean, math.nan, math.nan)
-    if values.std() == 0:
-        return Estimate(mean, math.nan, math.nan)
-    margin = float(stdtrit(n - 1, 0.975)) * float(values.std(ddof=1)) / math.sqrt(n)
-    return Estimate(mean, max(low, mean - margin), min(high, mean + margin))
+    binary_variance = mean * (1 - mean)
+    variance = float(means.var())
+    alikeness = variance / binary_variance if variance > 1e-24 else 1.0
+    # The sample variance loses a degree of freedom only as far as it is estimated and not given by the mean.
+    worth = n / (alikeness * (1 + (1 - alikeness) / (n - 1)))
+    quantile = alikeness * float(ndtri(0.975)) + (1 - alikeness) * float(stdtrit(n - 1, 0.975))
+    return _wilson(mean, worth, quantile)
 
 
 def wilson(share: float, n: int) -> Estimate:
     """A share of n, in 0..1, with Wilson's score interval (1927)."""
-    z = float(ndtri(0.975))
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return _wilson(share, n, float(ndtri(0.975)))
+
+
+def _wilson(share: float, n: float, quantile: float) -> Estimate:
+    doubt = quantile**2 / n
+    centre = (share + doubt / 2) / (1 + doubt)
+    margin = math.sqrt(doubt) / (1 + doubt) * math.sqrt(share * (1 - share) + doubt / 4)
     return Estimate(share, max(0.0, centre - margin), min(1.0, centre + margin))
+
+
+def _majority_share(samples: Sequence[tuple[str | None, bool]]) -> float:
+    if not samples:
+        return math.nan
+    votes: dict[tuple[bool, str], int] = {}
+    for answer, is_correct in samples:
+        if is_correct or answer is not None:
+            name = (is_correct, "" if is_correct else str(answer))
+            votes[name] = votes.get(name, 0) + 1
+    if not votes:
+        return 0.0
+    most = max(votes.values())
+    leaders = [name for name, count in votes.items() if count == most]
+    return 1 / len(leaders) if (True, "") in leaders else 0.0

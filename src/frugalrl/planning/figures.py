@@ -1,13 +1,14 @@
 """What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.training.length_schedule import largest_cap
 
 
 def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     """Names and values, in the order a person asks."""
     rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
     completions = rollout.prompts_per_step * rollout.group_size
-    longest = rollout.max_prompt_tokens + rollout.max_completion_tokens
+    longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
     rows_at_once = max(1, training.micro_batch_tokens // longest)
     updates = algorithm.updates_per_batch
     reference = "held" if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
@@ -50,8 +51,12 @@ def _evaluations(recipe: TrainRecipe) -> str:
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:
-    between = _multiples_before(recipe.training.save_every, recipe.training.steps)
-    return f"{between} to resume from, and the final model"
+    training = recipe.training
+    if recipe.checkpoint_every is None:
+        return "none to resume from (training.save_every is not set), only the best and the final model"
+    saved = _multiples_before(recipe.checkpoint_every, training.steps) + 1
+    kept = "" if training.keep_last is None else f", the last {training.keep_last} and the best kept"
+    return f"{saved} to resume from{kept}, and the final model"
 
 
 def _multiples_before(every: int | None, steps: int) -> int:

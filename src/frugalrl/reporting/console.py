@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from frugalrl.evaluation.statistics import Estimate
-from frugalrl.reporting.summary import Score, Summary
+from frugalrl.reporting.summary import Contender, Score, Summary
 
 PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
 
@@ -56,8 +56,9 @@ def closing_lines(summary: Summary, folder: str) -> str:
     """What a person reads at the end of a run: the gain, examples of it, where things are, what to do next."""
     seconds = summary.wall_seconds
     phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
-    lines = ["", *_comparison(summary), *_solved(summary), f"Time: {duration(seconds['total'])} ({phases})"]
+    lines = ["", *_choice(summary), *_comparison(summary), *_solved(summary)]
     lines += [
+        f"Time: {duration(seconds['total'])} ({phases})",
         f"Report: {folder}/report.html (opens in a browser, from disk)",
         f"Run folder: {folder} (summary.json, metrics.jsonl, samples.jsonl, evaluations/, model/)",
         f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs.",
@@ -65,31 +66,68 @@ def closing_lines(summary: Summary, folder: str) -> str:
     return "\n".join(lines)
 
 
+def _choice(summary: Summary) -> list[str]:
+    """Base, best and last on validation, and why which is kept."""
+    if not summary.contenders:
+        return []
+    score = summary.contenders[0].score
+    rows: list[tuple[str, ...]] = [("", "step", "accuracy (avg@k)", "from the base", "against the base", "truncated")]
+    for one in summary.contenders:
+        accuracy = estimate(_interval(one.score))
+        change = "" if one.difference is None else difference(one.difference)
+        cells = (one.name, str(one.step), accuracy, change, against_base(one), percent(one.score.truncated_frac))
+        rows.append(cells)
+    heading = f"validation, which chooses: {score.n} problems, {score.k} samples each, 95 % intervals"
+    return [heading, table(rows), *summary.choice, ""]
+
+
+def against_base(one: Contender) -> str:
+    """A verdict with its p-value, e.g. ``better (p < 0.001)``; empty for the base itself."""
+    if one.verdict is None or one.p_value is None:
+        return ""
+    return f"{one.verdict} (p {'< 0.001' if one.p_value < 0.001 else f'= {one.p_value:.3f}'})"
+
+
 def _comparison(summary: Summary) -> list[str]:
     base, final = summary.base, summary.final
     if base is None or final is None or summary.difference is None:
-        return ["No held-out problems: set data.validation or data.test to know what training brought."]
+        return ["No held-out problems: set data.validation or data.test to know what training brought.", ""]
+    if summary.kept_step == 0:
+        return [f"{summary.split}: {estimate(_interval(base))} for the base, which is kept in model/.", ""]
     rows = [
         ("", "accuracy (avg@k)", "any of k right", "tokens", "truncated"),
         ("base", *_score_cells(base)),
-        ("final", *_score_cells(final)),
+        (f"kept (step {summary.kept_step})", *_score_cells(final)),
     ]
     return [
-        f"{summary.split}: {final.n} problems, {final.k} samples each, 95 % intervals clustered by problem",
+        f"{summary.split}, which measures: {final.n} problems, {final.k} samples each, 95 % intervals, by problem",
         table(rows),
-        f"gain  {difference(summary.difference)}, paired by problem",
+        f"gain  {difference(summary.difference)}, paired by problem: {verdict(summary)}",
         "",
     ]
 
 
+def verdict(summary: Summary) -> str:
+    """Whether the kept model is better than its base, in words."""
+    if summary.verdict != "cannot tell":
+        return f"{summary.verdict} than the base"
+    least = summary.least_effect
+    if least is None or not least > 0:
+        return "cannot tell"
+    return f"cannot tell; gains of {100 * least:.1f} points or more are found here in four of five tries"
+
+
 def _score_cells(score: Score) -> tuple[str, str, str, str]:
-    accuracy = Estimate(score.avg_at_k, score.ci_low, score.ci_high)
     return (
-        estimate(accuracy),
+        estimate(_interval(score)),
         percent(score.pass_at_k),
         f"{score.mean_tokens:.0f}",
         percent(score.truncated_frac),
     )
+
+
+def _interval(score: Score) -> Estimate:
+    return Estimate(score.avg_at_k, score.ci_low, score.ci_high)
 
 
 def _solved(summary: Summary) -> list[str]:

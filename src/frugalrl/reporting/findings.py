@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from frugalrl.evaluation.looks import models_seen
 from frugalrl.reporting.run_record import RunRecord
 
 SPLITS = ("validation", "test")
@@ -76,14 +77,16 @@ def looks(run: RunRecord) -> list[str]:
 
 
 def overused_test(run: RunRecord) -> list[str]:
-    """A warning where the test split was looked at more often than for base and final."""
-    steps = [step for step, values in run.evaluations if "test/avg_at_k" in values]
-    if len(steps) <= 2:
-        return []
-    return [
-        f"{run.label}: the test split was evaluated {len(steps)} times. It is meant for base and final only: "
-        "the best of several looks at it is too high."
-    ]
+    """A warning for each test set that was looked at for more than one trained model, by the run's ledger."""
+    warnings = []
+    for benchmark, steps in models_seen(run.looks).items():
+        if len(steps) > 1:
+            shown = ", ".join(map(str, steps))
+            warnings.append(
+                f"{run.label}: {benchmark} was evaluated on {len(steps)} trained models of this run, after steps "
+                f"{shown}. A test set measures one model: the best of several looks at it is too high."
+            )
+    return warnings
 
 
 def progress(run: RunRecord) -> str:

@@ -3,7 +3,7 @@
 from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.evaluation.statistics import Estimate
-from frugalrl.reporting.console import difference, estimate
+from frugalrl.reporting.console import difference, estimate, verdict
 from frugalrl.reporting.summary import Score, Summary
 
 
@@ -24,8 +24,11 @@ def training_card(recipe: TrainRecipe, summary: Summary | None) -> str:
             "",
             f"- base: {estimate(_interval(summary.base))}",
             f"- this model: {estimate(_interval(summary.final))}",
-            f"- paired difference: {difference(summary.difference)}",
+            f"- paired difference: {difference(summary.difference)}, {verdict(summary)}",
         ]
+    if summary is not None and summary.choice:
+        lines += ["", f"This is the model after step {summary.kept_step} of {summary.steps}. Chosen on validation:", ""]
+        lines += [f"- {reason}" for reason in summary.choice]
     return _card(recipe, f"`{recipe.model.path}`", lines)
 
 

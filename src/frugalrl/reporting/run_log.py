@@ -1,5 +1,8 @@
 """The run log: one JSON object a line, always; trackers beside it as sinks.
 
+A checkpoint keeps how long the files were when it was made; a resumed run cuts them back to that length and writes
+what follows anew, so that the log of a run that was killed is the log of one that was not, the clock apart.
+
 A tracker that is misconfigured stops the run before it starts; one that fails later is dropped with a
 warning, and the run goes on. The only importer of wandb, trackio and tensorboard.
 """
@@ -8,6 +11,7 @@ import importlib
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,11 +21,16 @@ from typing import Any, Protocol, Self, TextIO
 
 from frugalrl.config.schema import TrackerSettings
 from frugalrl.errors import OutputError, RecipeError
+from frugalrl.files import written_whole
 
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
+GUARD_FILE = "guard.jsonl"
+_FILES = (METRICS_FILE, SAMPLES_FILE, GUARD_FILE)
+TIMED = ("unix_time", "time/", "throughput/", "cost/seconds", "cost/usd", "budget/")
+"""How the metrics begin that say what the clock said: no two runs share them."""
 
 
 class Sink(Protocol):
@@ -35,14 +44,8 @@ class Sink(Protocol):
 class RunLog:
     """Metrics of one run, appended to ``metrics.jsonl`` in its folder and flushed at every line."""
 
-    def __init__(
-        self,
-        folder: Path,
-        trackers: Sequence[TrackerSettings],
-        run_name: str,
-        truncate_after: int | None = None,
-    ) -> None:
-        """Open the log. With `truncate_after`, lines of later steps are dropped: a resumed run writes them anew.
+    def __init__(self, folder: Path, trackers: Sequence[TrackerSettings], run_name: str) -> None:
+        """Open the log. What stands in it stays, until `cut`.
 
         Raises OutputError if the file cannot be written, RecipeError if a tracker cannot be started.
         """
@@ -50,13 +53,6 @@ class RunLog:
         self._sinks = [(tracker.name, _open_sink(tracker, folder, run_name)) for tracker in trackers]
         self._files: dict[str, TextIO] = {}
         self._folder = folder
-        for name in (METRICS_FILE, SAMPLES_FILE):
-            path = folder / name
-            try:
-                if truncate_after is not None and path.exists():
-                    _drop_after(path, truncate_after)
-            except OSError as error:
-                raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
         self._append(METRICS_FILE, "")  # said now rather than after the first step, if it cannot be written
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
@@ -74,6 +70,47 @@ class RunLog:
     def write_sample(self, line: str) -> None:
         """Append one JSON object, with its `step`, to ``samples.jsonl``: completions for people to look at."""
         self._append(SAMPLES_FILE, line + "\n")
+
+    def write_guard(self, line: str) -> None:
+        """Append one JSON object, with its `step`, to ``guard.jsonl``: what the guard decided and did."""
+        self._append(GUARD_FILE, line + "\n")
+
+    def lengths(self) -> dict[str, int]:
+        """The length of each file in bytes, all of it flushed to the disk: what `cut` takes. Raises OutputError."""
+        lengths = {}
+        for name in _FILES:
+            if name == GUARD_FILE and not (self._folder / name).exists():
+                continue  # most runs have none
+            self._append(name, "")
+            try:
+                os.fsync(self._files[name].fileno())
+            except OSError as error:
+                raise OutputError(f"{self._folder / name} cannot be written: {error}. Free some space.") from None
+            lengths[name] = (self._folder / name).stat().st_size
+        return lengths
+
+    def cut(self, lengths: Mapping[str, int], step: int) -> list[str]:
+        """Drop what a resumed run writes anew: all that stands behind `lengths`.
+
+        A file that was changed meanwhile, and does not end a line there, keeps its lines up to `step`; there is a
+        sentence in the answer for each. Raises OutputError if a file cannot be cut.
+        """
+        notes = []
+        for name in _FILES:
+            path, length = self._folder / name, lengths.get(name, 0)
+            try:
+                if _ends_a_line(path, length):
+                    os.truncate(path, length)
+                elif path.exists():
+                    _drop_after(path, step)
+                    if name in self._files:
+                        self._files.pop(name).close()  # it stands for the old file
+                    notes.append(f"{path} is not as the checkpoint left it: its lines up to step {step} are kept.")
+                elif length:
+                    notes.append(f"{path} is gone: it begins anew after step {step}.")
+            except OSError as error:
+                raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
+        return notes
 
     def __enter__(self) -> Self:
         return self
@@ -106,17 +143,41 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
 
 
+def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the log without what the clock said: the same for two runs of one recipe on one machine."""
+    return {name: value for name, value in line.items() if not name.startswith(TIMED)}
+
+
+def seconds_logged(folder: Path) -> float:
+    """The largest `cost/seconds` of a log, 0 without one: how long the run had been going, whatever was kept of it."""
+    path = folder / METRICS_FILE
+    if not path.exists():
+        return 0.0
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return max((_value_of(line, "cost/seconds", 0.0) for line in lines), default=0.0)
+
+
+def _ends_a_line(path: Path, length: int) -> bool:
+    """Whether a line of the file ends after `length` bytes, or it begins there."""
+    if not path.exists() or path.stat().st_size < length:
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, length - 1))
+        return length == 0 or file.read(1) == b"\n"
+
+
 def _drop_after(path: Path, step: int) -> None:
-    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with written_whole(path) as file:
+        file.writelines(line + "\n" for line in lines if _value_of(line, "step", math.inf) <= step)
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; a line cut short by a kill counts as later than all."""
+def _value_of(line: str, name: str, otherwise: float) -> float:
+    """A number of a line; `otherwise` if it has none, or was cut short by a kill."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
-        return math.inf
+        return float(json.loads(line)[name])
+    except (ValueError, KeyError, TypeError):
+        return otherwise
 
 
 def _open_sink(tracker: TrackerSettings, folder: Path, run_name: str) -> Sink:

@@ -17,6 +17,7 @@ from typing import Any
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import DataError, RecipeError
+from frugalrl.evaluation.ledger import read_ledger
 from frugalrl.reporting.run_record import RunRecord, Values
 
 _SUMMARY_KINDS: Mapping[str, type] = {
@@ -49,6 +50,7 @@ def read_run(folder: Path, label: str) -> RunRecord:
         evaluations=[one for one in numbered if _is_evaluation(one[1])],
         samples=list(_json_lines(folder / "samples.jsonl", notes)),
         summary=_summary(folder / "summary.json", notes),
+        looks=read_ledger(folder),
         notes=notes,
     )
 

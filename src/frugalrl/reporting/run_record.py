@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from frugalrl.evaluation.looks import Look
+
 Values = Mapping[str, float | None]
 """Metrics of one line by name; None where the value was not a finite number."""
 
@@ -26,6 +28,8 @@ class RunRecord:
     samples: Sequence[Mapping[str, Any]]
     summary: Mapping[str, Any]
     """summary.json; empty while the run has not finished."""
+    looks: Sequence[Look]
+    """The run's ledger; empty if there is none."""
     notes: Sequence[str]
     """What is missing or could not be read, a sentence each."""
 

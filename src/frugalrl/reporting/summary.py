@@ -3,15 +3,19 @@
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.evaluation.comparing import Verdict
+from frugalrl.evaluation.power import noise_of, smallest_detectable_effect
 from frugalrl.evaluation.records import Evaluation
-from frugalrl.evaluation.statistics import Estimate, paired_difference, pass_at_k
+from frugalrl.evaluation.selection import Selection
+from frugalrl.evaluation.significance import LEVEL, paired
+from frugalrl.evaluation.statistics import Estimate, pass_at_k
 from frugalrl.files import written_whole
 
 
@@ -42,6 +46,35 @@ class SolvedNow:
 
 
 @dataclass(frozen=True)
+class Contender:
+    """One of the models that validation chose from."""
+
+    name: Literal["base", "best", "last"]
+    step: int
+    score: Score
+    difference: Estimate | None
+    """From the base, paired by problem; None for the base."""
+    p_value: float | None
+    """Of no difference to the base, corrected for all models that were looked at; None for the base."""
+    verdict: Verdict | None
+    """Against the base; None for the base."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended."""
+
+    steps: int
+    """Done in all."""
+    kept_step: int
+    """Of the model that was kept; 0 is the base."""
+    ended_early: str | None
+    """Why before the recipe's last step, if so."""
+    split: str
+    """Where base and final are compared: test, or validation if the recipe has no test."""
+
+
+@dataclass(frozen=True)
 class Summary:
     """What a run came to."""
 
@@ -49,41 +82,88 @@ class Summary:
     model: str
     seed: int
     steps: int
+    kept_step: int
+    """Of the model that was kept, which is `final`; 0 is the base."""
+    ended_early: str | None
     split: str
     """Where base and final are compared: test, or validation if the recipe has no test."""
     base: Score | None
     final: Score | None
     difference: Estimate | None
     """final - base, paired by problem."""
+    p_value: float | None
+    """Of no difference; permutation test."""
+    least_effect: float | None
+    """The difference, in 0..1, that this comparison finds in four of five tries."""
+    contenders: tuple[Contender, ...]
+    """On validation: the base, the best checkpoint and the last; empty without validation problems."""
+    choice: tuple[str, ...]
+    """Why the kept model was kept."""
     solved_now: tuple[SolvedNow, ...]
     wall_seconds: Mapping[str, float]
     """By phase, and in `total`."""
     versions: Mapping[str, str]
 
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the kept model is better than the base on `split`."""
+        if self.difference is None or self.p_value is None or not self.p_value < LEVEL:
+            return "cannot tell"
+        return "better" if self.difference.value > 0 else "worse"
+
+
+def contenders_of(selection: Selection, evaluations: Mapping[int, Evaluation]) -> tuple[Contender, ...]:
+    """Base, best and last from what a selection was made of. evaluations: by step, the base's included."""
+    best = max(selection.differences, key=lambda step: (selection.differences[step].value, -step))
+    last = max(selection.differences)
+    rows = [Contender("base", 0, _score(evaluations[0]), None, None, None)]
+    names: tuple[tuple[Literal["best", "last"], int], ...] = (("best", best), ("last", last))
+    for name, step in names:
+        difference = selection.differences[step]
+        verdict: Verdict = "cannot tell"
+        if selection.is_shown(step):
+            verdict = "better" if difference.value > 0 else "worse"
+        p_value = selection.adjusted_p_values[step]
+        rows.append(Contender(name, step, _score(evaluations[step]), difference, p_value, verdict))
+    return tuple(rows)
+
 
 def summarise(
     recipe: TrainRecipe,
-    steps: int,
+    ending: Ending,
     wall_seconds: Mapping[str, float],
-    split: str,
     pair: tuple[Evaluation, Evaluation] | None,
+    contenders: Sequence[Contender] = (),
+    choice: Sequence[str] = (),
 ) -> Summary:
-    """Sum up a run. pair: the evaluations of base and final model; None if the recipe has no held-out data."""
+    """Sum up a run. pair: the evaluations of base and kept model; None if the recipe has no held-out data."""
     seconds = {phase: round(value, 3) for phase, value in wall_seconds.items()}
     seconds["total"] = round(sum(wall_seconds.values()), 3)
+    compared = None if pair is None else paired(pair[0].correct, pair[1].correct)
     return Summary(
         name=recipe.name,
         model=recipe.model.path,
         seed=recipe.seed,
-        steps=steps,
-        split=split,
+        steps=ending.steps,
+        kept_step=ending.kept_step,
+        ended_early=ending.ended_early,
+        split=ending.split,
         base=None if pair is None else _score(pair[0]),
         final=None if pair is None else _score(pair[1]),
-        difference=None if pair is None else paired_difference(pair[0].correct, pair[1].correct),
+        difference=None if compared is None else compared.estimate,
+        p_value=None if compared is None else compared.p_value,
+        least_effect=None if pair is None else _least_effect(*pair),
+        contenders=tuple(contenders),
+        choice=tuple(choice),
         solved_now=() if pair is None else _solved_now(*pair),
         wall_seconds=seconds,
         versions=versions(),
     )
+
+
+def _least_effect(base: Evaluation, final: Evaluation) -> float:
+    noise = noise_of(base.correct, final.correct)
+    return smallest_detectable_effect(noise, len(base.records), len(base.records[0]))
 
 
 def write_summary(summary: Summary, path: Path) -> None:
@@ -119,7 +199,7 @@ def _score(evaluation: Evaluation) -> Score:
         ci_high=accuracy.ci_high,
         k=len(evaluation.records[0]),
         n=len(evaluation.records),
-        pass_at_k=pass_at_k(evaluation.correct),
+        pass_at_k=pass_at_k(evaluation.correct).value,
         truncated_frac=evaluation.truncated_fraction,
         mean_tokens=evaluation.mean_tokens,
     )

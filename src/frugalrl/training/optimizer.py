@@ -68,6 +68,8 @@ class MasterOptimizer:
             keys = ("momentum_buffer",) if isinstance(optimizer, torch.optim.Muon) else _ADAM_STATE
             if f"{keys[0]}/{name}" in tensors:
                 optimizer.state[master] = {key: _own(tensors[f"{key}/{name}"], key, master) for key in keys}
+            else:  # saved before the first update
+                optimizer.state.pop(master, None)
         self._publish()
 
     def _publish(self) -> None:

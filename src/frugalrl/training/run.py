@@ -1,12 +1,18 @@
-"""What a training run is made of, and how it is put together from a recipe."""
+"""What a training run is made of, how it is put together from a recipe, and how it goes on from a checkpoint.
+
+Everything that decides the future is in a checkpoint. What a part of the run adds to `TrainingRun.state` under a key of
+its own it reads back in `restore`: the two stand here, and nowhere else. Rollouts are never pending: a checkpoint is
+made between steps. The learning rate and the position in the data follow from the step.
+"""
 
 import dataclasses
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +22,32 @@ from frugalrl.algorithms.losses import LossRule
 from frugalrl.algorithms.off_policy import Mismatch
 from frugalrl.config.algorithm_schema import AdvantageSettings, LossSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
+from frugalrl.data.fingerprint import prompts_hash
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sampler import take
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
-from frugalrl.reporting.run_log import RunLog
+from frugalrl.evaluation.benchmarks import benchmark_in
+from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.training.checkpoint import TrainingState, checkpoint_name, load_training_state
+from frugalrl.training.budget import Budget
+from frugalrl.training.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
+from frugalrl.training.guard_state import GuardState, from_json, to_json
+from frugalrl.training.length_schedule import (
+    LengthState,
+    bounds,
+    first_state,
+    largest_cap,
+    length_from_json,
+    length_to_json,
+)
 from frugalrl.training.optimizer import MasterOptimizer
-from frugalrl.training.policy import Policy, load_policy
+from frugalrl.training.policy import Policy, load_policy, weights_hash
+from frugalrl.training.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.training.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
+from frugalrl.training.spending import Spending
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
 
@@ -42,6 +62,12 @@ class ProblemSets:
     train: list[Prompt]
     validation: list[Prompt]
     test: list[Prompt]
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """By split."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: prompts_hash(prompts) for split, prompts in splits.items()}
 
 
 @dataclass
@@ -58,6 +84,9 @@ class TrainingRun:
     rubric: Rubric
     problems: ProblemSets
     log: RunLog
+    base_weights: str
+    """Hash of the model it began with."""
+    spending: Spending
     show: Show
     step: int = 0
     """Steps that are complete."""
@@ -65,8 +94,18 @@ class TrainingRun:
     """Problems taken from the data: the whole state of the sampler."""
     entropy: EntropyState = field(default_factory=EntropyState)
     """Of the entropy bonus."""
+    guard: GuardState = field(default_factory=GuardState)
+    """What the guard remembers; as it was made where none watches."""
+    length: LengthState | None = None
+    """The cap in force, if it moves."""
     reference_step: int = 0
     """The step after which the reference was last reset; 0: it is the base."""
+    evaluated_step: int = -1
+    """The last step whose evaluation, if one was due, is complete and logged; -1 until the base is evaluated."""
+    end_reason: str | None = None
+    """Why the run closes before its last step: a budget, a guard. None while it goes on."""
+    evaluating: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered around every evaluation; may leave it by raising StopRequested."""
     clock: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds by phase, those before a resume included."""
     step_seconds: list[float] = field(default_factory=list)
@@ -74,8 +113,14 @@ class TrainingRun:
 
     @property
     def policy_version(self) -> int:
-        """Optimizer updates the weights have seen."""
-        return self.step * self.recipe.algorithm.updates_per_batch
+        """Counts the optimizer updates and the rollbacks there have been: never twice the same for other weights."""
+        rollbacks = len(self.guard.rollbacks) - self.guard.pending
+        return self.step * self.recipe.algorithm.updates_per_batch + rollbacks
+
+    @property
+    def cap_tokens(self) -> int:
+        """The cap on the completions of the next step."""
+        return self.recipe.rollout.max_completion_tokens if self.length is None else self.length.cap_tokens
 
     @property
     def final_split(self) -> str:
@@ -84,29 +129,28 @@ class TrainingRun:
 
     @property
     def state(self) -> TrainingState:
-        """What a checkpoint keeps beside the weights."""
+        """What a checkpoint keeps beside the weights: the one place to add to, with `restore`."""
         values = {
             "step": self.step,
             "position": self.position,
+            "policy_version": self.policy_version,
+            "evaluated_step": self.evaluated_step,
+            "end_reason": self.end_reason,
             "entropy": dataclasses.asdict(self.entropy),
+            "guard": to_json(self.guard),
+            "length": None if self.length is None else length_to_json(self.length),
             "reference_step": self.reference_step,
+            "log_lengths": self.log.lengths(),
             "wall_seconds": dict(self.clock),
+            "spending": self.spending.values(),
+            "random": random_values(),
+            "data_hashes": self.problems.hashes,
+            "base_weights": self.base_weights,
         }
-        tensors = self.optimizer.state_tensors()
+        tensors = {"optimizer": self.optimizer.state_tensors()}
         if self.reference is not None and self.reference_step > 0:
-            tensors |= reference_tensors(self.reference)
+            tensors["reference"] = reference_tensors(self.reference)
         return TrainingState(values, tensors)
-
-    def restore(self, state: TrainingState) -> None:
-        """The inverse of `state`, for a run whose policy has the checkpoint's weights."""
-        self.optimizer.load_state_tensors(state.tensors)
-        self.step = int(state.values["step"])
-        self.position = int(state.values["position"])
-        self.entropy = EntropyState(**state.values["entropy"])
-        self.reference_step = int(state.values["reference_step"])
-        if self.reference is not None and self.reference_step > 0:
-            load_reference_tensors(self.reference, state.tensors)
-        self.clock.update(state.values["wall_seconds"])
 
     def next_prompts(self, count: int) -> list[Prompt]:
         """The next `count` training problems, which are then taken."""
@@ -140,7 +184,8 @@ class TrainingRun:
 def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show) -> TrainingRun:
     """Load all that a run needs, and check that it fits together. Raises UserError."""
     started = time.monotonic()
-    rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens)
+    length = _first_length(recipe)
+    rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens if length is None else length.cap_tokens)
     path = recipe.model.path if resume_from is None else str(resume_from)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
     check_context(recipe, policy.context_tokens)
@@ -158,14 +203,41 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         rubric=rubric,
         problems=problems,
         log=log,
+        base_weights=weights_hash(policy),
+        spending=Spending(Budget(**recipe.budget.model_dump()), started=started),
         show=show,
         entropy=EntropyState(recipe.algorithm.entropy.coef),
+        length=length,
     )
-    if resume_from is not None:
-        run.restore(load_training_state(resume_from))
-    run.publish_weights()
-    run.clock["load"] += time.monotonic() - started
+    if resume_from is None:
+        seed_random_states(recipe.seed)
+        run.publish_weights()
+    else:
+        reference_weights = None if run.reference is None else weights_hash(run.reference)
+        values = restore(run, resume_from)
+        _refuse_other_base(recipe, reference_weights, run.base_weights)
+        # What a kill threw away was paid: it counts, under a name of its own.
+        run.clock["lost"] += run.spending.restore(values["spending"], seconds_logged(folder))
+    run.spending.load_seconds = time.monotonic() - started
+    run.clock["load"] += run.spending.load_seconds
     return run
+
+
+def _first_length(recipe: TrainRecipe) -> LengthState | None:
+    """The cap of step 1, if it moves. Raises RecipeError if a reward cannot be bounded by a cap it can come to."""
+    if recipe.length_schedule is None:
+        return None
+    for cap_tokens in bounds(recipe.length_schedule, recipe.rollout.max_completion_tokens):
+        build_rubric(recipe.rewards, cap_tokens)
+    return first_state(recipe.length_schedule, recipe.rollout.max_completion_tokens, recipe.training.steps)
+
+
+def set_length(run: TrainingRun, length: LengthState | None) -> None:
+    """Set the cap of the next step. Rewards that are bounded by the cap follow it, unless their own bound is set."""
+    changed = length is not None and length.cap_tokens != run.cap_tokens
+    run.length = length
+    if changed:
+        run.rubric = build_rubric(run.recipe.rewards, run.cap_tokens)
 
 
 def reset_reference(run: TrainingRun) -> None:
@@ -176,10 +248,71 @@ def reset_reference(run: TrainingRun) -> None:
         run.reference_step = run.step
 
 
+def load_base_weights(run: TrainingRun) -> None:
+    """Put the weights of the model that the run began with into the policy. Raises ModelError."""
+    base = load_policy(run.recipe.model)
+    if weights_hash(base) != run.base_weights:
+        raise ModelError(
+            f"The model {run.recipe.model.path!r}, which this run goes back to, has other weights than when it began. "
+            "Put it back and go on with --resume."
+        )
+    copy_weights(base, run.policy)
+
+
+def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
+    """Put a run where a checkpoint of it stands; returns the checkpoint's values.
+
+    Weights, optimizer, step, clocks and random states go back. Not the spending, which never does, and not the log: the
+    caller knows what of them it wants. Nothing is changed if the problems are not those the checkpoint was made with.
+    That the checkpoint is whole, `pointers.newest_whole` or `manifest.damage` has said.
+    Raises DataError and OutputError.
+    """
+    state = load_training_state(checkpoint)
+    values = state.values
+    _refuse_other_data(run, values["data_hashes"])
+    load_weights(run.policy, checkpoint)
+    run.optimizer.load_state_tensors(state.tensors["optimizer"])
+    run.step = int(values["step"])
+    run.evaluated_step = int(values["evaluated_step"])
+    run.end_reason = values["end_reason"]
+    run.base_weights = values["base_weights"]
+    run.position = int(values["position"])
+    run.entropy = EntropyState(**values["entropy"])
+    run.guard = from_json(values["guard"])
+    set_length(run, None if values["length"] is None else length_from_json(values["length"]))
+    run.reference_step = int(values["reference_step"])
+    if run.reference is not None and run.reference_step > 0:
+        load_reference_tensors(run.reference, state.tensors["reference"])
+    run.clock.clear()
+    run.clock.update(values["wall_seconds"])
+    restore_random_states(values["random"])
+    run.publish_weights()
+    return values
+
+
+def _refuse_other_data(run: TrainingRun, hashes: Mapping[str, str]) -> None:
+    changed = [split for split, value in run.problems.hashes.items() if hashes[split] != value]
+    if changed:
+        raise DataError(
+            f"The {' and '.join(changed)} problems of {run.recipe.name} are not those the run began with. Put the data "
+            "back as it was to resume, or start a new run with another --out."
+        )
+
+
+def _refuse_other_base(recipe: TrainRecipe, reference_weights: str | None, base_weights: str) -> None:
+    """Only a reference is read from the base again; without one a resumed run does not need it."""
+    if reference_weights not in (None, base_weights):
+        raise ModelError(
+            f"The model {recipe.model.path!r} has other weights than when the run began, and the KL term refers to "
+            "it. Put it back to resume, or start a new run with another --out."
+        )
+
+
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
     """Raise ModelError if prompt and completion at their longest do not fit the model's context."""
     rollout = recipe.rollout
-    completion = max(rollout.max_completion_tokens, recipe.evaluation.max_completion_tokens or 0)
+    largest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
+    completion = max(largest, recipe.evaluation.max_completion_tokens or 0)
     needed = rollout.max_prompt_tokens + completion
     if needed > context_tokens:
         raise ModelError(
@@ -201,14 +334,30 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
             show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
         return prompts
 
+    _refuse_a_benchmark_that_chooses(data.validation)
     validation, test, train = prompts_of(data.validation), prompts_of(data.test), prompts_of(data.train)
-    held_out = {_normalised(prompt) for prompt in validation + test}
+    tested = {_normalised(prompt) for prompt in test}
+    choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
+    if validation and not choosing:
+        raise DataError("Every validation problem also stands in the test data, which may not choose a checkpoint.")
+    if len(choosing) < len(validation):
+        show(f"Left out {len(validation) - len(choosing)} validation problems that also stand in the test data.")
+    held_out = tested | {_normalised(prompt) for prompt in choosing}
     disjoint = [prompt for prompt in train if _normalised(prompt) not in held_out]
     if not disjoint:
         raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
-    return ProblemSets(disjoint, validation, test)
+    return ProblemSets(disjoint, choosing, test)
+
+
+def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
+    name = None if validation is None else benchmark_in(validation.source, validation.split, validation.subset)
+    if name is not None:
+        raise DataError(
+            f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
+            "on other problems, such as rows held out of the training data."
+        )
 
 
 def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:

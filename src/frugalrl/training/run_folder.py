@@ -11,7 +11,9 @@ from pathlib import Path
 from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError
-from frugalrl.training.checkpoint import latest_checkpoint
+from frugalrl.files import remove_leftovers, written_whole
+from frugalrl.training.checkpoint import bring_back_replaced
+from frugalrl.training.pointers import newest_whole
 
 RECIPE_FILE = "recipe.yaml"
 _LOCK_FILE = ".lock"
@@ -24,9 +26,9 @@ class OpenedFolder:
 
     path: Path
     checkpoint: Path | None
-    """To resume from."""
+    """To resume from; None to begin at the beginning."""
     message: str
-    """One line for people."""
+    """For people: a line, or more if a damaged checkpoint was passed over."""
 
 
 @contextmanager
@@ -34,8 +36,9 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
     """Make a run's folder, or find the one to resume in, and keep other processes out of it meanwhile.
 
     out: the folder; None means ``runs/NAME``, or for a new run the next free ``runs/NAME-2`` ...
+    A run that was killed before its first checkpoint is resumed from its beginning.
     Raises OutputError if the folder cannot be written, is not empty (new run), is another recipe's or holds
-    no checkpoint (resume), or is in use.
+    only damaged checkpoints (resume), or is in use.
     """
     path = _existing(recipe.name, out) if resume else _new(recipe.name, out)
     is_new = not path.exists()
@@ -93,10 +96,8 @@ def _is_run_of(name: str, path: Path) -> bool:
 
 
 def _started(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
-    try:
-        (path / RECIPE_FILE).write_text(dump_recipe(recipe), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path / RECIPE_FILE} cannot be written: {error}. Free some space.") from None
+    with written_whole(path / RECIPE_FILE) as file:
+        file.write(dump_recipe(recipe))
     return OpenedFolder(path, None, f"Run folder: {path}")
 
 
@@ -108,7 +109,10 @@ def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
         raise OutputError(
             f"The run in {path} has another recipe ({first}). Resume it with its own {RECIPE_FILE}, or start anew."
         )
-    checkpoint = latest_checkpoint(path / "checkpoints")
-    if checkpoint is None:
-        raise OutputError(f"The run in {path} has no checkpoint to resume from. Start it anew with another --out.")
-    return OpenedFolder(path, checkpoint, f"Resuming {path} from {checkpoint.name}")
+    checkpoints = path / "checkpoints"
+    remove_leftovers(path)
+    bring_back_replaced(path)
+    bring_back_replaced(checkpoints)
+    checkpoint, notes = newest_whole(checkpoints)
+    where = f"from {checkpoint.name}" if checkpoint is not None else "from its beginning: it has no checkpoint yet"
+    return OpenedFolder(path, checkpoint, "\n".join([*notes, f"Resuming {path} {where}"]))

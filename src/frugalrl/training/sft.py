@@ -9,7 +9,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from frugalrl.training.checkpoint import (
 )
 from frugalrl.training.optimizer import MasterOptimizer
 from frugalrl.training.packing import Example, fill_rows, pack
+from frugalrl.training.pointers import LATEST, point
 from frugalrl.training.policy import Policy, load_policy, pick_device, quiet_transformers
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.scratch import TURN_END, make_model, train_tokenizer
@@ -72,13 +73,15 @@ def run_sft(
     policy = make_scratch_policy(recipe, texts) if fresh else load_policy(settings)
     rows = _ordered_rows(recipe, policy, phases)
     optimizer = MasterOptimizer(policy.model, recipe.optimizer)
-    first_step = 0
+    values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}}
     if resume_from is not None:
         state = load_training_state(resume_from)
-        optimizer.load_state_tensors(state.tensors)
-        first_step = int(state.values["step"])
-    with RunLog(folder, recipe.trackers, recipe.name, truncate_after=first_step) as log:
-        finished = _loop(recipe, policy, optimizer, rows, first_step, folder, log, show, should_stop)
+        optimizer.load_state_tensors(state.tensors["optimizer"])
+        values = state.values
+    with RunLog(folder, recipe.trackers, recipe.name) as log:
+        for note in log.cut(values["log_lengths"], int(values["step"])):
+            show(note)
+        finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop)
     if not finished:
         return None
     save_model(policy, folder / "model", sft_card(recipe))
@@ -90,23 +93,28 @@ def _loop(
     policy: Policy,
     optimizer: MasterOptimizer,
     rows: list[Row],
-    first_step: int,
+    values: Mapping[str, Any],
     folder: Path,
     log: RunLog,
     show: Show,
     should_stop: Callable[[], bool],
 ) -> bool:
-    """All steps after `first_step`; false if it was asked to stop before the last."""
+    """All steps after those of `values`, a checkpoint's; false if it was asked to stop before the last."""
     training, schedule = recipe.training, recipe.optimizer
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
     held_out = _validation_rows(recipe, policy)
-    started, losses, rows_done = time.monotonic(), [], 0
+    first_step, losses = int(values["step"]), list(values["losses"])
+    started, rows_done = time.monotonic(), 0
     for step in range(first_step + 1, steps + 1):
         stopping = should_stop()
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
-            state = TrainingState({"step": step - 1}, optimizer.state_tensors())
-            save_checkpoint(policy, state, folder / "checkpoints" / checkpoint_name(step - 1), sft_card(recipe))
+            kept = {"step": step - 1, "losses": losses, "log_lengths": log.lengths()}
+            path = folder / "checkpoints" / checkpoint_name(step - 1)
+            save_checkpoint(
+                policy, TrainingState(kept, {"optimizer": optimizer.state_tensors()}), path, sft_card(recipe)
+            )
+            point(path.parent, LATEST, path.name)
         if stopping:
             show(f"Stopped after step {step - 1} of {steps}; go on with --resume.")
             return False

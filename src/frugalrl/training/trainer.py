@@ -8,15 +8,19 @@ Departures from the textbook algorithm (arXiv 2402.03300), all of them settings 
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import RecipeError
 from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
+from frugalrl.evaluation.ledger import note_look
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.reporting.console import PROGRESS_HEADER, estimate, progress_line
+from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.reporting.summary import Summary, summarise, write_summary
+from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import score_group
 from frugalrl.rollout.collect import collect_groups
@@ -25,7 +29,11 @@ from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.alarms import ALARM_STEP, alarms
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.checkpoint import checkpoint_name, load_training_state, save_checkpoint, save_model
+from frugalrl.training.choosing import choose, early_stop, is_best_so_far, take_kept_weights
+from frugalrl.training.guard_actions import announce, guarded, look, needed_to_roll_back, roll_back_if_pending
+from frugalrl.training.length_schedule import largest_cap, observe_length
 from frugalrl.training.metrics import step_metrics
+from frugalrl.training.pointers import BEST, LATEST, point, pointed, rotate
 from frugalrl.training.run import (
     Show,
     TrainingRun,
@@ -35,9 +43,11 @@ from frugalrl.training.run import (
     option_metrics,
     prepare_run,
     reset_reference,
+    set_length,
     update_settings,
 )
 from frugalrl.training.schedule import lr_factor
+from frugalrl.training.stopping import StopRequested
 from frugalrl.training.update import update_policy
 from frugalrl.types import ScoredGroup, StepMetrics
 
@@ -50,36 +60,67 @@ def train(
     resume_from: Path | None = None,
     show: Show = lambda line: None,
     should_stop: Callable[[], bool] = lambda: False,
+    evaluating: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Summary | None:
     """Train as the recipe says, from its model or from a checkpoint of this recipe.
 
-    folder: the run's folder, which exists. Written below it: `metrics.jsonl`, `samples.jsonl`,
+    folder: the run's folder, which exists. Written below it: `metrics.jsonl`, `samples.jsonl`, `environment.json`,
         `evaluations/`, `checkpoints/`, `model/` and `summary.json`.
     should_stop: asked before every step; once true, the run saves a checkpoint and ends without a summary.
+    evaluating: entered around evaluations; leaves one by raising StopRequested, which also saves and ends the run.
     Raises UserError for whatever in recipe, data or model makes training impossible.
     """
-    kept_steps = 0 if resume_from is None else int(load_training_state(resume_from).values["step"])
-    # Without a complete step the base is evaluated again, so its lines go too.
-    with RunLog(folder, recipe.trackers, recipe.name, truncate_after=kept_steps or -1) as log:
+    with RunLog(folder, recipe.trackers, recipe.name) as log:
         run = prepare_run(recipe, folder, resume_from, log, show)
-        if run.step == 0:
-            _evaluate_all(run)
-        run_steps(run, should_stop)
-        if run.step < recipe.training.steps:
-            checkpoint = _save_checkpoint(run)
-            show(f"Stopped after step {run.step} of {recipe.training.steps}. Saved {checkpoint}; go on with --resume.")
-            return None
-        return _finish(run)
+        run.evaluating = evaluating
+        _take_up(run, resume_from)
+        try:
+            if run.evaluated_step < 0:
+                _evaluate_all(run)
+                run.evaluated_step = 0
+            if run_steps(run, should_stop):
+                if recipe.training.save_every is None:
+                    run.evaluating = nullcontext  # no checkpoint to make the closing again from: it is waited for
+                return _finish(run)
+        except StopRequested:
+            pass
+        show(f"Stopped after step {run.step} of {recipe.training.steps}. {_saved_for_resume(run)}")
+        return None
 
 
-def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
-    """The loop: problems -> groups -> rewards -> advantages -> update -> log -> evaluate -> checkpoint."""
+def _take_up(run: TrainingRun, resume_from: Path | None) -> None:
+    """Note where the run goes on, and cut its log back to there: only now is it sure that it can."""
+    environment = describe_environment(run.recipe, run.problems.hashes, run.base_weights)
+    notes = [record_environment(run.folder, environment, None if resume_from is None else run.step)]
+    lengths = {} if resume_from is None else load_training_state(resume_from).values["log_lengths"]
+    notes += run.log.cut(lengths, run.step)
+    for note in notes:
+        if note is not None:
+            run.show(note)
+
+
+def _saved_for_resume(run: TrainingRun) -> str:
+    """Keep what there is to keep of a run that stops; a sentence that says how to go on."""
+    if run.evaluated_step < 0:
+        return "The base was not evaluated yet, so there is nothing to keep; start over with --resume."
+    return f"Saved {_save_unless_saved(run)}; go on with --resume."
+
+
+def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
+    """The loop: problems -> groups -> rewards -> advantages -> update -> log -> evaluate -> checkpoint.
+
+    False if it was asked to stop before the run's end. Raises StopRequested out of an evaluation.
+    """
     recipe, rollout, algorithm = run.recipe, run.recipe.rollout, run.recipe.algorithm
     constant_tokens = algorithm.loss.constant_tokens or rollout.max_completion_tokens
     first_groups: list[ScoredGroup] = []
     run.show(PROGRESS_HEADER)
-    while run.step < recipe.training.steps and not should_stop():
-        step, clock_before = run.step + 1, dict(run.clock)
+    _evaluate_if_due(run)  # a run that was stopped inside this evaluation makes it now
+    while not _is_over(run):
+        if should_stop():
+            return False
+        roll_back_if_pending(run)
+        step, clock_before, began = run.step + 1, dict(run.clock), run.spending.seconds
         batch = _collect(run, step)
         with run.timed("update"):
             rule = advantage_rule(algorithm.advantage)
@@ -89,7 +130,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
             batches = micro_batches(
                 rows, recipe.training.micro_batch_tokens, run.policy.pad_token_id, run.policy.device
             )
-            factor = _lr_factor(recipe, run.step)
+            factor = run.guard.lr_factor * _lr_factor(recipe, run.step)
             entropy_coef = entropy_coefficient(run)
             settings = update_settings(recipe, run.engine.logprobs_are_exact, entropy_coef)
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, settings, factor)
@@ -101,24 +142,60 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> None:
         seconds = {phase: run.clock[phase] - clock_before.get(phase, 0.0) for phase in STEP_PHASES}
         if rollout.max_extra_groups > 0:
             updated |= {"group/refilled": float(batch.refilled), "rollout/extra_frac": batch.extra_frac}
+        if run.length is not None:
+            updated |= {"completion/cap_tokens": float(run.cap_tokens)}
         metrics = step_metrics(step, batch.sampled, updated, learning_rate, seconds, load_identifier())
+        metrics, decision = guarded(run, metrics)
+        run.spending.add_step(run.spending.seconds - began, _tokens_of(batch.sampled))
         _report(run, metrics, batch.sampled)
+        announce(run, decision)
+        _move_cap(run, metrics)
         if step <= ALARM_STEP:
             first_groups += batch.sampled[: rollout.prompts_per_step]
             _raise_alarms(run, first_groups)
         if _is_due(run, algorithm.reference_reset_every):
             reset_reference(run)
             run.show(f"   The policy after step {step} is the reference now; the optimizer starts anew.")
-        if run.problems.validation and _is_due(run, recipe.evaluation.every):
-            _evaluate(run, "validation")
-        if _is_due(run, recipe.training.save_every):
+        _evaluate_if_due(run)
+        if _is_due(run, recipe.checkpoint_every):
             _save_checkpoint(run)
+    if recipe.checkpoint_every is not None:
+        _save_unless_saved(run)  # so that the closing can be left, or killed, without losing a step
+    return True
+
+
+def _is_over(run: TrainingRun) -> bool:
+    """Whether the run closes now: after its last step, or for a reason that is kept in `end_reason` and shown."""
+    recipe, step = run.recipe, run.step
+    if step >= recipe.training.steps or run.end_reason is not None:
+        return True
+    evaluates = bool(run.problems.validation) and _divides(recipe.evaluation.every, step + 1)
+    reason = early_stop(run) if run.evaluated_step == step > 0 else None
+    if reason is not None:
+        run.show(f"   {reason}")
+        run.end_reason = reason
+        return True
+    reason = run.spending.reason_to_end(step, evaluates, _divides(recipe.checkpoint_every, step + 1))
+    if reason is not None and step == 0:
+        raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
+    if reason is not None:
+        run.show(f"Ending after step {step} of {recipe.training.steps} to keep within {reason}.")
+    run.end_reason = reason
+    return reason is not None
+
+
+def _divides(every: int | None, step: int) -> bool:
+    return every is not None and step % every == 0
+
+
+def _tokens_of(scored: Sequence[ScoredGroup]) -> int:
+    return sum(len(one.completion.token_ids) for group in scored for one in group.completions)
 
 
 def _collect(run: TrainingRun, step: int) -> FilledBatch:
     """The groups of a step, scored; those that teach nothing replaced as far as the recipe allows."""
     recipe, rollout = run.recipe, run.recipe.rollout
-    sampling = SamplingParams(rollout.max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
+    sampling = SamplingParams(run.cap_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
 
     def sample(count: int, round_number: int) -> list[ScoredGroup]:
         # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
@@ -133,9 +210,21 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
     return fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
 
 
+def _move_cap(run: TrainingRun, metrics: StepMetrics) -> None:
+    """Let the length schedule look at a step."""
+    schedule, recipe, before = run.recipe.length_schedule, run.recipe, run.cap_tokens
+    if schedule is None or run.length is None:
+        return
+    first_cap = recipe.rollout.max_completion_tokens
+    length = observe_length(run.length, run.step, metrics.values, schedule, first_cap, recipe.training.steps)
+    set_length(run, length)
+    if run.cap_tokens != before:
+        run.show(f"   The cap on completions goes from {before} to {run.cap_tokens} tokens.")
+
+
 def _is_due(run: TrainingRun, every: int | None) -> bool:
     """At every multiple but the last step's, which the end of the run takes care of."""
-    return every is not None and run.step % every == 0 and run.step < run.recipe.training.steps
+    return _divides(every, run.step) and run.step < run.recipe.training.steps
 
 
 def _lr_factor(recipe: TrainRecipe, step: int) -> float:
@@ -152,7 +241,7 @@ def _raise_alarms(run: TrainingRun, first_groups: Sequence[ScoredGroup]) -> None
 
 def _report(run: TrainingRun, metrics: StepMetrics, scored: Sequence[ScoredGroup]) -> None:
     """Log the step and its first group, and show a line."""
-    run.log.write(metrics.step, metrics.values)
+    run.log.write(metrics.step, {**metrics.values, **run.spending.metrics(metrics.step)})
     completions = [
         {
             "text": one.completion.text,
@@ -185,17 +274,33 @@ def _evaluate_all(run: TrainingRun) -> None:
             _evaluate(run, split)
 
 
-def _evaluate(run: TrainingRun, split: str) -> Evaluation:
-    """Evaluate the current policy on a split; keep its records and log what they say."""
-    with run.timed("evaluation"):
+def _evaluate_if_due(run: TrainingRun) -> None:
+    if run.evaluated_step < run.step and run.problems.validation and _is_due(run, run.recipe.evaluation.every):
+        _evaluate(run, "validation")
+        run.evaluated_step = run.step
+        if is_best_so_far(run):
+            point(_save_unless_saved(run).parent, BEST, checkpoint_name(run.step))
+
+
+def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> Evaluation:
+    """Evaluate the current policy on a split; keep its records and log what they say. Raises StopRequested.
+
+    model_step: the step that the policy is of, where it is not the run's.
+    """
+    began, step = run.spending.seconds, run.step if model_step is None else model_step
+    with run.timed("evaluation"), run.evaluating():
         evaluation = evaluate(
             run.evaluation_engine,
             run.policy.tokenizer,
             run.problems_of(split),
             run.recipe.evaluation,
-            run.recipe.rollout.max_completion_tokens,
+            largest_cap(run.recipe.length_schedule, run.recipe.rollout.max_completion_tokens),
         )
-        save_evaluation(evaluation, run.evaluation_file(split, run.step))
+        save_evaluation(evaluation, run.evaluation_file(split, step))
+        shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
+        note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
+    tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
+    run.spending.add_evaluation(split, run.spending.seconds - began, tokens)
     accuracy = evaluation.accuracy
     values = {
         "avg_at_k": accuracy.value,
@@ -204,27 +309,51 @@ def _evaluate(run: TrainingRun, split: str) -> Evaluation:
         "truncated_frac": evaluation.truncated_fraction,
         "mean_tokens": evaluation.mean_tokens,
     }
-    run.log.write(run.step, {f"{split}/{name}": value for name, value in values.items()})
-    run.show(f"   {split} after step {run.step}: {estimate(accuracy)}")
+    logged = {f"{split}/{name}": value for name, value in values.items()}
+    run.log.write(step, logged)
+    run.show(f"   {split} after step {step}: {estimate(accuracy)}")
+    if run.step < run.recipe.training.steps and run.end_reason is None:
+        announce(run, look(run, step, logged))
     return evaluation
 
 
+def _checkpoint_folder(run: TrainingRun) -> Path:
+    return run.folder / "checkpoints" / checkpoint_name(run.step)
+
+
 def _save_checkpoint(run: TrainingRun) -> Path:
-    path = run.folder / "checkpoints" / checkpoint_name(run.step)
+    """Save, point `latest` at it, and remove what need not stay."""
+    path, training, began = _checkpoint_folder(run), run.recipe.training, run.spending.seconds
     with run.timed("checkpoint"):
         save_checkpoint(run.policy, run.state, path, training_card(run.recipe, None))
+        point(path.parent, LATEST, path.name)
+        rotate(path.parent, training.keep_last, {*training.keep_steps, *needed_to_roll_back(run)})
+    run.spending.add_save(run.spending.seconds - began)
     return path
 
 
+def _save_unless_saved(run: TrainingRun) -> Path:
+    """The checkpoint of this step, which may be there already."""
+    path = _checkpoint_folder(run)
+    return path if pointed(path.parent, LATEST) == path else _save_checkpoint(run)
+
+
 def _finish(run: TrainingRun) -> Summary:
-    """Evaluate the trained model, compare it with the base, save it, and sum up."""
-    _evaluate_all(run)
-    compared = run.problems_of(run.final_split)
-    pair = None
+    """Evaluate the last model, choose the one to keep, measure that one against the base, save it, and sum up."""
+    if run.problems.validation and run.evaluated_step < run.step:
+        _evaluate(run, "validation")
+    choice = choose(run)
+    kept_step = run.step if choice is None else choice.selection.step
+    take_kept_weights(run, kept_step)
+    if run.problems.test and kept_step > 0:
+        _evaluate(run, "test", kept_step)
+    compared, pair = run.problems_of(run.final_split), None
     if compared:
-        files = [run.evaluation_file(run.final_split, step) for step in (0, run.step)]
+        files = [run.evaluation_file(run.final_split, step) for step in (0, kept_step)]
         pair = (load_evaluation(compared, files[0]), load_evaluation(compared, files[1]))
-    summary = summarise(run.recipe, run.step, run.clock, run.final_split, pair)
+    ending = Ending(run.step, kept_step, run.end_reason, run.final_split)
+    contenders = () if choice is None else contenders_of(choice.selection, choice.evaluations)
+    summary = summarise(run.recipe, ending, run.clock, pair, contenders, choice.selection.reasons if choice else ())
     with run.timed("checkpoint"):
         save_model(run.policy, run.folder / "model", training_card(run.recipe, summary))
     write_summary(summary, run.folder / "summary.json")

@@ -1,0 +1,106 @@
+"""When a run must end so that it closes within its budget: pure arithmetic of what is spent and what is foreseen.
+
+A run ends before a step that might not leave enough for its closing: the evaluation of the trained model and the saving
+of its weights. What is foreseen is the worst of what was measured lately, not the mean, and the closing is given a
+margin, because a trained model may write longer than its base.
+
+Not covered: the first step, of which nothing has been measured; the time of a step that a kill cut short; and other
+bills than those of the machine's hours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CLOSING_MARGIN = 1.25
+"""The closing may cost a quarter more than was measured: a chosen allowance for longer completions, not a measurement.
+Every evaluation on the way updates what is foreseen."""
+RECENT_STEPS = 10
+"""The next step is taken to cost what the dearest of this many did."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something costs or has cost."""
+
+    seconds: float
+    tokens: int
+    """Completion tokens sampled, for training and for evaluation."""
+
+
+NOTHING = Cost(0.0, 0)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Caps, each of which may be absent."""
+
+    hours: float | None = None
+    usd: float | None = None
+    usd_per_hour: float | None = None
+    """Price of the machine; there is one if there is a cap in dollars."""
+    tokens: int | None = None
+    steps: int | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """The tighter of the caps in hours and in dollars."""
+        caps = [self.hours * 3600] if self.hours is not None else []
+        if self.usd is not None and self.usd_per_hour is not None:
+            caps.append(self.usd / self.usd_per_hour * 3600)
+        return min(caps, default=None)
+
+
+def together(*costs: Cost) -> Cost:
+    """The sum."""
+    return Cost(sum(cost.seconds for cost in costs), sum(cost.tokens for cost in costs))
+
+
+def dearest(costs: Sequence[Cost]) -> Cost:
+    """The largest seconds and the largest tokens of the last steps; nothing if there were none."""
+    recent = costs[-RECENT_STEPS:]
+    return Cost(max((cost.seconds for cost in recent), default=0.0), max((cost.tokens for cost in recent), default=0))
+
+
+def usd(seconds: float, usd_per_hour: float) -> float:
+    """The price of some seconds."""
+    return seconds / 3600 * usd_per_hour
+
+
+def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, closing: Cost) -> str | None:
+    """Why the run must close now, with the numbers; None if another step still fits.
+
+    spent: so far, over all resumes. steps: those that are complete. next_step: what the next one is foreseen to cost,
+    with the evaluation and the checkpoint that fall due after it. closing: as measured; the margin is added here.
+    """
+    if budget.steps is not None and steps >= budget.steps:
+        return f"budget.steps: {steps} of {budget.steps} steps are done"
+    cap = budget.seconds
+    needed = next_step.seconds + CLOSING_MARGIN * closing.seconds
+    if cap is not None and spent.seconds + needed > cap:
+        price = budget.usd_per_hour
+        by_price = price is not None and budget.usd is not None and (budget.usd / price * 3600 == cap)
+        name = "usd" if by_price else "hours"
+        cost = f" (${usd(spent.seconds, price):.2f})" if price is not None else ""
+        return (
+            f"budget.{name}: {spent.seconds:.0f} of {cap:.0f} seconds{cost} are spent, and another step with the "
+            f"closing may take {needed:.0f}"
+        )
+    needed_tokens = next_step.tokens + CLOSING_MARGIN * closing.tokens
+    if budget.tokens is not None and spent.tokens + needed_tokens > budget.tokens:
+        return (
+            f"budget.tokens: {spent.tokens:,} of {budget.tokens:,} are sampled, and another step with the closing may "
+            f"take {needed_tokens:,.0f}"
+        )
+    return None
+
+
+def used_fraction(budget: Budget, spent: Cost, steps: int) -> float | None:
+    """The share of the cap that is nearest to its end; None without caps."""
+    shares = []
+    if budget.seconds is not None:
+        shares.append(spent.seconds / budget.seconds)
+    if budget.tokens is not None:
+        shares.append(spent.tokens / budget.tokens)
+    if budget.steps is not None:
+        shares.append(steps / budget.steps)
+    return max(shares, default=None)
