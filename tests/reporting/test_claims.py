@@ -1,7 +1,7 @@
 """The paper's claims against made-up runs whose answer can be seen by eye."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from scipy import stats
@@ -14,7 +14,9 @@ from frugalrl.reporting.claims import (
     paper_claims,
     window_mean,
 )
-from frugalrl.reporting.run_record import RunRecord
+from frugalrl.reporting.run_record import RunRecord, Values
+
+Lines = Sequence[tuple[int, Values]]
 
 
 def a_run(
@@ -42,7 +44,11 @@ def a_run(
         for step, value in accuracies.items()
     ]
     looks_at_test = [(step, {"test/avg_at_k": 0.99}) for step in (0, last)]
-    return RunRecord("run", "", {}, steps, [*evaluations, *looks_at_test], [], {}, [])
+    return record("run", steps, [*evaluations, *looks_at_test])
+
+
+def record(label: str, steps: Lines, evaluations: Lines) -> RunRecord:
+    return RunRecord(label, "", {}, steps, evaluations, samples=[], summary={}, looks=[], notes=[])
 
 
 def runs(accuracies: dict[int, float], tokens: float = 40.0, **given: Callable[[int], float]) -> list[RunRecord]:
@@ -139,7 +145,7 @@ def test_a_language_reward_is_held_against_the_same_setting_without_it():
 
 def test_a_window_leaves_out_what_was_not_finite():
     run = a_run({0: 0.4, 10: 0.5})
-    gap = RunRecord("run", "", {}, [(1, {"m": 1.0}), (2, {"m": None}), (4, {"m": 3.0})], run.evaluations, [], {}, [])
+    gap = record("run", [(1, {"m": 1.0}), (2, {"m": None}), (4, {"m": 3.0})], run.evaluations)
     assert window_mean(gap, "m", 0.0, 0.5) == 1.0
     assert window_mean(gap, "m", 0.0, 1.0) == 2.0
     assert math.isnan(window_mean(gap, "absent", 0.0, 1.0))
@@ -165,6 +171,6 @@ def test_a_run_that_was_not_evaluated_early_is_refused():
 
 
 def test_a_run_without_validation_is_refused():
-    bare = RunRecord("bare", "", {}, [], [], [], {}, [])
+    bare = record("bare", [], [])
     with pytest.raises(ValueError, match="bare has 0 evaluations"):
         accuracy_by_step(bare)
