@@ -113,10 +113,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         by_option.setdefault(row["option"], {})[row["seed"]] = row
     plain = by_option[PLAIN]
     lines = [
-        "| option | best | final, each seed | late [95 %] | late, less plain [95 %] | verdict | below base from step "
-        "| median KL | entropy | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| option | best | late, each seed | late, less plain [95 %] | verdict | below base from step | median KL "
+        "| entropy | rollout tokens |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
+    tokens = statistics.fmean(row["rollout_tokens"] for row in plain.values())
     for name, seeds in by_option.items():
         found = list(seeds.values())
         gain = over_seeds([row["late"] - plain[seed]["late"] for seed, row in seeds.items()])
@@ -124,14 +125,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         cells = [
             name,
             f"{100 * statistics.fmean(row['best'] for row in found):.0f}",
-            ", ".join(f"{100 * row['final']:.0f}" for row in found),
-            _percent(over_seeds([row["late"] for row in found])),
-            "-" if name == PLAIN else _percent(gain, sign=True),
+            ", ".join(f"{100 * row['late']:.0f}" for row in found),
+            "-" if name == PLAIN else _points(gain),
             "-" if name == PLAIN else verdict(gain),
             ", ".join(str(row["collapse_step"] or "-") for row in found),
             f"{statistics.fmean(kl):.2f}" if kl else "-",
             f"{statistics.fmean(row['late_entropy'] for row in found):.3f}",
-            f"{statistics.fmean(row['seconds'] for row in found):.0f}",
+            f"{statistics.fmean(row['rollout_tokens'] for row in found) / tokens:.2f} x",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -144,9 +144,8 @@ def verdict(gain: Estimate) -> str:
     return "hurts" if gain.ci_high < 0 else "cannot tell"
 
 
-def _percent(found: Estimate, sign: bool = False) -> str:
-    values = (f"{100 * value:{'+' if sign else ''}.0f}" for value in (found.value, found.ci_low, found.ci_high))
-    return "{} [{}, {}]".format(*values)
+def _points(found: Estimate) -> str:
+    return "{:+.0f} [{:+.0f}, {:+.0f}]".format(*(100 * one for one in (found.value, found.ci_low, found.ci_high)))
 
 
 if __name__ == "__main__":
