@@ -10,6 +10,7 @@ benchmarks/records too.
 
 import argparse
 import json
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -139,14 +140,14 @@ def _by_step(experiments: Mapping[str, Sequence[RunRecord]], metric: str) -> lis
 
 
 def _steps(run: RunRecord, metric: str) -> dict[int, float]:
-    """A step's metric, averaged over five steps: single steps hide the lines."""
+    """The median of every five steps: single steps hide the lines, and KL jumps for single steps."""
     known = _known(run.steps, metric)
-    return {
-        last: sum(known[step] for step in range(last - 4, last + 1) if step in known)
-        / sum(step in known for step in range(last - 4, last + 1))
-        for last in range(5, max(known) + 1, 5)
-        if any(step in known for step in range(last - 4, last + 1))
-    }
+    fives = {last: [known[step] for step in range(last - 4, last + 1) if step in known] for last in _every_fifth(known)}
+    return {last: statistics.median(values) for last, values in fives.items() if values}
+
+
+def _every_fifth(known: Mapping[int, float]) -> range:
+    return range(5, max(known, default=0) + 1, 5)
 
 
 def _known(lines: Sequence[tuple[int, Mapping[str, float | None]]], metric: str) -> dict[int, float]:

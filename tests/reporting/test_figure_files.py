@@ -27,7 +27,8 @@ def test_the_file_is_whole_fixed_in_colour_and_names_its_lines():
     texts = [one.text for one in root.iter(f"{SVG}text")]
     assert root.tag == f"{SVG}svg"
     assert "prefers-color-scheme" not in text
-    assert "--s0:#0b62a8" in text
+    assert ".fig .c0{stroke:#0b62a8;fill:#0b62a8}" in text
+    assert "var(" not in text
     assert texts[0] == "Tokens & time"
     assert texts[-3:] == ["a < 0", "a < 1", "a < 2"]
 

@@ -6,14 +6,14 @@ of one setting are one line, their mean, with every seed drawn thin behind it.
 Not covered: writing the file.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from xml.etree import ElementTree
 
-from frugalrl.reporting.figures import FIGURE_CSS, HEIGHT, WIDTH, Point, Series, legend_mark, line_chart
+from frugalrl.reporting.figures import FIGURE_CSS, HEIGHT, LIGHT, WIDTH, Point, Series, legend_mark, line_chart
 
 _TITLE, _ROW = 26, 18
-_FIXED_CSS = "@media(prefers-color-scheme:dark)"
 
 
 def figure_file(title: str, series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
@@ -46,9 +46,11 @@ def mean_of_seeds(label: str, slot: int, seeds: Sequence[Mapping[int, float]]) -
 
 
 def _light(css: str) -> str:
-    """The style without its rule for dark pages, which nests one pair of braces."""
-    before, _, rest = css.partition(_FIXED_CSS)
-    return before + rest.partition("}}")[2]
+    """The style with light colours in place of variables, which not every viewer of SVG knows."""
+    rules = css[css.index(".fig") :]
+    for slot, colour in enumerate(LIGHT):
+        rules = rules.replace(f"var(--s{slot})", colour)
+    return re.sub(r"var\(--\w+,(#\w+)\)", r"\1", rules)
 
 
 def _inner(chart: str) -> str:
