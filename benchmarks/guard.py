@@ -43,7 +43,7 @@ def main() -> None:
     on = [SeededRun("guard-on", MINI / "collapse.yaml", seed, (TEST, "guard.enabled=true")) for seed in seeds]
     healthy = [SeededRun("quickstart", QUICKSTART, seed) for seed in SEEDS]
     healthy += [SeededRun(f"mini-{name}", MINI / f"{name}.yaml", seed) for name in HEALTHY for seed in SEEDS]
-    run_all([one for pair in zip(on, off, strict=True) for one in pair] + healthy, chosen.out, chosen.workers)
+    run_all([*on, *off, *healthy], chosen.out, chosen.workers)
     compared = [
         compare(seed, without.folder(chosen.out), guarded.folder(chosen.out))
         for seed, without, guarded in zip(seeds, off, on, strict=True)
