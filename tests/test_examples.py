@@ -33,3 +33,17 @@ def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing():
 def test_the_loop_by_hand_learns():
     (gain,) = re.findall(r"gain: +([-+][\d.]+) points", printed("03_grpo_by_hand"))
     assert float(gain) > 15
+
+
+def test_curating_finds_every_planted_fault():
+    """19 unclosed golds, a proof, 40 + 20 copies, 20 pairs that contradict each other, 20 benchmark problems."""
+    lines = printed("04_curate_a_pool").splitlines(keepends=True)
+    output = "".join(line for line in lines if " gone, about " not in line)  # how far a slow machine is
+    assert output == stored("04_curate_a_pool")
+    for line in (
+        "gold_parses: 1,000 -> 981  unparseable_gold 19",
+        "one_question: 981 -> 980  proof 1",
+        "duplicates: 980 -> 880  duplicate 60, conflicting_golds 40",
+        "decontaminate: 880 -> 860  overlap_held_out 20",
+    ):
+        assert line in output

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, compare, guard, meter, report, score
+from frugalrl.commands import check_golds, compare, curate, guard, meter, report, score
 from frugalrl.commands import eval as evaluate
 from frugalrl.errors import UserError
 from frugalrl.training.stopping import StopRequest
@@ -82,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     sft = commands.add_parser("sft", help="supervised fine-tuning on prompts and completions, or from scratch")
     _add_run_arguments(sft)
     sft.set_defaults(func=_sft)
-    for command in (evaluate, compare, report, guard, score, check_golds, meter):
+    for command in (curate, evaluate, compare, report, guard, score, check_golds, meter):
         command.register(commands)
     schema = commands.add_parser("schema", help="print the JSON Schema of a recipe, for editors")
-    schema.add_argument("kind", choices=("train", "sft"), help="which kind of recipe")
+    schema.add_argument("kind", choices=("train", "sft", "curate"), help="which kind of recipe")
     schema.set_defaults(func=_schema)
     return parser
 
@@ -146,10 +146,12 @@ def _sft(chosen: argparse.Namespace) -> int:
 
 
 def _schema(chosen: argparse.Namespace) -> int:
+    from frugalrl.config.curation_schema import CurationSpec
     from frugalrl.config.schema import SftRecipe, TrainRecipe
+    from frugalrl.config.section import Section
 
-    schema = TrainRecipe.model_json_schema() if chosen.kind == "train" else SftRecipe.model_json_schema()
-    _show(json.dumps(schema, indent=2))
+    kinds: dict[str, type[Section]] = {"train": TrainRecipe, "sft": SftRecipe, "curate": CurationSpec}
+    _show(json.dumps(kinds[chosen.kind].model_json_schema(), indent=2))
     return 0
 
 

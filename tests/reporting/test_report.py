@@ -242,6 +242,70 @@ def test_a_fine_tuning_run_gets_its_loss_and_no_verdict(tmp_path):
     assert "grpo" not in card.split("---")[1]
 
 
+def test_the_page_says_which_model_was_kept_and_why(tmp_path):
+    rows = [
+        {"name": "base", "step": 0, "score": score(0.4), "difference": None, "p_value": None, "verdict": None},
+        {
+            "name": "best",
+            "step": 2,
+            "score": score(0.6),
+            "difference": {"value": 0.2, "ci_low": 0.1, "ci_high": 0.3},
+            "p_value": 0.012,
+            "verdict": "better",
+        },
+    ]
+    ending = {**summary(), "contenders": rows, "choice": ["Step 2 is kept: it is the best."], "ended_early": EVIL}
+    page, _ = report(tmp_path, write_run(tmp_path / "run", ending=ending))
+    Checked(page)
+    assert "Step 2 is kept: it is the best." in page
+    assert "better (p = 0.012)" in page
+    assert "+20.0 points" in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize(
+    ("p_value", "kept_step", "says"),
+    [
+        (0.001, 4, "Better than its base"),
+        (0.2, 4, "Gains of 7.0 points or more are found"),
+        (0.2, 0, "No checkpoint was better than the base, which is kept"),
+    ],
+)
+def test_the_verdict_is_that_of_the_permutation_test_where_there_is_one(tmp_path, p_value, kept_step, says):
+    ending = {**summary(), "p_value": p_value, "kept_step": kept_step, "least_effect": 0.07}
+    assert says in report(tmp_path, write_run(tmp_path / "run", ending=ending))[0]
+
+
+def test_what_the_guard_did_and_the_machine_are_shown(tmp_path):
+    folder = write_run(tmp_path / "run", ending=summary())
+    events = [
+        {"step": 3, "action": "rollback", "reason": "policy/kl is 0.9 <b>"},
+        {"step": 3, "action": "rolled_back", "to": 1, "lr_factor": 0.5},
+    ]
+    (folder / "guard.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    environment = {"cpu": "Some Processor", "gpus": [], "hash/data/train": "a" * 64, "version/torch": "2.13.0"}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    page, _ = report(tmp_path, folder)
+    Checked(page)
+    assert "policy/kl is 0.9 &lt;b&gt;" in page
+    assert "back to step 1, learning rate times 0.5" in page
+    assert "Some Processor" in page
+    assert "a" * 16 in page
+    assert "a" * 17 not in page
+    (folder / "environment.json").write_text("[")
+    assert "environment.json could not be read." in report(tmp_path, folder)[0]
+
+
+def test_cost_is_shown_by_phase_where_the_machine_has_a_price(tmp_path):
+    folder = write_run(tmp_path / "run", ending=summary())
+    assert "No cost is known" in report(tmp_path, folder)[0]
+    recipe = (folder / "recipe.yaml").read_text() + "budget: {usd_per_hour: 36.0}\n"
+    (folder / "recipe.yaml").write_text(recipe)
+    page, _ = report(tmp_path, folder)
+    assert "$0.90" in page  # 90 s of update
+    assert "$1.20" in page
+
+
 def test_looking_at_a_test_set_for_two_trained_models_is_said(tmp_path):
     folder = write_run(tmp_path / "run", ending=summary())
     for step in (0, 4):

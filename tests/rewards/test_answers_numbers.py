@@ -125,3 +125,9 @@ def test_bases_are_part_of_a_number() -> None:
 def test_a_decimal_stands_for_what_rounds_to_it(answer: str, gold: str, is_same: bool) -> None:
     numbers: list[ExactNumber] = [number for text in (answer, gold) if (number := read_number(text)) is not None]
     assert same_number(*numbers) is is_same
+
+
+def test_a_gold_with_a_huge_denominator_ends_in_a_verdict() -> None:
+    """1/2004! has a denominator of 5,749 digits, more than Python writes out; it stands in a public pool."""
+    assert compare("\\begin{pmatrix}8\\\\8\\end{pmatrix}", "1 / 2004!").reason == "beyond_limits"
+    assert compare("\\frac{1}{2004!}", "1 / 2004!").outcome == "same"

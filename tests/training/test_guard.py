@@ -133,10 +133,10 @@ def test_each_signal_alone(signal, bad):
 
 
 def test_groups_that_are_all_alike_and_no_better_are_a_sign_of_collapse():
-    """0.2 goes to 1: the limit is halfway, 0.6."""
+    """0.2 goes to 1: the limit is 0.45, and 1 is more than three times as far."""
     dead = changed(calm_steps(80), "group/zero_std_frac", lambda step, before: 1.0 if step >= 30 else before)
     dead = changed(dead, "reward/mean", lambda step, before: 0.99 if step >= 25 else before)
-    assert actions(dead, only("zero_std"))[:2] == [(36, "warn", ("zero_std",)), (41, "rollback", ("zero_std",))]
+    assert actions(dead, only("zero_std"))[0] == (36, "rollback", ("zero_std",))
 
 
 def test_groups_that_are_all_right_are_no_bad_sign():
@@ -146,16 +146,16 @@ def test_groups_that_are_all_right_are_no_bad_sign():
 
 
 def test_validation_far_below_its_best_is_rolled_back():
-    """Intervals of +-0.05 make a noise of 0.071; 1.5 x that is the limit: 0.106 below the best of 0.6."""
-    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.5, 30: 0.2})
+    """Intervals of +-0.05 make a noise of 0.071; 2 x that is the limit: 0.141 below the best of 0.6."""
+    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.54, 30: 0.2})
     found = watch(fallen)[1]
     assert [(one.step, one.action, one.signals) for one in found] == [(30, "rollback", ("validation",))]
     assert found[0].before == 21, "the checkpoint of step 20 was as good as the best, within the noise"
-    assert found[0].reason == "validation: validation/avg_at_k now 0.2, limit 0.4939, best 0.6."
+    assert found[0].reason == "validation: validation/avg_at_k now 0.2, limit 0.4586, best 0.6."
 
 
 def test_validation_below_its_best_is_warned_of_the_second_time_and_rolled_back_the_third():
-    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.48, 30: 0.48, 40: 0.48})
+    fallen = with_evaluations(calm_steps(60), {0: 0.4, 10: 0.6, 20: 0.45, 30: 0.45, 40: 0.45})
     found = watch(fallen)[1]
     assert [(one.step, one.action, one.signals) for one in found] == [
         (30, "warn", ("validation",)),
@@ -166,7 +166,7 @@ def test_validation_below_its_best_is_warned_of_the_second_time_and_rolled_back_
 
 def test_who_has_just_recovered_is_not_rolled_back():
     """Below the limit at 20 and 30, back at 40: two of the last three were over, and the newest is good."""
-    back = {0: 0.4, 10: 0.6, 20: 0.48, 30: 0.48, 40: 0.58}
+    back = {0: 0.4, 10: 0.6, 20: 0.45, 30: 0.45, 40: 0.58}
     assert actions(with_evaluations(calm_steps(45), back)) == [(30, "warn", ("validation",))]
 
 
@@ -177,16 +177,16 @@ def test_a_dip_of_one_evaluation_changes_nothing():
     assert decisions == []
     twice = with_evaluations(calm_steps(110), {**dips, 90: 0.79, 100: 0.3})
     assert watch(twice)[1][0].before == 91
-    assert state.signals["validation"].severities == pytest.approx((-0.009, 1.697, -0.094), abs=0.001)
+    assert state.signals["validation"].severities == pytest.approx((-0.007, 1.273, -0.071), abs=0.001)
 
 
 def test_a_reward_that_rises_while_validation_falls_is_gaming():
-    """Two falls of 0.11, more than 2 x 0.05, the score's own interval; they are over validation's own limit too."""
+    """Two falls of 0.16, more than 3 x 0.05, the score's own interval; they are over validation's own limit too."""
     gamed = changed(calm_steps(40), "reward/mean", lambda step, before: before + (0.5 if step > 12 else 0.0))
-    found = watch(with_evaluations(gamed, {0: 0.4, 10: 0.6, 20: 0.49, 30: 0.49}))[1]
+    found = watch(with_evaluations(gamed, {0: 0.4, 10: 0.6, 20: 0.44, 30: 0.44}))[1]
     assert [(one.step, one.action, one.signals) for one in found] == [(30, "warn", ("validation", "gaming"))]
     assert "while the training reward rose" in found[0].reason
-    honest = watch(with_evaluations(calm_steps(40), {0: 0.4, 10: 0.6, 20: 0.49, 30: 0.49}))[1]
+    honest = watch(with_evaluations(calm_steps(40), {0: 0.4, 10: 0.6, 20: 0.44, 30: 0.44}))[1]
     assert [one.signals for one in honest] == [("validation",)]
 
 
@@ -293,23 +293,23 @@ def test_any_log_resumes_through_json_at_any_line(lines, pause):
 
 def test_the_newest_checkpoint_before_the_crossing_is_gone_back_to():
     state = GuardState(rollbacks=(Rollback(46, 41, ""),))
-    assert last_good(state, 41, [10, 20, 30, 40, 50], GuardSettings()) == 40
-    assert last_good(state, 40, [10, 20, 30, 40], GuardSettings()) == 30
-    assert last_good(state, 5, [10, 20], GuardSettings()) == 0, "the base model"
+    assert last_good(state, 41, [10, 20, 30, 40, 50]) == 40
+    assert last_good(state, 40, [10, 20, 30, 40]) == 30
+    assert last_good(state, 5, [10, 20]) == 0, "the base model"
 
 
 def test_a_checkpoint_whose_validation_had_fallen_is_passed_over():
-    """Best 0.6 at step 20; the limit with +-0.05 twice is 0.494: step 30's 0.3 is below, step 20's is the best."""
+    """Best 0.6 at step 20; the noise of +-0.05 twice is 0.071: step 30's 0.3 is below 0.529, step 20's is the best."""
     scores = (Score(0, 0.4, 0.05, None), Score(20, 0.6, 0.05, 1.0), Score(30, 0.3, 0.05, 1.0))
     state = GuardState(scores=scores, rollbacks=(Rollback(46, 41, ""),))
-    assert last_good(state, 41, [10, 20, 30, 40], GuardSettings()) == 20, "40's newest evaluation is that of 30"
-    assert last_good(state, 19, [10], GuardSettings()) == 0, "0.4 of the base is what step 10 can show, far below 0.6"
+    assert last_good(state, 41, [10, 20, 30, 40]) == 20, "40's newest evaluation is that of 30"
+    assert last_good(state, 19, [10]) == 0, "0.4 of the base is what step 10 can show, far below 0.6"
 
 
 def test_a_stretch_that_was_abandoned_is_not_gone_back_to():
     state = GuardState(rollbacks=(Rollback(40, 25, ""), Rollback(70, 62, "")))
-    assert last_good(state, 62, [20, 30, 40], GuardSettings()) == 20
-    assert last_good(state, 62, [20, 30, 40, 50, 60], GuardSettings()) == 60
+    assert last_good(state, 62, [20, 30, 40]) == 20
+    assert last_good(state, 62, [20, 30, 40, 50, 60]) == 60
 
 
 def test_a_rollback_is_pending_until_it_has_been_made():
@@ -334,7 +334,7 @@ def test_deviations_by_hand():
 
 
 def test_a_noisy_start_raises_the_limit():
-    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 5 x that is beyond halfway to 1: 0.6."""
+    """Truncation of 0 and 0.4 in turn: median 0.2, deviation 0.2965, and 3 x that is beyond halfway to 1: 0.6."""
     noisy = changed(calm_steps(20), "completion/truncated_frac", lambda step, _: 0.4 * (step % 2))
     reading = watch(noisy)[0].signals["truncated"].reading
     assert reading is not None

@@ -38,7 +38,8 @@ SMALL = {
     "rollout": {"prompts_per_step": 2, "group_size": 3, "max_prompt_tokens": 128, "max_completion_tokens": 24},
     "algorithm": {"loss": {"kl_coef": 0.04}},
     "optimizer": {"learning_rate": 4e-4},
-    "evaluation": {"every": 2, "samples_per_problem": 1, "max_sequences": 8},
+    # With this seed step 2 is the best on validation and step 4 the last, so that the end goes back.
+    "evaluation": {"every": 2, "samples_per_problem": 1, "max_sequences": 8, "seed": 1},
     "training": {"steps": 4, "save_every": 2},
 }
 
@@ -113,7 +114,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_two_runs_of_one_recipe_and_seed_are_the_same_token_for_token(whole, tmp_path):
     run(tmp_path / "again")
     assert content(tmp_path / "again") == content(whole)
-    assert len(content(whole)["metrics"]) == 9  # four steps, validation at 0, 2 and 4, test at 0 and 4
+    assert (
+        len(content(whole)["metrics"]) == 9
+    )  # four steps, validation at 0, 2 and 4, test of the base and of the kept step 2
 
 
 def test_a_killed_run_goes_on_and_its_log_is_that_of_the_run_left_alone(whole, stopped):

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.checkpoint import latest_checkpoint, load_training_state
+from frugalrl.training.checkpoint import load_training_state
+from frugalrl.training.pointers import latest_checkpoint
 from tests.training.test_trainer import recipe, run, training_values
 
 NO_EVALUATION = {"data": {"train": {"limit": 60}, "validation": None, "test": None}, "evaluation": {"every": None}}
@@ -44,8 +45,8 @@ def test_a_run_with_every_state_resumes_bit_for_bit(tmp_path):
     run(tmp_path / "stopped", chosen, should_stop=lambda: next(stops))
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     state = load_training_state(checkpoint)
-    assert state.values["position"] > 3 * 2
-    assert any(name.startswith("reference.") for name in state.tensors)
+    assert state.values["sampler"]["position"] > 3 * 2
+    assert all(name.startswith("reference.") for name in state.tensors["reference"])
     run(tmp_path / "stopped", chosen, resume_from=checkpoint)
     assert training_values(tmp_path / "stopped") == straight
     one, other = (
@@ -58,7 +59,7 @@ def test_a_reference_that_was_never_reset_stays_out_of_checkpoints(tmp_path):
     run(tmp_path / "run", options(loss={"kl_coef": 0.04}), should_stop=iter([False, True]).__next__)
     state = load_training_state(latest_checkpoint(tmp_path / "run" / "checkpoints"))
     assert not any(name.startswith("reference.") for name in state.tensors)
-    assert state.values["position"] == 2
+    assert state.values["sampler"]["position"] == 2
 
 
 @pytest.mark.parametrize(

@@ -323,3 +323,29 @@ def test_training_on_the_held_out_problems_is_refused(tmp_path):
     same = {"train": {"source": data, "limit": None}, "validation": {"source": data, "split": "train"}, "test": None}
     with pytest.raises(DataError, match="disjoint"):
         run(tmp_path / "run", recipe(data=same))
+
+
+def test_the_sampler_with_skipping_resumes_exactly(tmp_path):
+    """Rest is short and the sample small, so that problems do come to rest before step 2."""
+    sampler = {"skip_solved": 0.75, "skip_unsolved": 0.25, "re_entry_steps": 3}
+    data = {**SMALL["data"], "sampler": sampler, "test": None}
+    data["train"] = {"limit": 6}
+    chosen = recipe(data=data)
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    run(straight, chosen)
+    asked = iter([False, False, True])
+    run(stopped, chosen, should_stop=lambda: next(asked))
+    checkpoint = latest_checkpoint(stopped / "checkpoints")
+    state = json.loads((checkpoint / "training_state" / "state.json").read_text())["sampler"]
+    assert state["step"] == 2
+    assert state["resting"]
+    run(stopped, chosen, resume_from=checkpoint)
+    assert training_values(stopped) == training_values(straight)
+
+
+def test_a_curriculum_needs_bands_that_the_data_has(tmp_path):
+    data = {**SMALL["data"], "sampler": {"mode": "curriculum", "bands": ["easy", "hard"]}}
+    with pytest.raises(DataError, match="band None"):
+        run(tmp_path / "run", recipe(data=data))
+    with pytest.raises(RecipeError, match="a curriculum needs"):
+        recipe(data={**SMALL["data"], "sampler": {"mode": "curriculum"}})

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -59,7 +59,7 @@ def parse_recipe(raw: object, kind: type[R]) -> R:
     try:
         return kind.model_validate_json(json.dumps(raw))
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(item, kind) for item in error.errors())) from None
+        raise RecipeError("\n".join(_explain(item, kind) for item in _primary(error.errors()))) from None
 
 
 def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
@@ -133,9 +133,29 @@ def _index(place: list[Any], name: str, override: str) -> int:
     return int(name)
 
 
+def _primary(items: Sequence[Any]) -> list[Any]:
+    """Without "too short" of a list that lacks nothing but the entries with errors of their own."""
+    locations = [item["loc"] for item in items]
+    return [
+        item
+        for item in items
+        if item["type"] != "too_short"
+        or all(loc == item["loc"] or loc[: len(item["loc"])] != item["loc"] for loc in locations)
+    ]
+
+
 def _explain(item: Any, kind: type[BaseModel]) -> str:
     location = [part for part in item["loc"] if isinstance(part, int | str)]
     where = ".".join(map(str, location)) or "the recipe"
+    if item["type"] == "union_tag_invalid":
+        key = item["ctx"]["discriminator"].strip("'")
+        known = [tag.strip(" '") for tag in item["ctx"]["expected_tags"].split(",")]
+        close = difflib.get_close_matches(item["ctx"]["tag"], known, n=1, cutoff=0.4)
+        hint = f"Did you mean {close[0]!r}? Known are" if close else "Known are"
+        return f"The recipe's {where} has an unknown {key}: {item['ctx']['tag']!r}. {hint} {', '.join(known)}."
+    if item["type"] == "union_tag_not_found":
+        key = item["ctx"]["discriminator"].strip("'")
+        return f"The recipe lacks {where}.{key}, which says what kind it is. Add it."
     if item["type"] == "extra_forbidden":
         known = _fields_at(kind, location[:-1])
         close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
@@ -151,22 +171,23 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
 
 def _fields_at(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """The known keys of the section at a location; empty if that is no section."""
-    current: Any = kind
+    current: list[type[BaseModel]] = [kind]
     for part in location:
         if isinstance(part, int):
             continue
-        field = current.model_fields.get(part)
-        current = _section_of(field.annotation) if field is not None else None
-        if current is None:
-            return []
-    return list(current.model_fields)
+        fields = [section.model_fields[part] for section in current if part in section.model_fields]
+        if fields:
+            current = [section for field in fields for section in _sections_of(field.annotation)]
+        else:  # the tag of one of several kinds of section, or else a key of a mapping of sections
+            current = [section for section in current if _has_tag(section, part)] or current
+    return list(dict.fromkeys(name for section in current for name in section.model_fields))
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _has_tag(section: type[BaseModel], tag: str) -> bool:
+    return any(get_args(field.annotation) == (tag,) for field in section.model_fields.values())
+
+
+def _sections_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _section_of(inner)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [section for inner in get_args(annotation) for section in _sections_of(inner)]

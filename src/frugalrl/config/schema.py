@@ -78,6 +78,30 @@ class PromptSettings(Section):
         return self
 
 
+class SamplerSettings(Section):
+    """In which order training problems come. See data/sampler.py."""
+
+    mode: Literal["shuffle", "curriculum"] = Field(
+        "shuffle", description="curriculum: each epoch goes through `bands` in order, shuffled within a band"
+    )
+    bands: tuple[str, ...] = Field((), description="of a curriculum: values of the column `band`, the first one first")
+    skip_solved: Fraction | None = Field(
+        None, description="a problem rests if at least this share of its group was correct, e.g. 1.0; null: never"
+    )
+    skip_unsolved: Fraction | None = Field(
+        None, description="a problem rests if at most this share of its group was correct, e.g. 0.0; null: never"
+    )
+    re_entry_steps: Positive = Field(50, description="steps that a problem rests")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if (self.mode == "curriculum") != bool(self.bands):
+            raise ValueError("a curriculum needs `bands`, the first one first; a shuffle has none")
+        if None not in (self.skip_solved, self.skip_unsolved) and self.skip_unsolved >= self.skip_solved:  # type: ignore[operator]  # neither is None
+            raise ValueError("skip_unsolved must be below skip_solved, or every problem rests")
+        return self
+
+
 class DataSettings(Section):
     """Training and validation problems, and the prompt around them."""
 
@@ -85,6 +109,7 @@ class DataSettings(Section):
     validation: ProblemSource | None = Field(None, description="held out of training; evaluated as it goes")
     test: ProblemSource | None = Field(None, description="touched twice: the base and the final model")
     prompt: PromptSettings = PromptSettings()
+    sampler: SamplerSettings = SamplerSettings()
 
 
 class RewardTerm(Section):

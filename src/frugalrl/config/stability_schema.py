@@ -74,7 +74,7 @@ class TruncatedSignal(ShareSignal):
 class ZeroStdSignal(ShareSignal):
     """`group/zero_std_frac`, while the reward is not above its early level: answers that are alike and no better."""
 
-    threshold: Share = 0.5
+    threshold: Share = 0.25
 
 
 class RepetitionSignal(ShareSignal):
@@ -99,13 +99,13 @@ class RewardSignal(SignalSettings):
 class ValidationSignal(SignalSettings):
     """`validation/avg_at_k` below its best by more than the noise of both."""
 
-    threshold: PositiveFloat = Field(1.5, description="fall from the best, in the joint half-width of both intervals")
+    threshold: PositiveFloat = Field(2.0, description="fall from the best, in the joint half-width of both intervals")
 
 
 class GamingSignal(SignalSettings):
     """The training reward rose since the best validation accuracy, which fell by more than its interval."""
 
-    threshold: PositiveFloat = Field(2.0, description="fall from the best, in half-widths of the interval")
+    threshold: PositiveFloat = Field(3.0, description="fall from the best, in half-widths of the interval")
 
 
 class NonFiniteSignal(SignalSettings):
@@ -117,13 +117,13 @@ class GuardSettings(Section):
 
     enabled: bool = Field(False, description="act on what is seen; `frugalrl guard RUN` replays any run")
     baseline_steps: Positive = Field(10, description="the run's own first steps, which are its early level")
-    noise: NonNegative = Field(5.0, description="a limit is at least this many deviations from the early level")
+    noise: NonNegative = Field(3.0, description="a limit is at least this many deviations from the early level")
     smoothing: Positive = Field(5, description="steps whose median is looked at: a single step never counts")
     patience: Positive = Field(5, description="smoothed steps over the limit, of the last `window`, before it fires")
     window: Positive = 8
     clear_at: Fraction = Field(0.5, description="clears below this share of the way from early level to limit")
     escalate_steps: Positive = Field(5, description="steps a signal fires on before the warning becomes a rollback")
-    severe: Factor = Field(2.0, description="times the way from early level to limit: roll back without a warning")
+    severe: Factor = Field(1.75, description="times the way from early level to limit: roll back without a warning")
     trust_validation: bool = Field(
         True, description="no rollback past an evaluation that is later than the signal and as good as the best"
     )

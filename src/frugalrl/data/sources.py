@@ -1,15 +1,11 @@
 """Problems and completions from files, folders, Hub data sets, and the arithmetic task.
 
-The only importer of `datasets` and `pyarrow`. A row has a problem and a gold answer, or a solution to read
-it from. What cannot be read is an error that names the file and the line; nothing is skipped in silence.
+The only importer of `datasets`; files are read by `tables`. A row has a problem and a gold answer, or a solution to
+read it from. What cannot be read is an error that names the file and the line; nothing is skipped in silence.
 """
 
-import gzip
-import io
 import itertools
-import json
 import random
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +13,13 @@ from typing import Any
 
 from frugalrl.config.schema import ARITHMETIC, LOGIC, CompletionSource, ProblemSource
 from frugalrl.data.prompts import Message
+from frugalrl.data.tables import SUFFIXES, TableRow, file_rows
 from frugalrl.errors import DataError
 from frugalrl.rewards.answers import gold_from_solution
 from frugalrl.tasks import logic
 from frugalrl.tasks.arithmetic import ArithmeticProblem, Split, generate
 from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
 from frugalrl.types import Problem
-
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
 
 
 @dataclass(frozen=True)
@@ -34,13 +29,6 @@ class PromptedCompletion:
     prompt: str | tuple[Message, ...]
     """A problem's text, or a whole conversation."""
     completion: str
-
-
-@dataclass(frozen=True)
-class _Row:
-    where: str
-    """File and line, or data set and row, for error messages."""
-    values: dict[str, Any]
 
 
 def load_problems(source: ProblemSource) -> list[Problem]:
@@ -93,7 +81,14 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
     file = Path(path).expanduser()
     if not file.exists():
         raise DataError(f"There is no data file at {file}. Check the path.")
-    return ((row.where, row.values) for row in _file_rows(file))
+    return ((row.where, row.values) for row in file_rows(file))
+
+
+def table_rows(
+    path: str, split: str = "train", subset: str | None = None, revision: str | None = None
+) -> Iterator[TableRow]:
+    """Rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError as `load_problems` does."""
+    return _rows(ProblemSource(source=path, split=split, subset=subset, revision=revision))
 
 
 # ------------------------------------------------------------------------------------- the synthetic tasks
@@ -139,7 +134,7 @@ def _arithmetic_completions(source: CompletionSource) -> Iterator[PromptedComple
 # ------------------------------------------------------------------------------------------ rows of a table
 
 
-def _problem(row: _Row, number: int, source: ProblemSource) -> Problem:
+def _problem(row: TableRow, number: int, source: ProblemSource) -> Problem:
     text = row.values.get(source.problem_field)
     if not isinstance(text, str) or not text.strip():
         raise DataError(
@@ -159,7 +154,7 @@ def _problem(row: _Row, number: int, source: ProblemSource) -> Problem:
     )
 
 
-def _prompt_of(row: _Row, source: CompletionSource) -> str | tuple[Message, ...]:
+def _prompt_of(row: TableRow, source: CompletionSource) -> str | tuple[Message, ...]:
     prompt = row.values.get(source.prompt_field)
     if isinstance(prompt, str) and prompt:
         return prompt
@@ -171,7 +166,7 @@ def _prompt_of(row: _Row, source: CompletionSource) -> str | tuple[Message, ...]
     )
 
 
-def _completion_of(row: _Row, source: CompletionSource) -> str:
+def _completion_of(row: TableRow, source: CompletionSource) -> str:
     completion = row.values.get(source.completion_field)
     if isinstance(completion, list) and len(completion) == 1 and _is_message(completion[0]):
         completion = completion[0]["content"]
@@ -195,62 +190,21 @@ def _refuse_repeated_ids(problems: Iterable[Problem], source: str) -> None:
 # ------------------------------------------------------------------------------------------ files and the Hub
 
 
-def _rows(source: ProblemSource | CompletionSource) -> Iterator[_Row]:
+def _rows(source: ProblemSource | CompletionSource) -> Iterator[TableRow]:
     path = Path(source.source).expanduser()
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
+        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES))
         if not files:
-            raise DataError(f"The folder {path} holds no {' or '.join(_SUFFIXES)} file. Check the path.")
-        return itertools.chain.from_iterable(map(_file_rows, files))
+            raise DataError(f"The folder {path} holds no {' or '.join(SUFFIXES)} file. Check the path.")
+        return itertools.chain.from_iterable(map(file_rows, files))
     if path.exists():
-        return _file_rows(path)
-    if source.source.endswith(_SUFFIXES) or source.source.count("/") != 1 or source.source.startswith((".", "/")):
+        return file_rows(path)
+    if source.source.endswith(SUFFIXES) or source.source.count("/") != 1 or source.source.startswith((".", "/")):
         raise DataError(f"There is no data file at {path}. Check the path, or give a Hub id such as org/name.")
     return _hub_rows(source)
 
 
-def _file_rows(path: Path) -> Iterator[_Row]:
-    if not path.name.endswith(_SUFFIXES):
-        raise DataError(f"{path} is of no known kind. Use one of {', '.join(_SUFFIXES)}.")
-    try:
-        data = path.read_bytes()
-        if path.name.endswith(".gz"):
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. Check its rights, or fetch it again.") from None
-    if not data.strip():
-        raise DataError(f"{path} is empty. Give a file with at least one row.")
-    return _parquet_rows(path, data) if ".parquet" in path.name else _jsonl_rows(path, data)
-
-
-def _jsonl_rows(path: Path, data: bytes) -> Iterator[_Row]:
-    for number, line in enumerate(io.BytesIO(data), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number},"
-        try:
-            values = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{where} is not JSON: {error}. Mend or remove the line.") from None
-        if not isinstance(values, dict):
-            raise DataError(f"{where} is not a JSON object. Write one {{...}} a line.")
-        yield _Row(where, values)
-
-
-def _parquet_rows(path: Path, data: bytes) -> Iterator[_Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}. Fetch or write it again.") from None
-    for batch in table.to_batches(max_chunksize=1024):
-        for values in batch.to_pylist():
-            yield _Row(f"{path}", values)
-
-
-def _hub_rows(source: ProblemSource | CompletionSource) -> Iterator[_Row]:
+def _hub_rows(source: ProblemSource | CompletionSource) -> Iterator[TableRow]:
     import datasets
 
     try:
@@ -261,4 +215,4 @@ def _hub_rows(source: ProblemSource | CompletionSource) -> Iterator[_Row]:
             "Check the id, the split and the connection, or give a local file."
         ) from error
     for number, values in enumerate(rows):
-        yield _Row(f"{source.source}, row {number},", dict(values))
+        yield TableRow(f"{source.source}, row {number},", dict(values))

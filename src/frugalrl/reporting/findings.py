@@ -1,7 +1,7 @@
 """What a run's numbers say, in plain words: the same sentences for the page and the model card.
 
-Decisions: a gain is claimed only where the 95 % interval of the paired difference excludes zero; an interval that is
-missing decides nothing.
+Decisions: a gain is claimed where the summary's permutation test says so (p < 0.05), and in a summary without one where
+the 95 % interval of the paired difference excludes zero; an interval that is missing decides nothing.
 
 Not covered: correction for having looked at several checkpoints or runs.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from frugalrl.evaluation.looks import models_seen
+from frugalrl.evaluation.significance import LEVEL
 from frugalrl.reporting.run_record import RunRecord
 
 SPLITS = ("validation", "test")
@@ -39,15 +40,22 @@ def comparison(run: RunRecord) -> Finding:
             f"Cannot tell: the difference {where} is {_points(points)}, and its interval is undefined.", "unsure"
         )
     measured = f"{_points(points)}, 95 % interval {_points(low)} to {_points(high)}, paired by problem, {where}"
-    if low > 0:
+    p_value = _number(run.summary, "p_value")
+    is_shown = p_value is not None and p_value < LEVEL
+    if low > 0 if p_value is None else is_shown and points > 0:
         return Finding(f"Better than its base: {measured}.", "good")
-    if high < 0:
+    if high < 0 if p_value is None else is_shown:
         return Finding(f"Worse than its base: {measured}.", "bad")
-    return Finding(
-        f"Cannot tell whether training helped: {measured}. The interval includes zero; "
-        "more problems or more samples of each would narrow it.",
-        "unsure",
-    )
+    if run.summary.get("kept_step") == 0:
+        return Finding(f"No checkpoint was better than the base, which is kept: {measured}.", "unsure")
+    return Finding(f"Cannot tell whether training helped: {measured}. {_least(run)}", "unsure")
+
+
+def _least(run: RunRecord) -> str:
+    least = _number(run.summary, "least_effect")
+    if least is None or not least > 0:
+        return "The interval includes zero; more problems or more samples of each would narrow it."
+    return f"Gains of {100 * least:.1f} points or more are found with so many problems in four of five tries."
 
 
 def several_runs(runs: Sequence[RunRecord]) -> str:
@@ -110,7 +118,12 @@ def accuracy(values: Mapping[str, Any], prefix: str = "") -> tuple[str, str]:
 
 def gain(run: RunRecord) -> tuple[str, str]:
     """The paired difference and its interval as text."""
-    values = _mapping(run.summary, "difference")
+    return points_of(_mapping(run.summary, "difference"))
+
+
+def points_of(difference: object) -> tuple[str, str]:
+    """A difference and its interval as text; a dash where there is none."""
+    values = difference if isinstance(difference, Mapping) else {}
     value, low, high = (_number(values, name) for name in ("value", "ci_low", "ci_high"))
     if value is None:
         return "–", ""

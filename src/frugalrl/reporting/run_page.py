@@ -6,7 +6,7 @@ Decisions:
   where one run is shown, since several would cover each other.
 - Best and worst samples are of the last logged steps, one of each problem: what the model does now.
 
-Not covered: language drift and cost, which a run does not log.
+The choice of the kept model and the facts of the machine are in `run_facts`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from frugalrl.reporting import html_page as html
 from frugalrl.reporting.console import duration, percent
 from frugalrl.reporting.figures import Point, Series, legend, line_chart, running_mean, share_bar
 from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
+from frugalrl.reporting.run_facts import choice, guard_events, provenance
 from frugalrl.reporting.run_record import RunRecord
 
 _CHARTS = (
@@ -25,6 +26,10 @@ _CHARTS = (
     ("completion/mean_tokens", "Completion length", "mean tokens; a rise towards the cap announces truncation", False),
     ("completion/truncated_frac", "Truncated", "share of completions cut at the cap", True),
     ("policy/kl", "KL from the reference", "nats a token; a sudden jump is alarming", False),
+    ("meter/foreign_completion_frac", "Other languages", "share of completions with a sentence in one", True),
+    ("meter/repeated_frac", "Repetition", "share of text that repeats itself; a rise announces loops", True),
+    ("completion/cap_tokens", "Cap on completions", "tokens, where a length schedule moves it", False),
+    ("cost/usd", "Cost", "dollars so far, at the recipe's price of the machine", False),
     ("policy/entropy", "Entropy", "nats a token; a fast fall to 0 ends exploration", False),
     ("group/zero_std_frac", "Groups that teach nothing", "share of groups whose rewards are all equal", True),
     ("policy/grad_norm", "Gradient norm", "before clipping", False),
@@ -45,11 +50,13 @@ def run_page(runs: Sequence[RunRecord]) -> str:
     parts = [
         legend([run.label for run in runs], pinned=True) if len(runs) > 1 else "",
         _result(runs),
+        choice(runs),
         _accuracy(runs),
         _training(runs),
+        guard_events(runs),
         _time(runs),
         *[_samples(run) for run in runs],
-        _provenance(runs),
+        provenance(runs),
     ]
     return html.page(title, lead.strip(), parts)
 
@@ -175,16 +182,30 @@ def _time(runs: Sequence[RunRecord]) -> str:
         for phase, value in sorted(seconds.items(), key=lambda one: -one[1]):
             share = value / total if total else 0.0
             name = f"{run.label}, {phase}" if len(runs) > 1 else phase
-            rows.append([escape(name), duration(value), percent(share), share_bar(share, slot)])
+            rows.append([escape(name), duration(value), percent(share), share_bar(share, slot), _usd(run, value)])
         if seconds:
-            rows.append([escape(f"{run.label}, total" if len(runs) > 1 else "total"), duration(total), "", ""])
+            label = escape(f"{run.label}, total" if len(runs) > 1 else "total")
+            rows.append([label, duration(total), "", "", _usd(run, total)])
     if not rows:
-        return html.section("Time", html.paragraph("No times are logged."))
+        return html.section("Time and cost", html.paragraph("No times are logged."))
     unfinished = [run.label for run in runs if run.steps and not run.summary]
-    remark = f"Training steps only, for runs that have not finished: {', '.join(unfinished)}." if unfinished else ""
-    return html.section(
-        "Time", html.paragraph(remark) if remark else "", html.html_table(["phase", "time", "share", ""], rows)
-    )
+    remarks = [f"Training steps only, for runs that have not finished: {', '.join(unfinished)}."] if unfinished else []
+    if not any(_price(run) for run in runs):
+        remarks.append("No cost is known: the recipe has no budget.usd_per_hour.")
+    table = html.html_table(["phase", "time", "share", "", "cost"], rows)
+    return html.section("Time and cost", html.paragraph(" ".join(remarks)) if remarks else "", table)
+
+
+def _price(run: RunRecord) -> float | None:
+    """Of the machine, dollars an hour, if the recipe says."""
+    budget = run.recipe.get("budget")
+    price = budget.get("usd_per_hour") if isinstance(budget, Mapping) else None
+    return float(price) if isinstance(price, int | float) else None
+
+
+def _usd(run: RunRecord, seconds: float) -> str:
+    price = _price(run)
+    return "–" if price is None else f"${price * seconds / 3600:.2f}"
 
 
 def _seconds(run: RunRecord) -> dict[str, float]:
@@ -266,55 +287,3 @@ def _sample(sample: Mapping[str, Any]) -> str:
         head, html.paragraph(about), "<p>Prompt:</p>", html.preformatted(str(sample.get("prompt")), 3000),
         "<p>Completion:</p>", text,
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------------ provenance
-
-
-def _provenance(runs: Sequence[RunRecord]) -> str:
-    rows = [[escape(name), *cells] for name, cells in _facts(runs)]
-    table = html.html_table(["", *(run.label for run in runs)], rows)
-    recipes = [
-        html.folded(escape(f"Recipe of {run.label}, complete"), html.preformatted(run.recipe_text, 40_000))
-        for run in runs
-        if run.recipe_text
-    ]
-    missing = html.paragraph(
-        "Not recorded by a run: the hardware beyond the device named here, and hashes of the data."
-    )
-    return html.section("What it was made with", table, missing, *recipes)
-
-
-def _facts(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
-    """Rows of facts, a cell for each run; rows that no run can fill are left out."""
-    places = {
-        "model": ("model", "path"),
-        "computing in": ("model", "dtype"),
-        "device": ("model", "device"),
-        "seed": ("seed",),
-        "training data": ("data", "train", "source"),
-        "validation data": ("data", "validation", "source"),
-        "test data": ("data", "test", "source"),
-        "steps": ("training", "steps"),
-        "prompts a step": ("rollout", "prompts_per_step"),
-        "group size": ("rollout", "group_size"),
-        "completion tokens, at most": ("rollout", "max_completion_tokens"),
-        "learning rate": ("optimizer", "learning_rate"),
-        "KL coefficient": ("algorithm", "loss", "kl_coef"),
-    }
-    rows = [(name, [_inside(run.recipe, *path) for run in runs]) for name, path in places.items()]
-    rows.insert(4, ("rewards", [_rewards(run.recipe) for run in runs]))
-    packages = sorted({name for run in runs for name in run.summary.get("versions") or {}})
-    rows += [(name, [_inside(run.summary, "versions", name) for run in runs]) for name in packages]
-    return [(name, cells) for name, cells in rows if any(one != "–" for one in cells)]
-
-
-def _inside(values: Any, *path: str) -> str:
-    for name in path:
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return "–" if values is None else escape(str(values))
-
-
-def _rewards(recipe: Mapping[str, Any]) -> str:
-    terms = [one for one in recipe.get("rewards") or [] if isinstance(one, Mapping)]
-    return escape(" + ".join(f"{one.get('weight')} x {one.get('name')}" for one in terms)) or "–"

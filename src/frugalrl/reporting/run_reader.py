@@ -25,6 +25,8 @@ _SUMMARY_KINDS: Mapping[str, type] = {
     "final": dict,
     "difference": dict,
     "solved_now": list,
+    "contenders": list,
+    "choice": list,
     "wall_seconds": dict,
     "versions": dict,
 }
@@ -51,6 +53,8 @@ def read_run(folder: Path, label: str) -> RunRecord:
         samples=list(_json_lines(folder / "samples.jsonl", notes)),
         summary=_summary(folder / "summary.json", notes),
         looks=read_ledger(folder),
+        environment=_optional_object(folder / "environment.json", notes),
+        guard=_optional_lines(folder / "guard.jsonl", notes),
         notes=notes,
     )
 
@@ -95,6 +99,24 @@ def _json_lines(path: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
             unreadable += 1
     if unreadable:
         notes.append(f"{unreadable} line{'s' if unreadable > 1 else ''} of {path.name} could not be read.")
+
+
+def _optional_lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
+    return list(_json_lines(path, notes)) if path.is_file() else []
+
+
+def _optional_object(path: Path, notes: list[str]) -> Mapping[str, Any]:
+    """The object of a JSON file that a run need not have."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(_text(path, notes))
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        notes.append(f"{path.name} could not be read.")
+        return {}
+    return value
 
 
 def _recipe(path: Path, text: str, notes: list[str]) -> Mapping[str, Any]:

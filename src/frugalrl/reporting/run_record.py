@@ -30,6 +30,10 @@ class RunRecord:
     """summary.json; empty while the run has not finished."""
     looks: Sequence[Look]
     """The run's ledger; empty if there is none."""
+    environment: Mapping[str, Any]
+    """environment.json; empty if there is none."""
+    guard: Sequence[Mapping[str, Any]]
+    """What the guard decided and did, in order."""
     notes: Sequence[str]
     """What is missing or could not be read, a sentence each."""
 

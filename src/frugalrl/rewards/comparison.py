@@ -332,7 +332,7 @@ def _spelled(text: str, number: ExactNumber | None) -> str:
     """An exact number as a plain fraction: the parser knows no mixed numbers and no thousands."""
     if number is None or (number.significant_digits is not None and not number.percent):
         return text
-    if number.value.numerator.bit_length() > _MAX_SPELLED_BITS:
+    if max(number.value.numerator.bit_length(), number.value.denominator.bit_length()) > _MAX_SPELLED_BITS:
         raise TooLargeError
     return f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"
 

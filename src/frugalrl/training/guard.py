@@ -42,6 +42,8 @@ from frugalrl.training.guard_state import GuardState, Rollback, SignalState
 Action = Literal["none", "warn", "rollback", "stop"]
 
 _FROM_VALIDATION = ("validation", "gaming")
+_NOT_WORSE = 1.0
+"""Joint half-widths below the best that an accuracy may lie and still be called as good: the noise of both."""
 _EVALUATIONS = (2, 3)
 """Evaluations over the limit, of how many, that make a signal of the validation fire: dips of one recover."""
 
@@ -92,7 +94,7 @@ def rolled_back(state: GuardState) -> GuardState:
     return replace(state, pending=False)
 
 
-def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int], settings: GuardSettings) -> int:
+def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int]) -> int:
     """The step of the checkpoint to go back to: the newest that is good; 0 for the base model.
 
     Good is: saved before step `before`, not on a stretch that an earlier rollback abandoned, and with a validation
@@ -101,7 +103,7 @@ def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int],
     """
     for step in sorted(checkpoint_steps, reverse=True):
         abandoned = any(one.before <= step <= one.step for one in state.rollbacks)
-        if 0 < step < before and not abandoned and _was_as_good_as_the_best(state, step, settings):
+        if 0 < step < before and not abandoned and _was_as_good_as_the_best(state, step):
             return step
     return 0
 
@@ -115,7 +117,7 @@ def needed(state: GuardState, checkpoint_steps: Collection[int], settings: Guard
     beginnings += [score.step + 1 for score in state.scores[-1:]]
     newest = max(checkpoint_steps, default=0)
     earliest_now = newest + 1 - max(settings.smoothing, settings.window) // 2
-    found = {last_good(state, before, checkpoint_steps, settings) for before in (*beginnings, earliest_now)}
+    found = {last_good(state, before, checkpoint_steps) for before in (*beginnings, earliest_now)}
     return found - {0}
 
 
@@ -250,14 +252,14 @@ def _validation_disagrees(signal: SignalState, state: GuardState, settings: Guar
     newest = state.scores[-1] if state.scores else None
     if not settings.trust_validation or newest is None or signal.crossed_at is None or newest.step < signal.crossed_at:
         return False
-    return _was_as_good_as_the_best(state, newest.step, settings)
+    return _was_as_good_as_the_best(state, newest.step)
 
 
-def _was_as_good_as_the_best(state: GuardState, step: int, settings: GuardSettings) -> bool:
+def _was_as_good_as_the_best(state: GuardState, step: int) -> bool:
     earlier = [score for score in state.scores if score.step <= step]
     if not earlier or state.best is None or earlier[-1].step == state.best.step:
         return True
-    return validation_reading(earlier[-1], state.best, settings.validation.threshold).severity < 1
+    return validation_reading(earlier[-1], state.best, _NOT_WORSE).severity < 1
 
 
 def _reward_has_risen(reward: SignalState) -> bool:
@@ -279,7 +281,8 @@ def _decide(
         return state, Decision(step, "warn", state.firing, reason)
     before = min(state.signals[name].crossed_at or step for name in to_roll_back)
     if len(state.rollbacks) >= settings.max_rollbacks:
-        why = f"{reason} {len(state.rollbacks)} rollbacks have been made, as many as the recipe allows."
+        made = "1 rollback has" if len(state.rollbacks) == 1 else f"{len(state.rollbacks)} rollbacks have"
+        why = f"{reason} {made} been made, as many as the recipe allows."
         return replace(state, stopped=why), Decision(step, "stop", state.firing, why, before)
     decision = Decision(step, "rollback", state.firing, reason, before)
     return _forget(state, decision, settings), decision

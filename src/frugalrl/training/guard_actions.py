@@ -90,7 +90,7 @@ def _target(run: TrainingRun, checkpoints: Path) -> int:
     """The newest good checkpoint that is whole."""
     before, steps = run.guard.rollbacks[-1].before, saved_steps(checkpoints)
     while True:
-        target = last_good(run.guard, before, steps, run.recipe.guard)
+        target = last_good(run.guard, before, steps)
         wrong = None if target == BASE else damage(checkpoints / checkpoint_name(target))
         if wrong is None:
             return target

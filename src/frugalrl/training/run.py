@@ -9,7 +9,7 @@ import dataclasses
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +24,7 @@ from frugalrl.config.algorithm_schema import AdvantageSettings, LossSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.fingerprint import prompts_hash
 from frugalrl.data.prompts import build_prompts
-from frugalrl.data.sampler import take
+from frugalrl.data.sampler import SamplerRule, SamplerState, band_ranks, next_problems
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError, ModelError
 from frugalrl.evaluation.benchmarks import benchmark_in
@@ -88,10 +88,10 @@ class TrainingRun:
     """Hash of the model it began with."""
     spending: Spending
     show: Show
+    sampler_rule: SamplerRule
+    sampler: SamplerState = field(default_factory=SamplerState)
     step: int = 0
     """Steps that are complete."""
-    position: int = 0
-    """Problems taken from the data: the whole state of the sampler."""
     entropy: EntropyState = field(default_factory=EntropyState)
     """Of the entropy bonus."""
     guard: GuardState = field(default_factory=GuardState)
@@ -132,7 +132,7 @@ class TrainingRun:
         """What a checkpoint keeps beside the weights: the one place to add to, with `restore`."""
         values = {
             "step": self.step,
-            "position": self.position,
+            "sampler": self.sampler.to_json(),
             "policy_version": self.policy_version,
             "evaluated_step": self.evaluated_step,
             "end_reason": self.end_reason,
@@ -152,11 +152,10 @@ class TrainingRun:
             tensors["reference"] = reference_tensors(self.reference)
         return TrainingState(values, tensors)
 
-    def next_prompts(self, count: int) -> list[Prompt]:
-        """The next `count` training problems, which are then taken."""
-        indices = take(len(self.problems.train), self.position, count, self.recipe.seed)
-        self.position += count
-        return [self.problems.train[index] for index in indices]
+    def next_problems(self, count: int) -> list[int]:
+        """Indices of the next `count` training problems, which are then taken."""
+        indices, self.sampler = next_problems(self.sampler, self.sampler_rule, len(self.problems.train), count)
+        return indices
 
     def problems_of(self, split: str) -> list[Prompt]:
         """The prompts of ``validation`` or ``test``; empty if the recipe has none."""
@@ -208,6 +207,7 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
         show=show,
         entropy=EntropyState(recipe.algorithm.entropy.coef),
         length=length,
+        sampler_rule=sampler_rule(recipe, problems.train),
     )
     if resume_from is None:
         seed_random_states(recipe.seed)
@@ -276,7 +276,7 @@ def restore(run: TrainingRun, checkpoint: Path) -> Mapping[str, Any]:
     run.evaluated_step = int(values["evaluated_step"])
     run.end_reason = values["end_reason"]
     run.base_weights = values["base_weights"]
-    run.position = int(values["position"])
+    run.sampler = SamplerState.from_json(values["sampler"])
     run.entropy = EntropyState(**values["entropy"])
     run.guard = from_json(values["guard"])
     set_length(run, None if values["length"] is None else length_from_json(values["length"]))
@@ -358,6 +358,22 @@ def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
             f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
             "on other problems, such as rows held out of the training data."
         )
+
+
+def sampler_rule(recipe: TrainRecipe, train: Sequence[Prompt]) -> SamplerRule:
+    """The order of the training problems. Raises DataError if a curriculum meets a problem outside its bands."""
+    settings = recipe.data.sampler
+    ranks = None
+    if settings.mode == "curriculum":
+        bands = [prompt.problem.columns.get("band") for prompt in train]
+        try:
+            ranks = band_ranks(bands, settings.bands)
+        except ValueError as error:
+            raise DataError(
+                f"The curriculum has the bands {', '.join(settings.bands)}, and {error}. Name every band of the "
+                "training data in data.sampler.bands; `frugalrl curate` writes the column."
+            ) from None
+    return SamplerRule(recipe.seed, ranks, settings.skip_solved, settings.skip_unsolved, settings.re_entry_steps)
 
 
 def advantage_rule(settings: AdvantageSettings) -> AdvantageRule:

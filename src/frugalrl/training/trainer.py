@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.data.sampler import observe
 from frugalrl.errors import RecipeError
 from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
 from frugalrl.evaluation.ledger import note_look
@@ -22,7 +23,7 @@ from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.rewards.language_id import load_identifier
-from frugalrl.rewards.rubric import score_group
+from frugalrl.rewards.rubric import group_accuracy, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
@@ -197,17 +198,23 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
     recipe, rollout = run.recipe, run.recipe.rollout
     sampling = SamplingParams(run.cap_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
 
+    taken: list[int] = []
+
     def sample(count: int, round_number: int) -> list[ScoredGroup]:
         # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
         seed_parts = (recipe.seed, step) if round_number == 0 else (recipe.seed, step, "refill", round_number)
+        indices = run.next_problems(count)
+        taken.extend(indices)
+        prompts = [run.problems.train[index] for index in indices]
         with run.timed("rollout"):
-            groups = collect_groups(
-                run.engine, run.policy.tokenizer, run.next_prompts(count), rollout.group_size, sampling, seed_parts
-            )
+            groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.timed("reward"):
             return [score_group(run.rubric, group) for group in groups]
 
-    return fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
+    batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
+    accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]
+    run.sampler = observe(run.sampler, run.sampler_rule, zip(taken, accuracies, strict=True))
+    return batch
 
 
 def _move_cap(run: TrainingRun, metrics: StepMetrics) -> None:

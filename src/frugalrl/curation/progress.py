@@ -1,0 +1,27 @@
+"""Progress of a long step on one line at a time, with an ETA; silent where a step is quick."""
+
+import time
+from collections.abc import Callable
+
+from frugalrl.reporting.console import duration
+
+Show = Callable[[str], None]
+"""Takes a line for people."""
+FIRST_SECONDS, EVERY_SECONDS = 3.0, 5.0
+
+
+class Progress:
+    """Told how much is done, says so now and then. The clock is an argument, for tests."""
+
+    def __init__(self, what: str, total: int, show: Show, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._total, self._show, self._clock = what, total, show, clock
+        self._started = clock()
+        self._next = FIRST_SECONDS
+
+    def __call__(self, done: int) -> None:
+        seconds = self._clock() - self._started
+        if seconds < self._next or not 0 < done < self._total:
+            return
+        self._next = seconds + EVERY_SECONDS
+        left = seconds / done * (self._total - done)
+        self._show(f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} gone, about {duration(left)} left")

@@ -1,0 +1,149 @@
+"""What solvers answered, kept for good: an append-only file, so that nothing is ever sampled twice.
+
+Decisions:
+- A sample is known by its solver, by how it was asked (prompt, sampling, seed), by the problem's text and by its
+  number. A renamed problem, another pool or another spec finds it again.
+- Only places in the file are held in memory; answers are read when they are asked for.
+- A kill in the middle of a write leaves a torn last line, which is cut off at the next start: that sample alone is
+  drawn again.
+- A verdict is a line of its own, with the gold it was for. Another gold is judged anew, without sampling.
+- Every line is handed to the system as it is written, so a killed process loses nothing; `sync` waits for the disk.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from frugalrl.errors import OutputError
+
+FILE_NAME = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One answer of a solver."""
+
+    completion: str
+    finish_reason: str
+    """``stop``, ``length``, or ``refused`` by an endpoint."""
+    tokens: int
+    """Of the completion; -1 where an endpoint does not say."""
+    reasoning_open: bool
+    """Whether the prompt's template had opened ``<think>`` already."""
+
+
+def sample_key(solver_id: str, asked: str, text: str) -> str:
+    """What all samples of one problem by one solver share."""
+    return hashlib.blake2b("\x1f".join((solver_id, asked, text)).encode(), digest_size=16).hexdigest()
+
+
+class SampleCache:
+    """Samples by key and number; one process at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or make the file. Raises OutputError if it is damaged, in use, or cannot be written."""
+        self.path = folder / FILE_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = self.path.open("ab+")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._places: dict[tuple[str, int], int] = {}
+        self._verdicts: dict[tuple[str, int, str], str] = {}
+        try:
+            self._lock()
+            self._read_places()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: str, number: int) -> Sample | None:
+        """A sample that was added once; None if there is none."""
+        place = self._places.get((key, number))
+        if place is None:
+            return None
+        self._file.seek(place)
+        values = json.loads(self._file.readline())
+        return Sample(**{name: value for name, value in values.items() if name not in ("key", "sample")})
+
+    def verdict(self, key: str, number: int, gold: str) -> str | None:
+        """The verdict on a sample by this gold, if it was added."""
+        return self._verdicts.get((key, number, _gold_hash(gold)))
+
+    def add(self, key: str, number: int, sample: Sample) -> None:
+        """Keep a sample. Raises OutputError if it cannot be written."""
+        self._places[key, number] = self._write({"key": key, "sample": number, **asdict(sample)})
+
+    def add_verdict(self, key: str, number: int, gold: str, verdict: str) -> None:
+        """Keep a verdict. Raises OutputError if it cannot be written."""
+        gold_hash = _gold_hash(gold)
+        self._write({"key": key, "sample": number, "gold": gold_hash, "verdict": verdict})
+        self._verdicts[key, number, gold_hash] = verdict
+
+    def sync(self) -> None:
+        """Wait until everything is on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "SampleCache":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(
+                f"Another process is using the samples in {self.path}. Wait for it, or name another samples_cache."
+            ) from None
+
+    def _read_places(self) -> None:
+        self._file.seek(0)
+        place = 0
+        for number, line in enumerate(self._file, start=1):
+            if not line.endswith(b"\n"):
+                self._file.truncate(place)
+                break
+            try:
+                values = json.loads(line)
+                if "verdict" in values:
+                    self._verdicts[values["key"], values["sample"], values["gold"]] = values["verdict"]
+                else:
+                    self._places[values["key"], values["sample"]] = place
+            except (ValueError, KeyError, TypeError) as error:
+                raise OutputError(
+                    f"{self.path}, line {number}, is no sample: {error!r}. Remove the line (its sample is drawn "
+                    "again), or name another samples_cache."
+                ) from None
+            place += len(line)
+
+    def _write(self, values: dict[str, Any]) -> int:
+        try:
+            self._file.seek(0, os.SEEK_END)
+            place = self._file.tell()
+            self._file.write(json.dumps(values).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return place
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path} cannot be written: {error.strerror or error}. Check space and rights.")
+
+
+def _gold_hash(gold: str) -> str:
+    return hashlib.blake2b(gold.encode(), digest_size=8).hexdigest()

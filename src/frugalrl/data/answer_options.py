@@ -1,0 +1,46 @@
+r"""The options of a multiple-choice problem: where they begin in its text.
+
+Options are at least three markers A, B, C in order, each with something behind it: ``(A)``, ``\textbf{(A)}``, ``A)``,
+``A.`` or ``A:``. Points A, B, C of a figure have no marker, and ``(A)`` alone is a reference. Markers without brackets
+count only at the start of a line or behind white space, all of one kind.
+"""
+
+import re
+
+from frugalrl.data.normalise import with_blank_figures
+
+_FONT = r"\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*"
+_WRAPPED = rf"(?<![A-Za-z0-9])(?:{_FONT})*\(\s*(?:{_FONT})*{{0}}\s*\}}}}*\s*\)"
+_KINDS = (
+    _WRAPPED,
+    r"(?:(?<=[\n\s$])|^)(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)?{0}\s?\)",
+    r"(?:(?<=\n)|(?<=\s\s)|(?<=[?.:$]\s)|(?<=quad\s)|^)(?:\\(?:text|textbf|mathrm|bf|rm)\s*\{{?\s*)?{0}\s?\}}?[.:．、](?=\s?\S)",
+    r"\[\s?{0}\s?\]",
+)
+
+
+def _in_order(kind: str) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(kind.format(letter)) for letter in "ABC")
+
+
+_PATTERNS = tuple(map(_in_order, _KINDS))
+
+
+def options_start(text: str) -> int | None:
+    """Where the options begin; None if the text has none."""
+    text = with_blank_figures(text)
+    for first, *others in _PATTERNS:
+        found = first.search(text)
+        at = found.end() if found else None
+        for other in others:
+            following = other.search(text, at) if at is not None else None
+            at = following.end() if following else None
+        if found and at is not None:
+            return found.start()
+    return None
+
+
+def without_options(text: str) -> str:
+    """The text up to its options; as it stands if it has none, or if nothing stands before them."""
+    start = options_start(text)
+    return text if start is None or len(text[:start].split()) < 4 else text[:start]

@@ -1,0 +1,210 @@
+"""The report card of a curation, as one HTML page and as Markdown: a record in, text out.
+
+Decisions: both say the same. What a person must not overlook stands first: skipped steps, stand-ins, short quotas. A
+published count stands beside ours with the note that says why they differ.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from frugalrl.curation.summary import CurationReport, Example, Shares, StepSummary
+from frugalrl.reporting import html_page as html
+from frugalrl.reporting.bars import bar_legend, funnel_bars, grouped_bars
+from frugalrl.reporting.run_card import plain
+
+_MOST_SOURCES = 25
+_MOST_REASONS = 8
+_MOST_CHARS = 1200
+_SERIES = ("pool", "final set")
+
+
+def curation_page(report: CurationReport) -> str:
+    """The whole HTML document."""
+    parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
+    heads, rows = funnel_cells(report)
+    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons stand below, with examples
+    parts.append(
+        html.section(
+            "Funnel",
+            html.charts([html.figure("Problems left after each step", "", funnel_bars("Funnel", funnel(report)))]),
+            html.html_table(heads[:-1], cells),
+            html.notes(differences(report)),
+        )
+    )
+    parts.append(html.section("What the set is made of", _charts(report), *_tables(report)))
+    parts.append(html.section("Dropped, with examples", *[_step_html(step) for step in report.steps if step.examples]))
+    return html.page(f"Report card: {report.name}", lead(report), parts)
+
+
+def curation_card(report: CurationReport) -> str:
+    """The same in Markdown."""
+    lines = [f"<!-- {html.GENERATOR} -->", "", f"# Report card: {plain(report.name)}", "", plain(lead(report)), ""]
+    lines += [f"> {plain(sentence)}\n" for sentence in warnings(report)]
+    lines += ["## Funnel", "", *_markdown(*funnel_cells(report)), ""]
+    lines += [f"- {plain(sentence)}" for sentence in differences(report)]
+    lines += ["", "## What the set is made of", ""]
+    for name, shares in _distributions(report):
+        lines += [f"### {name}", "", *_markdown(*share_cells(name, shares)), ""]
+    lines += ["## Dropped, with examples", ""]
+    for step in report.steps:
+        if step.examples:
+            lines += [f"### {plain(step.name)}", "", *_step_markdown(step)]
+    return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------- sentences
+
+
+def lead(report: CurationReport) -> str:
+    """One sentence: from how many problems to how many, and the seed."""
+    total = sum(size for _, size in report.pools)
+    kept = ", ".join(f"{name} {count:,}" for name, count in report.splits.items() if count)
+    description = f"{report.description} " if report.description else ""
+    return f"{description}From {total:,} problems to {sum(report.splits.values()):,} ({kept}); seed {report.seed}."
+
+
+def warnings(report: CurationReport) -> list[str]:
+    """What a person must not overlook."""
+    skipped = [f"Step {step.name} was SKIPPED: {step.skipped}" for step in report.steps if step.skipped is not None]
+    return skipped + [f"{step.name}: {note}" for step in report.steps for note in step.notes]
+
+
+def funnel(report: CurationReport) -> list[tuple[str, int]]:
+    """What is left after each step, the pools first."""
+    total = sum(size for _, size in report.pools)
+    named = [(step.name + (" (skipped)" if step.skipped is not None else ""), step.after) for step in report.steps]
+    return [("pools", total), *named]
+
+
+def differences(report: CurationReport) -> list[str]:
+    """The notes of pools and steps on why our numbers are not the published ones."""
+    pools = [f"{pool.name}: {pool.note}" for pool, _ in report.pools if pool.note]
+    return pools + [f"{step.name}: {step.note}" for step in report.steps if step.note]
+
+
+def funnel_cells(report: CurationReport) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of the funnel; published numbers where the spec has them."""
+    rows = [[f"pool {pool.name}", "", f"{size:,}", _published(pool.expected), ""] for pool, size in report.pools]
+    for step in report.steps:
+        dropped = "skipped" if step.skipped is not None else f"{step.before - step.after:,}"
+        where = f" (only {', '.join(step.pools)})" if step.pools else ""
+        reasons = ", ".join(f"{reason} {count:,}" for reason, kept, count in step.reasons if not kept)
+        rows.append([step.name + where, dropped, f"{step.after:,}", _published(step.expected), reasons])
+    return ["step", "dropped", "left", "published", "reasons"], rows
+
+
+def share_cells(name: str, shares: Shares) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of a distribution: counts with percent."""
+    rows = [
+        [label, _count_and_share(before, sum(shares.pool)), _count_and_share(after, sum(shares.final))]
+        for label, before, after in zip(shares.labels, shares.pool, shares.final, strict=True)
+    ]
+    if len(rows) > _MOST_SOURCES:
+        rest = slice(_MOST_SOURCES - 1, None)
+        before, after = sum(shares.pool[rest]), sum(shares.final[rest])
+        last = [f"{len(rows) - _MOST_SOURCES + 1} more", _count_and_share(before, sum(shares.pool))]
+        rows = [*rows[: _MOST_SOURCES - 1], [*last, _count_and_share(after, sum(shares.final))]]
+    return [name, *_SERIES], rows
+
+
+def _published(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _count_and_share(count: int, total: int) -> str:
+    return f"{count:,} ({100 * count / total:.1f} %)" if total else f"{count:,}"
+
+
+def _distributions(report: CurationReport) -> list[tuple[str, Shares]]:
+    named = [("difficulty band", report.bands), ("words of the problem", report.lengths), ("source", report.sources)]
+    return [(name, shares) for name, shares in named if shares.labels]
+
+
+# ------------------------------------------------------------------------------------------------------ HTML
+
+
+def _charts(report: CurationReport) -> str:
+    figures = []
+    for name, shares in _distributions(report):
+        if name == "source":
+            continue
+        is_length = shares is report.lengths
+        labels = [label.partition("-")[0] for label in shares.labels] if is_length else shares.labels
+        series = [(_SERIES[0], _fractions(shares.pool)), (_SERIES[1], _fractions(shares.final))]
+        chart = grouped_bars(name, labels, series, f"{name}, from" if is_length else name)
+        figures.append(html.figure(name.capitalize(), "share of problems", chart))
+    return bar_legend(_SERIES) + html.charts(figures)
+
+
+def _tables(report: CurationReport) -> list[str]:
+    tables = []
+    for name, shares in _distributions(report):
+        heads, rows = share_cells(name, shares)
+        tables.append(html.html_table(heads, [[html.cell(value) for value in row] for row in rows]))
+    return tables
+
+
+def _fractions(counts: Sequence[int]) -> list[float]:
+    total = sum(counts)
+    return [count / total if total else 0.0 for count in counts]
+
+
+def _step_html(step: StepSummary) -> str:
+    parts = []
+    counts = {reason: count for reason, kept, count in step.reasons if not kept}
+    for reason, examples in list(step.examples.items())[:_MOST_REASONS]:
+        texts = [html.preformatted(example_text(one), _MOST_CHARS * 2) for one in examples]
+        parts.append(html.folded(f"{escape(reason)}: {counts[reason]:,}", *texts))
+    return f"<h3>{escape(step.name)}</h3>" + "".join(parts) + html.notes(_more_reasons(step))
+
+
+def _more_reasons(step: StepSummary) -> list[str]:
+    left = len(step.examples) - _MOST_REASONS
+    return [f"{left} more reasons are in the ledger."] if left > 0 else []
+
+
+# -------------------------------------------------------------------------------------------------- Markdown
+
+
+def _step_markdown(step: StepSummary) -> list[str]:
+    lines = []
+    counts = {reason: count for reason, kept, count in step.reasons if not kept}
+    for reason, examples in list(step.examples.items())[:_MOST_REASONS]:
+        lines += [f"**{plain(reason)}: {counts[reason]:,}**", ""]
+        for one in examples:
+            text = example_text(one)
+            fence = "```"
+            while fence in text:
+                fence += "`"
+            lines += [f"{fence}text", text, fence, ""]
+    return lines + _more_reasons(step)
+
+
+def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    return lines + [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
+
+
+def example_text(example: Example) -> str:
+    """A dropped problem with its evidence, as plain text."""
+    lines = [f"{example.id}: {_cut(example.problem)}"]
+    if example.answer:
+        lines.append(f"answer: {_cut(example.answer)}")
+    if example.other:
+        lines.append(f"matched with: {_cut(example.other)}")
+    lines += [f"{name}: {_cut(_shown(value))}" for name, value in _told(example.detail).items()]
+    return "\n".join(lines)
+
+
+def _told(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in detail.items() if name != "answer"}
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARS else text[: _MOST_CHARS - 3] + "..."
