@@ -48,7 +48,8 @@ def a_run(
 
 
 def record(label: str, steps: Lines, evaluations: Lines) -> RunRecord:
-    return RunRecord(label, "", {}, steps, evaluations, samples=[], summary={}, looks=[], notes=[])
+    rest = {"samples": [], "summary": {}, "looks": [], "environment": {}, "guard": [], "notes": []}
+    return RunRecord(label=label, recipe_text="", recipe={}, steps=steps, evaluations=evaluations, **rest)
 
 
 def runs(accuracies: dict[int, float], tokens: float = 40.0, **given: Callable[[int], float]) -> list[RunRecord]:
