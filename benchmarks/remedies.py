@@ -36,13 +36,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/experiments"))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--only", nargs="*", help="names of options (default: all)")
-    parser.add_argument("--table", action="store_true", help="train nothing: print the table of the record")
+    parser.add_argument("--table", action="store_true", help="train nothing: record and show what is finished")
     chosen = parser.parse_args()
     if not chosen.table:
         names = [name for name in OPTIONS if not chosen.only or name in (PLAIN, *chosen.only)]
         jobs = [job_of(name, seed) for name in names for seed in SEEDS]
         run_all(jobs, chosen.out, chosen.workers)
-        keep(chosen.out)
+    keep(chosen.out)
     found = table([json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines()])
     put("what-works.md", "remedies", found)
     print(found)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.stability_schema import GuardSettings
 
 MINI = Path(__file__).parents[1] / "recipes" / "mini"
 SEEDS = (1, 2, 3)
@@ -63,9 +64,15 @@ def is_finished(run: SeededRun, root: Path) -> bool:
     folder = run.folder(root)
     if not (folder / "recipe.yaml").is_file():
         return False
-    if load_recipe(folder / "recipe.yaml", TrainRecipe) != load_recipe(run.recipe, TrainRecipe, run.settings):
+    made, asked = load_recipe(folder / "recipe.yaml", TrainRecipe), load_recipe(run.recipe, TrainRecipe, run.settings)
+    if _what_decides(made) != _what_decides(asked):
         sys.exit(f"{folder} holds a run of another recipe. Move it away, or choose another --out.")
     return (folder / "summary.json").is_file()
+
+
+def _what_decides(recipe: TrainRecipe) -> TrainRecipe:
+    """The thresholds of a guard that is off decide nothing."""
+    return recipe if recipe.guard.enabled else recipe.model_copy(update={"guard": GuardSettings()})
 
 
 def _make(run: SeededRun, root: Path) -> None:
