@@ -2,7 +2,7 @@
 
 Each option is the collapse recipe with a few values replaced, over seeds 1, 2, 3, one thread a run, two runs at a time;
 finished runs are skipped, and the plain recipe's are those of `make experiments`. Options are evaluated every 10 steps
-instead of every 5. Writes records/remedies.jsonl, a line a run, and a table, into docs/what-works.md too.
+instead of every 5. Writes records/remedies.jsonl, a line a run, and a table, into docs/ too.
 
 What is compared was fixed before the runs: late accuracy, the mean of the evaluations at steps 30 and 40 (99 validation
 problems x 4 samples each), against the plain recipe's with the same seed. With this many options, one in twenty would
@@ -44,7 +44,8 @@ def main() -> None:
         run_all(jobs, chosen.out, chosen.workers)
     keep(chosen.out)
     found = table([json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines()])
-    put("what-works.md", "remedies", found)
+    for page in ("what-works.md", "lab-log.md"):
+        put(page, "remedies", found)
     print(found)
 
 
