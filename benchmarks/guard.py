@@ -26,7 +26,6 @@ from frugalrl.training.guard_replay import replay
 
 RECORD = Path(__file__).parent / "records" / "guard.json"
 TEST = "data.test={source: arithmetic, split: test, limit: 198, seed: 13}"
-QUICKSTART = MINI.parent / "quickstart.yaml"
 HEALTHY = ("open-rs1", "open-rs2", "open-rs3")
 
 
@@ -41,8 +40,7 @@ def main() -> None:
     seeds = (*SEEDS, *MORE_SEEDS)
     off = [SeededRun("guard-off", MINI / "collapse.yaml", seed, (TEST,)) for seed in seeds]
     on = [SeededRun("guard-on", MINI / "collapse.yaml", seed, (TEST, "guard.enabled=true")) for seed in seeds]
-    healthy = [SeededRun("quickstart", QUICKSTART, seed) for seed in SEEDS]
-    healthy += [SeededRun(f"mini-{name}", MINI / f"{name}.yaml", seed) for name in HEALTHY for seed in SEEDS]
+    healthy = [SeededRun(f"mini-{name}", MINI / f"{name}.yaml", seed) for name in HEALTHY for seed in SEEDS]
     run_all([*on, *off, *healthy], chosen.out, chosen.workers)
     compared = [
         compare(seed, without.folder(chosen.out), guarded.folder(chosen.out))
