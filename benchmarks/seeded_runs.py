@@ -24,7 +24,7 @@ from frugalrl.config.stability_schema import GuardSettings
 MINI = Path(__file__).parents[1] / "recipes" / "mini"
 SEEDS = (1, 2, 3)
 MORE_SEEDS = (4, 5)
-"""Of the collapse recipe, which is short."""
+"""For the guard, whose recipe is short."""
 
 
 @dataclass(frozen=True)
