@@ -135,7 +135,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{statistics.fmean(row['rollout_tokens'] for row in found) / tokens:.2f} x",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    missing = [name for name in OPTIONS if len(by_option.get(name, {})) < len(SEEDS)]
+    note = f"\nNot measured on {len(SEEDS)} seeds yet: {', '.join(missing)}.\n" if missing else ""
+    return "\n".join(lines) + "\n" + note
 
 
 def verdict(gain: Estimate) -> str:
