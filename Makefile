@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart test check experiments clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
+
+# The paper's three settings in miniature over three seeds, and its claims one by one (docs/what-works.md).
+experiments: $(VENV)/installed
+	$(BIN)/python benchmarks/experiments.py --out runs/experiments
 
 test: check
 	$(BIN)/python -m pytest

@@ -21,7 +21,7 @@ _DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2")
 _MOST_MARKERS = 16
 """Beyond this many points markers hide the line; dashes tell the series apart then."""
 
-_LIGHT = ("#0b62a8", "#b8430a", "#0b7566", "#8a1c96", "#6d5a00", "#4a5568")
+LIGHT = ("#0b62a8", "#b8430a", "#0b7566", "#8a1c96", "#6d5a00", "#4a5568")
 _DARK = ("#6cb6ff", "#ff9f6b", "#4fd1c5", "#e39cf5", "#e5cf5c", "#a9b4c2")
 
 
@@ -30,7 +30,7 @@ def _variables(colours: Sequence[str]) -> str:
 
 
 FIGURE_CSS = (
-    f":root{{{_variables(_LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
+    f":root{{{_variables(LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
     ".fig{display:block;width:100%;height:auto;font:11px system-ui,sans-serif}"
     ".fig text{fill:var(--muted,#555)}.fig .grid{stroke:var(--rule,#ddd);stroke-width:1}"
     ".fig .line{fill:none;stroke-width:2;stroke-linejoin:round}.fig .faint{stroke-width:1;opacity:.3}"
@@ -101,11 +101,15 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
 def legend(labels: Sequence[str], pinned: bool = False) -> str:
     """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [
-        f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true"><path class="line c{slot % _COLOURS}"'
-        f'{_dash(slot)} d="M1 6H43"/>{_marker(slot, 22, 6, "")}</svg>{escape(label)}</li>'
+        f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>{escape(label)}</li>'
         for slot, label in enumerate(labels)
     ]
     return f'<ul class="legend{" pinned" if pinned else ""}">{"".join(items)}</ul>'
+
+
+def legend_mark(slot: int) -> str:
+    """A slot's stroke and marker, 44 wide and 12 high."""
+    return f'<path class="line c{slot % _COLOURS}"{_dash(slot)} d="M1 6H43"/>{_marker(slot, 22, 6, "")}'
 
 
 def share_bar(share: float, slot: int = 0) -> str:

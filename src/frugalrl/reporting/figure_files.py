@@ -1,0 +1,60 @@
+"""Figures that stand alone: one SVG file, with its legend, for pages that are not ours.
+
+Decisions: light colours on white, since a page that shows an SVG as an image passes no style on to it; several seeds
+of one setting are one line, their mean, with every seed drawn thin behind it.
+
+Not covered: writing the file.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from xml.etree import ElementTree
+
+from frugalrl.reporting.figures import FIGURE_CSS, HEIGHT, LIGHT, WIDTH, Point, Series, legend_mark, line_chart
+
+_TITLE, _ROW = 26, 18
+
+
+def figure_file(title: str, series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
+    """A whole SVG document: title, chart, legend."""
+    chart = line_chart(title, series, x_label, percent)
+    height = _TITLE + HEIGHT + _ROW * len(series) + 6
+    keys = "".join(
+        f'<g transform="translate(50 {_TITLE + HEIGHT + _ROW * row})">{legend_mark(one.slot)}'
+        f'<text x="52" y="10">{escape(one.label)}</text></g>'
+        for row, one in enumerate(series)
+    )
+    return (
+        f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
+        f'height="{height}" role="img" aria-label="{escape(title)}"><style>{_light(FIGURE_CSS)}'
+        ".head{font-weight:600;font-size:13px}</style>"
+        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
+        f'<text class="head" x="12" y="18">{escape(title)}</text>'
+        f'<g transform="translate(0 {_TITLE})">{_inner(chart)}</g>{keys}</svg>\n'
+    )
+
+
+def mean_of_seeds(label: str, slot: int, seeds: Sequence[Mapping[int, float]]) -> Series:
+    """One line: the mean at every step that all seeds have, and the seeds behind it."""
+    shared = sorted(set.intersection(*(set(one) for one in seeds)))
+    mean = [Point(step, sum(one[step] for one in seeds) / len(seeds)) for step in shared]
+    behind: list[Point] = []
+    for one in seeds:
+        behind += [*(Point(step, one[step]) for step in sorted(one)), Point(shared[0], None)]
+    return Series(label, mean, slot, tuple(behind))
+
+
+def _light(css: str) -> str:
+    """The style with light colours in place of variables, which not every viewer of SVG knows."""
+    rules = css[css.index(".fig") :]
+    for slot, colour in enumerate(LIGHT):
+        rules = rules.replace(f"var(--s{slot})", colour)
+    return re.sub(r"var\(--\w+,(#\w+)\)", r"\1", rules)
+
+
+def _inner(chart: str) -> str:
+    """What stands inside the outer element, so that it can be moved."""
+    root = ElementTree.fromstring(chart)
+    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
+    return "".join(ElementTree.tostring(child, encoding="unicode") for child in root)
