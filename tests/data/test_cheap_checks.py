@@ -25,13 +25,13 @@ GUARDED = [
     (question_rules._FIGURE, question_rules._FIGURE_HINTS),
 ]
 PIECES = """Prove|that|show|SHOW that|ſhow that|disprove|or|Demonstrate that|verify that|establish that|give a proof
-given|shown|depicted|pictured|graphed|illustrated|drawn|marked|in|on|the|following|accompanying|this|see|shows|above|below
-at right|to the left|is|are|as|figure|Figures|diagram|picture|graph|ılluſtration|illustration|drawing|sketch|chart|pie chart
-bar graph|histogram|image|maps|Fig. 3|fig.7|FIGURE 2|![](a.png)|\\includegraphics|<img src=a>|[img]|https://a.b/c.PNG
-http://a/images/b|What is $x$?|.|,|:|(|)|*|A|B|C|(A)|(B)|(C)|A.|B.|C.|A)|B)|C)|[A]|[B]|[C]|\\textbf{(A)}|[asy] A B C [/asy]|7|é"""
-TEXTS = st.lists(st.sampled_from([piece for line in PIECES.split("\n") for piece in line.split("|")]), max_size=14).flatmap(
-    lambda pieces: st.sampled_from([" ", "\n", "  "]).map(lambda between: between.join(pieces))
-)  # fmt: skip
+given|shown|depicted|pictured|graphed|illustrated|drawn|marked|in|on|the|following|accompanying|this|see|above|below
+shows|at right|to the left|is|are|as|figure|Figures|diagram|picture|graph|ılluſtration|illustration|drawing|sketch|chart
+pie chart|bar graph|histogram|image|maps|Fig. 3|fig.7|FIGURE 2|![](a.png)|\\includegraphics|<img src=a>|[img]|https://a.b/c.PNG
+http://a/images/b|What is $x$?|.|,|:|(|)|*|A|B|C|(A)|(B)|(C)|A.|B.|C.|A)|B)|C)|[A]|[B]|[C]|\\textbf{(A)}
+[asy] A B C [/asy]|7|é"""
+BETWEEN = st.sampled_from([" ", "\n", "  "])
+TEXTS = st.builds(str.join, BETWEEN, st.lists(st.sampled_from(PIECES.replace("\n", "|").split("|")), max_size=14))
 
 
 @given(TEXTS)
