@@ -12,14 +12,17 @@ from frugalrl.curation.records import StepOutcome, decision_of, ledger_line
 from frugalrl.errors import OutputError
 from frugalrl.files import written_whole
 
+_LINES = json.JSONEncoder(ensure_ascii=False)
+"""Made once: `json.dumps` makes one for each line."""
+
 
 def write_part(path: Path, step: str, outcome: StepOutcome) -> None:
     """Write a step's outcome, all of it or nothing. Raises OutputError."""
     with written_whole(path) as file:
         for decision in outcome.decisions:
-            file.write(json.dumps(ledger_line(step, decision), ensure_ascii=False) + "\n")
+            file.write(_LINES.encode(ledger_line(step, decision)) + "\n")
         end = {"end": step, "notes": list(outcome.notes), "facts": dict(outcome.facts)}
-        file.write(json.dumps(end, ensure_ascii=False) + "\n")
+        file.write(_LINES.encode(end) + "\n")
 
 
 def read_part(path: Path) -> StepOutcome:

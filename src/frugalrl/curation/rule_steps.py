@@ -13,6 +13,7 @@ from frugalrl.data.duplicates import Match, groups_of
 from frugalrl.data.gold_conflicts import Member, decide_group
 from frugalrl.data.prompt_language import UNKNOWN, prompt_language
 from frugalrl.data.question_rules import question_fault
+from frugalrl.data.statements import Statement
 from frugalrl.rewards.language import Identify
 
 
@@ -42,11 +43,11 @@ def in_language(rows: Sequence[PoolRow], language: str, identify: Identify) -> l
     return decisions
 
 
-def without_overlap(rows: Sequence[PoolRow], index: Index) -> list[Decision]:
-    """Drop problems that overlap with a benchmark; the matched row is in the decision."""
+def without_overlap(rows: Sequence[PoolRow], index: Index, read: Callable[[str], Statement]) -> list[Decision]:
+    """Drop problems that overlap with a benchmark; the matched row is in the decision. read: takes a text apart."""
     decisions: list[Decision] = []
     for row in rows:
-        overlap = find_overlap(index, row.problem)
+        overlap = find_overlap(index, row.problem, read=read)
         if overlap is None:
             decisions.append(Decision(row.id, True, "no_overlap"))
         else:

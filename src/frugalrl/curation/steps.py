@@ -25,7 +25,7 @@ from frugalrl.curation.solver import REFUSED, Solver
 from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
-from frugalrl.data.statements import DEFAULT_THRESHOLD
+from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
 from frugalrl.rewards.language_id import load_identifier
@@ -43,6 +43,7 @@ class Tools:
     benchmarks: dict[str, LoadedBenchmark] = field(default_factory=dict)
     _cache: SampleCache | None = None
     _solvers: dict[str, Solver] = field(default_factory=dict)
+    _statements: dict[str, Statement] = field(default_factory=dict)
 
     def cache(self) -> SampleCache:
         """The samples of all solvers."""
@@ -55,6 +56,15 @@ class Tools:
         if name not in self._solvers:
             self._solvers[name] = make_solver(self.spec.solvers[name], self.spec.seed)
         return self._solvers[name]
+
+    def statement(self, text: str) -> Statement:
+        """A problem taken apart, once for the steps `duplicates` and `decontaminate`; forgotten when the steps end."""
+        found = self._statements.get(text)
+        if found is None:
+            if not self._statements:
+                self.stack.callback(self._statements.clear)
+            found = self._statements[text] = read_statement(text)
+        return found
 
     def progress(self, what: str, total: int) -> Progress:
         """Lines with an ETA for a step that takes long."""
@@ -141,6 +151,7 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
         DEFAULT_THRESHOLD if step.threshold is None else step.threshold,
         tools.spec.seed,
         lambda done, total: progress(done),
+        tools.statement,
     )
     with VerifierPool(limit_seconds=step.limit_seconds) as pool:
         return _outcome(rule_steps.without_duplicates(rows, matches, equivalence(pool), lambda done: None))
@@ -150,7 +161,7 @@ def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow],
     loaded = [tools.benchmarks[one] for one in step.benchmarks]
     texts = {one.name: [(problem.id, problem.text) for problem in one.problems] for one in loaded}
     index = build_index(texts)
-    outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index))
+    outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement))
     hashes = {one.name: one.data_hash for one in loaded}
     return StepOutcome(outcome.decisions, facts={"benchmarks": hashes})
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 from frugalrl.data.normalise import without_figures
 from frugalrl.rewards.language import MIN_LETTERS, Identify, label_sentences
-from frugalrl.rewards.prose import sentences_of, without_names
+from frugalrl.rewards.prose import without_names
 from frugalrl.rewards.scripts import COMPACT_SCRIPTS, script_counts
 
 UNKNOWN = "unknown"
@@ -22,15 +22,14 @@ def prompt_language(text: str, identify: Identify, expected: str = "en") -> tupl
     ("unknown", 0.0) where there is too little prose to tell.
     """
     letters: Counter[str] = Counter()
-    prose = without_figures(text)
-    for sentence, label in label_sentences(prose, identify, expected):
+    for sentence, label in label_sentences(without_figures(text), identify, expected):
         if label == "target":
             letters[expected] += _weight(sentence)
         elif label == "foreign":
             letters[_foreign(sentence, identify, expected)] += _weight(sentence)
     letters.pop(UNKNOWN, None)
     judged = sum(letters.values())
-    if judged < MIN_LETTERS or not sentences_of(prose):
+    if judged < MIN_LETTERS:
         return UNKNOWN, 0.0
     language, count = max(letters.items(), key=lambda item: (item[1], item[0] == expected, item[0]))
     return language, count / judged

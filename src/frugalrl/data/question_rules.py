@@ -14,6 +14,7 @@ Not covered: whether the question makes sense, whether its answer is right, lang
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -99,6 +100,11 @@ _FIGURE = re.compile(
     rf"|(?:see|the|this)\s+(?:figure|diagram|picture|graph)\s+(?:shows|below|above|illustrates|depicts)|\(?see\s+(?:the\s+)?{_PICTURE}\b|\b[Ff]ig(?:ure|\.)\s?\d+)",
     re.IGNORECASE,
 )
+_IMAGE_HINTS = ("![", "includegraphics", "<img", "[img", "http")
+_PROVE_HINTS = ("prove", "show", "demonstrate", "verify", "establish", "proof")
+_FIGURE_HINTS = tuple(
+    "fig diagram pictur graph illustrat drawing sketch chart histogram image map shown depicted".split()  # noqa: SIM905
+)
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|\n+")
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”|``[^`\']*\'\'')
 _REPHRASED = re.compile(r"\s*\(?(?:that is|in other words|i\.e\.)", re.IGNORECASE)
@@ -130,7 +136,7 @@ def question_fault(
         return Fault("empty", text.strip()[:_EVIDENCE_CHARS])
     nothing_to_check = answer is not None and not answer.strip() and "\\boxed" not in (solution or "")
     return (
-        _quoted("url_or_image", text, _IMAGE.search(text))
+        _quoted("url_or_image", text, _search(_IMAGE, text, _IMAGE_HINTS))
         or _multiple_choice(text, answer)
         or _proof(text, nothing_to_check)
         or _multi_part(text)
@@ -150,7 +156,7 @@ def _multiple_choice(text: str, answer: str | None) -> Fault | None:
 
 
 def _proof(text: str, nothing_to_check: bool) -> Fault | None:
-    found = _PROVE.search(text)
+    found = _search(_PROVE, text, _PROVE_HINTS)
     if found is None:
         return None
     sentences = [sentence for sentence in _SENTENCE.split(text) if sentence]
@@ -192,9 +198,10 @@ def _asks(part: str) -> bool:
 
 
 def _needs_figure(text: str, drawings_count: bool) -> Fault | None:
-    if drawings_count and _DRAWING.search(text):
+    found = _search(_FIGURE, text, _FIGURE_HINTS)
+    if found is None or (drawings_count and _DRAWING.search(text)):
         return None
-    return _quoted("needs_figure", text, _FIGURE.search(text))
+    return _quoted("needs_figure", text, found)
 
 
 def _several_answers(text: str) -> Fault | None:
@@ -216,6 +223,18 @@ def _no_question(text: str) -> Fault | None:
     if last.startswith("The "):  # "The largest k such that ...": a question without its verb
         return None
     return Fault("no_question", _short(text[-_EVIDENCE_CHARS:])) if len(text.split()) >= 6 else None
+
+
+def _search(pattern: re.Pattern[str], text: str, hints: Sequence[str]) -> re.Match[str] | None:
+    """The pattern's first match. Asked only if the text holds a hint: every match holds one, in small letters.
+
+    In ASCII texts only: elsewhere patterns that ignore case take letters for others that `lower` does not.
+    """
+    if text.isascii():
+        lowered = text.lower()
+        if not any(hint in lowered for hint in hints):
+            return None
+    return pattern.search(text)
 
 
 def _quoted(reason: Reason, text: str, found: re.Match[str] | None) -> Fault | None:

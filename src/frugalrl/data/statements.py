@@ -15,6 +15,7 @@ Options of a multiple choice and sentences on how to write the answer are compar
 Not covered: translations, statements reordered as a whole, paraphrases in other words and other symbols.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -247,13 +248,21 @@ def _options_agree(one: Statement, other: Statement) -> bool:
 def _gist(stem: Sequence[str]) -> tuple[str, ...]:
     gist = []
     for at, token in enumerate(stem):
-        token = _SYNONYMS.get(token, token)
-        if token in _FILLER and not (len(token) == 1 and not _is_filler_letter(stem, at)):
-            continue
-        gist.append(_stemmed(token))
+        content = _content(token)
+        if content is not None:
+            gist.append(content)
+        elif len(token) == 1 and not _is_filler_letter(stem, at):
+            gist.append(token)
     while gist and gist[-1] == "=":
         gist.pop()
     return tuple(gist)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _content(token: str) -> str | None:
+    """A token as it stands in a gist; None for a filler. Most tokens of a pool are among a few thousand."""
+    token = _SYNONYMS.get(token, token)
+    return None if token in _FILLER else _stemmed(token)
 
 
 def _is_filler_letter(stem: Sequence[str], at: int) -> bool:

@@ -19,6 +19,8 @@ _BLOCKS: dict[str, str] = {
 SCRIPTS: tuple[str, ...] = tuple(_BLOCKS)
 _PATTERNS = {script: re.compile(f"[{block}]") for script, block in _BLOCKS.items()}
 
+_NOT_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
+
 COMPACT_SCRIPTS = frozenset({"han", "kana", "hangul"})
 """Two letters of these say as much as a word of the others."""
 
@@ -38,7 +40,7 @@ _OF_LANGUAGE: dict[str, frozenset[str]] = {
 def script_counts(text: str) -> Mapping[str, int]:
     """Letters by script, those that occur only; accents count with their letters, other symbols not at all."""
     if text.isascii():
-        latin = len(_PATTERNS["latin"].findall(text))
+        latin = len(text.encode("ascii").translate(None, _NOT_LETTERS))
         return {"latin": latin} if latin else {}
     counts = {script: len(pattern.findall(text)) for script, pattern in _PATTERNS.items()}
     return {script: count for script, count in counts.items() if count}
