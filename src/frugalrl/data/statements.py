@@ -77,7 +77,7 @@ _WEIGHTY = frozenset(
 )
 _OPERATORS = frozenset("+-*/^=<>|≤≥≠≡±!%'")
 _SOFT = frozenset("()[]")
-_NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
+NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
 _FIGURE_WORDS = frozenset("figure diagram graph graphed shown below above picture pictured chart follows grid".split())  # noqa: SIM905
 _SELF_CONTAINED = 25
 """Content tokens from which on a geometry problem says in words what its drawing shows."""
@@ -112,7 +112,8 @@ class Sameness:
     """Why two statements are the same problem."""
 
     kind: str
-    """``"exact"``: the same normalised text; ``"renamed"``: but for variables' names; ``"near"``: but for wording."""
+    """``"exact"``: the same normalised text; ``"renamed"``: but for variables' names; ``"near"``: but for wording;
+    ``"reworded"``: other words, and the same answer (`same_answer`)."""
     similarity: float
     """Of content tokens, 0..1."""
     why: str
@@ -152,7 +153,7 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return None
     if (
         not figures_agree(one, other)
-        or not _options_agree(one, other)
+        or not options_agree(one, other)
         or ((one.answer_format and other.answer_format) and (one.answer_format != other.answer_format))
     ):
         return None
@@ -209,7 +210,7 @@ def _is_another_question(
     )
     if signs_left and signs_right and signs_left != signs_right:
         return True
-    if not _NEGATIONS.isdisjoint((*left, *right)):
+    if not NEGATIONS.isdisjoint((*left, *right)):
         return True
     if len(left) == len(right) == 1 and left[0] in theirs and right[0] in ours:
         return True
@@ -236,7 +237,8 @@ def _brackets(stem: Sequence[str]) -> str:
     return "".join(token for token in stem if token in _SOFT or token in _OPERATORS)
 
 
-def _options_agree(one: Statement, other: Statement) -> bool:
+def options_agree(one: Statement, other: Statement) -> bool:
+    """Whether the options of a multiple choice, where both texts have them, are the same."""
     if not one.options or not other.options:
         return True
     if numbers_of(one.options) != numbers_of(other.options):
@@ -282,7 +284,7 @@ def _weighty(gist: Sequence[str]) -> Counter[str]:
 
 def carries_weight(token: str) -> bool:
     """Whether a problem hangs on a token of its gist: a sign, number, variable, negation or word of weight."""
-    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in _NEGATIONS
+    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in NEGATIONS
 
 
 def _variables(gist: Sequence[str]) -> list[str]:
