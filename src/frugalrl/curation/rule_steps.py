@@ -46,7 +46,7 @@ def without_overlap(rows: Sequence[PoolRow], index: Index) -> list[Decision]:
     """Drop problems that overlap with a benchmark; the matched row is in the decision."""
     decisions: list[Decision] = []
     for row in rows:
-        overlap = find_overlap(index, row.problem)
+        overlap = find_overlap(index, row.problem, gold=row.answer)
         if overlap is None:
             decisions.append(Decision(row.id, True, "no_overlap"))
         else:
