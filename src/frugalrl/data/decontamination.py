@@ -242,5 +242,7 @@ def _is_telling(ngram: tuple[str, ...], positions: Sequence[int], rows: Sequence
     return len({rows[position].statement.key for position in positions}) == 1
 
 
-def _overlap(row: BenchmarkRow, kind: Literal["exact", "near", "ngram", "reworded"], similarity: float, evidence: str) -> Overlap:
+def _overlap(
+    row: BenchmarkRow, kind: Literal["exact", "near", "ngram", "reworded"], similarity: float, evidence: str
+) -> Overlap:
     return Overlap(row.benchmark, row.row_id, row.text, kind, similarity, evidence)

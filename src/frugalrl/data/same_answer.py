@@ -6,7 +6,8 @@ after `statements.same_problem` has said no, about two problems with one `answer
 
 - the same numbers (or those of one text and at most two more in a longer, closely alike text);
 - drawings and options that leave room for one problem, as there;
-- no contraries exchanged (minimum for maximum, sine for cosine, plus for minus), no negation on one side only;
+- no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); in short or freely reworded texts
+  as many negations ("at most" may be "no more than" in long ones) and numbers with the same signs;
 - enough content in common, and enough of what carries weight. How much depends on how telling the answer is: half of
   all problems have an answer below ten, which two problems share by chance.
 
@@ -22,6 +23,7 @@ from frugalrl.data.statements import NEGATIONS, Sameness, Statement, carries_wei
 
 _CHOICE = re.compile(r"[a-h]|true|false|yes|no|", re.IGNORECASE)
 _NAMED = re.compile(r"^\s*\$?\s*[A-Za-z]{1,3}(?:_\{?\w\}?)?\s*(?:\(\s*[a-z]\s*\))?\s*=(?!.*=)")
+_BRACKETS = re.compile(r"\\[()\[\]]|\$")
 _UNIT = re.compile(r"\\text\{[^{}]*\}|\^?\{?\\circ\}?|\\%|\\mbox\{[^{}]*\}")
 _PLAIN = re.compile(r"-?\d|1/[2-4]|pi")
 
@@ -59,8 +61,8 @@ def answer_key(gold: str) -> str:
     """
     if not gold.strip():
         return ""
-    bare = _UNIT.sub(" ", _NAMED.sub("", gold.strip().strip("$\\[]() .")))
-    key = key_of(words(bare))
+    bare = _UNIT.sub(" ", _NAMED.sub("", _BRACKETS.sub(" ", gold)))
+    key = key_of(words(bare)).replace("\\", "")
     if re.fullmatch(r"\d+", key):
         key = key.lstrip("0") or "0"
     return "" if _CHOICE.fullmatch(key.strip("()")) else key
@@ -89,6 +91,11 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
     ours, theirs = (Counter(filter(carries_weight, side.gist)) for side in (one, other))
     if _dice(ours, theirs) < (WEIGHT_PLAIN if plain else WEIGHT_TELLING) or _contrary(ours - theirs, theirs - ours):
         return None
+    if shared < SHARED_LONGER or short:
+        if _negations(one) != _negations(other):
+            return None
+        if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
+            return None
     return Sameness("reworded", shared, f"the same answer and numbers; {shared:.0%} of the content in common")
 
 
@@ -98,10 +105,23 @@ def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def _contrary(left: Counter[str], right: Counter[str]) -> bool:
-    """Whether something stands on one side only that denies, or that the other side has its contrary of."""
-    if not NEGATIONS.isdisjoint(left.keys() ^ right.keys()):
-        return True
+    """Whether one side has something and the other its contrary instead."""
     return any(kind & left.keys() and kind & right.keys() for kind in _CONTRARIES)
+
+
+def _negations(statement: Statement) -> int:
+    return sum(token in NEGATIONS for token in statement.gist)
+
+
+def _signed(gist: Sequence[str]) -> list[str]:
+    """The numbers with a minus in front that does not subtract, sorted."""
+    negative = []
+    for at, token in enumerate(gist[:-1]):
+        before = gist[at - 1] if at else "("
+        operand = before[0].isdigit() or before == ")" or (len(before) == 1 and before.isalpha())
+        if token == "-" and gist[at + 1][0].isdigit() and not operand:
+            negative.append(gist[at + 1])
+    return sorted(negative)
 
 
 def _dice(ours: Counter[str], theirs: Counter[str]) -> float:
