@@ -6,8 +6,8 @@ after `statements.same_problem` has said no, about two problems with one `answer
 
 - the same numbers (or those of one text and at most two more in a longer, closely alike text);
 - drawings and options that leave room for one problem, as there;
-- no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); in short or freely reworded texts
-  as many negations ("at most" may be "no more than" in long ones) and numbers with the same signs;
+- no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); numbers with the same
+  signs; in short or freely reworded texts as many negations ("at most" may be "no more than" in long ones);
 - enough content in common, and enough of what carries weight. How much depends on how telling the answer is: half of
   all problems have an answer below ten, which two problems share by chance.
 
@@ -40,16 +40,18 @@ LONG_CONTENT = 15
 _CONTRARIES = tuple(
     frozenset(kind.split())
     for kind in (
-        "+ - * /", "< > ≤ ≥ = ≠", "smallest largest", "odd even", "positive negative nonnegative", "sin cos tan cot sec csc",
-        "area perimeter volume radius diameter circumference length height width", "sum product difference quotient ratio",
-        "increasing decreasing", "increase decrease", "increased decreased", "left right", "acute obtuse", "more less fewer",
-        "inscribed circumscribed", "arithmetic geometric", "median altitude bisector", "rational irrational", "real complex",
-        "incenter circumcenter centroid orthocenter", "inradius circumradius", "interior exterior", "union intersection",
-        "first second third fourth fifth last", "king queen knight rook bishop pawn", "before after", "above below",
-        "numerator denominator", "red blue green yellow black white", "north south east west", "mean median mode",
-        "triangle square rectangle pentagon hexagon octagon", "half twice double triple", "clockwise counterclockwise",
-        "distinguishable indistinguishable", "cylinder cone sphere pyramid prism", "ellipse parabola hyperbola",
-        "same different", "heads tails", "win lose", "profit loss", "older younger", "prime composite", "major minor",
+        "+ - * /", "< > ≤ ≥ = ≠", "smallest largest", "odd even", "positive negative nonnegative",
+        "sin cos tan cot sec csc", "area perimeter volume radius diameter circumference length height width",
+        "sum product difference quotient ratio", "increasing decreasing", "increase decrease", "increased decreased",
+        "left right", "acute obtuse", "more less fewer", "inscribed circumscribed", "arithmetic geometric",
+        "median altitude bisector", "rational irrational", "real complex",
+        "incenter circumcenter centroid orthocenter", "inradius circumradius", "interior exterior",
+        "union intersection", "first second third fourth fifth last", "king queen knight rook bishop pawn",
+        "before after", "above below", "numerator denominator", "red blue green yellow black white",
+        "north south east west", "mean median mode", "triangle square rectangle pentagon hexagon octagon",
+        "half twice double triple", "clockwise counterclockwise", "distinguishable indistinguishable",
+        "cylinder cone sphere pyramid prism", "ellipse parabola hyperbola", "same different", "heads tails",
+        "win lose", "profit loss", "older younger", "prime composite", "major minor",
     )
 )  # fmt: skip
 
@@ -91,11 +93,10 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
     ours, theirs = (Counter(filter(carries_weight, side.gist)) for side in (one, other))
     if _dice(ours, theirs) < (WEIGHT_PLAIN if plain else WEIGHT_TELLING) or _contrary(ours - theirs, theirs - ours):
         return None
-    if shared < SHARED_LONGER or short:
-        if _negations(one) != _negations(other):
-            return None
-        if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
-            return None
+    if (shared < SHARED_LONGER or short) and _negations(one) != _negations(other):
+        return None
+    if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
+        return None
     return Sameness("reworded", shared, f"the same answer and numbers; {shared:.0%} of the content in common")
 
 
