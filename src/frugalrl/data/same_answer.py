@@ -28,7 +28,8 @@ _UNIT = re.compile(r"\\text\{[^{}]*\}|\^?\{?\\circ\}?|\\%|\\mbox\{[^{}]*\}")
 _PLAIN = re.compile(r"-?\d|1/[2-4]|pi")
 
 SHARED_TELLING, SHARED_PLAIN = 0.6, 0.8
-"""Least share of common content (Dice) with a telling answer, and with one digit, a simple fraction or no numbers."""
+"""Least share of common content (Dice) with a telling answer, and with one digit, a simple fraction, no numbers,
+or mostly a formula."""
 WEIGHT_TELLING, WEIGHT_PLAIN = 0.75, 0.85
 """Least share of common signs, variables and words of weight (Dice)."""
 SHARED_LONGER = 0.85
@@ -83,7 +84,7 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
     telling = _PLAIN.fullmatch(key) is None
     short = min(len(one.gist), len(other.gist)) < LONG_CONTENT
     plain = not telling or (not one.numbers and short)
-    least = SHARED_PLAIN if plain else SHARED_TELLING
+    least = SHARED_PLAIN if plain or _is_mostly_formula(one) or _is_mostly_formula(other) else SHARED_TELLING
     if one.numbers != other.numbers:
         if not telling or short or not _one_has_more(one.numbers, other.numbers):
             return None
@@ -108,6 +109,12 @@ def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 def _contrary(left: Counter[str], right: Counter[str]) -> bool:
     """Whether one side has something and the other its contrary instead."""
     return any(kind & left.keys() and kind & right.keys() for kind in _CONTRARIES)
+
+
+def _is_mostly_formula(statement: Statement) -> bool:
+    """Whether order matters more than words: the symbols of many functional equations are the same few."""
+    symbols = sum(len(token) == 1 and not token.isdigit() for token in statement.gist)
+    return symbols * 2 > len(statement.gist)
 
 
 def _negations(statement: Statement) -> int:
