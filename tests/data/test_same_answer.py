@@ -113,6 +113,6 @@ def test_a_choice_says_nothing_about_the_problem(gold):
 
 
 def test_different_answers_have_different_keys():
-    golds = ["-3", "3", "1/2", "2", "x+1", "x-1", "(1,2)", "(2,1)", "\\sqrt{2}", "2\\sqrt{2}"]
+    golds = ["-3", "3", "1/2", "2", "x+1", "x-1", "(1,2)", "(2,1)", "\\sqrt{2}", "2\\sqrt{2}", "0.5", "0.\\overline{5}"]
 
     assert len({answer_key(gold) for gold in golds}) == len(golds)

@@ -24,6 +24,7 @@ from frugalrl.data.statements import NEGATIONS, Sameness, Statement, carries_wei
 _CHOICE = re.compile(r"[a-h]|true|false|yes|no|", re.IGNORECASE)
 _NAMED = re.compile(r"^\s*\$?\s*[A-Za-z]{1,3}(?:_\{?\w\}?)?\s*(?:\(\s*[a-z]\s*\))?\s*=(?!.*=)")
 _BRACKETS = re.compile(r"\\[()\[\]]|\$")
+_REPEATING = re.compile(r"\\(?:overline|bar|dot)\b")  # 0.5 is not 0.555...
 _UNIT = re.compile(r"\\text\{[^{}]*\}|\^?\{?\\circ\}?|\\%|\\mbox\{[^{}]*\}")
 _PLAIN = re.compile(r"-?\d|1/[2-4]|pi")
 
@@ -64,7 +65,7 @@ def answer_key(gold: str) -> str:
     """
     if not gold.strip():
         return ""
-    bare = _UNIT.sub(" ", _NAMED.sub("", _BRACKETS.sub(" ", gold)))
+    bare = _UNIT.sub(" ", _NAMED.sub("", _BRACKETS.sub(" ", _REPEATING.sub(" repeating ", gold))))
     key = key_of(words(bare)).replace("\\", "")
     if re.fullmatch(r"\d+", key):
         key = key.lstrip("0") or "0"
