@@ -116,3 +116,22 @@ def test_different_answers_have_different_keys():
     golds = ["-3", "3", "1/2", "2", "x+1", "x-1", "(1,2)", "(2,1)", "\\sqrt{2}", "2\\sqrt{2}", "0.5", "0.\\overline{5}"]
 
     assert len({answer_key(gold) for gold in golds}) == len(golds)
+
+
+def test_two_questions_about_one_case_with_other_options_are_two():
+    case = "Three firms own the towers. Which one of the following cannot be true, no matter how many trades are made? "
+    one = "(A) The firm North owns the Garden Tower. (B) The firm South owns the River Tower. (C) None owns a tower."
+    other = (
+        "(A) The firm North owns the Market Tower. (B) The firm South owns the Harbour Tower. (C) None owns a tower."
+    )
+
+    assert near_duplicate_groups([case + one, case + other]) == []
+
+
+def test_a_projection_is_no_reflection():
+    one = "Find the matrix that corresponds to the projection onto the plane spanned by the first two axes of space."
+    other = (
+        "Find the matrix that corresponds to the reflection through the plane spanned by the first two axes of space."
+    )
+
+    assert near_duplicate_groups([one, other]) == []

@@ -49,7 +49,7 @@ _SYNONYMS = {
     "endpoints": "end", "ends": "end", "chosen": "select", "selected": "select", "picked": "select", "choose": "select",
     "meets": "intersect", "meet": "intersect", "nonnegative": "nonnegative", "edge": "side", "distinct": "different",
     "identical": "same", "lie": "lie", "lies": "lie", "located": "lie", "zeros": "root", "zeroes": "root",
-    "roots": "root", "solutions": "solution", "persons": "person", "people": "person",
+    "infinity": "infty", "roots": "root", "solutions": "solution", "persons": "person", "people": "person",
 }  # fmt: skip
 _WEIGHTY = frozenset(
     "smallest largest not no none never neither nor without except only exactly all every each any some either both or "  # noqa: SIM905
@@ -73,6 +73,7 @@ _WEIGHTY = frozenset(
     "arithmetic geometric harmonic bisector least most shorter longer shortest longest younger older taller "
     "hour hours minute minutes second seconds day days week month year miles mile kilometers km feet foot inches inch "
     "meters centimeters yards gallons liters binary decimal digit digits multiple term divisible divides factor "
+    "projection reflection rotation translation dilation infty "
     "strictly nonempty empty maximum minimum imaginary conjugate reciprocal inverse negation initial final".split()
 )
 _OPERATORS = frozenset("+-*/^=<>|≤≥≠≡±!%'")
@@ -83,6 +84,8 @@ _SELF_CONTAINED = 25
 """Content tokens from which on a geometry problem says in words what its drawing shows."""
 _TELLING = 12
 """Content tokens below which "what is x in the figure?" is as good as no text."""
+_SAME_OPTIONS = 0.95
+"""Likeness of the options' tokens: under one case many questions share most words of their options."""
 _ALIKE = 0.65
 """Likeness of letters from which on one changed word is a spelling (colour, color), not another thing."""
 
@@ -243,7 +246,7 @@ def options_agree(one: Statement, other: Statement) -> bool:
         return True
     if numbers_of(one.options) != numbers_of(other.options):
         return False
-    return SequenceMatcher(None, one.options, other.options, autojunk=False).ratio() >= 0.8
+    return SequenceMatcher(None, one.options, other.options, autojunk=False).ratio() >= _SAME_OPTIONS
 
 
 def _gist(stem: Sequence[str]) -> tuple[str, ...]:
