@@ -95,6 +95,7 @@ def test_variants_that_share_their_answer_by_chance_are_two(one, other, gold):
     [
         ("$x = \\dfrac{1}{2}$", "1/2"),
         ("025", "$25$"),
+        ("7 + \\frac\\pi 2", "$7+\\dfrac{\\pi}{2}$"),
         ("\\(\\sqrt{7}\\)", "$\\sqrt7$"),
         ("5\\text{ cm}", "5"),
         ("$f(x)=x+1$", "f(x) = x + 1"),

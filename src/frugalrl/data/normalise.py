@@ -119,7 +119,10 @@ _COMMAND = re.compile(
 )
 _NOT_EQUAL = re.compile(r"\\not\s*=")
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_FRACTION = re.compile(
+_SHORT_GREEK_FRACTION = re.compile(
+    r"\\[dtc]?frac\s*(\\(?:pi|alpha|beta|gamma|theta|lambda|phi))\s*([A-Za-z0-9])(?![A-Za-z0-9])"
+)
+_FRACTION = re.compile(
     r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
 )
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
@@ -245,6 +248,8 @@ def _plain(text: str) -> str:
 def _plain_formulas(text: str) -> str:
     if "\\not" in text:
         text = _NOT_EQUAL.sub("≠", text)
+    if "frac" in text:
+        text = _GREEK_FRACTION.sub(r"\\frac{\1}{\2}", text)
     text = _COMMAND.sub(_plain_command, text)
     if "\\frac" in text:
         text = _SHORT_FRACTION.sub(_braced, text)
