@@ -47,3 +47,16 @@ def test_an_empty_gold_neither_conflicts_nor_is_kept():
 def test_one_problem_is_no_group():
     with pytest.raises(ValueError, match="at least two"):
         decide_group([Member("Find it.", "3")], equivalent)
+
+
+def test_one_answer_in_two_spellings_is_no_conflict_even_where_verdicts_cannot_read_it():
+    def fractions(one, other):
+        return {one, other} == {"\\frac{12}{13}", "12/13"}
+
+    def decided(one, other):
+        return decide_group([Member("What is it?", one), Member("What is it?", other)], fractions).decision
+
+    assert decided("12:13", "12/13") == "merge"
+    assert decided("$7+\\dfrac{\\pi}{2}$", "7 + \\frac{\\pi}{2}") == "merge"
+    assert decided("0.\\overline{5}", "0.5") == "conflict"
+    assert decided("12:14", "12/13") == "conflict"

@@ -191,7 +191,10 @@ def _split(run: _Run) -> StepOutcome:
     if held_out and not deduplicated:
         progress = Progress(SPLITS, len(run.rows), run.show)
         texts = [row.problem for row in run.rows]
-        groups = near_duplicate_groups(texts, seed=run.spec.seed, on_progress=lambda done, total: progress(done))
+        golds = [row.answer for row in run.rows]
+        groups = near_duplicate_groups(
+            texts, seed=run.spec.seed, on_progress=lambda done, total: progress(done), golds=golds
+        )
     return StepOutcome(tuple(split_rows(run.rows, groups, splits, run.spec.seed)))
 
 

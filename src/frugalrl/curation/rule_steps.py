@@ -47,7 +47,7 @@ def without_overlap(rows: Sequence[PoolRow], index: Index, read: Callable[[str],
     """Drop problems that overlap with a benchmark; the matched row is in the decision. read: takes a text apart."""
     decisions: list[Decision] = []
     for row in rows:
-        overlap = find_overlap(index, row.problem, read=read)
+        overlap = find_overlap(index, row.problem, gold=row.answer, read=read)
         if overlap is None:
             decisions.append(Decision(row.id, True, "no_overlap"))
         else:

@@ -151,6 +151,7 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
         DEFAULT_THRESHOLD if step.threshold is None else step.threshold,
         tools.spec.seed,
         lambda done, total: progress(done),
+        [row.answer for row in rows],
         tools.statement,
     )
     with VerifierPool(limit_seconds=step.limit_seconds) as pool:
@@ -159,7 +160,7 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
 
 def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
     loaded = [tools.benchmarks[one] for one in step.benchmarks]
-    texts = {one.name: [(problem.id, problem.text) for problem in one.problems] for one in loaded}
+    texts = {one.name: [(problem.id, problem.text, problem.gold) for problem in one.problems] for one in loaded}
     index = build_index(texts)
     outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement))
     hashes = {one.name: one.data_hash for one in loaded}

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from frugalrl.data.same_answer import answer_key, same_with_answer
 from frugalrl.data.statements import (
     DEFAULT_THRESHOLD,
     Statement,
@@ -48,6 +49,8 @@ class BenchmarkRow:
     row_id: str
     text: str
     statement: Statement
+    answer_key: str = ""
+    """Its answer in one spelling; empty if it is not known or says nothing (a choice)."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Index:
     by_numbers: Mapping[tuple[str, ...], tuple[int, ...]]
     by_ngram: Mapping[tuple[str, ...], int]
     """Only n-grams of one benchmark problem: what stands in several is boilerplate."""
+    by_answer: Mapping[str, tuple[int, ...]]
+    """Rows by their answer's key; empty where the answers are not known."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +73,33 @@ class Overlap:
     benchmark: str
     row_id: str
     row_text: str
-    kind: Literal["exact", "near", "ngram"]
+    kind: Literal["exact", "near", "ngram", "reworded"]
     similarity: float
     """Of content tokens (exact, near), or the share of the benchmark problem that is covered (ngram); 0..1."""
     evidence: str
     """Why, or the longest shared stretch of tokens."""
 
 
-def build_index(benchmarks: Mapping[str, Sequence[tuple[str, str]]]) -> Index:
-    """An index of benchmarks: name to (row id, problem text) pairs. Rows without any token are left out."""
+def build_index(benchmarks: Mapping[str, Sequence[tuple[str, ...]]]) -> Index:
+    """An index of benchmarks: name to (row id, problem text) or (row id, problem text, gold) tuples.
+
+    Rows without any token are left out. With golds, `find_overlap` finds reworded problems too.
+    """
     rows = tuple(
-        BenchmarkRow(name, row_id, text, statement)
+        BenchmarkRow(name, row_id, text, statement, answer_key(gold[0]) if gold else "")
         for name, pairs in benchmarks.items()
-        for row_id, text in pairs
+        for row_id, text, *gold in pairs
         if (statement := read_statement(text)).stem
     )
     by_key: dict[str, int] = {}
     by_numbers: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    by_answer: dict[str, list[int]] = defaultdict(list)
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for position, row in enumerate(rows):
         by_key.setdefault(row.statement.key, position)
         by_numbers[row.statement.numbers].append(position)
+        if row.answer_key:
+            by_answer[row.answer_key].append(position)
         for ngram in set(_ngrams(row.statement.stem)):
             holders[ngram].append(position)
     return Index(
@@ -96,6 +107,7 @@ def build_index(benchmarks: Mapping[str, Sequence[tuple[str, str]]]) -> Index:
         by_key=by_key,
         by_numbers={numbers: tuple(positions) for numbers, positions in by_numbers.items()},
         by_ngram={ngram: positions[0] for ngram, positions in holders.items() if _is_telling(ngram, positions, rows)},
+        by_answer={key: tuple(positions) for key, positions in by_answer.items()},
     )
 
 
@@ -103,12 +115,14 @@ def find_overlap(
     index: Index,
     text: str,
     threshold: float = DEFAULT_THRESHOLD,
+    gold: str = "",
     read: Callable[[str], Statement] = read_statement,
 ) -> Overlap | None:
     """The benchmark problem that a text is, or contains for the most part; None if there is none.
 
-    threshold: least similarity of content tokens for a near match, 0..1. read: takes a text apart; one that remembers
-    spares the work where another step did it.
+    threshold: least similarity of content tokens for a near match, 0..1. gold: the text's answer; with it, and
+    with the benchmark's, a reworded problem is found too. read: takes a text apart; one that remembers spares the work
+    where another step did it.
     """
     statement = read(text)
     if not statement.stem:
@@ -116,7 +130,11 @@ def find_overlap(
     exact = index.by_key.get(statement.key)
     if exact is not None:
         return _overlap(index.rows[exact], "exact", 1.0, "the same text after normalisation")
-    return _near(index, statement, threshold) or _by_ngrams(index, statement)
+    return (
+        _near(index, statement, threshold)
+        or _by_ngrams(index, statement)
+        or _by_answer(index, statement, answer_key(gold))
+    )
 
 
 def _near(index: Index, statement: Statement, threshold: float) -> Overlap | None:
@@ -146,6 +164,20 @@ def _by_ngrams(index: Index, statement: Statement) -> Overlap | None:
         found = _confirmed(row, statement, places)
         if found is not None and (best is None or found.similarity > best.similarity):
             best = found
+    return best
+
+
+def _by_answer(index: Index, statement: Statement, key: str) -> Overlap | None:
+    """The closest benchmark problem with the same answer of which the text is a rewording."""
+    gist = set(statement.gist)
+    best: Overlap | None = None
+    for position in index.by_answer.get(key, ()):
+        row = index.rows[position]
+        if len(gist.intersection(row.statement.gist)) * 3 < len(gist):
+            continue
+        sameness = same_with_answer(row.statement, statement, key)
+        if sameness is not None and (best is None or sameness.similarity > best.similarity):
+            best = _overlap(row, "reworded", sameness.similarity, sameness.why)
     return best
 
 
@@ -217,5 +249,7 @@ def _is_telling(ngram: tuple[str, ...], positions: Sequence[int], rows: Sequence
     return len({rows[position].statement.key for position in positions}) == 1
 
 
-def _overlap(row: BenchmarkRow, kind: Literal["exact", "near", "ngram"], similarity: float, evidence: str) -> Overlap:
+def _overlap(
+    row: BenchmarkRow, kind: Literal["exact", "near", "ngram", "reworded"], similarity: float, evidence: str
+) -> Overlap:
     return Overlap(row.benchmark, row.row_id, row.text, kind, similarity, evidence)

@@ -9,12 +9,13 @@ the texts, the threshold and the seed only.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalrl.data.same_answer import answer_key, same_with_answer
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Sameness, Statement, read_statement, same_problem
 
 BANDS = 32
@@ -41,12 +42,14 @@ def near_duplicate_groups(
     threshold: float = DEFAULT_THRESHOLD,
     seed: int = 0,
     on_progress: Progress | None = None,
+    golds: Sequence[str] | None = None,
 ) -> list[tuple[int, ...]]:
     """Groups of positions (two or more, ascending) whose texts are one problem, by their first member.
 
     threshold: least similarity of content tokens, 0..1. on_progress: called with (texts read, texts in all).
+    golds: the answers, one a text: reworded texts with one answer are then found too.
     """
-    return groups_of(len(texts), near_duplicate_matches(texts, threshold, seed, on_progress))
+    return groups_of(len(texts), near_duplicate_matches(texts, threshold, seed, on_progress, golds))
 
 
 def near_duplicate_matches(
@@ -54,6 +57,7 @@ def near_duplicate_matches(
     threshold: float = DEFAULT_THRESHOLD,
     seed: int = 0,
     on_progress: Progress | None = None,
+    golds: Sequence[str] | None = None,
     read: Callable[[str], Statement] = read_statement,
 ) -> list[Match]:
     """The pairs behind `near_duplicate_groups`, each with its reason; enough of them to connect every group.
@@ -72,9 +76,12 @@ def near_duplicate_matches(
         if first != position:
             matches.append(Match(first, position, Sameness("exact", 1.0, "the same text after normalisation")))
     distinct = [position for position, one in enumerate(statements) if one.gist and first_with.get(one.key) == position]
-    for first, second in _proposed([statements[position] for position in distinct], seed):
+    keys = [answer_key(gold) for gold in golds] if golds is not None else [""] * len(texts)
+    for first, second in _proposed([statements[at] for at in distinct], seed, [keys[at] for at in distinct]):
         one, other = distinct[first], distinct[second]
         sameness = same_problem(statements[one], statements[other], threshold)
+        if sameness is None and keys[one] and keys[one] == keys[other]:
+            sameness = same_with_answer(statements[one], statements[other], keys[one])
         if sameness is not None:
             matches.append(Match(one, other, sameness))
     return matches
@@ -99,16 +106,26 @@ def groups_of(count: int, matches: Sequence[Match]) -> list[tuple[int, ...]]:
     return [tuple(group) for group in members.values() if len(group) > 1]
 
 
-def _proposed(statements: Sequence[Statement], seed: int) -> Iterator[tuple[int, int]]:
-    """Pairs of positions, ascending, that share their numbers and one band of their MinHash."""
+def _proposed(statements: Sequence[Statement], seed: int, keys: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of positions, ascending, that share one band of their MinHash and their numbers or their answer's key."""
     if len(statements) < 2:
         return
     hashes = _minhashes(statements, seed)
-    number_ids: dict[tuple[str, ...], int] = {}
-    numbers = np.array([number_ids.setdefault(one.numbers, len(number_ids)) for one in statements], dtype=np.uint64)
+    pairs = _in_one_bucket(hashes, [one.numbers for one in statements])
+    answered = [position for position, key in enumerate(keys) if key]
+    if answered:
+        found = _in_one_bucket(hashes[:, answered], [keys[position] for position in answered])
+        pairs.update((answered[first], answered[second]) for first, second in found)
+    yield from sorted(pairs)
+
+
+def _in_one_bucket(hashes: NDArray[np.uint64], labels: Sequence[Hashable]) -> set[tuple[int, int]]:
+    """Pairs with one label that share a band of hashes (hash functions, texts)."""
+    ids: dict[Hashable, int] = {}
+    numbered = np.array([ids.setdefault(label, len(ids)) for label in labels], dtype=np.uint64)
     pairs: set[tuple[int, int]] = set()
     for band in range(0, BANDS * ROWS, ROWS):
-        keys = numbers * _MIX
+        keys = numbered * _MIX
         for row in range(band, band + ROWS):
             keys = (keys ^ hashes[row]) * _MIX
             keys ^= keys >> np.uint64(31)
@@ -117,7 +134,7 @@ def _proposed(statements: Sequence[Statement], seed: int) -> Iterator[tuple[int,
         for bucket in np.split(order, starts) if len(starts) else [order]:
             if len(bucket) > 1:
                 pairs.update(_pairs_within(sorted(bucket.tolist())))
-    yield from sorted(pairs)
+    return pairs
 
 
 def _pairs_within(bucket: Sequence[int]) -> Iterator[tuple[int, int]]:

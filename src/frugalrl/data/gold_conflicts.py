@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frugalrl.data.answer_options import options_start
+from frugalrl.data.same_answer import answer_key
 
 Decision = Literal["merge", "conflict"]
 Equivalent = Callable[[str, str], bool]
@@ -18,6 +19,7 @@ _LETTER = re.compile(r"\W*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{+)?\W*([A-E])\W
 _LETTER_AND_VALUE = re.compile(
     r"\s*(?:\\(?:text|textbf|mathrm|mathbf)\s*\{+)?\s*\(?\s*([A-E])\s*[).:]\}*(?:\\[ ,;:!]|\\q*uad|~)*\s*(\S.*)"
 )
+_RATIO = re.compile(r"\$?\s*(\d+)\s*:\s*(\d+)\s*\$?")
 _WRAPPING = r"(?:\\(?:text|textbf|textrm|mathrm|mathbf|rm|bf)\s*\{{?\s*)*\(?\s*{0}\s*[).:]\s*\}}*"
 
 
@@ -89,6 +91,8 @@ def option_values(text: str) -> dict[str, str]:
 def _agree(one: Member, other: Member, equivalent: Equivalent) -> bool:
     if one.gold.strip() == other.gold.strip() or equivalent(one.gold, other.gold):
         return True
+    if answer_key(one.gold) and answer_key(one.gold) == answer_key(other.gold):
+        return True
     ours, theirs = _spellings(one), _spellings(other)
     both_letters = _LETTER.fullmatch(one.gold) and _LETTER.fullmatch(other.gold)
     if both_letters and (len(ours) == 1 or len(theirs) == 1):
@@ -97,12 +101,15 @@ def _agree(one: Member, other: Member, equivalent: Equivalent) -> bool:
 
 
 def _spellings(member: Member) -> list[str]:
-    """A gold as it stands and, if it is a choice, what the choice says."""
+    """A gold as it stands and, if it is a choice, what the choice says; a ratio (12:13) is a fraction too."""
     gold = member.gold.strip()
     letter = _LETTER.fullmatch(gold)
     if letter:
         value = option_values(member.text).get(letter[1])
         return [gold, value] if value else [gold]
+    ratio = _RATIO.fullmatch(gold)
+    if ratio:
+        return [gold, f"\\frac{{{ratio[1]}}}{{{ratio[2]}}}"]
     written_out = _LETTER_AND_VALUE.fullmatch(gold)
     return [gold, _bare(written_out[2])] if written_out else [gold]
 

@@ -120,6 +120,9 @@ _COMMAND = re.compile(
 )
 _NOT_EQUAL = re.compile(r"\\not\s*=")
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
+_GREEK_FRACTION = re.compile(
+    r"\\[dtc]?frac\s*(\\(?:pi|alpha|beta|gamma|theta|lambda|phi))\s*([A-Za-z0-9])(?![A-Za-z0-9])"
+)
 _SHORT_FRACTION = re.compile(
     r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
 )
@@ -247,6 +250,8 @@ def _plain(text: str) -> str:
 def _plain_formulas(text: str) -> str:
     if "\\not" in text:
         text = _NOT_EQUAL.sub("≠", text)
+    if "frac" in text:
+        text = _GREEK_FRACTION.sub(r"\\frac{\1}{\2}", text)
     text = _COMMAND.sub(_plain_command, text)
     if "\\frac" in text:
         text = _SHORT_FRACTION.sub(_braced, text)

@@ -50,7 +50,7 @@ _SYNONYMS = {
     "endpoints": "end", "ends": "end", "chosen": "select", "selected": "select", "picked": "select", "choose": "select",
     "meets": "intersect", "meet": "intersect", "nonnegative": "nonnegative", "edge": "side", "distinct": "different",
     "identical": "same", "lie": "lie", "lies": "lie", "located": "lie", "zeros": "root", "zeroes": "root",
-    "roots": "root", "solutions": "solution", "persons": "person", "people": "person",
+    "infinity": "infty", "roots": "root", "solutions": "solution", "persons": "person", "people": "person",
 }  # fmt: skip
 _WEIGHTY = frozenset(
     "smallest largest not no none never neither nor without except only exactly all every each any some either both or "  # noqa: SIM905
@@ -74,16 +74,19 @@ _WEIGHTY = frozenset(
     "arithmetic geometric harmonic bisector least most shorter longer shortest longest younger older taller "
     "hour hours minute minutes second seconds day days week month year miles mile kilometers km feet foot inches inch "
     "meters centimeters yards gallons liters binary decimal digit digits multiple term divisible divides factor "
+    "projection reflection rotation translation dilation infty "
     "strictly nonempty empty maximum minimum imaginary conjugate reciprocal inverse negation initial final".split()
 )
 _OPERATORS = frozenset("+-*/^=<>|≤≥≠≡±!%'")
 _SOFT = frozenset("()[]")
-_NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
+NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
 _FIGURE_WORDS = frozenset("figure diagram graph graphed shown below above picture pictured chart follows grid".split())  # noqa: SIM905
 _SELF_CONTAINED = 25
 """Content tokens from which on a geometry problem says in words what its drawing shows."""
 _TELLING = 12
 """Content tokens below which "what is x in the figure?" is as good as no text."""
+_SAME_OPTIONS = 0.95
+"""Likeness of the options' tokens: under one case many questions share most words of their options."""
 _ALIKE = 0.65
 """Likeness of letters from which on one changed word is a spelling (colour, color), not another thing."""
 
@@ -113,7 +116,8 @@ class Sameness:
     """Why two statements are the same problem."""
 
     kind: str
-    """``"exact"``: the same normalised text; ``"renamed"``: but for variables' names; ``"near"``: but for wording."""
+    """``"exact"``: the same normalised text; ``"renamed"``: but for variables' names; ``"near"``: but for wording;
+    ``"reworded"``: other words, and the same answer (`same_answer`)."""
     similarity: float
     """Of content tokens, 0..1."""
     why: str
@@ -153,7 +157,7 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
         return None
     if (
         not figures_agree(one, other)
-        or not _options_agree(one, other)
+        or not options_agree(one, other)
         or ((one.answer_format and other.answer_format) and (one.answer_format != other.answer_format))
     ):
         return None
@@ -210,7 +214,7 @@ def _is_another_question(
     )
     if signs_left and signs_right and signs_left != signs_right:
         return True
-    if not _NEGATIONS.isdisjoint((*left, *right)):
+    if not NEGATIONS.isdisjoint((*left, *right)):
         return True
     if len(left) == len(right) == 1 and left[0] in theirs and right[0] in ours:
         return True
@@ -237,12 +241,13 @@ def _brackets(stem: Sequence[str]) -> str:
     return "".join(token for token in stem if token in _SOFT or token in _OPERATORS)
 
 
-def _options_agree(one: Statement, other: Statement) -> bool:
+def options_agree(one: Statement, other: Statement) -> bool:
+    """Whether the options of a multiple choice, where both texts have them, are the same."""
     if not one.options or not other.options:
         return True
     if numbers_of(one.options) != numbers_of(other.options):
         return False
-    return SequenceMatcher(None, one.options, other.options, autojunk=False).ratio() >= 0.8
+    return SequenceMatcher(None, one.options, other.options, autojunk=False).ratio() >= _SAME_OPTIONS
 
 
 def _gist(stem: Sequence[str]) -> tuple[str, ...]:
@@ -291,7 +296,7 @@ def _weighty(gist: Sequence[str]) -> Counter[str]:
 
 def carries_weight(token: str) -> bool:
     """Whether a problem hangs on a token of its gist: a sign, number, variable, negation or word of weight."""
-    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in _NEGATIONS
+    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in NEGATIONS
 
 
 def _variables(gist: Sequence[str]) -> list[str]:

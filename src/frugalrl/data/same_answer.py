@@ -1,0 +1,138 @@
+r"""Reworded problems, recognised by their answer: the golds as a second witness beside the texts.
+
+Text alone cannot tell a paraphrase from a variant. Two texts with the same numbers, the same answer and moderately
+alike words are one problem; the same likeness with another answer says nothing. `same_with_answer` is asked only
+after `statements.same_problem` has said no, about two problems with one `answer_key`:
+
+- the same numbers (or those of one text and at most two more in a longer, closely alike text);
+- drawings and options that leave room for one problem, as there;
+- no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); numbers with the same
+  signs; in short or freely reworded texts as many negations ("at most" may be "no more than" in long ones);
+- enough content in common, and enough of what carries weight. How much depends on how telling the answer is: half of
+  all problems have an answer below ten, which two problems share by chance.
+
+Not covered: paraphrases whose answers are written in ways that `answer_key` does not unite.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from frugalrl.data.normalise import key_of, words
+from frugalrl.data.statements import NEGATIONS, Sameness, Statement, carries_weight, figures_agree, options_agree
+
+_CHOICE = re.compile(r"[a-h]|true|false|yes|no|", re.IGNORECASE)
+_NAMED = re.compile(r"^\s*\$?\s*[A-Za-z]{1,3}(?:_\{?\w\}?)?\s*(?:\(\s*[a-z]\s*\))?\s*=(?!.*=)")
+_BRACKETS = re.compile(r"\\[()\[\]]|\$")
+_REPEATING = re.compile(r"\\(?:overline|bar|dot)\b")  # 0.5 is not 0.555...
+_UNIT = re.compile(r"\\text\{[^{}]*\}|\^?\{?\\circ\}?|\\%|\\mbox\{[^{}]*\}")
+_PLAIN = re.compile(r"-?\d|1/[2-4]|pi")
+
+SHARED_TELLING, SHARED_PLAIN = 0.6, 0.8
+"""Least share of common content (Dice) with a telling answer, and with one digit, a simple fraction, no numbers,
+or mostly a formula."""
+WEIGHT_TELLING, WEIGHT_PLAIN = 0.75, 0.85
+"""Least share of common signs, variables and words of weight (Dice)."""
+SHARED_LONGER = 0.85
+"""Least share of common content where one text has numbers more."""
+MIN_CONTENT = 6
+"""Content tokens below which an answer cannot make up for other words ("Compute sin 45" and "cos 45")."""
+LONG_CONTENT = 15
+"""Content tokens from which on one text may have numbers more, or a text without numbers can be reworded."""
+_CONTRARIES = tuple(
+    frozenset(kind.split())
+    for kind in (
+        "+ - * /", "< > ≤ ≥ = ≠", "smallest largest", "odd even", "positive negative nonnegative",
+        "sin cos tan cot sec csc", "area perimeter volume radius diameter circumference length height width",
+        "sum product difference quotient ratio", "increasing decreasing", "increase decrease", "increased decreased",
+        "left right", "acute obtuse", "more less fewer", "inscribed circumscribed", "arithmetic geometric",
+        "median altitude bisector", "rational irrational", "real complex",
+        "incenter circumcenter centroid orthocenter", "inradius circumradius", "interior exterior",
+        "union intersection", "first second third fourth fifth last", "king queen knight rook bishop pawn",
+        "before after", "above below", "numerator denominator", "red blue green yellow black white",
+        "north south east west", "mean median mode", "triangle square rectangle pentagon hexagon octagon",
+        "half twice double triple", "clockwise counterclockwise", "distinguishable indistinguishable",
+        "cylinder cone sphere pyramid prism", "ellipse parabola hyperbola", "same different", "heads tails",
+        "win lose", "profit loss", "older younger", "prime composite", "major minor",
+    )
+)  # fmt: skip
+
+
+def answer_key(gold: str) -> str:
+    r"""An answer in one spelling; empty if it says nothing about the problem (a choice, true or false, no gold).
+
+    ``answer_key("$x = \\dfrac12$") == answer_key("1/2") == "1/2"``
+    """
+    if not gold.strip():
+        return ""
+    bare = _UNIT.sub(" ", _NAMED.sub("", _BRACKETS.sub(" ", _REPEATING.sub(" repeating ", gold))))
+    key = key_of(words(bare)).replace("\\", "")
+    if re.fullmatch(r"\d+", key):
+        key = key.lstrip("0") or "0"
+    return "" if _CHOICE.fullmatch(key.strip("()")) else key
+
+
+def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | None:
+    """Why two statements with one answer are one problem in other words; None if that cannot be told.
+
+    key: the `answer_key` that both have; an empty one supports nothing.
+    """
+    if not key or min(len(one.gist), len(other.gist)) < MIN_CONTENT:
+        return None
+    if not figures_agree(one, other) or not options_agree(one, other):
+        return None
+    shared = _dice(Counter(one.gist), Counter(other.gist))
+    telling = _PLAIN.fullmatch(key) is None
+    short = min(len(one.gist), len(other.gist)) < LONG_CONTENT
+    plain = not telling or (not one.numbers and short)
+    least = SHARED_PLAIN if plain or _is_mostly_formula(one) or _is_mostly_formula(other) else SHARED_TELLING
+    if one.numbers != other.numbers:
+        if not telling or short or not _one_has_more(one.numbers, other.numbers):
+            return None
+        least = SHARED_LONGER
+    if shared < least:
+        return None
+    ours, theirs = (Counter(filter(carries_weight, side.gist)) for side in (one, other))
+    if _dice(ours, theirs) < (WEIGHT_PLAIN if plain else WEIGHT_TELLING) or _contrary(ours - theirs, theirs - ours):
+        return None
+    if (shared < SHARED_LONGER or short) and _negations(one) != _negations(other):
+        return None
+    if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
+        return None
+    return Sameness("reworded", shared, f"the same answer and numbers; {shared:.0%} of the content in common")
+
+
+def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    left, right = Counter(ours) - Counter(theirs), Counter(theirs) - Counter(ours)
+    return (not left or not right) and sum((left + right).values()) <= 2
+
+
+def _contrary(left: Counter[str], right: Counter[str]) -> bool:
+    """Whether one side has something and the other its contrary instead."""
+    return any(kind & left.keys() and kind & right.keys() for kind in _CONTRARIES)
+
+
+def _is_mostly_formula(statement: Statement) -> bool:
+    """Whether order matters more than words: the symbols of many functional equations are the same few."""
+    symbols = sum(len(token) == 1 and not token.isdigit() for token in statement.gist)
+    return symbols * 2 > len(statement.gist)
+
+
+def _negations(statement: Statement) -> int:
+    return sum(token in NEGATIONS for token in statement.gist)
+
+
+def _signed(gist: Sequence[str]) -> list[str]:
+    """The numbers with a minus in front that does not subtract, sorted."""
+    negative = []
+    for at, token in enumerate(gist[:-1]):
+        before = gist[at - 1] if at else "("
+        operand = before[0].isdigit() or before == ")" or (len(before) == 1 and before.isalpha())
+        if token == "-" and gist[at + 1][0].isdigit() and not operand:
+            negative.append(gist[at + 1])
+    return sorted(negative)
+
+
+def _dice(ours: Counter[str], theirs: Counter[str]) -> float:
+    total = sum(ours.values()) + sum(theirs.values())
+    return 2 * sum((ours & theirs).values()) / total if total else 0.0
