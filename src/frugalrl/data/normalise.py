@@ -119,10 +119,10 @@ _COMMAND = re.compile(
 )
 _NOT_EQUAL = re.compile(r"\\not\s*=")
 _THOUSANDS = re.compile(r"(\d)(?:,|\{,\}|\\,|\\!|,\\!|\\ )(?=\d{3}(?!\d))")
-_SHORT_GREEK_FRACTION = re.compile(
+_GREEK_FRACTION = re.compile(
     r"\\[dtc]?frac\s*(\\(?:pi|alpha|beta|gamma|theta|lambda|phi))\s*([A-Za-z0-9])(?![A-Za-z0-9])"
 )
-_FRACTION = re.compile(
+_SHORT_FRACTION = re.compile(
     r"\\frac\s?([A-Za-z0-9])\s?([A-Za-z0-9])(?!\w)|\\frac\s?(\d)\s?(\d)|\\frac\s?([A-Za-z0-9])(?=\s?\{)"
 )
 _FRACTION = re.compile(r"\\frac\s*\{([^{}]*)\}\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
