@@ -112,6 +112,16 @@ def test_two_runs_are_compared_by_their_last_evaluations(tmp_path, capsys):
     assert "validation: B is better" in capsys.readouterr().out
 
 
+def test_a_finished_run_is_compared_by_the_model_it_kept(tmp_path, capsys):
+    for step, right in ((0, 10), (50, 25), (100, 12)):
+        run_file(tmp_path / "run", "validation", step, right)
+    compare(tmp_path / "run")
+    assert "validation: cannot tell" in capsys.readouterr().out
+    (tmp_path / "run" / "summary.json").write_text(json.dumps({"kept_step": 50}))
+    compare(tmp_path / "run")
+    assert "validation: B is better than A, by +37.5 points" in capsys.readouterr().out
+
+
 def test_an_unfinished_evaluation_is_compared_as_far_as_it_goes_and_says_so(tmp_path, capsys):
     warmer = replace(HEADER, temperature=1.0)
     compare(results(tmp_path / "a.jsonl", 10), results(tmp_path / "b.jsonl", 20, n=30, k=3, header=warmer))

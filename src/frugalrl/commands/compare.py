@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise DataError(f"There is nothing at {path}. Name a run's folder, or what `frugalrl eval` wrote.")
     if second is None:
         base, trained = read_first_and_last(first)
-        names = f"{first}, its base", f"{first}, trained"
+        names = f"{first}, its base", f"{first}, kept"
     else:
         base, trained = read_measured(first), read_measured(second)
         names = str(first), str(second)

@@ -18,7 +18,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
     """A model's measurements by benchmark (or split), from
 
     - a folder of `frugalrl eval`: every benchmark in it;
-    - a run's folder: each split's last evaluation, which is the trained model's;
+    - a run's folder: each split's evaluation of the kept model, or of the last while the run goes on;
     - one file of either.
 
     Raises DataError if there is nothing of the kind, OutputError if a file cannot be read.
@@ -26,7 +26,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
     if path.is_file():
         found = [_read_file(path)]
     elif (path / _RUN_FOLDER).is_dir():
-        found = [_read_file(file) for file in _last_of_each_split(path)]
+        found = [_read_file(file) for file in _kept_of_each_split(path)]
     else:
         found = [_read_file(file) for file in sorted(path.glob(f"*{SUFFIX}")) if file.stat().st_size]
     if not found:
@@ -38,7 +38,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
 
 
 def read_first_and_last(run: Path) -> tuple[dict[str, Measured], dict[str, Measured]]:
-    """A run's base and its trained model, by split. Raises as `read_measured` does."""
+    """A run's base and its kept model, by split. Raises as `read_measured` does."""
     base = {split: _read_file(files[0]) for split, files in _by_split(run).items() if len(files) > 1}
     if not base:
         raise DataError(
@@ -58,8 +58,24 @@ def _by_split(run: Path) -> dict[str, list[Path]]:
     return {split: [file for _, file in sorted(files)] for split, files in sorted(found.items())}
 
 
-def _last_of_each_split(run: Path) -> list[Path]:
-    return [files[-1] for files in _by_split(run).values()]
+def _kept_of_each_split(run: Path) -> list[Path]:
+    kept = _kept_step(run)
+    of_step = {split: [file for file in files if _step_of(file) == kept] for split, files in _by_split(run).items()}
+    return [(of_step[split] or files)[-1] for split, files in _by_split(run).items()]
+
+
+def _kept_step(run: Path) -> int | None:
+    """Of the model that a finished run kept."""
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    step = summary.get("kept_step") if isinstance(summary, dict) else None
+    return step if isinstance(step, int) else None
+
+
+def _step_of(file: Path) -> int:
+    return int(file.stem.rsplit("-", 1)[-1])
 
 
 def _read_file(path: Path) -> Measured:
