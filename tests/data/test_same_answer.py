@@ -34,6 +34,12 @@ REWORDED = [
     ),
 ]
 VARIANTS = [
+    (
+        "exchanged numbers",
+        "Ada has 24 apples and buys 5 boxes with 12 apples each. How many apples are there now?",
+        "Ben has 24 stamps and buys 12 boxes with 5 stamps each. How many stamps are there now?",
+        "84",
+    ),
     ("another function", "Compute the value of $\\sin 45^\\circ$.", "Compute $\\cos 45^\\circ$.", "\\frac{\\sqrt2}{2}"),
     (
         "contraries",

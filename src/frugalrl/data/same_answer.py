@@ -6,6 +6,7 @@ after `statements.same_problem` has said no, about two problems with one `answer
 
 - the same numbers (or those of one text and at most two more in a longer, closely alike text);
 - drawings and options that leave room for one problem, as there;
+- no numbers in each other's places of one sentence;
 - no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); numbers with the same
   signs; in short or freely reworded texts as many negations ("at most" may be "no more than" in long ones);
 - enough content in common, and enough of what carries weight. How much depends on how telling the answer is: half of
@@ -14,6 +15,7 @@ after `statements.same_problem` has said no, about two problems with one `answer
 Not covered: paraphrases whose answers are written in ways that `answer_key` does not unite.
 """
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -35,6 +37,7 @@ WEIGHT_TELLING, WEIGHT_PLAIN = 0.75, 0.85
 """Least share of common signs, variables and words of weight (Dice)."""
 SHARED_LONGER = 0.85
 """Least share of common content where one text has numbers more."""
+_NUMBER = "#"
 MIN_CONTENT = 6
 """Content tokens below which an answer cannot make up for other words ("Compute sin 45" and "cos 45")."""
 LONG_CONTENT = 15
@@ -99,7 +102,19 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
         return None
     if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
         return None
+    if _numbers_are_exchanged(one.gist, other.gist):
+        return None
     return Sameness("reworded", shared, f"the same answer and numbers; {shared:.0%} of the content in common")
+
+
+def _numbers_are_exchanged(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+    """Whether two or more numbers stand in each other's places of one sentence: 5 boxes with 12, 12 boxes with 5."""
+    left, right = ([_NUMBER if token[0].isdigit() else token for token in side] for side in (ours, theirs))
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    if matcher.ratio() < SHARED_TELLING:
+        return False
+    pairs = ((ours[a + at], theirs[b + at]) for a, b, size in matcher.get_matching_blocks() for at in range(size))
+    return sum(mine != yours for mine, yours in pairs) >= 2
 
 
 def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
