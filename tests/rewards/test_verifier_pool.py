@@ -203,6 +203,8 @@ def test_a_forked_child_gets_a_pool_of_its_own(patient_pool: VerifierPool) -> No
 def test_nothing_is_left_when_the_parent_ends(ending: signal.Signals) -> None:
     """Ctrl-C, or a death without warning, while a worker hangs."""
     script = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
         "from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool\n"
         "pool = VerifierPool(workers=2, limit_seconds=120)\n"
         f"pool.judge({EQUAL!r})\n"
