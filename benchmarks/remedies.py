@@ -11,6 +11,7 @@ seem to help or hurt by chance alone.
 
 import argparse
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -148,6 +149,8 @@ def verdict(gain: Estimate) -> str:
 
 
 def _points(found: Estimate) -> str:
+    if math.isnan(found.ci_low):  # one seed: no interval
+        return f"{100 * found.value:+.0f}"
     return "{:+.0f} [{:+.0f}, {:+.0f}]".format(*(100 * one for one in (found.value, found.ci_low, found.ci_high)))
 
 
