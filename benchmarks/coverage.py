@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtrit
 
-from frugalrl.evaluation.statistics import Estimate, difference_interval, score_interval
+from frugalrl.statistics.intervals import Estimate, difference_interval, score_interval
 
 DIFFICULTIES = {
     "uniform": (1.0, 1.0),

@@ -17,7 +17,6 @@ from pathlib import Path
 from doc_tables import put
 from seeded_runs import MINI, SEEDS, SeededRun, run_all
 
-from frugalrl.evaluation.statistics import Estimate
 from frugalrl.reporting.claims import Claim, accuracy_by_step, paper_claims
 from frugalrl.reporting.figure_files import figure_file, mean_of_seeds
 from frugalrl.reporting.figures import Series
@@ -25,6 +24,7 @@ from frugalrl.reporting.report import report_runs
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.run_record import RunRecord
 from frugalrl.reporting.summary import versions
+from frugalrl.statistics.intervals import Estimate
 
 SETTINGS = {
     "open-rs1": "1: hard only, cap 64",

@@ -18,11 +18,11 @@ from seeded_runs import MINI, MORE_SEEDS, SEEDS, SeededRun, run_all
 
 from frugalrl.commands.guard import log_lines
 from frugalrl.config.stability_schema import GuardSettings
-from frugalrl.evaluation.statistics import Estimate, paired_difference
 from frugalrl.reporting.claims import accuracy_by_step
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.summary import versions
-from frugalrl.training.guard_replay import replay
+from frugalrl.statistics.intervals import Estimate, paired_difference
+from frugalrl.training.guard.replay import replay
 
 RECORD = Path(__file__).parent / "records" / "guard.json"
 TEST = "data.test={source: arithmetic, split: test, limit: 198, seed: 13}"

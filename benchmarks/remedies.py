@@ -22,9 +22,9 @@ from doc_tables import put
 from remedy_options import OPTIONS, PLAIN
 from seeded_runs import MINI, SEEDS, SeededRun, is_finished, run_all
 
-from frugalrl.evaluation.statistics import Estimate, over_seeds
 from frugalrl.reporting.claims import accuracy_by_step, collapse_step, window_mean
 from frugalrl.reporting.run_reader import read_run
+from frugalrl.statistics.intervals import Estimate, over_seeds
 
 EVERY = 10
 """Steps between the evaluations that are compared."""

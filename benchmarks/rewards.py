@@ -12,10 +12,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from frugalrl.rewards.equalities import stated_equalities
-from frugalrl.rewards.language_id import load_identifier
-from frugalrl.rewards.meter import meter_text
 from frugalrl.rewards.process import checks_of, process_reward
+from frugalrl.text.language_id import load_identifier
+from frugalrl.text.meter import meter_text
+from frugalrl.verify.steps.equalities import stated_equalities
 
 WRITTEN = (
     "bench/math500.jsonl",

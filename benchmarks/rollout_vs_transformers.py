@@ -32,7 +32,7 @@ import torch
 
 from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.training.policy import Policy, quiet_transformers
+from frugalrl.training.model.policy import Policy, quiet_transformers
 
 RECORD = Path(__file__).parent / "records" / "rollout_vs_transformers.json"
 VOCABULARY = 512

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frugalrl.evaluation.selection import select, stop_step
+from frugalrl.statistics.selection import select, stop_step
 
 PROBLEMS, CHECKPOINTS = 500, 8
 

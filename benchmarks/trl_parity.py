@@ -37,8 +37,8 @@ from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.aggregation import Aggregation
 from frugalrl.algorithms.losses import KLEstimator, LossRule
 from frugalrl.training.batching import micro_batches, training_rows
-from frugalrl.training.policy import Policy, quiet_transformers
-from frugalrl.training.scratch import train_tokenizer
+from frugalrl.training.model.policy import Policy, quiet_transformers
+from frugalrl.training.model.scratch import train_tokenizer
 from frugalrl.training.update import UpdateSettings, update_policy
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 

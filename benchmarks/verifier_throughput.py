@@ -22,10 +22,10 @@ from pathlib import Path
 
 import math_verify
 
-from frugalrl.rewards.comparison import compare
-from frugalrl.rewards.extraction import extract_answer
-from frugalrl.rewards.symbolic import compare_symbolically
-from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
+from frugalrl.verify.maths.comparison import compare
+from frugalrl.verify.maths.extraction import extract_answer
+from frugalrl.verify.maths.symbolic import compare_symbolically
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 DATA = Path(os.environ.get("FRUGALRL_DATA", "../shared/data"))
 

@@ -14,7 +14,7 @@ from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.training.policy import Policy, load_policy, trainable_parameters
+from frugalrl.training.model.policy import Policy, load_policy, trainable_parameters
 from frugalrl.types import Completion, Prompt
 
 GROUP_SIZE = 8

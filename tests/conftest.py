@@ -2,14 +2,16 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from frugalrl.config.schema import ModelSettings, ScratchModel
-from frugalrl.training.policy import Policy, load_policy, quiet_transformers
-from frugalrl.training.scratch import train_tokenizer
+from frugalrl.training.model.policy import Policy, load_policy, quiet_transformers
+from frugalrl.training.model.scratch import train_tokenizer
+from frugalrl.verify.workers.pool import VerifierPool
 
 torch.set_num_threads(2)
 
@@ -100,3 +102,17 @@ def model_folder(tokenizer, tmp_path) -> Path:
 def write_jsonl(path: Path, rows: list[dict]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[VerifierPool]:
+    """With the default limits: an answer takes a second at most."""
+    with VerifierPool(workers=2) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def patient_pool() -> Iterator[VerifierPool]:
+    """For tests of what is right, on machines that may be busy with something else."""
+    with VerifierPool(workers=2, limit_seconds=20.0) as shared:
+        yield shared

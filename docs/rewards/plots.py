@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalrl.rewards.format import tag_count_reward
-from frugalrl.rewards.language import language_reward
 from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
 from frugalrl.rewards.open_rs import open_rs_cosine
 from frugalrl.rewards.process import process_reward
 from frugalrl.rewards.process_model import process_model_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
-from frugalrl.rewards.repetition import repetition_reward
+from frugalrl.text.language import language_reward
+from frugalrl.text.repetition import repetition_reward
 
 WIDTH, HEIGHT, MARGIN = 560, 280, 48
 COLOURS = ("#1f6fb4", "#c8452d", "#3a8f4d", "#8250a6")

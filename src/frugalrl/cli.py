@@ -20,7 +20,7 @@ from frugalrl import __version__
 from frugalrl.commands import check_golds, compare, curate, guard, meter, report, score
 from frugalrl.commands import eval as evaluate
 from frugalrl.errors import UserError
-from frugalrl.training.stopping import StopRequest
+from frugalrl.training.limits.stopping import StopRequest
 
 STOPPED = 130
 
@@ -114,7 +114,7 @@ def _train(chosen: argparse.Namespace) -> int:
         _show(table(training_figures(recipe)))
         return 0
     from frugalrl.reporting.report import report_runs
-    from frugalrl.training.run_folder import open_run_folder
+    from frugalrl.training.state.run_folder import open_run_folder
     from frugalrl.training.trainer import train
 
     _show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
@@ -131,8 +131,8 @@ def _train(chosen: argparse.Namespace) -> int:
 def _sft(chosen: argparse.Namespace) -> int:
     from frugalrl.config.loading import load_recipe
     from frugalrl.config.schema import SftRecipe
-    from frugalrl.training.run_folder import open_run_folder
     from frugalrl.training.sft import run_sft
+    from frugalrl.training.state.run_folder import open_run_folder
 
     recipe = load_recipe(chosen.recipe, SftRecipe, chosen.set)
     _show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)

@@ -9,9 +9,9 @@ import pytest
 
 from frugalrl.commands import check_golds
 from frugalrl.errors import DataError
-from frugalrl.rewards import golds
-from frugalrl.rewards.golds import respelt, wrong_answers
-from frugalrl.rewards.verifier_pool import VerifierPool
+from frugalrl.verify import golds
+from frugalrl.verify.golds import respelt, wrong_answers
+from frugalrl.verify.workers.pool import VerifierPool
 
 GOOD = [
     "5", "-3.25", r"\frac{1}{2}", r"50\%", "1,000", r"2\frac{1}{3}", r"\sqrt{2}", "A", "(B) Paris", r"\text{Evelyn}",

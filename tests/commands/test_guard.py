@@ -5,7 +5,7 @@ import json
 import pytest
 
 from frugalrl.cli import main
-from tests.training.guard_logs import calm_steps, changed, with_evaluations
+from tests.training.guard.guard_logs import calm_steps, changed, with_evaluations
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from frugalrl.config.curation_schema import PASS_RATE_BANDS, Band
 from frugalrl.curation.bands import PassRate, band_of, certain_band, column_value, easiest
 from frugalrl.curation.sampling import fewest_to_certainty
-from frugalrl.evaluation.statistics import wilson
+from frugalrl.statistics.intervals import wilson
 
 THREE = (
     Band(name="hard", low=0, high=0.25),

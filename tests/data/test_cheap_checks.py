@@ -16,8 +16,8 @@ from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.normalise import with_blank_figures, without_figures, words
 from frugalrl.data.prompt_language import prompt_language
 from frugalrl.data.statements import read_statement
-from frugalrl.rewards.prose import sentences_of
-from frugalrl.rewards.scripts import script_counts
+from frugalrl.text.prose import sentences_of
+from frugalrl.text.scripts import script_counts
 
 GUARDED = [
     (question_rules._IMAGE, question_rules._IMAGE_HINTS),

@@ -3,7 +3,7 @@
 import pytest
 
 from frugalrl.data.prompt_language import prompt_language
-from frugalrl.rewards.language_id import load_identifier
+from frugalrl.text.language_id import load_identifier
 
 IDENTIFY = load_identifier()
 

@@ -3,8 +3,9 @@
 import pytest
 
 from frugalrl.config.schema import PromptSettings
-from frugalrl.data.prompts import build_prompts, messages_for, prefills_think
+from frugalrl.data.prompts import build_prompts, messages_for
 from frugalrl.errors import DataError, ModelError
+from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Problem
 
 PROBLEM = Problem("p", "What is {problem} + 1?", "2")

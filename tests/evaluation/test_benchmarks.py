@@ -19,11 +19,8 @@ from frugalrl.evaluation.benchmarks import (
     is_within_tolerance,
     preset_named,
 )
-from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 from tests.conftest import write_jsonl
-from tests.rewards.conftest import patient_pool
-
-__all__ = ["patient_pool"]
 
 FIVE = ("aime24", "math500", "amc23", "minerva", "olympiadbench")
 

@@ -18,10 +18,10 @@ from frugalrl.evaluation.results import (
     refuse_other_results,
     results_path,
 )
-from frugalrl.rewards.verifier_pool import VerifierPool
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.scripted_engine import ScriptedEngine
 from frugalrl.types import Problem
+from frugalrl.verify.workers.pool import VerifierPool
 
 HEADER = ResultsHeader("own", "tiny", "abc", "p1", "d1", 0.6, 0.95, 64, 0, "float32")
 SESSION = {"frugalrl": "0.1.0", "device": "cpu"}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import pytest
 from scipy import stats
 
-from frugalrl.evaluation.statistics import Estimate, over_seeds
 from frugalrl.reporting.claims import (
     accuracy_by_step,
     claim_verdict,
@@ -15,6 +14,7 @@ from frugalrl.reporting.claims import (
     window_mean,
 )
 from frugalrl.reporting.run_record import RunRecord, Values
+from frugalrl.statistics.intervals import Estimate, over_seeds
 
 Lines = Sequence[tuple[int, Values]]
 

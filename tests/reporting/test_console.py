@@ -2,8 +2,8 @@
 
 import pytest
 
-from frugalrl.evaluation.statistics import Estimate
 from frugalrl.reporting.console import PROGRESS_HEADER, difference, duration, estimate, progress_line, table
+from frugalrl.statistics.intervals import Estimate
 
 
 def test_a_line_of_progress_stands_under_its_header():

@@ -2,9 +2,10 @@
 
 import pytest
 
-from frugalrl.rewards.format import code_format_reward, format_reward, split_reasoning, tag_count_reward
+from frugalrl.rewards.format import code_format_reward, format_reward, tag_count_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
-from frugalrl.rewards.repetition import repeated_ngram_fraction, repetition_reward, words_of
+from frugalrl.text.reasoning import split_reasoning
+from frugalrl.text.repetition import repeated_ngram_fraction, repetition_reward, words_of
 
 GOOD = "<think>\nwhy\n</think>\nIt is 4."
 

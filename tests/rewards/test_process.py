@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugalrl.config.schema import RewardTerm
-from frugalrl.rewards.equalities import check, stated_equalities
-from frugalrl.rewards.exact import MAX_EXPONENT, UnsupportedError, constant, evaluate, variables
 from frugalrl.rewards.process import checks_of, process_reward
 from frugalrl.rewards.rubric import build_rubric, score_group
+from frugalrl.verify.steps.equalities import check, stated_equalities
+from frugalrl.verify.steps.exact import MAX_EXPONENT, UnsupportedError, constant, evaluate, variables
 from tests.rewards.reward_builders import data_rows, group_of
 
 

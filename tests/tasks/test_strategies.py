@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from frugalrl.rewards.answers import judge
 from frugalrl.rewards.format import format_reward
 from frugalrl.tasks.arithmetic import generate
 from frugalrl.tasks.strategies import (
@@ -16,6 +15,7 @@ from frugalrl.tasks.strategies import (
     draw_strategy,
     write_completion,
 )
+from frugalrl.verify.answers import judge
 
 PROBLEMS = list(itertools.islice(generate(1, "train"), 1800))
 

@@ -11,9 +11,9 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, OutputError
 from frugalrl.evaluation.ledger import read_ledger
 from frugalrl.evaluation.looks import models_seen
-from frugalrl.training.checkpoint import checkpoint_name
-from frugalrl.training.pointers import BEST, pointed
-from frugalrl.training.run_folder import open_run_folder
+from frugalrl.training.state.checkpoint import checkpoint_name
+from frugalrl.training.state.pointers import BEST, pointed
+from frugalrl.training.state.run_folder import open_run_folder
 from frugalrl.training.trainer import train
 
 SMALL = {
@@ -92,7 +92,7 @@ def test_the_base_is_kept_where_nothing_beats_it(tmp_path, monkeypatch):
     assert (summary.kept_step, summary.difference.value, summary.verdict) == (0, 0.0, "cannot tell")
     assert "No checkpoint is better than the base" in summary.choice[0]
     from frugalrl.config.schema import ModelSettings
-    from frugalrl.training.policy import load_policy
+    from frugalrl.training.model.policy import load_policy
 
     base = load_policy(ModelSettings()).model.state_dict()
     assert same(weights(tmp_path / "run" / "model"), base)

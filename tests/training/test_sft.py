@@ -11,8 +11,8 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import SftRecipe
 from frugalrl.errors import DataError
 from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.pointers import latest_checkpoint
 from frugalrl.training.sft import run_sft
+from frugalrl.training.state.pointers import latest_checkpoint
 from tests.conftest import write_jsonl
 
 SCRATCH = {"vocab_size": 320, "hidden_size": 32, "intermediate_size": 64, "layers": 2, "heads": 2, "kv_heads": 1}
@@ -95,7 +95,7 @@ def test_passes_of_different_size_make_one_gradient(tmp_path):
 def test_a_think_that_the_template_prefills_is_not_written_twice(model_folder, tmp_path):
     from frugalrl.config.schema import ModelSettings
     from frugalrl.data.sources import PromptedCompletion
-    from frugalrl.training.policy import load_policy
+    from frugalrl.training.model.policy import load_policy
     from frugalrl.training.sft import _example
 
     policy = load_policy(ModelSettings(path=str(model_folder)))

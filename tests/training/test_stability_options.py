@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.checkpoint import load_training_state
-from frugalrl.training.pointers import latest_checkpoint
+from frugalrl.training.state.checkpoint import load_training_state
+from frugalrl.training.state.pointers import latest_checkpoint
 from tests.training.test_trainer import recipe, run, training_values
 
 NO_EVALUATION = {"data": {"train": {"limit": 60}, "validation": None, "test": None}, "evaluation": {"every": None}}

@@ -12,7 +12,7 @@ from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, ModelError, RecipeError
 from frugalrl.reporting.run_log import read_metrics, without_times
-from frugalrl.training.pointers import latest_checkpoint
+from frugalrl.training.state.pointers import latest_checkpoint
 from frugalrl.training.trainer import train
 from tests.conftest import write_jsonl
 

@@ -16,8 +16,8 @@ from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.batching import TrainingRow, micro_batches, training_rows
-from frugalrl.training.optimizer import MasterOptimizer
-from frugalrl.training.policy import Policy
+from frugalrl.training.model.optimizer import MasterOptimizer
+from frugalrl.training.model.policy import Policy
 from frugalrl.training.update import UpdateSettings, update_policy
 from frugalrl.types import Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 

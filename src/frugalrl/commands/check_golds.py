@@ -12,9 +12,9 @@ from typing import Any
 
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
-from frugalrl.rewards.answers import gold_from_solution
-from frugalrl.rewards.golds import GoldCheck, check_golds
-from frugalrl.rewards.verifier_pool import VerifierPool
+from frugalrl.verify.answers import gold_from_solution
+from frugalrl.verify.golds import GoldCheck, check_golds
+from frugalrl.verify.workers.pool import VerifierPool
 
 _GOLD_FIELDS = ("gold", "answer", "solution")
 _MEANING = {

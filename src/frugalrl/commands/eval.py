@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from frugalrl.evaluation.benchmarks import Preset
     from frugalrl.evaluation.results import ResultsHeader
     from frugalrl.rollout.engine import SamplingParams
-    from frugalrl.training.policy import Policy
+    from frugalrl.training.model.policy import Policy
     from frugalrl.types import Prompt
 
 _DATA_VARIABLE = "FRUGALRL_DATA"
@@ -138,7 +138,7 @@ class _Planned:
 def _load(arguments: argparse.Namespace) -> _Model:
     from frugalrl.config.schema import ModelSettings
     from frugalrl.rollout.torch_engine import TorchEngine
-    from frugalrl.training.policy import load_policy, pick_device, weights_hash
+    from frugalrl.training.model.policy import load_policy, pick_device, weights_hash
 
     device = pick_device(arguments.device)
     dtype: Literal["float32", "bfloat16"] = arguments.dtype or ("bfloat16" if device.type == "cuda" else "float32")
@@ -214,7 +214,7 @@ def _header(
 def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) -> "BenchmarkScore":
     from frugalrl.evaluation.benchmark_run import run_benchmark, score
     from frugalrl.evaluation.results import ResultsWriter, results_path
-    from frugalrl.rewards.verifier_pool import VerifierPool
+    from frugalrl.verify.workers.pool import VerifierPool
 
     benchmark = planned.benchmark
     with (

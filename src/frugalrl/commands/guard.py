@@ -14,8 +14,8 @@ from frugalrl.errors import DataError
 
 if TYPE_CHECKING:
     from frugalrl.reporting.run_record import RunRecord
-    from frugalrl.training.guard import Decision
-    from frugalrl.training.guard_replay import Line, Replay
+    from frugalrl.training.guard.replay import Line, Replay
+    from frugalrl.training.guard.rules import Decision
 
 
 def register(subparsers: Any) -> None:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.config.loading import load_part
     from frugalrl.config.stability_schema import GuardPart
     from frugalrl.reporting.run_reader import read_run
-    from frugalrl.training.guard_replay import replay
+    from frugalrl.training.guard.replay import replay
 
     record = read_run(arguments.run, str(arguments.run))
     recipe = arguments.run / "recipe.yaml"

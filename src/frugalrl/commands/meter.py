@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frugalrl.data.prompts import prefills_think
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
-from frugalrl.rewards.language import language_code
-from frugalrl.rewards.language_id import load_identifier
-from frugalrl.rewards.meter import TextReport, meter_metrics, meter_text
-from frugalrl.rewards.scripts import SCRIPTS
+from frugalrl.text.language import language_code
+from frugalrl.text.language_id import load_identifier
+from frugalrl.text.meter import TextReport, meter_metrics, meter_text
+from frugalrl.text.reasoning import prefills_think
+from frugalrl.text.scripts import SCRIPTS
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.config.schema import RewardTerm
-from frugalrl.data.prompts import prefills_think
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
-from frugalrl.rewards.extraction import AnswerPolicy
 from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, verdicts_of
-from frugalrl.rewards.verifier_pool import AnswerItem, Judgement, VerifierPool
+from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
+from frugalrl.verify.maths.extraction import AnswerPolicy
+from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 _GOLD_FIELDS = ("gold", "answer")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.config.curation_schema import Band
-from frugalrl.evaluation.statistics import wilson
+from frugalrl.statistics.intervals import wilson
 
 UNKNOWN_BAND = "unknown"
 _TRAILING_NUMBER = re.compile(r"(?:^|\s)(-?\d+(?:\.\d+)?)$")

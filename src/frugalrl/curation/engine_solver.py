@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from frugalrl.config.curation_schema import EngineSolver
 from frugalrl.config.schema import ModelSettings, PromptSettings
 from frugalrl.curation.solver import REFUSED, Answer, Ask
-from frugalrl.data.prompts import messages_for, prefills_think, render, tokenize
+from frugalrl.data.prompts import messages_for, render, tokenize
 from frugalrl.errors import ModelError
 from frugalrl.evaluation.benchmark_run import prompt_hash
 from frugalrl.rollout.collect import completion_seed
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.training.policy import load_policy, weights_hash
+from frugalrl.text.reasoning import prefills_think
+from frugalrl.training.model.policy import load_policy, weights_hash
 
 
 class InProcess:

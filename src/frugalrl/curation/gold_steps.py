@@ -5,7 +5,7 @@ from typing import Literal
 
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.curation.text_steps import Tick
-from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 WRONG_ANSWER = "123454321"
 """What no gold is. A gold that can be read gives it the verdict `incorrect`; the others give `unknown`."""

@@ -20,6 +20,7 @@ from frugalrl.curation.outputs import sha256_of, write_manifest, write_splits, w
 from frugalrl.curation.pools import Pool, expanded, read_pool, refuse_shared_ids
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Decision, PoolRow, StepOutcome, applied
+from frugalrl.curation.report_card import curation_card, curation_page
 from frugalrl.curation.selection_steps import TEST, TRAIN, VALIDATION, split_counts, split_rows
 from frugalrl.curation.steps import Tools, prepare, run_step
 from frugalrl.curation.summary import (
@@ -33,7 +34,6 @@ from frugalrl.curation.summary import (
 from frugalrl.curation.workspace import MANIFEST_FILE, SAMPLES_FOLDER, Workspace
 from frugalrl.data.duplicates import near_duplicate_groups
 from frugalrl.errors import DataError, OutputError
-from frugalrl.reporting.curation_card import curation_card, curation_page
 
 READ, SPLITS = "read", "splits"
 LEDGER_FILE = "ledger.jsonl"

@@ -14,7 +14,7 @@ from frugalrl.data.gold_conflicts import Member, decide_group
 from frugalrl.data.prompt_language import UNKNOWN, prompt_language
 from frugalrl.data.question_rules import question_fault
 from frugalrl.data.statements import Statement
-from frugalrl.rewards.language import Identify
+from frugalrl.text.language import Identify
 
 
 def one_question(rows: Sequence[PoolRow], allow: Collection[str]) -> list[Decision]:

@@ -12,8 +12,8 @@ from frugalrl.config.curation_schema import Band
 from frugalrl.curation.bands import PassRate, certain_band
 from frugalrl.curation.sample_cache import Sample, SampleCache, sample_key
 from frugalrl.curation.solver import REFUSED, Ask, Solver
-from frugalrl.rewards.extraction import text_after_reasoning
-from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
+from frugalrl.verify.maths.extraction import text_after_reasoning
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 Tick = Callable[[int], None]
 """Told how many problems are finished."""

@@ -28,8 +28,8 @@ from frugalrl.data.question_rules import Reason
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
-from frugalrl.rewards.language_id import load_identifier
-from frugalrl.rewards.verifier_pool import VerifierPool
+from frugalrl.text.language_id import load_identifier
+from frugalrl.verify.workers.pool import VerifierPool
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from frugalrl.curation.records import Decision, PoolRow
-from frugalrl.rewards.extraction import gold_from_solution, last_boxed
+from frugalrl.verify.maths.extraction import gold_from_solution, last_boxed
 
 Tick = Callable[[int], None]
 """Told how many rows are done."""

@@ -6,7 +6,7 @@ from frugalrl.config.curation_schema import PromptTokens
 from frugalrl.config.schema import PromptSettings
 from frugalrl.data.prompts import messages_for, render
 from frugalrl.errors import ModelError
-from frugalrl.training.policy import quiet_transformers, resolve_model_path
+from frugalrl.training.model.policy import quiet_transformers, resolve_model_path
 
 
 def token_counter(step: PromptTokens) -> Callable[[Sequence[str]], list[int]]:

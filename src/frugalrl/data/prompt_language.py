@@ -7,9 +7,9 @@ is "unknown" and for the caller to keep: formulas belong to every language.
 from collections import Counter
 
 from frugalrl.data.normalise import without_figures
-from frugalrl.rewards.language import MIN_LETTERS, Identify, label_sentences
-from frugalrl.rewards.prose import without_names
-from frugalrl.rewards.scripts import COMPACT_SCRIPTS, script_counts
+from frugalrl.text.language import MIN_LETTERS, Identify, label_sentences
+from frugalrl.text.prose import without_names
+from frugalrl.text.scripts import COMPACT_SCRIPTS, script_counts
 
 UNKNOWN = "unknown"
 MIN_PROBABILITY = 0.5

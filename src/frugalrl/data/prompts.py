@@ -1,7 +1,7 @@
 """From a problem to the token ids a model sees, through the tokenizer's own chat template.
 
 Whatever a template prefills (R1-Distill's ends in ``<think>\\n``) is part of the prompt; rewards are told
-whether it did, see `prefills_think`.
+whether it did, see `text.reasoning.prefills_think`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,11 +33,6 @@ def render(tokenizer: Any, messages: Sequence[Message]) -> str:
 def tokenize(tokenizer: Any, text: str) -> tuple[int, ...]:
     """Ids of a text that holds its special tokens already."""
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def prefills_think(prompt_text: str) -> bool:
-    """Whether the prompt leaves the model inside an open ``<think>``."""
-    return prompt_text.rfind("<think>") > prompt_text.rfind("</think>")
 
 
 def build_prompts(

@@ -15,11 +15,11 @@ from frugalrl.config.schema import ARITHMETIC, LOGIC, CompletionSource, ProblemS
 from frugalrl.data.prompts import Message
 from frugalrl.data.tables import SUFFIXES, TableRow, file_rows
 from frugalrl.errors import DataError
-from frugalrl.rewards.answers import gold_from_solution
 from frugalrl.tasks import logic
 from frugalrl.tasks.arithmetic import ArithmeticProblem, Split, generate
 from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
 from frugalrl.types import Problem
+from frugalrl.verify.answers import gold_from_solution
 
 
 @dataclass(frozen=True)

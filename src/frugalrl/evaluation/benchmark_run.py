@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.config.schema import PromptSettings
-from frugalrl.data.prompts import messages_for, prefills_think, render
+from frugalrl.data.prompts import messages_for, render
 from frugalrl.evaluation.benchmarks import Golds, is_within_tolerance
-from frugalrl.evaluation.power import noise_seen_from, planned_noise, smallest_detectable_effect
 from frugalrl.evaluation.results import ResultsWriter, SampleResult
-from frugalrl.evaluation.statistics import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
-from frugalrl.rewards.verifier_pool import AnswerItem, VerifierPool
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
+from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
+from frugalrl.statistics.power import noise_seen_from, planned_noise, smallest_detectable_effect
+from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Prompt, RolloutGroup, Verdict
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from frugalrl.config.schema import ARITHMETIC
 from frugalrl.errors import DataError
-from frugalrl.rewards.exact_numbers import TooLargeError, read_number
+from frugalrl.verify.maths.exact_numbers import TooLargeError, read_number
 
 BOXED_TEMPLATE = "{problem}\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 """What the authors of R1-Distill and Qwen2.5-Math recommend for mathematics."""

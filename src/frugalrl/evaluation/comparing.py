@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frugalrl.errors import DataError
-from frugalrl.evaluation.power import noise_of, problems_needed, samples_needed, smallest_detectable_effect
-from frugalrl.evaluation.significance import LEVEL, Difference, holm, paired
-from frugalrl.evaluation.statistics import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
+from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
+from frugalrl.statistics.paired_tests import LEVEL, Difference, holm, paired
+from frugalrl.statistics.power import noise_of, problems_needed, samples_needed, smallest_detectable_effect
 
 Verdict = Literal["better", "worse", "cannot tell"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from frugalrl.evaluation.statistics import Correct, Estimate, avg_at_k
+from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k
 from frugalrl.types import Prompt, VerdictLabel
 
 

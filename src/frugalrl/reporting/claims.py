@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from frugalrl.evaluation.statistics import Estimate, over_seeds
 from frugalrl.reporting.run_record import RunRecord, Values
+from frugalrl.statistics.intervals import Estimate, over_seeds
 
 Unit = Literal["points", "tokens", "nats"]
 ClaimVerdict = Literal["reproduced", "not reproduced", "cannot tell"]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from frugalrl.evaluation.statistics import Estimate
 from frugalrl.reporting.summary import Contender, Score, Summary
+from frugalrl.statistics.intervals import Estimate
 
 PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from frugalrl.evaluation.looks import models_seen
-from frugalrl.evaluation.significance import LEVEL
 from frugalrl.reporting.run_record import RunRecord
+from frugalrl.statistics.paired_tests import LEVEL
 
 SPLITS = ("validation", "test")
 

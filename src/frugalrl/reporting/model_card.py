@@ -2,9 +2,9 @@
 
 from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
-from frugalrl.evaluation.statistics import Estimate
 from frugalrl.reporting.console import difference, estimate, verdict
 from frugalrl.reporting.summary import Score, Summary
+from frugalrl.statistics.intervals import Estimate
 
 
 def sft_card(recipe: SftRecipe) -> str:

@@ -15,12 +15,12 @@ from html import escape
 from statistics import mean, stdev
 from typing import Any
 
-from frugalrl.evaluation.selection import select
-from frugalrl.evaluation.significance import unpaired
-from frugalrl.evaluation.statistics import wilson
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.figures import Point, Series, interval_bar, legend, line_chart
 from frugalrl.reporting.run_card import plain
+from frugalrl.statistics.intervals import wilson
+from frugalrl.statistics.paired_tests import unpaired
+from frugalrl.statistics.selection import select
 
 _REMARK = (
     "In brackets: Wilson's 95 % interval for one sample of each of the benchmark's n problems. Published numbers that "

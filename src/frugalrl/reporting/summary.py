@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.evaluation.comparing import Verdict
-from frugalrl.evaluation.power import noise_of, smallest_detectable_effect
 from frugalrl.evaluation.records import Evaluation
-from frugalrl.evaluation.selection import Selection
-from frugalrl.evaluation.significance import LEVEL, paired
-from frugalrl.evaluation.statistics import Estimate, pass_at_k
 from frugalrl.files import written_whole
+from frugalrl.statistics.intervals import Estimate, pass_at_k
+from frugalrl.statistics.paired_tests import LEVEL, paired
+from frugalrl.statistics.power import noise_of, smallest_detectable_effect
+from frugalrl.statistics.selection import Selection
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ that insists on the opening tag would never match there, and train nothing witho
 
 import re
 
+from frugalrl.text.reasoning import split_reasoning, with_opening_tag
+
 
 def format_reward(completion: str, reasoning_open: bool) -> float:
     """1 if the reasoning is opened at most once, closed exactly once on a line of its own, and followed by text.
@@ -42,15 +44,3 @@ def tag_count_reward(completion: str, reasoning_open: bool, answer_tags: bool = 
     if answer_tags:
         tags += ["\n<answer>\n", "\n</answer>"]
     return sum(opened.count(tag) == 1 for tag in tags) / len(tags)
-
-
-def with_opening_tag(completion: str, reasoning_open: bool) -> str:
-    """The completion as if the model had written the tag that the template prefilled."""
-    return "<think>\n" + completion if reasoning_open else completion
-
-
-def split_reasoning(completion: str, reasoning_open: bool) -> tuple[str, str]:
-    """Reasoning and what follows it. Unclosed: all of it is reasoning. Never opened nor closed: likewise."""
-    opened = with_opening_tag(completion, reasoning_open)
-    reasoning, _, answer = opened.partition("</think>")
-    return reasoning.replace("<think>", "", 1), answer

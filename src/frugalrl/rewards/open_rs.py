@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from frugalrl.rewards.repetition import repetition_reward, words_of
+from frugalrl.text.repetition import repetition_reward, words_of
 
 _STEP = re.compile(r"(Step \d+:|^\d+\.|\n-|\n\*|First,|Second,|Next,|Finally,)")
 

@@ -6,7 +6,7 @@ calculations, not reasons: a wrong plan carried out faultlessly earns it in full
 
 from collections.abc import Callable, Sequence
 
-from frugalrl.rewards.equalities import Equality, stated_equalities
+from frugalrl.verify.steps.equalities import Equality, stated_equalities
 
 Verify = Callable[[str, str], bool | None]
 """Whether two sides are equal, by a slower verifier; None if it cannot tell."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from frugalrl.errors import ModelError
-from frugalrl.rewards.format import split_reasoning
+from frugalrl.text.reasoning import split_reasoning
 
 StepScorer = Callable[[str, Sequence[str]], list[float]]
 """A problem and its steps in, a score in 0..1 for each step out."""

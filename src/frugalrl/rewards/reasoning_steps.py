@@ -2,7 +2,7 @@
 
 import re
 
-from frugalrl.rewards.format import split_reasoning
+from frugalrl.text.reasoning import split_reasoning
 
 _MARKER = re.compile(r"\bStep \d+:|^\d+\.\s|^[ \t]*[-*] |\b(?:First|Second|Next|Finally),", re.MULTILINE)
 

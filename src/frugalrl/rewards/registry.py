@@ -16,7 +16,6 @@ from typing import Any
 
 from frugalrl.errors import RecipeError
 from frugalrl.rewards import terms
-from frugalrl.rewards.code import code_settings
 from frugalrl.rewards.format import tag_count_reward
 from frugalrl.rewards.length import cosine_reward, soft_overlong_reward
 from frugalrl.rewards.open_rs import open_rs_cosine, open_rs_repetition
@@ -25,6 +24,7 @@ from frugalrl.rewards.process_model import process_model_settings
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.rewards.user_functions import Values
 from frugalrl.types import RolloutGroup, Verdict
+from frugalrl.verify.code.checker import code_settings
 
 Term = Callable[[RolloutGroup, Sequence[Verdict]], Values]
 """A group and its verdicts in, a value for each completion out."""

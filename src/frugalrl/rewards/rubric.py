@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frugalrl.config.schema import RewardTerm
-from frugalrl.data.prompts import prefills_think
 from frugalrl.errors import RecipeError
-from frugalrl.rewards.answers import CORRECT_VALUE, AnswerItem, judge_many
-from frugalrl.rewards.code import code_verdicts, find_tests
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.user_functions import Values, call_user_function, import_function
 from frugalrl.tasks.logic import is_logic, logic_verdict
+from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
+from frugalrl.verify.answers import CORRECT_VALUE, AnswerItem, judge_many
+from frugalrl.verify.code.checker import code_verdicts, find_tests
 
 
 @dataclass(frozen=True)

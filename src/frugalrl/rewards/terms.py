@@ -7,20 +7,20 @@ no term that needs it pays.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frugalrl.data.prompts import prefills_think
-from frugalrl.rewards import code as code_reward
 from frugalrl.rewards import open_rs, process_model
-from frugalrl.rewards.answers import CORRECT_VALUE, judge
 from frugalrl.rewards.format import code_format_reward, format_reward, tag_count_reward
-from frugalrl.rewards.language import language_code, language_fraction, language_reward
-from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
-from frugalrl.rewards.meter import clean_reward, meter_text
 from frugalrl.rewards.process import checks_of, process_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
-from frugalrl.rewards.repetition import repetition_reward, words_of
 from frugalrl.rewards.user_functions import Values
+from frugalrl.text.language import language_code, language_fraction, language_reward
+from frugalrl.text.language_id import load_identifier
+from frugalrl.text.meter import clean_reward, meter_text
+from frugalrl.text.reasoning import prefills_think
+from frugalrl.text.repetition import repetition_reward, words_of
 from frugalrl.types import RolloutGroup, Verdict
+from frugalrl.verify.answers import CORRECT_VALUE, judge
+from frugalrl.verify.code import checker as code_reward
 
 Verdicts = Sequence[Verdict]
 

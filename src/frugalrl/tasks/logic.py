@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from frugalrl.rewards.extraction import last_boxed, text_after_reasoning
 from frugalrl.tasks.arithmetic import Split, split_of
 from frugalrl.types import Problem, Verdict
+from frugalrl.verify.maths.extraction import last_boxed, text_after_reasoning
 
 Family = Literal["knights", "order"]
 FAMILIES: tuple[Family, ...] = get_args(Family)

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from frugalrl.algorithms.advantages import zero_std_fraction
-from frugalrl.data.prompts import prefills_think
-from frugalrl.rewards.language import Identify
-from frugalrl.rewards.meter import TextReport, meter_metrics, meter_text
+from frugalrl.text.language import Identify
+from frugalrl.text.meter import TextReport, meter_metrics, meter_text
+from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import ScoredGroup, StepMetrics
 
 

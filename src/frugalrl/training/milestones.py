@@ -7,12 +7,12 @@ from frugalrl.evaluation.ledger import note_look
 from frugalrl.reporting.console import estimate
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
-from frugalrl.training.checkpoint import checkpoint_name, save_checkpoint, save_model
 from frugalrl.training.choosing import choose, is_best_so_far, take_kept_weights
-from frugalrl.training.guard_actions import announce, look, needed_to_roll_back
+from frugalrl.training.guard.actions import announce, look, needed_to_roll_back
 from frugalrl.training.length_schedule import largest_cap
-from frugalrl.training.pointers import BEST, LATEST, point, pointed, rotate
 from frugalrl.training.run import TrainingRun
+from frugalrl.training.state.checkpoint import checkpoint_name, save_checkpoint, save_model
+from frugalrl.training.state.pointers import BEST, LATEST, point, pointed, rotate
 
 
 def divides(every: int | None, step: int) -> bool:

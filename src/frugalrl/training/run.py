@@ -22,9 +22,7 @@ from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.training.budget import Budget
-from frugalrl.training.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
-from frugalrl.training.guard_state import GuardState, from_json, to_json
+from frugalrl.training.guard.state import GuardState, from_json, to_json
 from frugalrl.training.length_schedule import (
     LengthState,
     bounds,
@@ -33,13 +31,15 @@ from frugalrl.training.length_schedule import (
     length_from_json,
     length_to_json,
 )
-from frugalrl.training.optimizer import MasterOptimizer
-from frugalrl.training.policy import Policy, load_policy, weights_hash
+from frugalrl.training.limits.budget import Budget
+from frugalrl.training.limits.spending import Spending
+from frugalrl.training.model.optimizer import MasterOptimizer
+from frugalrl.training.model.policy import Policy, load_policy, weights_hash
+from frugalrl.training.model.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
-from frugalrl.training.random_state import random_values, restore_random_states, seed_random_states
-from frugalrl.training.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
 from frugalrl.training.rules import sampler_rule
-from frugalrl.training.spending import Spending
+from frugalrl.training.state.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
+from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.types import Prompt
 
 

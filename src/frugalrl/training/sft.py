@@ -22,19 +22,19 @@ from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.training.checkpoint import (
+from frugalrl.training.model.optimizer import MasterOptimizer
+from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers
+from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
+from frugalrl.training.packing import Example, fill_rows, pack
+from frugalrl.training.schedule import lr_factor
+from frugalrl.training.state.checkpoint import (
     TrainingState,
     checkpoint_name,
     load_training_state,
     save_checkpoint,
     save_model,
 )
-from frugalrl.training.optimizer import MasterOptimizer
-from frugalrl.training.packing import Example, fill_rows, pack
-from frugalrl.training.pointers import LATEST, point
-from frugalrl.training.policy import Policy, load_policy, pick_device, quiet_transformers
-from frugalrl.training.schedule import lr_factor
-from frugalrl.training.scratch import TURN_END, make_model, train_tokenizer
+from frugalrl.training.state.pointers import LATEST, point
 
 Row = list[Example]
 Show = Callable[[str], None]

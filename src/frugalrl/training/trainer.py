@@ -18,17 +18,17 @@ from frugalrl.reporting.console import PROGRESS_HEADER, progress_line
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
-from frugalrl.rewards.language_id import load_identifier
 from frugalrl.rewards.rubric import group_accuracy, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
-from frugalrl.training.alarms import ALARM_STEP, alarms
+from frugalrl.text.language_id import load_identifier
 from frugalrl.training.batching import micro_batches, training_rows
-from frugalrl.training.checkpoint import load_training_state
 from frugalrl.training.choosing import early_stop
-from frugalrl.training.guard_actions import announce, guarded, roll_back_if_pending
+from frugalrl.training.guard.actions import announce, guarded, roll_back_if_pending
 from frugalrl.training.length_schedule import observe_length
+from frugalrl.training.limits.alarms import ALARM_STEP, alarms
+from frugalrl.training.limits.stopping import StopRequested
 from frugalrl.training.metrics import step_metrics
 from frugalrl.training.milestones import (
     divides,
@@ -52,7 +52,7 @@ from frugalrl.training.run import (
     set_length,
 )
 from frugalrl.training.schedule import lr_factor
-from frugalrl.training.stopping import StopRequested
+from frugalrl.training.state.checkpoint import load_training_state
 from frugalrl.training.update import update_policy
 from frugalrl.types import ScoredGroup, StepMetrics
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
-from frugalrl.training.optimizer import MasterOptimizer
-from frugalrl.training.policy import Policy
+from frugalrl.training.model.optimizer import MasterOptimizer
+from frugalrl.training.model.policy import Policy
 from frugalrl.types import MicroBatch
 
 

@@ -1,0 +1,108 @@
+"""Which checkpoints a run has: the pointers `latest` and `best`, the newest whole one, and rotation.
+
+    checkpoints/
+        step-000050/  step-000100/
+        latest        one line: step-000100
+        best          one line: step-000050
+
+Decisions:
+- A pointer is a text file with a folder's name: it survives copying, zip files and file systems without links.
+- `latest` says where to go on. If it or what it names is lost or damaged, the newest whole checkpoint before it is
+  taken, with a line that names the damage.
+- Rotation renames a checkpoint before it deletes it, so that a kill leaves no damaged one under its name.
+"""
+
+import re
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from frugalrl.errors import OutputError
+from frugalrl.files import PARTIAL, written_whole
+from frugalrl.training.state.checkpoint import checkpoint_name
+from frugalrl.training.state.manifest import damage
+
+LATEST = "latest"
+BEST = "best"
+_NAME = re.compile(r"step-(\d{6,})")
+
+
+def point(checkpoints: Path, pointer: str, name: str) -> None:
+    """Make a pointer (``latest``, ``best``) name a checkpoint such as ``step-000050``. Raises OutputError."""
+    with written_whole(checkpoints / pointer) as file:
+        file.write(name + "\n")
+
+
+def pointed(checkpoints: Path, pointer: str) -> Path | None:
+    """The checkpoint that a pointer names, whole or not; None without a pointer or if that folder is gone."""
+    name = _pointed_name(checkpoints, pointer)
+    return checkpoints / name if name is not None and (checkpoints / name).is_dir() else None
+
+
+def rotate(checkpoints: Path, keep_last: int | None, keep_steps: Collection[int] = ()) -> list[str]:
+    """Remove old checkpoints, and return their names.
+
+    The newest `keep_last` stay (None: all), what `latest` and `best` name, and those of `keep_steps`.
+    Raises OutputError if one cannot be removed.
+    """
+    steps = saved_steps(checkpoints)
+    if keep_last is None:
+        return []
+    kept = {*steps[len(steps) - min(keep_last, len(steps)) :], *keep_steps}
+    pointed_at = {_pointed_name(checkpoints, LATEST), _pointed_name(checkpoints, BEST)}
+    removed = [name for step in steps if step not in kept and (name := checkpoint_name(step)) not in pointed_at]
+    for name in removed:
+        doomed = checkpoints / f".{name}.removed{PARTIAL}"
+        try:
+            shutil.rmtree(doomed, ignore_errors=True)
+            (checkpoints / name).rename(doomed)
+            shutil.rmtree(doomed)
+        except OSError as error:
+            raise OutputError(f"{checkpoints / name} cannot be removed: {error}. Check the folder's rights.") from None
+    return removed
+
+
+def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
+    """The checkpoint to go on from, and a line for each damaged one that was passed over.
+
+    None if there has never been a checkpoint. Raises OutputError if there are some and none is whole.
+    """
+    named = _pointed_name(checkpoints, LATEST)
+    steps = saved_steps(checkpoints)
+    notes: list[str] = []
+    if named is not None:
+        last = int(named.removeprefix("step-"))
+        steps = [step for step in steps if step <= last]
+        if last not in steps:
+            notes.append(f"The checkpoint {named}, which {checkpoints / LATEST} names, is gone.")
+    for step in reversed(steps):
+        path = checkpoints / checkpoint_name(step)
+        wrong = damage(path)
+        if wrong is None:
+            return path, notes
+        notes.append(f"The checkpoint {path.name} is damaged: {wrong}.")
+    if notes:
+        raise OutputError(
+            f"No checkpoint in {checkpoints} is whole. {' '.join(notes)} Put a whole one back, or start anew with "
+            "another --out."
+        )
+    return None, []
+
+
+def latest_checkpoint(checkpoints: Path) -> Path | None:
+    """The checkpoint to go on from, if there is one; see `newest_whole`."""
+    return newest_whole(checkpoints)[0]
+
+
+def _pointed_name(checkpoints: Path, pointer: str) -> str | None:
+    try:
+        name = (checkpoints / pointer).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return name if _NAME.fullmatch(name) else None
+
+
+def saved_steps(checkpoints: Path) -> list[int]:
+    """Of all checkpoints that have a name, whole or not, in order."""
+    found = (_NAME.fullmatch(path.name) for path in checkpoints.glob("step-*") if path.is_dir())
+    return sorted(int(match[1]) for match in found if match)

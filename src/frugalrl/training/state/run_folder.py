@@ -1,0 +1,118 @@
+"""The folder of a run: a new one, or an old one to go on in, held by one process at a time."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from frugalrl.config.loading import dump_recipe
+from frugalrl.config.schema import SftRecipe, TrainRecipe
+from frugalrl.errors import OutputError
+from frugalrl.files import remove_leftovers, written_whole
+from frugalrl.training.state.checkpoint import bring_back_replaced
+from frugalrl.training.state.pointers import newest_whole
+
+RECIPE_FILE = "recipe.yaml"
+_LOCK_FILE = ".lock"
+DEFAULT_PARENT = Path("runs")
+
+
+@dataclass(frozen=True)
+class OpenedFolder:
+    """A folder that is ready to be written."""
+
+    path: Path
+    checkpoint: Path | None
+    """To resume from; None to begin at the beginning."""
+    message: str
+    """For people: a line, or more if a damaged checkpoint was passed over."""
+
+
+@contextmanager
+def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: bool) -> Iterator[OpenedFolder]:
+    """Make a run's folder, or find the one to resume in, and keep other processes out of it meanwhile.
+
+    out: the folder; None means ``runs/NAME``, or for a new run the next free ``runs/NAME-2`` ...
+    A run that was killed before its first checkpoint is resumed from its beginning.
+    Raises OutputError if the folder cannot be written, is not empty (new run), is another recipe's or holds
+    only damaged checkpoints (resume), or is in use.
+    """
+    path = _existing(recipe.name, out) if resume else _new(recipe.name, out)
+    is_new = not path.exists()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path / _LOCK_FILE, os.O_CREAT | os.O_RDWR)
+    except OSError as error:
+        raise OutputError(f"The run folder {path} cannot be written: {error}. Choose another with --out.") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"Another process is running in {path}. Wait for it, or choose another --out.") from None
+        yield _resumed(recipe, path) if resume else _started(recipe, path)
+    except BaseException:
+        if is_new and _holds_nothing(path):
+            shutil.rmtree(path)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a run ended before it measured anything: only its recipe and empty logs stand there."""
+    return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name != RECIPE_FILE)
+
+
+def _new(name: str, out: Path | None) -> Path:
+    if out is not None:
+        if out.is_dir() and any(out.iterdir()):
+            raise OutputError(f"The folder {out} is not empty. Choose another --out, or go on in it with --resume.")
+        return out
+    number = 1
+    while True:
+        path = DEFAULT_PARENT / (name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return path
+        number += 1
+
+
+def _existing(name: str, out: Path | None) -> Path:
+    if out is not None:
+        candidates = [out] if (out / RECIPE_FILE).is_file() else []
+    else:
+        candidates = [path for path in DEFAULT_PARENT.glob(f"{name}*") if _is_run_of(name, path)]
+    if not candidates:
+        where = out if out is not None else DEFAULT_PARENT / name
+        raise OutputError(f"There is no run to resume at {where}. Start one without --resume, or name it with --out.")
+    return max(candidates, key=lambda path: (path / RECIPE_FILE).stat().st_mtime)
+
+
+def _is_run_of(name: str, path: Path) -> bool:
+    suffix = path.name.removeprefix(name)
+    return (path / RECIPE_FILE).is_file() and (not suffix or suffix.removeprefix("-").isdigit())
+
+
+def _started(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
+    with written_whole(path / RECIPE_FILE) as file:
+        file.write(dump_recipe(recipe))
+    return OpenedFolder(path, None, f"Run folder: {path}")
+
+
+def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
+    saved, given = (path / RECIPE_FILE).read_text(encoding="utf-8"), dump_recipe(recipe)
+    if saved != given:
+        pairs = zip(saved.splitlines(), given.splitlines(), strict=False)
+        first = next((f"{old.strip()!r} there, {new.strip()!r} here" for old, new in pairs if old != new), "length")
+        raise OutputError(
+            f"The run in {path} has another recipe ({first}). Resume it with its own {RECIPE_FILE}, or start anew."
+        )
+    checkpoints = path / "checkpoints"
+    remove_leftovers(path)
+    bring_back_replaced(path)
+    bring_back_replaced(checkpoints)
+    checkpoint, notes = newest_whole(checkpoints)
+    where = f"from {checkpoint.name}" if checkpoint is not None else "from its beginning: it has no checkpoint yet"
+    return OpenedFolder(path, checkpoint, "\n".join([*notes, f"Resuming {path} {where}"]))

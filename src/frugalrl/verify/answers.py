@@ -1,0 +1,57 @@
+"""From completions and gold answers to verdicts.
+
+The front of the answer verifier: `judge` for one completion, `judge_many` for a batch, both through one pool of
+worker processes that starts when an answer first needs computer algebra. Where the answer is read is said in
+`extraction`, what counts as equivalent in `comparison`, limits and processes in `workers.pool`.
+
+A gold that cannot be read gives `unknown`, never a reward. Whether a completion is well formed is not asked here.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from frugalrl.types import Verdict
+from frugalrl.verify.maths.extraction import (
+    AnswerPolicy,
+    gold_from_solution,
+    last_boxed,
+    text_after_reasoning,
+)
+from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
+
+CORRECT_VALUE = {"correct": 1.0, "incorrect": 0.0, "unknown": None}
+"""What a verdict is worth as a reward: no verdict is no reward, never full marks."""
+
+
+def judge(completion: str, gold: str | Sequence[str], reasoning_open: bool = False) -> Verdict:
+    """Whether a completion's final answer is equivalent to the gold answer.
+
+    completion: the text after the prompt.
+    gold: the accepted answer, or several of which any will do.
+    reasoning_open: whether the prompt's template had opened ``<think>`` already.
+    """
+    return default_pool().judge(AnswerItem(completion, gold, reasoning_open))
+
+
+def judge_many(items: Iterable[AnswerItem]) -> list[Verdict]:
+    """A verdict for each completion, in order; the workers share the work."""
+    return default_pool().judge_many(items)
+
+
+@cache
+def default_pool() -> VerifierPool:
+    """The pool of this process."""
+    return VerifierPool()
+
+
+__all__ = [
+    "CORRECT_VALUE",
+    "AnswerItem",
+    "AnswerPolicy",
+    "default_pool",
+    "gold_from_solution",
+    "judge",
+    "judge_many",
+    "last_boxed",
+    "text_after_reasoning",
+]

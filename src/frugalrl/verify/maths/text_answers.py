@@ -1,0 +1,77 @@
+"""Answers in words, and choices by their letter. Words are compared, never computed."""
+
+import re
+
+from frugalrl.verify.maths.latex_text import bare_text
+from frugalrl.verify.maths.units import strip_lead_in
+
+_CHOICE_OF_GOLD = re.compile(r"([A-J])[.:]?|\(([A-Ja-j])\)[.:]?(?: .+)?|([A-J])[.:)] .+")
+_CHOSEN = re.compile(
+    r"(?:(?:option|choice|answer) )?"
+    r"(?:[(\[] ?([A-J]) ?[)\]][.:]?(?: ?[^\W_].*)?|([A-J])[.:]?|([A-J])[.:)] .*)",
+    re.IGNORECASE,
+)
+_OTHER_CHOICE = re.compile(r"\( ?([A-J]) ?\)|(?:\bor\b|\band\b|,|/|&) ?\(?([A-J])(?![A-Za-z])")
+_FUNCTION_NAMES = """sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp lim max min sup inf gcd
+    lcm det sqrt frac arg deg dim ker mod"""
+_FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
+_LONG_WORD = re.compile(r"(?<![\\A-Za-z])(?!sqrt|log|arc|infty|theta)[A-Za-z]{5,}")
+_TEXT_GROUP = re.compile(r"\\text ?\{([^{}]*)\}")
+
+
+def choice_letter(gold: str) -> str | None:
+    """The letter of a cleaned gold that is a choice: ``A``, ``(d)``, ``(B) Paris``; None for any other gold."""
+    choice = _CHOICE_OF_GOLD.fullmatch(_without_groups(gold))
+    return next(group for group in choice.groups() if group).upper() if choice else None
+
+
+def chooses(answer: str, letter: str) -> bool:
+    """Whether an answer picks one choice, and this one. The letter decides, not the words behind it."""
+    plain = strip_lead_in(_without_groups(answer).strip(" ."))
+    chosen = _CHOSEN.fullmatch(plain)
+    if not chosen:
+        return False
+    found = next(group for group in chosen.groups() if group).upper()
+    others = {(match.group(1) or match.group(2)) for match in _OTHER_CHOICE.finditer(plain)}
+    return found == letter and others <= {letter}
+
+
+def is_text(text: str) -> bool:
+    """Whether a value is words: a ``\\text`` group, or letters that nobody writes as a product."""
+    outside = _TEXT_GROUP.sub(" ", text)
+    if any(re.search(r"[^\W\d_]{2}", group) for group in _TEXT_GROUP.findall(text)):
+        return not re.search(r"[\d\\=+*/^<>]", outside)
+    if re.search(r"[\d\\=+*/^<>{}_|]", outside):
+        return False
+    return any(_is_word(word) for word in re.findall(r"[^\W\d_]+", outside))
+
+
+def holds_words(text: str) -> bool:
+    """Whether words are left in what should be a value: "5 is wrong" is not 5."""
+    return is_text(text) or re.search(r"\\text ?\{[^{}]*[^\W\d_]", text) is not None
+
+
+def holds_long_word(text: str) -> bool:
+    """Whether a word among digits makes this a text: "October 30"."""
+    return _LONG_WORD.search(re.sub(r"\\[A-Za-z]+ ?\{[A-Za-z]*\}", "", text)) is not None
+
+
+def same_words(answer: str, gold: str) -> bool:
+    """Whether two texts hold the same words, whatever their case and punctuation."""
+    words = bare_text(answer)
+    return bool(words) and words == bare_text(gold)
+
+
+def same_clock(answer: str, gold: str) -> bool:
+    """Whether two times of day are spelt alike, but for spaces, full stops and case."""
+    return re.sub(r"[ .]", "", answer).lower() == re.sub(r"[ .]", "", gold).lower()
+
+
+def _without_groups(text: str) -> str:
+    return re.sub(r" {2,}", " ", _TEXT_GROUP.sub(r"\1", text).replace("*", "")).strip()
+
+
+def _is_word(word: str) -> bool:
+    if word.lower() in _FUNCTIONS:
+        return False
+    return len(word) >= 4 or (len(word) == 3 and any(char in "eiouEIOU" for char in word))

@@ -1,0 +1,108 @@
+"""The master-weight optimizer against torch's AdamW, in fp32 and in bf16."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from frugalrl.config.schema import OptimizerSettings
+from frugalrl.training.model.optimizer import MasterOptimizer
+
+SETTINGS = OptimizerSettings(learning_rate=1e-2, weight_decay=0.1, max_grad_norm=1e9, warmup_fraction=0.0)
+
+
+def network(dtype=torch.float32):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+    return layers.to(dtype)
+
+
+def inputs(step, dtype=torch.float32):
+    return torch.randn(5, 4, generator=torch.Generator().manual_seed(step)).to(dtype)
+
+
+def test_fp32_is_torchs_adamw():
+    ours, theirs = network(), network()
+    optimizer = MasterOptimizer(ours, SETTINGS)
+    reference = torch.optim.AdamW(theirs.parameters(), lr=1e-2, weight_decay=0.1)
+    for step in range(5):
+        ours(inputs(step)).square().sum().backward()
+        optimizer.step(lr_factor=1.0)
+        theirs(inputs(step)).square().sum().backward()
+        reference.step()
+        reference.zero_grad()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_bf16_keeps_changes_that_rounding_would_lose():
+    """1e-5 of a weight near 1 is far below bf16's step of 0.008: only a master copy adds 2,000 of them up."""
+    model = torch.nn.Linear(1, 1, bias=False).bfloat16()
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    optimizer = MasterOptimizer(model, OptimizerSettings(learning_rate=1e-5, max_grad_norm=1e9))
+    for _ in range(2000):
+        model.weight.sum().backward()
+        optimizer.step(lr_factor=1.0)
+    assert float(model.weight.detach()) == pytest.approx(1.0 - 2000 * 1e-5, abs=0.005)
+
+
+def test_bf16_gradients_are_added_up_in_fp32():
+    model = torch.nn.Linear(1, 1, bias=False).bfloat16()
+    optimizer = MasterOptimizer(model, OptimizerSettings(max_grad_norm=1e9))
+    for _ in range(1000):  # in bf16 1 + 1 + ... stops at 256
+        model.weight.sum().backward()
+    assert optimizer.step(lr_factor=0.0) == pytest.approx(1000.0)
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    model = network()
+    optimizer = MasterOptimizer(model, SETTINGS)
+    before = copy.deepcopy(model.state_dict())
+    (model(inputs(0)).sum() * float("nan")).backward()
+    assert math.isnan(optimizer.step(lr_factor=1.0))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_clipping_bounds_the_norm_and_reports_it_unclipped():
+    model = network()
+    optimizer = MasterOptimizer(model, SETTINGS.model_copy(update={"max_grad_norm": 0.5}))
+    model(inputs(0)).square().sum().backward()
+    expected = torch.nn.utils.get_total_norm([p.grad for p in model.parameters()])
+    assert optimizer.step(lr_factor=1.0) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_state_saved_and_loaded_goes_on_bit_for_bit(name, dtype):
+    settings = SETTINGS.model_copy(update={"name": name})
+    straight = network(dtype)
+    optimizer = MasterOptimizer(straight, settings)
+    for step in range(3):
+        straight(inputs(step, dtype)).square().sum().backward()
+        optimizer.step(lr_factor=1.0)
+    saved = {key: value.clone() for key, value in optimizer.state_tensors().items()}
+    resumed = copy.deepcopy(network(dtype))
+    resumed.load_state_dict(straight.state_dict())
+    second = MasterOptimizer(resumed, settings)
+    second.load_state_tensors(saved)
+    for step in range(3, 6):
+        for model, stepper in ((straight, optimizer), (resumed, second)):
+            model(inputs(step, dtype)).square().sum().backward()
+            stepper.step(lr_factor=0.5)
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_muon_takes_the_hidden_matrices_and_leaves_embeddings_to_adamw(fresh_policy):
+    optimizer = MasterOptimizer(fresh_policy.model, SETTINGS.model_copy(update={"name": "muon"}))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    fresh_policy.logprobs(ids, torch.tensor([[False, True, True, True]]))[0].sum().backward()
+    optimizer.step(lr_factor=1.0)
+    state = optimizer.state_tensors()
+    assert "momentum_buffer/model.layers.0.self_attn.q_proj.weight" in state
+    assert "exp_avg/model.embed_tokens.weight" in state
+    assert "exp_avg/model.layers.0.self_attn.q_proj.weight" not in state
