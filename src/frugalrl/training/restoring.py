@@ -14,7 +14,7 @@ from frugalrl.errors import DataError, ModelError, OutputError
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.training.evaluating import remake_lost
-from frugalrl.training.model.policy import weights_hash
+from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import Show
 from frugalrl.training.progress import Progress
@@ -35,8 +35,7 @@ def prepare_run(
         _take_up(run, {}, None)
         return run, Progress(wall_seconds={"load": run.load_seconds})
     state = load_training_state(resume_from)
-    reference_weights = None if run.reference is None else weights_hash(run.reference)
-    _refuse_other_base(recipe, reference_weights, state.values["base_weights"])
+    _refuse_other_base(run, state.values)
     run = replace(run, base_weights=state.values["base_weights"])
     progress = restore(run, resume_from, state)
     # What a kill threw away was paid: it counts, under a name of its own.
@@ -66,6 +65,7 @@ def training_state(run: Run, progress: Progress) -> TrainingState:
         "random": random_values(),
         "data_hashes": run.problems.hashes,
         "base_weights": run.base_weights,
+        "base_files": files_hash(run.recipe.model.path),
     }
     tensors = {"optimizer": run.optimizer.state_tensors()}
     if run.reference is not None and progress.reference_step > 0:
@@ -89,6 +89,8 @@ def restore(run: Run, checkpoint: Path, state: TrainingState) -> Progress:
             f"The checkpoint {checkpoint} was made by another version of frugalrl ({error!r} is missing or differs). "
             "Resume it with that version, or start a new run with another --out."
         ) from None
+    if (progress.end_reason or "").startswith("budget."):
+        progress = replace(progress, end_reason=None)  # the budget may be another by now: the loop asks it again
     load_weights(run.policy, checkpoint)
     run.optimizer.load_state_tensors(state.tensors["optimizer"])
     if run.reference is not None and progress.reference_step > 0:
@@ -107,10 +109,15 @@ def _refuse_other_data(run: Run, hashes: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_other_base(recipe: TrainRecipe, reference_weights: str | None, base_weights: str) -> None:
-    """Only a reference is read from the base again; without one a resumed run does not need it."""
-    if reference_weights not in (None, base_weights):
+def _refuse_other_base(run: Run, values: Mapping[str, Any]) -> None:
+    """The base is read again for the reference, and at the end if nothing beat it: a change is found now, not then."""
+    path = run.recipe.model.path
+    if run.reference is not None:
+        changed = weights_hash(run.reference) != values["base_weights"]
+    else:
+        changed = files_hash(path) != values.get("base_files")
+    if changed:
         raise ModelError(
-            f"The model {recipe.model.path!r} has other weights than when the run began, and the KL term refers to "
-            "it. Put it back to resume, or start a new run with another --out."
+            f"The model {path!r} has other weights than when the run began, and the run refers to it until its end. "
+            "Put it back to resume, or start a new run with another --out."
         )

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from frugalrl.types import ScoredCompletion, ScoredGroup
+from frugalrl.types import NOTHING_TO_LEARN, ScoredCompletion, ScoredGroup
 
 ALARM_STEP = 3
 """Warnings look at the first three steps together."""
@@ -27,8 +27,6 @@ LEAST_COMPLETIONS = 24
 """In the steps that are looked at: fewer with one reward may be chance."""
 COLLAPSED_ENTROPY = 1e-3
 """Nats a token. Healthy runs of the tiny model stay above 0.02; Skywork-OR1 (2505.22312) holds 0.2 as its target."""
-NOTHING_TO_LEARN = "nothing can be learned any more"
-"""How every reason to end a run begins here."""
 
 
 @dataclass(frozen=True)
