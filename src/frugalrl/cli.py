@@ -29,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    if os.getcwd() not in sys.path:  # so that a reward beside the recipe can be named, as `python -m` would allow
-        sys.path.insert(0, os.getcwd())
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     try:
@@ -111,6 +109,9 @@ def _train(chosen: argparse.Namespace) -> int:
 
     recipe = load_recipe(chosen.recipe, TrainRecipe, chosen.set)
     if chosen.dry_run:
+        from frugalrl.training.rules import check_algorithm
+
+        check_algorithm(recipe)
         _show(table(training_figures(recipe)))
         return 0
     from frugalrl.reporting.report import report_runs

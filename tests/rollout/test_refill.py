@@ -10,7 +10,7 @@ from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, Scored
 def group(name: int, useful: bool) -> ScoredGroup:
     """Two completions, of different rewards if it is useful."""
     completions = tuple(
-        ScoredCompletion(Completion("", (), (), "stop", 0, 0), reward, {}, Verdict("unknown", None, "given"))
+        ScoredCompletion(Completion("", (), (), "stop", (), 0), reward, {}, Verdict("unknown", None, "given"))
         for reward in (1.0, 0.0 if useful else 1.0)
     )
     return ScoredGroup(Prompt(Problem(str(name), "", ""), "", ()), completions)

@@ -4,12 +4,13 @@ import copy
 import dataclasses
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.algorithms.losses import LossRule
+from frugalrl.algorithms.losses import LossRule, cispo, gspo, ppo, sapo
 from frugalrl.algorithms.off_policy import Mismatch
 from frugalrl.config.schema import OptimizerSettings
 from frugalrl.rollout.collect import collect_groups
@@ -151,10 +152,10 @@ def test_micro_batches_hold_every_row_once_within_their_tokens(policy, groups):
 
 
 OPTIONS = {
-    "ppo, delta": LossRule(clip_low=0.001, clip_high=0.001, delta=1.002, kl_coef=0.04),
-    "gspo": LossRule(surrogate="gspo", clip_low=0.003, clip_high=0.004, kl_coef=0.04),
-    "cispo": LossRule(surrogate="cispo", clip_low=0.01, clip_high=0.01, kl_coef=0.04),
-    "sapo": LossRule(surrogate="sapo", kl_coef=0.04),
+    "ppo, delta": LossRule(partial(ppo, clip_low=0.001, clip_high=0.001, delta=1.002), kl_coef=0.04),
+    "gspo": LossRule(partial(gspo, clip_low=0.003, clip_high=0.004), kl_coef=0.04),
+    "cispo": LossRule(partial(cispo, clip_low=0.01, clip_high=0.01), kl_coef=0.04),
+    "sapo": LossRule(sapo, kl_coef=0.04),
     "tis": LossRule(mismatch=Mismatch("tis", cap=1.01)),
     "icepop": LossRule(mismatch=Mismatch("icepop", low=0.99, high=1.01)),
     "off-policy mask": LossRule(off_policy_mask=0.001),

@@ -20,8 +20,8 @@ from frugalrl.data.sampler import SamplerRule, SamplerState, next_problems
 from frugalrl.errors import DataError, ModelError
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import Rubric, build_rubric
-from frugalrl.rollout.engine import RolloutEngine
-from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.rollout.engine import RolloutEngine, SharedModel
+from frugalrl.rollout.factory import build_engine
 from frugalrl.training.guard.state import GuardState, from_json, to_json
 from frugalrl.training.length_schedule import (
     LengthState,
@@ -37,7 +37,7 @@ from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, load_policy, weights_hash
 from frugalrl.training.model.reference import copy_weights, load_reference, load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
-from frugalrl.training.rules import sampler_rule
+from frugalrl.training.rules import check_algorithm, sampler_rule
 from frugalrl.training.state.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
 from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.types import Prompt
@@ -127,7 +127,7 @@ class TrainingRun:
 
     def next_problems(self, count: int) -> list[int]:
         """Indices of the next `count` training problems, which are then taken."""
-        indices, self.sampler = next_problems(self.sampler, self.sampler_rule, len(self.problems.train), count)
+        indices, self.sampler = next_problems(self.sampler, self.sampler_rule, count)
         return indices
 
     def problems_of(self, split: str) -> list[Prompt]:
@@ -141,7 +141,7 @@ class TrainingRun:
     def publish_weights(self) -> None:
         """Make both engines sample from the policy as it is now."""
         for engine in (self.engine, self.evaluation_engine):
-            engine.load_weights(self.policy.model, self.policy_version)
+            engine.load_weights(SharedModel(self.policy.model), self.policy_version)
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -156,6 +156,7 @@ class TrainingRun:
 def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show) -> TrainingRun:
     """Load all that a run needs, and check that it fits together. Raises UserError."""
     started = time.monotonic()
+    check_algorithm(recipe)
     length = _first_length(recipe)
     rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens if length is None else length.cap_tokens)
     path = recipe.model.path if resume_from is None else str(resume_from)
@@ -318,7 +319,8 @@ def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, Rollou
     """One for rollouts and one for evaluation: the same one where its batch is large enough for both."""
     rollout = recipe.rollout
     rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
-    engine = TorchEngine(policy.model, policy.end_token_ids, rows)
+    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine
-    return engine, TorchEngine(policy.model, policy.end_token_ids, recipe.evaluation.max_sequences)
+    rows = recipe.evaluation.max_sequences
+    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)

@@ -130,7 +130,7 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
             )
             factor = run.guard.lr_factor * _lr_factor(recipe, run.step)
             entropy_coef = entropy_coefficient(run)
-            settings = update_settings(recipe, run.engine.logprobs_are_exact, entropy_coef)
+            settings = update_settings(recipe, run.engine.logprobs_are_exact, entropy_coef, run.policy_version)
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, settings, factor)
             note_entropy(run, updated["policy/entropy"])
             updated |= option_metrics(run, entropy_coef)
@@ -206,7 +206,7 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]
-    run.sampler = observe(run.sampler, run.sampler_rule, zip(taken, accuracies, strict=True))
+    run.sampler = observe(run.sampler, zip(taken, accuracies, strict=True))
     return batch
 
 
