@@ -1,5 +1,7 @@
 """Group advantages: the presets against numbers worked by hand, and what holds for all rewards."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
@@ -63,3 +65,44 @@ def test_groups_stay_apart():
     assert torch.equal(together[0], PRESETS["trl"](both[0]))
     assert together[1].tolist() == [0.0, 0.0, 0.0]
     assert zero_std_fraction(both) == 0.5
+
+
+close_rewards = st.lists(st.floats(-10, 10, allow_nan=False, width=32), min_size=2, max_size=12)
+RULES = {**PRESETS, "rloo": partial(group_advantages, center="leave_one_out", divisor="none")}
+
+
+@given(close_rewards, st.sampled_from(sorted(RULES)), st.randoms())
+def test_the_order_of_a_group_does_not_matter(values, name, random):
+    order = list(range(len(values)))
+    random.shuffle(order)
+    rule, group = RULES[name], torch.tensor(values, dtype=torch.float64)
+    straight, shuffled = rule(group), rule(group[order])
+    assert torch.allclose(shuffled, straight[order], rtol=1e-9, atol=1e-9)
+
+
+@given(close_rewards, st.floats(-5, 5), st.floats(0.1, 10))
+def test_without_a_divisor_advantages_scale_with_the_rewards(values, shift, scale):
+    group = torch.tensor(values, dtype=torch.float64)
+    for name in ("dr_grpo", "rloo"):
+        moved = RULES[name](group * scale + shift)
+        assert torch.allclose(moved, scale * RULES[name](group), atol=1e-6)
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 12), min_size=4, max_size=4), min_size=1, max_size=5), st.sampled_from([*RULES])
+)
+def test_a_group_does_not_see_the_others(quarters, name):
+    batch, rule = torch.tensor(quarters, dtype=torch.float64) / 4, RULES[name]
+    assert torch.allclose(rule(batch), torch.stack([rule(row) for row in batch]), rtol=1e-12, atol=1e-12)
+
+
+@given(st.lists(st.floats(-1e300, 1e300, allow_subnormal=True), min_size=2, max_size=8), st.sampled_from(sorted(RULES)))
+def test_a_better_reward_never_has_a_smaller_advantage_and_none_is_nan(values, name):
+    """Rewards far apart overflow a variance; those too close have one of 0. Neither may make a NaN."""
+    group = torch.tensor(values, dtype=torch.float64)
+    if not group.sum().isfinite() or float(group.abs().max()) > 1e150:
+        return
+    advantages = RULES[name](group)
+    assert bool(advantages.isfinite().all())
+    ordered = advantages[group.argsort(stable=True)]
+    assert bool((ordered.diff() >= -1e-9 * (1 + ordered.abs().max())).all())
