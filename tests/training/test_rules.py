@@ -1,6 +1,9 @@
 """What a recipe names is tried before the run: surrogates, advantage rules and samplers, ours and the user's."""
 
 import json
+import re
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -214,3 +217,23 @@ counting = Counting()
 def test_a_callable_object_will_do():
     rule = advantage_rule(AdvantageSettings(rule=f"{HERE}.counting"))
     assert rule(torch.tensor([1.0, 0.0])).tolist() == [0.5, -0.5]
+
+
+def code_of(page: str) -> list[str]:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_pages_functions_do_what_the_page_says(tmp_path, monkeypatch):
+    """docs/extending.md: written to a file of the user's, as the page shows them, and named in a recipe."""
+    (tmp_path / "my_file.py").write_text("import torch\n\n\n" + "\n\n".join(code_of("extending.md")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    rule = loss_rule(LossSettings(surrogate="my_file.reinforce"))
+    assert token_losses(inputs(), rule).total.tolist() == [2.0, -2.0]
+    sampler = sampler_rule(recipe(sampler={"mode": "my_file.mistakes_first", "args": {"share": 0.7}}), PROMPTS)
+    taken, state = next_problems(SamplerState(), sampler, 3)
+    assert taken == [0, 1, 2]
+    taken, state = next_problems(observe(state, [(0, 0.0), (1, 1.0), (2, 0.25)]), sampler, 3)
+    assert taken == [0, 2, 3]
+    assert state.memory == {"wrong": [], "next": 4}
