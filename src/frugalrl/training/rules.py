@@ -100,9 +100,7 @@ def loss_rule(loss: LossSettings) -> LossRule:
     )
 
 
-def update_settings(
-    recipe: TrainRecipe, engine_is_exact: bool, entropy_coef: float = 0.0, policy_version: int = 0
-) -> UpdateSettings:
+def update_settings(recipe: TrainRecipe, engine_is_exact: bool) -> UpdateSettings:
     """What `update_policy` needs of a recipe."""
     algorithm, loss = recipe.algorithm, recipe.algorithm.loss
     # A correction for the engine's log-probs compares them with recomputed ones, so those are the old ones then.
@@ -113,8 +111,6 @@ def update_settings(
         temperature=recipe.rollout.temperature,
         logits_chunk_tokens=recipe.training.logits_chunk_tokens,
         old_from_rollout={"rollout": True, "recompute": False, "auto": rollouts_serve}[algorithm.old_logprobs],
-        entropy_coef=entropy_coef,
-        policy_version=policy_version,
     )
 
 
