@@ -60,6 +60,7 @@ ADAPTERS = (
     "evaluation.measured_reader",
     "evaluation.results",
     "rollout.torch_engine",
+    "rollout.factory",
     "rollout.decoder",
     "rollout.scripted_engine",
     "rollout.collect",
@@ -99,7 +100,9 @@ ADAPTERS = (
 FOUNDATION = (
     "types",
     "errors",
+    "functions",
     "config.section",
+    "config.presets",
     "config.algorithm_schema",
     "config.stability_schema",
     "config.schema",
