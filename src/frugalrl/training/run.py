@@ -144,9 +144,9 @@ def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
 
 def _rubric_by_cap(recipe: TrainRecipe) -> Callable[[int], Rubric]:
     """Raises RecipeError if a reward cannot be bounded by a cap that the run can come to."""
-    first_cap = recipe.rollout.max_completion_tokens
+    first_cap, rule = recipe.rollout.max_completion_tokens, recipe.length_schedule
     rubric = functools.cache(functools.partial(build_rubric, recipe.rewards))
-    for cap in {first_cap} if recipe.length_schedule is None else bounds(recipe.length_schedule, first_cap):
+    for cap in {first_cap} if rule is None else bounds(rule, first_cap):
         rubric(cap)
     return rubric
 
