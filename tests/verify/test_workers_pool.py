@@ -71,19 +71,19 @@ def test_verdicts_come_in_the_order_asked(patient_pool: VerifierPool) -> None:
 
 
 def test_a_hanging_answer_is_unknown_and_no_other_is_lost() -> None:
-    with VerifierPool(workers=2, limit_seconds=3.0) as pool:
+    with VerifierPool(workers=2, cpu_seconds=3.0) as pool:
         pool.judge(EQUAL)
         items = [EQUAL, HANGS, OTHER, EQUAL]
         judged = pool.judge_timed(items)
     assert [(one.verdict.label, one.verdict.reason) for one in judged] == [
-        ("correct", "equivalent"), ("unknown", "time_limit"), ("incorrect", "different"), ("correct", "equivalent"),
+        ("correct", "equivalent"), ("unknown", "cpu_limit"), ("incorrect", "different"), ("correct", "equivalent"),
     ]  # fmt: skip
     assert 3.0 <= judged[1].seconds < 4.0
 
 
 def test_a_worker_that_is_killed_is_replaced() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0) as pool:
         assert pool.judge(EQUAL).label == "correct"
         zygote, worker = [pid for pid in _verifiers() if pid not in known]
         os.kill(worker, signal.SIGKILL)
@@ -95,7 +95,7 @@ def test_a_worker_that_is_killed_is_replaced() -> None:
 
 def test_a_zygote_that_is_killed_is_replaced() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0) as pool:
         pool.judge(EQUAL)
         zygote, worker = [pid for pid in _verifiers() if pid not in known]
         os.kill(zygote, signal.SIGKILL)
@@ -106,7 +106,7 @@ def test_a_zygote_that_is_killed_is_replaced() -> None:
 
 def test_a_worker_has_its_memory_limit() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0, memory_limit_bytes=512 << 20) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0, memory_limit_bytes=512 << 20) as pool:
         pool.judge(EQUAL)
         _, worker = [pid for pid in _verifiers() if pid not in known]
         limits = Path(f"/proc/{worker}/limits").read_text().splitlines()
@@ -137,7 +137,7 @@ def test_nothing_starts_before_it_is_needed() -> None:
 
 
 def test_close_ends_every_process_and_a_later_question_starts_them_again() -> None:
-    pool = VerifierPool(workers=2, limit_seconds=20.0)
+    pool = VerifierPool(workers=2, cpu_seconds=20.0)
     known = set(_verifiers())
     pool.judge_many([EQUAL, OTHER, EQUAL])
     started = [pid for pid in _verifiers() if pid not in known]
@@ -177,7 +177,7 @@ def test_an_event_loop_runs_on_while_workers_compare() -> None:
         ticking.cancel()
         return [verdict.label for verdict in verdicts], ticks
 
-    with VerifierPool(workers=2, limit_seconds=2.0) as pool:
+    with VerifierPool(workers=2, cpu_seconds=2.0) as pool:
         pool.judge(EQUAL)
         labels, ticks = asyncio.run(ask(pool))
     assert labels[1] == "unknown"
@@ -190,7 +190,7 @@ def test_a_forked_child_gets_a_pool_of_its_own(patient_pool: VerifierPool) -> No
         "import os\n"
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
         f"item = {EQUAL!r}\n"
-        "pool = VerifierPool(workers=1, limit_seconds=20)\n"
+        "pool = VerifierPool(workers=1, cpu_seconds=20)\n"
         "first = pool.judge(item).label\n"
         "pid = os.fork()\n"
         "second = pool.judge(item).label\n"
@@ -210,7 +210,7 @@ def test_nothing_is_left_when_the_parent_ends(ending: signal.Signals) -> None:
         "import signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
-        "pool = VerifierPool(workers=2, limit_seconds=120)\n"
+        "pool = VerifierPool(workers=2, cpu_seconds=120)\n"
         f"pool.judge({EQUAL!r})\n"
         "print('ready', flush=True)\n"
         f"pool.judge_many([{HANGS!r}] * 4)\n"
@@ -234,7 +234,7 @@ def test_nothing_is_left_when_the_parent_ends(ending: signal.Signals) -> None:
 
 
 def test_several_accepted_answers_share_one_limit() -> None:
-    with VerifierPool(workers=1, limit_seconds=2.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=2.0) as pool:
         pool.judge(EQUAL)
         judged = pool.judge_timed([AnswerItem(HANGS.completion, [r"\sqrt{2}", r"\sqrt{3}", r"\sqrt{5}"])])[0]
     assert judged.verdict.label == "unknown"
@@ -243,7 +243,7 @@ def test_several_accepted_answers_share_one_limit() -> None:
 
 def test_a_pool_refuses_limits_that_cannot_be_kept() -> None:
     with pytest.raises(ValueError, match="time limit"):
-        VerifierPool(limit_seconds=0)
+        VerifierPool(cpu_seconds=0)
     with pytest.raises(ValueError, match="worker"):
         VerifierPool(workers=0)
 

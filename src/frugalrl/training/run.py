@@ -41,6 +41,7 @@ from frugalrl.training.rules import sampler_rule
 from frugalrl.training.state.checkpoint import TrainingState, checkpoint_name, load_training_state, load_weights
 from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.types import Prompt
+from frugalrl.verify.answers import configure_default_pool
 
 
 @dataclass
@@ -156,6 +157,7 @@ class TrainingRun:
 def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show) -> TrainingRun:
     """Load all that a run needs, and check that it fits together. Raises UserError."""
     started = time.monotonic()
+    configure_default_pool(**recipe.verifier.model_dump())
     length = _first_length(recipe)
     rubric = build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens if length is None else length.cap_tokens)
     path = recipe.model.path if resume_from is None else str(resume_from)
