@@ -26,7 +26,7 @@ def step_metrics(
     language of a sentence; the meter's target is English.
     """
     completions = [scored for group in groups for scored in group.completions]
-    rewards = torch.tensor([[scored.reward for scored in group.completions] for group in groups])
+    rewards = torch.tensor([[float(scored.reward) for scored in group.completions] for group in groups])
     lengths = torch.tensor([len(scored.completion.token_ids) for scored in completions], dtype=torch.float64)
     labels = [scored.verdict.label for scored in completions]
     busy = sum(seconds.values())

@@ -19,7 +19,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule, SamplerState, next_problems
 from frugalrl.errors import DataError, ModelError
 from frugalrl.reporting.run_log import RunLog, seconds_logged
-from frugalrl.rewards.rubric import Rubric, build_rubric
+from frugalrl.rewards.rubric import Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.guard.state import GuardState, from_json, to_json
@@ -164,6 +164,7 @@ def prepare_run(recipe: TrainRecipe, folder: Path, resume_from: Path | None, log
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
+    check_columns(recipe.rewards, [prompt.problem for prompt in problems.train])
     optimizer = MasterOptimizer(policy.model, recipe.optimizer)
     engine, evaluation_engine = _engines(recipe, policy)
     run = TrainingRun(

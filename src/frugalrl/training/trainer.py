@@ -202,7 +202,7 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
         with run.timed("rollout"):
             groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.timed("reward"):
-            return [score_group(run.rubric, group) for group in groups]
+            return [score_group(run.rubric, group, run.spending.seconds_left) for group in groups]
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]

@@ -6,12 +6,14 @@ Decisions:
 - Tokens and steps are those of the run as it stands: a resumed run counts as the run straight through does.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from frugalrl.training.limits.budget import (
+    CLOSING_MARGIN,
     NOTHING,
     RECENT_STEPS,
     Budget,
@@ -46,6 +48,12 @@ class Spending:
     def seconds(self) -> float:
         """By the clock, so far."""
         return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the run must begin its final evaluation and save; infinite without a cap on time."""
+        cap = self.budget.seconds
+        return math.inf if cap is None else cap - self.seconds - CLOSING_MARGIN * self.closing.seconds
 
     @property
     def closing(self) -> Cost:
