@@ -20,7 +20,7 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
-from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, verdicts_of
+from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, term_values, verdicts_of
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.maths.extraction import AnswerPolicy
@@ -147,7 +147,7 @@ def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_
             verdicts = verdicts_of(group)
             judged = tuple(replace(one, verdict=verdict) for one, verdict in zip(judged, verdicts, strict=True))
         verdicts = [judgement.verdict for judgement in judged]
-        columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
+        columns = term_values(rubric, group, verdicts)
         for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
             rewards = {name: values[index] for name, values in columns.items()}
             tally.add(row, judgement, rewards)

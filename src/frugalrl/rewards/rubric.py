@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frugalrl.config.schema import RewardTerm
-from frugalrl.errors import RecipeError, RewardTimeoutError
+from frugalrl.errors import BudgetEndedError, RecipeError, RewardTimeoutError
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.time_limit import OutOfTimeError, call_within
 from frugalrl.rewards.user_functions import Values, call_user_function, check_parameters, import_function
@@ -24,8 +24,8 @@ from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup,
 from frugalrl.verify.answers import CORRECT_VALUE, AnswerItem, judge_many
 from frugalrl.verify.code.checker import code_verdicts, find_tests
 
-_LEAST_SECONDS = 1e-3
-"""A timer of zero would never fire."""
+_GRACE_SECONDS = 10.0
+"""For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,11 @@ def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -
 def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.inf) -> ScoredGroup:
     """Judge and reward every completion of a group.
 
-    seconds_left: of the run's budget; a user's function that is still at work then ends with RewardTimeoutError,
-    as it does at its own limit.
+    seconds_left: of the run's budget. Raises RewardTimeoutError for a user's function that is still at work at its own
+    limit, and BudgetEndedError for one that is when the budget ends.
     """
     verdicts = verdicts_of(group)
-    columns = {name: list(_values(rubric, name, group, verdicts, seconds_left)) for name in rubric.terms}
-    for name, values in columns.items():
-        _check_values(name, values, len(group.completions))
+    columns = term_values(rubric, group, verdicts, seconds_left)
     scored = []
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}
@@ -81,21 +79,34 @@ def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.
     return ScoredGroup(group.prompt, tuple(scored))
 
 
-def _values(rubric: Rubric, name: str, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float) -> Values:
+def term_values(
+    rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float = math.inf
+) -> dict[str, Values]:
+    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_group` does."""
+    columns = {name: _values_of(rubric, name, group, verdicts, seconds_left) for name in rubric.terms}
+    for name, values in columns.items():
+        _check_values(name, values, len(group.completions))
+    return columns
+
+
+def _values_of(
+    rubric: Rubric, name: str, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float
+) -> Values:
     term, timeout = rubric.terms[name], rubric.timeouts.get(name)
     if timeout is None:
         return term(group, verdicts)
+    seconds = min(timeout, max(seconds_left, _GRACE_SECONDS))
     try:
-        return call_within(lambda: term(group, verdicts), max(0.0, min(timeout, seconds_left)) or _LEAST_SECONDS)
+        return call_within(lambda: term(group, verdicts), seconds)
     except OutOfTimeError:
-        if seconds_left < timeout:
-            raise RewardTimeoutError(
-                f"The run's budget ended while the reward {name} was at work. Raise the budget, or make the reward "
-                "faster."
+        if seconds < timeout:
+            raise BudgetEndedError(
+                f"The run's budget ended while the reward {name} was at work. Raise the budget, or give the reward a "
+                "time limit on what it waits for."
             ) from None
         raise RewardTimeoutError(
             f"The reward {name} did not return within {timeout:g} s for the {len(group.completions)} completions of "
-            "one prompt. Give it a time limit of its own on what it waits for, or raise its timeout_seconds."
+            "one prompt. Give it a time limit on what it waits for, or raise its timeout_seconds."
         ) from None
 
 

@@ -114,19 +114,22 @@ def call_user_function(
 
 def _plain_values(values: Any, path: str) -> Values:
     """Built-in numbers and None, from a list or an array of numpy or torch. What is neither is left for the rubric."""
-    if hasattr(values, "tolist"):
-        values = values.tolist()
-    if isinstance(values, str | bytes | Mapping) or not hasattr(values, "__iter__"):
+    is_array = hasattr(values, "tolist")
+    plain = values.tolist() if is_array else values
+    if isinstance(plain, str | bytes | Mapping) or not hasattr(plain, "__iter__"):
         raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None a completion.")
-    return [_plain_number(value) for value in values]
+    return [_plain_number(_only(value) if is_array else value) for value in plain]
 
 
 def _plain_number(value: Any) -> Any:
-    if hasattr(value, "tolist"):  # of numpy or torch: a number, or an array of one
-        value = value.tolist()
-        while isinstance(value, list) and len(value) == 1:
-            [value] = value
+    if hasattr(value, "tolist"):
+        value = _only(value.tolist())
     return float(value) if isinstance(value, Real) else value
+
+
+def _only(value: Any) -> Any:
+    """The one number of a row or a vector of one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _keywords(group: RolloutGroup, conversational: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ All of it ends with the process that started it, however that ends: bubblewrap d
 first process of the sandbox's own process namespace, dies with bubblewrap; and when a namespace's first process
 dies the kernel kills all others in it. That init is bubblewrap's and not the program, because a program can clear its
 own parent-death signal, and a change of user id clears it too. A program whose parent died before bubblewrap could
-ask for that signal finds a pipe closed and does not begin.
+ask for that signal finds a pipe closed and does not begin. Without bubblewrap a guard process does what it can.
 
 bubblewrap needs namespaces, which Docker's default profile denies: `isolation_problem` says so in a sentence.
 
@@ -58,7 +58,7 @@ class Sandbox:
     """A confined interpreter at work."""
 
     process: "subprocess.Popen[bytes]"
-    """bubblewrap, or without isolation the interpreter itself."""
+    """bubblewrap, or without isolation the guard."""
     user: int | None
     """The user id that it holds, if started as root."""
 
@@ -69,7 +69,7 @@ class Sandbox:
         """
         total, pid = 0, self.process.pid
         try:
-            for _ in range(3):  # bubblewrap, its init, the program
+            for _ in range(3):  # bubblewrap, its init, the program; or the guard, the program
                 total += int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1])
                 pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
         except (OSError, IndexError, ValueError):
@@ -122,11 +122,12 @@ def start(
     user = user_leases().take() if as_root else None
     filter_fd = _seccomp_fd() if isolated else None
     try:
+        begin = f"leave_if_orphaned({lifeline})" if isolated else f"guard({lifeline}, {folder!r})"
         confine = (
             f"confine({limits.memory_bytes}, {limits.tmp_bytes}, {math.ceil(limits.wall_seconds)}, "
             f"{limits.processes if isolated else None}, {user})"
         )
-        script = "\n".join((_script(), f"leave_if_orphaned({lifeline}, {not isolated})", confine, call))
+        script = "\n".join((_script(), begin, confine, call))
         interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-X", "utf8", "-c", script]
         command = [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
         process = subprocess.Popen(
@@ -152,7 +153,7 @@ def start(
 def stop(sandbox: Sandbox) -> None:
     """Kill a sandbox with everything in it, wait for it, and free its user id.
 
-    bubblewrap's own child, the sandbox's init, goes first, so that bubblewrap reaps it and no zombie is left to an
+    The child goes first, the sandbox's init or the guarded program, so that it is reaped and no zombie is left to an
     init that may not reap (a container's first process seldom does).
     """
     process = sandbox.process

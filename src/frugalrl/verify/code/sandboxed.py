@@ -9,18 +9,21 @@ solution that writes to the pipes itself can only say what it might as well have
 
 import ast
 import builtins
+import contextlib
 import ctypes
 import errno
 import json
 import os
 import resource
 import select
+import shutil
 import signal
 import sys
 import threading
 from typing import Any, BinaryIO
 
 MAX_MESSAGE_BYTES = 8 << 20
+_GUARD_MILLISECONDS = 20
 REFUSALS = {"memory_limit": 121, "process_limit": 122, "disk_limit": 123}
 """What a limit may refuse a program, by its reason, with the exit status of a whole program that was refused it."""
 _REFUSED_BY_ERRNO = {
@@ -135,18 +138,66 @@ def confine(memory_bytes: int, file_bytes: int, cpu_seconds: int, processes: int
         os.setresuid(user, user, user)
 
 
-def leave_if_orphaned(lifeline: int, arm: bool) -> None:
-    """End here if the process that started this one has ended already; from now on its end is followed.
-
-    arm: ask for the parent-death signal, where no bubblewrap has done so.
-    """
-    if arm:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+def leave_if_orphaned(lifeline: int) -> None:
+    """In a sandbox: end here if the scorer has ended already. From now on bubblewrap follows it."""
     poll = select.poll()
     poll.register(lifeline, select.POLLIN)
     if poll.poll(0):
         os._exit(0)
     os.close(lifeline)
+
+
+def guard(lifeline: int, folder: str) -> None:
+    """Without a sandbox: go on in a child. This process waits for it or for the scorer to end, and leaves nothing.
+
+    As a subreaper it inherits what daemonises itself, and kills that too; if the scorer is gone the folder goes.
+    """
+    libc = ctypes.CDLL(None)
+    libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    child = os.fork()
+    if child == 0:
+        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: the guard can be killed too
+        os.close(lifeline)
+        return
+    for number in map(int, os.listdir("/proc/self/fd")):  # else the other end of a pipe never sees its end
+        if number != lifeline:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    is_orphaned, status = False, None
+    while status is None and not is_orphaned:
+        is_orphaned = bool(poll.poll(_GUARD_MILLISECONDS))
+        status = _reap(child)
+    while _kill_children():
+        _reap(child)
+    if is_orphaned:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0 if status is None else status)
+
+
+def _reap(child: int) -> int | None:
+    """Collect what has ended; the child's exit status as a shell would give it, if it is among them."""
+    status = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, raw = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == child:
+                code = os.waitstatus_to_exitcode(raw)
+                status = code if code >= 0 else 128 - code
+    return status
+
+
+def _kill_children() -> bool:
+    """Whether there were any. Their own children come next: a subreaper inherits them."""
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        children = file.read().split()
+    for pid in children:
+        with contextlib.suppress(OSError):
+            os.kill(int(pid), signal.SIGKILL)
+    return bool(children)
 
 
 def refusal(error: BaseException | None) -> str:
