@@ -219,8 +219,8 @@ REFUSED = {
     "threads": (FIVE_THREADS.replace("range(5)", "range(50)"), "process_limit"),
     "processes": ("import os, time\ndef add(a, b):\n    for _ in range(50):\n        if os.fork() == 0: time.sleep(5)\n"
                   "    return 3", "process_limit"),
-    "memory in a thread": ("import threading\ndef add(a, b):\n    t = threading.Thread(target=bytearray, args=[2**40])\n"
-                           "    t.start(); t.join(); return 0", "memory_limit"),
+    "memory in a thread": ("import threading\ndef add(a, b):\n    thread = threading.Thread(target=bytearray, "
+                           "args=[1 << 40])\n    thread.start(); thread.join(); return 0", "memory_limit"),
     "behind another error": ("def add(a, b):\n    try: bytearray(1 << 40)\n    except MemoryError: raise ValueError",
                              "memory_limit"),
     "disk": ("def add(a, b):\n    with open('/tmp/f', 'wb') as f:\n        for _ in range(99): f.write(bytes(2**20))",
