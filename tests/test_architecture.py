@@ -78,6 +78,7 @@ LEVELS = {
     "rewards.registry": ADAPTERS,
     "rewards.rubric": ADAPTERS,
     "rewards.terms": ADAPTERS,
+    "rewards.time_limit": ADAPTERS,
     "rewards.user_functions": ADAPTERS,
     "reporting.report": SHELLS,
     "reporting.environment": ADAPTERS,
