@@ -23,6 +23,7 @@ import os
 import platform
 import random
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -56,6 +57,8 @@ SOURCES: dict[str, tuple[tuple[str, str, int], ...]] = {
 SEEN_ELSEWHERE = "EleutherAI/hendrycks_math"
 """The source in the mixture that holds MATH's training split."""
 SHORTEST = 80
+SHOWN = 40
+"""Of the stretches that raised an alarm, in each set, to standard error; the record holds counts only."""
 DRIFT_TEXTS = 6
 """English texts for each drift sentence and way to put it in."""
 
@@ -218,13 +221,14 @@ def prose_of(text: str) -> str:
 
 def false_alarms(texts: Sequence[str], identify: Identify) -> dict[str, Any]:
     found = [report.foreign_sentences for report in (meter_text(text, identify) for text in texts)]
-    ringing = [sentences[0][:60] for sentences in found if sentences]
+    ringing = [sentences[0] for sentences in found if sentences]
+    for sentence in ringing[:SHOWN]:
+        print(sentence[:60], file=sys.stderr)
     return {
         "texts": len(texts),
         "characters": sum(map(len, texts)),
         "with_alarm": len(ringing),
         "share": round(len(ringing) / max(1, len(texts)), 5),
-        "first_words": ringing[:40],
     }
 
 

@@ -109,7 +109,7 @@ def test_a_word_of_another_script_is_found_in_the_middle_of_a_sentence(word):
 @pytest.mark.parametrize(
     "clause",
     [
-        "es igual a la suma", "donc la somme des nombres", "also ist die Summe der", "jest równa sumie liczb",
+        "es igual a la suma", "donc la somme des nombres", "daher ist die gesuchte Zahl", "jest równa sumie liczb",
         "toplamı eşittir çünkü", "sama dengan jumlah bilangan", "bằng tổng của các số", "suoyi daan shi zhege",
     ],
 )  # fmt: skip
