@@ -1,7 +1,8 @@
 """Sentences of mathematical reasoning in other languages, for `benchmarks/language_meter.py`.
 
 Half of them (the even ones) may be looked at while the meter is changed; the others are for the held-out figures. The
-meter's vocabulary was still extended after they were written, so the held-out half is not a clean test. Not native speakers' work: plain and short.
+meter's vocabulary was still extended after they were written, so the held-out half is not a
+clean test. Not native speakers' work: plain and short.
 """
 
 LATIN_SCRIPT: dict[str, tuple[str, ...]] = {
