@@ -21,31 +21,33 @@ The policy on meaning, each line held by tests:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from frugalrl.verify.maths.admission import is_admissible
 from frugalrl.verify.maths.exact_numbers import (
     ExactNumber,
     TooLargeError,
-    based_number,
-    is_clock,
     read_number,
-    value_in_base,
 )
+from frugalrl.verify.maths.bases import read_based
+from frugalrl.verify.maths.clocks import read_clock, same_clock, same_hour
 from frugalrl.verify.maths.extraction import unboxed
-from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, nesting_depth
+from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, join_thousands, nesting_depth
+from frugalrl.verify.maths.phrases import spelled_out, strip_lead_in
 from frugalrl.verify.maths.rounding import same_number
 from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_name, is_reversed_interval, read_shape, sides
 from frugalrl.verify.maths.text_answers import (
     choice_letter,
+    choice_text,
     chooses,
     holds_long_word,
     holds_words,
     is_text,
-    same_clock,
+    names_choice,
     same_words,
 )
-from frugalrl.verify.maths.units import split_unit, strip_lead_in, units_clash, with_magnitude
+from frugalrl.verify.maths.units import Unit, conversion, currency_sign, is_number, split_unit
 
 Outcome = Literal["same", "different", "undecided", "bad_gold"]
 Symbolic = Callable[[str, str], Outcome]
@@ -109,7 +111,8 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
     cleaned = clean(unboxed(answer))
     if cleaned is None:
         return Comparison("different", "unreadable_characters")
-    cleaned = cleaned.strip(" ,;")
+    cleaned = _with_currency(unboxed(answer), cleaned.strip(" ,;"))
+    readable_gold = _with_currency(unboxed(gold), readable_gold)
     if compact(cleaned) == compact(readable_gold):
         return Comparison("same", "equal")
     if nesting_depth(cleaned) > MAX_NESTING:
@@ -124,6 +127,15 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
         return Comparison("different", "beyond_limits")
     reason = {"same": "equal", "bad_gold": "unparseable_gold"}.get(outcome, outcome)
     return Comparison(outcome, reason)
+
+
+def _with_currency(stored: str, cleaned: str) -> str:
+    """An amount of money with its currency in words; cleaning drops the sign."""
+    sign = currency_sign(stored)
+    if not sign:
+        return cleaned
+    amount = cleaned.strip("€£¥₹₽ ")
+    return f"{amount} \\text{{ {sign}}}" if is_number(spelled_out(amount)) else cleaned
 
 
 def prepared_gold(gold: str) -> str | None:
@@ -146,11 +158,19 @@ def prepared_gold(gold: str) -> str | None:
 def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     letter = choice_letter(gold)
     if letter is not None:
-        return "same" if chooses(answer, letter) else "different"
-    stripped = strip_lead_in(answer)
-    gold = strip_lead_in(gold)
+        text = choice_text(gold)
+        if chooses(answer, letter):
+            return "same"
+        return _compare_prepared(answer, text, symbolic) if text and not names_choice(answer) else "different"
+    stripped = join_thousands(strip_lead_in(answer))
+    gold = join_thousands(strip_lead_in(gold))
     if compact(stripped) == compact(gold):
         return "same"
+    clock = read_clock(gold)
+    if clock is not None:
+        answer_clock = read_clock(stripped)
+        is_same = same_clock(answer_clock, clock) if answer_clock else same_hour(clock, stripped)
+        return "same" if is_same else "different"
     if is_text(gold):
         return "same" if same_words(stripped, gold) else _compare_as_lists(stripped, gold, symbolic)
     try:
@@ -306,15 +326,20 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         return "same"
     if is_text(gold):
         return "same" if same_words(answer, gold) else "different"
-    if is_clock(gold) or is_clock(answer):
-        return "same" if same_clock(answer, gold) else "different"
     based = _compare_based(answer, gold)
     if based is not None:
         return based
-    answer_value, answer_unit = split_unit(with_magnitude(answer))
-    gold_value, gold_unit = split_unit(with_magnitude(gold))
-    if units_clash(answer_unit, gold_unit):
-        return "different"
+    clock = read_clock(answer)
+    if clock is not None:
+        return "same" if same_hour(clock, gold) else "different"
+    answer_value, answer_unit = split_unit(spelled_out(answer))
+    gold_value, gold_unit = split_unit(spelled_out(gold))
+    factor = conversion(answer_unit, gold_unit)
+    if factor is None:
+        in_radians = _angle_in_radians(answer_value, answer_unit), _angle_in_radians(gold_value, gold_unit)
+        return "different" if None in in_radians else _ask(*in_radians, symbolic)
+    if factor != 1:
+        answer_value = _scaled(answer_value, factor)
     gold_number = _gold_number(gold_value)
     answer_number = read_number(answer_value)
     if gold_number is not None and answer_number is not None:
@@ -325,7 +350,32 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         return "same" if same_words(answer, gold) else "different"
     if not answer_value or holds_words(answer_value):
         return "different"
+    answer_value, gold_value = _without_percent(answer_value, gold_value)
     return _ask(_spelled(answer_value, answer_number), _spelled(gold_value, gold_number), symbolic)
+
+
+def _without_percent(answer: str, gold: str) -> tuple[str, str]:
+    """Expressions without their percent signs; a sign on the answer alone divides it by 100."""
+    if read_number(answer) is not None or not answer.endswith("%"):
+        return answer, gold.removesuffix("%") if not is_number(gold) else gold
+    answer = answer.removesuffix("%").strip()
+    return (answer, gold.removesuffix("%").strip()) if gold.endswith("%") else (f"({answer})\\frac{{1}}{{100}}", gold)
+
+
+def _angle_in_radians(value: str, unit: Unit) -> str | None:
+    """An angle whose unit is said, as a text in radians."""
+    if unit.words not in ("degree", "radian"):
+        return None
+    return f"({value})\\frac{{\\pi}}{{180}}" if unit.words == "degree" else value
+
+
+def _scaled(text: str, factor: Fraction) -> str:
+    """A value in another unit: an exact decimal again if it was one, so that it may still be a rounded one."""
+    number = read_number(text)
+    if number is None:
+        return f"({text})\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
+    value = number.value * factor
+    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
 
 
 def _spelled(text: str, number: ExactNumber | None) -> str:
@@ -354,17 +404,17 @@ def _before_approximation(text: str) -> str:
 
 def _compare_based(answer: str, gold: str) -> Outcome | None:
     """Numbers in a stated base; None if neither side is one."""
-    gold_based, answer_based = based_number(gold), based_number(answer)
+    gold_based, answer_based = read_based(gold), read_based(answer)
     if gold_based is not None and answer_based is not None:
         return "same" if gold_based == answer_based else "different"
     if gold_based is not None:
         digits = compact(answer).lower().lstrip("0")
-        return "same" if digits == gold_based[0] else "different"
+        return "same" if digits == gold_based.digits else "different"
     if answer_based is not None:
         gold_number = _gold_number(gold)
         if gold_number is None:
-            return None
-        return "same" if value_in_base(*answer_based) == gold_number.value else "different"
+            return "different" if answer_based.value is not None else None
+        return "same" if answer_based.value == gold_number.value else "different"
     return None
 
 
