@@ -138,5 +138,5 @@ def test_a_decimal_stands_for_what_rounds_to_it(answer: str, gold: str, is_same:
 
 def test_a_gold_with_a_huge_denominator_ends_in_a_verdict() -> None:
     """1/2004! has a denominator of 5,749 digits, more than Python writes out; it stands in a public pool."""
-    assert compare("\\begin{pmatrix}8\\\\8\\end{pmatrix}", "1 / 2004!").reason == "beyond_limits"
+    assert compare("\\begin{pmatrix}8&1\\\\8&1\\end{pmatrix}", "1 / 2004!").reason == "beyond_limits"
     assert compare("\\frac{1}{2004!}", "1 / 2004!").outcome == "same"

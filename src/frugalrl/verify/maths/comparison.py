@@ -19,53 +19,29 @@ The policy on meaning, each line held by tests:
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
+from itertools import permutations
 
-from frugalrl.verify.maths.admission import is_admissible
-from frugalrl.verify.maths.exact_numbers import (
-    ExactNumber,
-    TooLargeError,
-    read_number,
-)
-from frugalrl.verify.maths.bases import read_based
 from frugalrl.verify.maths.clocks import read_clock, same_clock, same_hour
+from frugalrl.verify.maths.exact_numbers import TooLargeError, read_number
 from frugalrl.verify.maths.extraction import unboxed
 from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, join_thousands, nesting_depth
 from frugalrl.verify.maths.phrases import spelled_out, strip_lead_in
-from frugalrl.verify.maths.rounding import same_number
-from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_name, is_reversed_interval, read_shape, sides
-from frugalrl.verify.maths.text_answers import (
-    choice_letter,
-    choice_text,
-    chooses,
-    holds_long_word,
-    holds_words,
-    is_text,
-    names_choice,
-    same_words,
-)
-from frugalrl.verify.maths.units import Unit, conversion, currency_sign, is_number, split_unit
-
-Outcome = Literal["same", "different", "undecided", "bad_gold"]
-Symbolic = Callable[[str, str], Outcome]
-"""Answer and gold, both single values in cleaned LaTeX, to an outcome."""
+from frugalrl.verify.maths.scopes import aligned, letters, read_statement, without_scope
+from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_reversed_interval, read_shape
+from frugalrl.verify.maths.text_answers import choice_letter, choice_text, chooses, is_text, names_choice, same_words
+from frugalrl.verify.maths.units import currency_sign, is_number
+from frugalrl.verify.maths.values import GoldTooLargeError, Outcome, Symbolic, ask, compare_values
+from frugalrl.verify.maths.vectors import read_axes
 
 MAX_ANSWER_CHARS = 20_000
 """Longer answers are incorrect unread; a sum of 5,000 terms still fits."""
-MAX_SYMBOLIC_CHARS = 1_000
-"""Longest value that computer algebra is asked about; the longest gold of the benchmarks has 280."""
 MAX_NESTING = 40
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
+_MAX_BOUND = 3
 _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
-_LONE_VARIABLE = re.compile(r"[a-df-hj-zA-Z](?: ?_ ?\{?\w{1,3}\}?)?")
-"""No number is a variable; e and i are numbers."""
-_VARIABLE = re.compile(r"(?<![\\A-Za-z])[a-df-hj-zA-Z](?![A-Za-z])")
-_MAX_SPELLED_BITS = 3_000
-_FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
 
 @dataclass(frozen=True)
@@ -74,10 +50,6 @@ class Comparison:
 
     outcome: Outcome
     reason: str
-
-
-class _GoldTooLargeError(Exception):
-    """The gold is beyond the bounds, whatever the answer is."""
 
 
 _MOST_TELLING: tuple[Outcome, ...] = ("same", "undecided", "different", "bad_gold")
@@ -121,7 +93,7 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
         return Comparison("different", "unbalanced")
     try:
         outcome = _compare_prepared(cleaned, readable_gold, symbolic)
-    except _GoldTooLargeError:
+    except GoldTooLargeError:
         return Comparison("bad_gold", "gold_beyond_limits")
     except (TooLargeError, TooManyItemsError):
         return Comparison("different", "beyond_limits")
@@ -171,15 +143,38 @@ def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         answer_clock = read_clock(stripped)
         is_same = same_clock(answer_clock, clock) if answer_clock else same_hour(clock, stripped)
         return "same" if is_same else "different"
+    statement = read_statement(gold)
+    if statement is not None:
+        return _compare_statements(stripped, gold, symbolic)
+    stripped, gold = _with_names_aligned(stripped, gold)
+    if compact(stripped) == compact(gold):
+        return "same"
     if is_text(gold):
         return "same" if same_words(stripped, gold) else _compare_as_lists(stripped, gold, symbolic)
     try:
         gold_shape = read_shape(gold)
     except TooManyItemsError:
-        raise _GoldTooLargeError from None
+        raise GoldTooLargeError from None
     if gold_shape.kind == "value" and _DECIMAL_COMMA.fullmatch(stripped):
         stripped = stripped.replace(",", ".")
     return _compare_shapes(read_shape(stripped), gold_shape, symbolic)
+
+
+def _with_names_aligned(answer: str, gold: str) -> tuple[str, str]:
+    """Both without what declares their names at the end, and with the same names for what is declared."""
+    body, answer_names = without_scope(answer)
+    gold_body, gold_names = without_scope(gold)
+    if not answer_names and not gold_names:
+        return answer, gold
+    return aligned(body, gold_body, answer_names, gold_names), gold_body
+
+
+def _compare_statements(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    """ "For all x in D: body": the quantifier, the domain and the body, whatever the name."""
+    ours, theirs = read_statement(answer), read_statement(gold)
+    if ours is None or theirs is None or (ours.quantifier, ours.domain) != (theirs.quantifier, theirs.domain):
+        return "different"
+    return _compare_prepared(aligned(ours.body, theirs.body, (ours.name,), (theirs.name,)), theirs.body, symbolic)
 
 
 def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
@@ -195,11 +190,17 @@ def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
 
 def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     if gold.kind == "value" and answer.kind == "value":
-        return _compare_values(answer.text, gold.text, symbolic)
+        return compare_values(answer.text, gold.text, symbolic)
     if answer.kind == "value" and len(gold.items) == 1 and gold.is_collection:
         return _compare_shapes(answer, gold.items[0], symbolic)
     if gold.kind == "value" and len(answer.items) == 1 and answer.is_collection:
         return _compare_shapes(answer.items[0], gold, symbolic)
+    if "chain" in (gold.kind, answer.kind):
+        return _compare_chains(answer, gold, symbolic)
+    if "builder" in (gold.kind, answer.kind):
+        return _compare_builders(answer, gold, symbolic) if answer.kind == gold.kind else "different"
+    if gold.brackets == "mod" and answer.brackets == "mod":
+        return _compare_residues(answer, gold, symbolic)
     if gold.kind == "value" or answer.kind == "value":
         return _compare_mixed_kinds(answer, gold, symbolic)
     if gold.is_collection and answer.is_collection:
@@ -212,6 +213,60 @@ def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     return _compare_in_order(answer.items, gold.items, symbolic)
 
 
+def _compare_chains(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Chains of relations, member by member; what is written otherwise goes to algebra."""
+    if answer.kind == gold.kind and answer.brackets == gold.brackets and len(answer.items) == len(gold.items):
+        outcome = _compare_in_order(answer.items, gold.items, symbolic)
+        if outcome != "different":
+            return outcome
+    is_relation = answer.kind == "chain" or (answer.variable and answer.kind == "tuple")
+    is_gold_relation = gold.kind == "chain" or (gold.variable and gold.kind == "tuple")
+    return ask(answer.text, gold.text, symbolic) if is_relation and is_gold_relation else "different"
+
+
+def _compare_builders(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Sets by their elements and conditions, under any renaming of the letters that both only bind."""
+    if len(answer.items) != len(gold.items):
+        return "different"
+    bound = _bound_letters(gold)
+    own = _bound_letters(answer)
+    if len(bound) != len(own) or len(bound) > _MAX_BOUND:
+        return "different"
+    best: Outcome = "different"
+    for names in permutations(own):
+        items = [
+            Shape("value", aligned(item.text, "".join(bound), names, bound)) if names != bound else item
+            for item in answer.items
+        ]
+        shapes = [read_shape(item.text) for item in items], [read_shape(item.text) for item in gold.items]
+        outcome = _compare_shapes(shapes[0][0], shapes[1][0], symbolic)
+        if outcome == "same":
+            outcome = _compare_unordered(shapes[0][1:], tuple(shapes[1][1:]), symbolic)
+        if outcome in ("same", "bad_gold"):
+            return outcome
+        best = "undecided" if "undecided" in (best, outcome) else best
+    return best
+
+
+def _bound_letters(builder: Shape) -> tuple[str, ...]:
+    """The letters of the element, and those that a condition declares."""
+    declared = [item.text.partition("\\in")[0] for item in builder.items[1:] if "\\in" in item.text]
+    element = builder.items[0].text.partition("\\in")[0]
+    return tuple(sorted(set().union(*(letters(text) for text in [element, *declared])) - {"e", "i"}))
+
+
+def _compare_residues(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Congruences: the same modulus, and residues that differ by a multiple of it."""
+    if answer.variable and gold.variable and answer.variable != gold.variable:
+        return "different"
+    numbers = [read_number(item.text) for item in (*answer.items, *gold.items)]
+    if any(number is None for number in numbers):
+        return _compare_in_order(answer.items, gold.items, symbolic)
+    residue, modulus, gold_residue, gold_modulus = (number.value for number in numbers if number is not None)
+    is_same = modulus == gold_modulus != 0 and (residue - gold_residue) % modulus == 0
+    return "same" if is_same else "different"
+
+
 def _without_repeats(items: tuple[Shape, ...]) -> list[Shape]:
     """A collection without what it names twice in the same words."""
     return list({compact(item.text): item for item in items}.values())
@@ -219,12 +274,19 @@ def _without_repeats(items: tuple[Shape, ...]) -> list[Shape]:
 
 def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     """One side is a structure and the other a single value that may name one, such as a set difference."""
+    if "tuple" in (gold.kind, answer.kind) and "value" in (gold.kind, answer.kind):
+        tuple_side, value_side = (gold, answer) if gold.kind == "tuple" else (answer, gold)
+        components = read_axes(value_side.text, len(tuple_side.items))
+        if components is not None:
+            shape = Shape("tuple", value_side.text, tuple(Shape("value", part) for part in components), "()", "")
+            sides = (shape, gold) if answer is value_side else (answer, shape)
+            return _compare_in_order(sides[0].items, sides[1].items, symbolic)
     if "\\setminus" in answer.text + gold.text or "\\mathbb" in answer.text + gold.text:
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     if gold.kind == "value" and not is_text(gold.text) and _has_structure(gold.text):
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     if answer.kind == "value" and _has_structure(answer.text):
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     return "different"
 
 
@@ -237,6 +299,10 @@ def _same_kind_of_tuple(answer: Shape, gold: Shape) -> bool:
         return False
     if answer.variable and gold.variable and answer.variable != gold.variable:
         return False
+    if "mod" in (answer.brackets, gold.brackets):
+        return False
+    if {answer.variable, gold.variable} & {"row", "column"} and {answer.brackets, gold.brackets} <= {"()", "[]"}:
+        return True
     return answer.brackets == gold.brackets or "list" in (answer.kind, gold.kind) or len(gold.items) > 2
 
 
@@ -274,157 +340,3 @@ def _compare_unordered(answers: list[Shape], golds: tuple[Shape, ...], symbolic:
         else:
             return "different"
     return "undecided" if doubtful else "same"
-
-
-# -------------------------------------------------------------------------------------------------- values
-
-
-def _compare_values(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    if compact(answer) == compact(gold):
-        return "same"
-    gold_sides, answer_sides = sides(gold), sides(answer)
-    if len(gold_sides) == 1 and len(answer_sides) == 1:
-        return _compare_plain(answer, gold, symbolic)
-    gold_name, gold_value = _named(gold_sides)
-    if gold_value is None:
-        return "different" if len(answer_sides) == 1 else _ask(answer, gold, symbolic)
-    answer_name = answer_sides[0] if len(answer_sides) > 1 and is_name(answer_sides[0]) else ""
-    if gold_name and answer_name and not _same_name(gold_name, answer_name):
-        return "different"
-    if len(answer_sides) == 2 and not answer_name and gold_name and _VARIABLE.search(gold_value):
-        return _ask(answer, gold, symbolic)  # "2x - y = 3" for "y = 2x - 3"
-    members = answer_sides[1:] if answer_name else answer_sides
-    outcomes = [_compare_plain(member, gold_value, symbolic) for member in members]
-    for outcome in ("bad_gold", "different", "undecided"):
-        if outcome in outcomes:
-            return outcome
-    return "same"
-
-
-def _named(gold_sides: list[str]) -> tuple[str, str | None]:
-    """Name and value of a gold; no value if it is an equation that names nothing."""
-    if len(gold_sides) == 1:
-        return "", gold_sides[0]
-    return (gold_sides[0], gold_sides[-1]) if is_name(gold_sides[0]) else ("", None)
-
-
-def _same_name(one: str, other: str) -> bool:
-    """Whether two left sides may name the same thing: equal, or both a function's value (y, f(x))."""
-    if (
-        sorted(compact(one).split("+")) == sorted(compact(other).split("+"))
-        or "\\text" in one + other
-        or min(len(one), len(other)) > 8
-    ):
-        return True
-    return _FUNCTION_SIDE.fullmatch(one) is not None and _FUNCTION_SIDE.fullmatch(other) is not None
-
-
-def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    """Single values without an equals sign: numbers, text, and what only algebra can tell."""
-    answer = _before_approximation(strip_lead_in(answer))
-    if compact(answer) == compact(gold):
-        return "same"
-    if is_text(gold):
-        return "same" if same_words(answer, gold) else "different"
-    based = _compare_based(answer, gold)
-    if based is not None:
-        return based
-    clock = read_clock(answer)
-    if clock is not None:
-        return "same" if same_hour(clock, gold) else "different"
-    answer_value, answer_unit = split_unit(spelled_out(answer))
-    gold_value, gold_unit = split_unit(spelled_out(gold))
-    factor = conversion(answer_unit, gold_unit)
-    if factor is None:
-        in_radians = _angle_in_radians(answer_value, answer_unit), _angle_in_radians(gold_value, gold_unit)
-        return "different" if None in in_radians else _ask(*in_radians, symbolic)
-    if factor != 1:
-        answer_value = _scaled(answer_value, factor)
-    gold_number = _gold_number(gold_value)
-    answer_number = read_number(answer_value)
-    if gold_number is not None and answer_number is not None:
-        return "same" if same_number(answer_number, gold_number) else "different"
-    if gold_number is not None and _LONE_VARIABLE.fullmatch(answer_value):
-        return "different"
-    if holds_long_word(gold_value):
-        return "same" if same_words(answer, gold) else "different"
-    if not answer_value or holds_words(answer_value):
-        return "different"
-    answer_value, gold_value = _without_percent(answer_value, gold_value)
-    return _ask(_spelled(answer_value, answer_number), _spelled(gold_value, gold_number), symbolic)
-
-
-def _without_percent(answer: str, gold: str) -> tuple[str, str]:
-    """Expressions without their percent signs; a sign on the answer alone divides it by 100."""
-    if read_number(answer) is not None or not answer.endswith("%"):
-        return answer, gold.removesuffix("%") if not is_number(gold) else gold
-    answer = answer.removesuffix("%").strip()
-    return (answer, gold.removesuffix("%").strip()) if gold.endswith("%") else (f"({answer})\\frac{{1}}{{100}}", gold)
-
-
-def _angle_in_radians(value: str, unit: Unit) -> str | None:
-    """An angle whose unit is said, as a text in radians."""
-    if unit.words not in ("degree", "radian"):
-        return None
-    return f"({value})\\frac{{\\pi}}{{180}}" if unit.words == "degree" else value
-
-
-def _scaled(text: str, factor: Fraction) -> str:
-    """A value in another unit: an exact decimal again if it was one, so that it may still be a rounded one."""
-    number = read_number(text)
-    if number is None:
-        return f"({text})\\frac{{{factor.numerator}}}{{{factor.denominator}}}"
-    value = number.value * factor
-    return f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
-
-
-def _spelled(text: str, number: ExactNumber | None) -> str:
-    """An exact number as a plain fraction: the parser knows no mixed numbers and no thousands."""
-    if number is None or (number.significant_digits is not None and not number.percent):
-        return text
-    if max(number.value.numerator.bit_length(), number.value.denominator.bit_length()) > _MAX_SPELLED_BITS:
-        raise TooLargeError
-    return f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"
-
-
-def _gold_number(text: str) -> ExactNumber | None:
-    try:
-        return read_number(text)
-    except TooLargeError:
-        raise _GoldTooLargeError from None
-
-
-def _before_approximation(text: str) -> str:
-    """The exact side of ``\\frac{\\sqrt{3}}{3} \\approx 0.577``; the value of ``x \\approx 5``."""
-    left, sign, right = text.partition("\\approx")
-    if not sign or not left.strip():
-        return right.strip() if sign else text
-    return right.strip() if is_name(left.strip()) else left.strip()
-
-
-def _compare_based(answer: str, gold: str) -> Outcome | None:
-    """Numbers in a stated base; None if neither side is one."""
-    gold_based, answer_based = read_based(gold), read_based(answer)
-    if gold_based is not None and answer_based is not None:
-        return "same" if gold_based == answer_based else "different"
-    if gold_based is not None:
-        digits = compact(answer).lower().lstrip("0")
-        return "same" if digits == gold_based.digits else "different"
-    if answer_based is not None:
-        gold_number = _gold_number(gold)
-        if gold_number is None:
-            return "different" if answer_based.value is not None else None
-        return "same" if answer_based.value == gold_number.value else "different"
-    return None
-
-
-def _ask(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    if len(gold) > MAX_SYMBOLIC_CHARS:
-        raise _GoldTooLargeError
-    if len(answer) > MAX_SYMBOLIC_CHARS:
-        raise TooLargeError
-    if not is_admissible(gold):
-        return "bad_gold"
-    if not is_admissible(answer):
-        return "different"
-    return symbolic(answer, gold)

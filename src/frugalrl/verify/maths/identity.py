@@ -22,8 +22,10 @@ _PROOF_DIGITS = 1_000
 _RELATIVE = Fraction(1, 10**20)
 _POINTS = 6
 _ATTEMPTS = 18
-_SCALES = (3, 3, 40, 3, 1_000, 3)
-"""Size of the points: some are large, so that |x - 5| is not 5 - x, nor max(x, -100) x."""
+_RANGES = ((1, 3), (-1, 3), (1, 1_000), (-1, 1_000), (1, 40), (-1, 40))
+"""Sign and size of the points in turn: sqrt(x^2) is x for positive x alone, |x - 5| is 5 - x for small x alone."""
+_MAX_EXPONENT = 60_000
+"""In bits, of a value that is worth comparing; a tower of powers has more."""
 _LITERAL = re.compile(r"(?<![\d.])(\d*)\.(\d+)")
 _MAX_LITERALS = 8
 
@@ -55,11 +57,14 @@ def same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], sides: Sides)
 
     Where both have none (roots of negatives, logarithms) others are drawn; where one alone has none they differ.
     """
+    import sympy
+
     seed = hashlib.sha256("\0".join(sorted((sides.answer, sides.gold))).encode()).digest()
     rng = random.Random(seed)
     met = 0
+    is_wide = not (answer + gold).has(sympy.Sum, sympy.Product, sympy.Integral)
     for attempt in range(_ATTEMPTS):
-        point = {symbol: _coordinate(rng, attempt) for symbol in symbols}
+        point = {symbol: _coordinate(rng, attempt, is_wide) for symbol in symbols}
         values = [value_of(expression, point) for expression in (answer, gold)]
         if values[0] is None and values[1] is None:
             continue
@@ -76,12 +81,11 @@ def same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], sides: Sides)
     return True if met else None
 
 
-def _coordinate(rng: random.Random, attempt: int) -> Any:
+def _coordinate(rng: random.Random, attempt: int, is_wide: bool) -> Any:
     """A rational with a denominator that nobody guesses, or such a multiple of a root."""
     import sympy
 
-    sign = (1, -1)[attempt % 2] if attempt % 3 != 2 else rng.choice((1, -1))  # sqrt(x^2) is x for positive x alone
-    scale = _SCALES[attempt % len(_SCALES)]
+    sign, scale = _RANGES[attempt % len(_RANGES)] if is_wide else _RANGES[attempt % 2]
     denominator = rng.getrandbits(61) | (1 << 60) | 1
     rational = sympy.Rational(sign * rng.randint(1, scale * denominator), denominator)
     if attempt % 3 == 1:
@@ -98,6 +102,8 @@ def value_of(expression: Any, point: _Point | None = None, digits: int = _WORKIN
     parts = []
     for part in (real, imaginary):
         if not part.is_number or not part.is_finite or not part.is_Number:
+            return None
+        if part.is_Float and abs(part._mpf_[2] + part._mpf_[3]) > _MAX_EXPONENT:
             return None
         parts.append(Fraction(str(part)) if part.is_Float else Fraction(int(part.p), int(part.q)))
     return parts[0], parts[1]

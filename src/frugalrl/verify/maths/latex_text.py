@@ -66,6 +66,12 @@ _GLUED = re.compile(
 """Commands that lost the space behind them, as in ``\\pir^2``."""
 _NEEDS_CLEANING = re.compile(r"[\\${<>!~]")
 _SYNONYM_PATTERNS = [(re.compile(pattern), replacement) for pattern, replacement in _SYNONYMS.items()]
+_SYSTEM = re.compile(
+    r"\\left ?\\\{ ?\\begin ?\{ ?(?:array|aligned|matrix|cases) ?\} ?(?:\{[lcr| ]*\})?(.*?)"
+    r"\\end ?\{ ?(?:array|aligned|matrix|cases) ?\} ?\\right ?\.",
+    re.DOTALL,
+)
+_WORD_INDEX = re.compile(r"_ ?\{ ?\\text ?\{ ?([A-Za-z]{1,20}) ?\} ?\}")
 _TAKES_ARGUMENTS = re.compile(r"\\(?:frac|binom|sqrt|vec|bar|overline|hat|dot|ddot)(?![A-Za-z])")
 _ARGUMENTS = {"\\frac": 2, "\\binom": 2} | dict.fromkeys(
     ("\\sqrt", "\\vec", "\\bar", "\\overline", "\\hat", "\\dot", "\\ddot"), 1
@@ -93,6 +99,8 @@ def clean(text: str) -> str | None:
 
 
 def _clean_latex(text: str) -> str:
+    if 0 < text.count("\\begin") <= 2:
+        text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
     if "\\begin" not in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped twice on its way through JSON
     else:
@@ -107,7 +115,7 @@ def _clean_latex(text: str) -> str:
     text = _FONT_COMMAND.sub(" ", text)
     for pattern, replacement in _SYNONYM_PATTERNS:
         text = pattern.sub(replacement, text)
-    text = with_braced_arguments(text)
+    text = _WORD_INDEX.sub(r"_{\1}", with_braced_arguments(text))
     return _SINGLE_LETTER.sub(lambda match: f" {match.group(1) or match.group(2)} ", text)
 
 

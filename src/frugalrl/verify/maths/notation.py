@@ -9,10 +9,7 @@ import re
 
 _GREEK = frozenset(
     f"\\{name}"
-    for name in (
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau upsilon"
-        " phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell triangle"
-    ).split()
+    for name in ["alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Sigma", "Phi", "Psi", "Omega", "ell", "triangle"]
 )
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z]|.", re.DOTALL)
 _SUFFIX = re.compile(
@@ -21,6 +18,7 @@ _SUFFIX = re.compile(
 )
 _PLAIN_INDEX = re.compile(r"[A-Za-z0-9]|\{ ?[A-Za-z0-9][A-Za-z0-9+-]{0,7} ?\}")
 _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt)(?![A-Za-z])")
+_DECIMAL = re.compile(r"(?<![\w.\\])(\d{0,300})\.(\d{1,300})(?![\d.]|\\overline|[eE]-?\d)")
 _GCD = re.compile(r"\\(?:gcd|lcm)(?![A-Za-z])|\{ ?(?:gcd|lcm) ?\}")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 
@@ -31,11 +29,18 @@ def for_parser(text: str, cased: bool = False) -> str:
     cased: whether capital letters are other names than small ones, which the parser does not tell apart.
     """
     text = re.sub(r"(?<=\{) | (?=\})", "", re.sub(r"\\bar(?=\s?\{)", r"\\overline", text))
+    text = _DECIMAL.sub(_as_fraction, text)
     text = _FUNCTIONS.sub(r"\\\1", text)
     text = _with_names(text, cased)
     text = re.sub(r"(?<![\\A-Za-z])E ?(?=_)", r"\\Xi", text)  # it knows E as Euler's number alone
     text = re.sub(r"(\d+(?:\.\d+)?) ?\^ ?\\circ", r"(\\frac{\1\\pi}{180})", text)
     return re.sub(r"\\sqrt ?\(([^()]*)\)", r"\\sqrt{\1}", text)
+
+
+def _as_fraction(decimal: re.Match[str]) -> str:
+    """A decimal as the fraction it is; the parser would keep 15 digits of it."""
+    whole, decimals = decimal.groups()
+    return f"(\\frac{{{int(whole + decimals)}}}{{{10 ** len(decimals)}}})"
 
 
 def is_opaque(text: str) -> bool:

@@ -10,15 +10,14 @@ What its grammar drops is kept by another name (`notation`): primes, transposes,
 """
 
 import logging
-import re
 from functools import cache, lru_cache
 from typing import Any
 
-from frugalrl.verify.maths.comparison import Outcome
 from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
 from frugalrl.verify.maths.identity import Sides, same_at_points, same_value, value_of
 from frugalrl.verify.maths.notation import for_parser, is_opaque, uses_both_cases
 from frugalrl.verify.maths.rounding import rounds_to_decimal
+from frugalrl.verify.maths.values import Outcome
 
 
 def compare_symbolically(answer: str, gold: str) -> Outcome:

@@ -155,9 +155,18 @@ def split_unit(text: str) -> tuple[str, Unit]:
         unit = read_unit(words)
         if len(words.partition("/")[0]) == 1 and not unit.is_known:
             return text, Unit()
+        if not unit.is_known and not _is_word(words, is_apart=tail.group().startswith(" ")):
+            return text, Unit()
         if is_number(value) or (unit.is_known and tail.group().startswith(" ")):
             return value, unit
     return text, Unit()
+
+
+def _is_word(words: str, is_apart: bool) -> bool:
+    """Whether a tail begins with a word, and is no product of letters as in ``2xy`` and ``2 x y``."""
+    first = re.split("[ /]", words, maxsplit=1)[0]
+    has_vowel = any(char in "aeiouAEIOU" for char in first)
+    return first in ("of", "in", "on") or (has_vowel and len(first) >= (3 if is_apart else 4))
 
 
 def _in_one_line(fraction: re.Match[str]) -> str:
