@@ -27,7 +27,7 @@ from frugalrl.verify.maths.clocks import read_clock, same_clock, same_hour
 from frugalrl.verify.maths.exact_numbers import TooLargeError, read_number
 from frugalrl.verify.maths.extraction import unboxed
 from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, join_thousands, nesting_depth
-from frugalrl.verify.maths.phrases import spelled_out, strip_lead_in
+from frugalrl.verify.maths.phrases import in_digits, spelled_out, strip_lead_in
 from frugalrl.verify.maths.scopes import aligned, letters, read_statement, without_scope
 from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_reversed_interval, read_shape
 from frugalrl.verify.maths.text_answers import choice_letter, choice_text, chooses, is_text, names_choice, same_words
@@ -40,6 +40,7 @@ MAX_ANSWER_CHARS = 20_000
 MAX_NESTING = 40
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
+_CURRENCY_PREFIX = re.compile(r"^(?:USD?|AUD?|CAD?|HKD?|NTD?|SGD?) ?(?=\d)")
 _MAX_BOUND = 3
 _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
 
@@ -89,7 +90,8 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
         return Comparison("same", "equal")
     if nesting_depth(cleaned) > MAX_NESTING:
         return Comparison("different", "too_deep")
-    if not is_balanced(cleaned) and not is_reversed_interval(cleaned):
+    is_choice = choice_letter(readable_gold) is not None
+    if not is_choice and not is_balanced(cleaned) and not is_reversed_interval(cleaned):
         return Comparison("different", "unbalanced")
     try:
         outcome = _compare_prepared(cleaned, readable_gold, symbolic)
@@ -106,7 +108,7 @@ def _with_currency(stored: str, cleaned: str) -> str:
     sign = currency_sign(stored)
     if not sign:
         return cleaned
-    amount = cleaned.strip("€£¥₹₽ ")
+    amount = _CURRENCY_PREFIX.sub("", cleaned.strip("€£¥₹₽ "))
     return f"{amount} \\text{{ {sign}}}" if is_number(spelled_out(amount)) else cleaned
 
 
@@ -134,8 +136,8 @@ def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
         if chooses(answer, letter):
             return "same"
         return _compare_prepared(answer, text, symbolic) if text and not names_choice(answer) else "different"
-    stripped = join_thousands(strip_lead_in(answer))
-    gold = join_thousands(strip_lead_in(gold))
+    stripped = in_digits(join_thousands(strip_lead_in(answer)))
+    gold = in_digits(join_thousands(strip_lead_in(gold)))
     if compact(stripped) == compact(gold):
         return "same"
     clock = read_clock(gold)

@@ -1,4 +1,4 @@
-"""LaTeX as math-verify's grammar reads it rightly: what it would drop gets a name, what it does not know another spelling.
+"""LaTeX in the spellings that math-verify's grammar reads rightly; what it would drop becomes part of a name.
 
 It reads ``f'(x)`` as f(x), ``A^T`` as A, and refuses ``S_{\\triangle ABC}``. Here a letter with primes, a
 transpose sign or an index of several signs becomes a letter with a number for an index, drawn from a hash of them.
@@ -7,14 +7,16 @@ transpose sign or an index of several signs becomes a letter with a number for a
 import hashlib
 import re
 
-_GREEK = frozenset(
-    f"\\{name}"
-    for name in ["alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "vartheta", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "varphi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Sigma", "Phi", "Psi", "Omega", "ell", "triangle"]
-)
+_GREEK_NAMES = """
+alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau upsilon phi
+varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell triangle
+"""
+_GREEK = frozenset(f"\\{name}" for name in _GREEK_NAMES.split())
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z]|.", re.DOTALL)
 _SUFFIX = re.compile(
     r"(?: ?_ ?(?P<index>\{(?:[^{}]|\{[^{}]*\}){1,40}\}|\\[A-Za-z]+|[A-Za-z0-9]))?"
-    r"(?P<primes>'{1,4})?(?P<transposed> ?\^ ?(?:\{ ?(?:T|\\top|\\ast|\*|\\circ ?T) ?\}|T(?![A-Za-z])|\\top(?![A-Za-z])|\*))?"
+    r"(?P<primes>'{1,4})?"
+    r"(?P<transposed> ?\^ ?(?:\{ ?(?:T|\\top|\\ast|\*|\\circ ?T) ?\}|T(?![A-Za-z])|\\top(?![A-Za-z])|\*))?"
 )
 _PLAIN_INDEX = re.compile(r"[A-Za-z0-9]|\{ ?[A-Za-z0-9][A-Za-z0-9+-]{0,7} ?\}")
 _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt)(?![A-Za-z])")
@@ -31,6 +33,7 @@ def for_parser(text: str, cased: bool = False) -> str:
     text = re.sub(r"(?<=\{) | (?=\})", "", re.sub(r"\\bar(?=\s?\{)", r"\\overline", text))
     text = _DECIMAL.sub(_as_fraction, text)
     text = _FUNCTIONS.sub(r"\\\1", text)
+    text = re.sub(r"\\log ?_ ?(?:\{ ?e ?\}|e(?![A-Za-z]))", r"\\ln ", text)
     text = _with_names(text, cased)
     text = re.sub(r"(?<![\\A-Za-z])E ?(?=_)", r"\\Xi", text)  # it knows E as Euler's number alone
     text = re.sub(r"(\d+(?:\.\d+)?) ?\^ ?\\circ", r"(\\frac{\1\\pi}{180})", text)

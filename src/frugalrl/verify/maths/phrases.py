@@ -22,6 +22,25 @@ _PERCENT = re.compile(
 )
 _POWER_WORD = re.compile(r"(\d[\d.]*) ?(?:\\text ?\{ ?)?(squared|cubed|dozen) ?\}?")
 _MAX_TAIL = 60
+_ONE_WORDS = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
+_TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ONES, _TENS = _ONE_WORDS.split(), _TEN_WORDS.split()
+
+
+def in_digits(text: str) -> str:
+    """A number in words as digits, "no solution" as the empty set; anything else as it is."""
+    if len(text) > _MAX_TAIL or not any(char.isalpha() for char in text):
+        return text
+    words = re.sub(r"\\text ?\{([^{}]*)\}", r"\1", text).strip(" .").lower()
+    if words in ("no solution", "no solutions", "the empty set", "empty set", "\\{ \\}", "\\{\\}"):
+        return "\\emptyset"
+    tens, _, ones = words.replace("-", " ").partition(" ")
+    if tens in _TENS and ones in _ONES[1:10]:
+        return str(10 * (_TENS.index(tens) + 2) + _ONES.index(ones))
+    if words in _ONES:
+        return str(_ONES.index(words))
+    return str(10 * (_TENS.index(words) + 2)) if words in _TENS else text
 
 
 def strip_lead_in(text: str) -> str:

@@ -17,6 +17,7 @@ _LEFT_SIDE = re.compile(
     r"|\\frac ?\{ ?[A-Za-z]{1,3} ?\} ?\{ ?[A-Za-z]{1,3} ?\}"
     r"|[A-Za-z]{2,3}|\|[A-Za-z]{1,3}\||\\(?:overline|vec|hat|text|angle|triangle) ?(?:\{[^{}=]{1,40}\}|[A-Z ]{1,5})"
     r"|\\angle ?[A-Za-z_{}0-9 ]{1,24}|\\text\{[^{}=]{1,40}\}(?: ?_ ?\{?\w\}?)?|[A-Za-z][a-z]{2,15}(?: [a-z]{2,15}){0,3}"
+    r"|[a-zA-Z] ?\^ ?\{ ?-1 ?\} ?\( ?[a-z] ?\)"
     r"|[A-Z]'?(?: ?\\(?:cap|cup|setminus) ?[A-Z]'?){1,3}|\\(?:overline|complement)? ?\{?[A-Z]\}?"
     rf"|\((?:{SINGLE} ?, ?)+{SINGLE}\)|m ?\\angle ?[A-Z ]{{1,5}}"
 )

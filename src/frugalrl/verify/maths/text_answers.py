@@ -7,19 +7,23 @@ from frugalrl.verify.maths.phrases import strip_lead_in
 
 _CHOICE_OF_GOLD = re.compile(r"([A-J])[.:]?|\(([A-Ja-j])\)[.:]?(?: .+)?|([A-J])[.:)] .+")
 _CHOSEN = re.compile(
-    r"(?:(?:option|choice|answer) )?(?:[(\[] ?([A-J]) ?[)\]][.:]?|([A-J])(?=[.:)]|$| is )[.:)]?)(?P<tail>(?: .*|[^\w ].*|[^\W_].*)?)",
+    r"(?:(?:option|choice|answer) )?(?:[(\[] ?([A-J]) ?[)\]][.:]?|([A-J])(?=[.:)]|$| is )[.:)]?)"
+    r"(?P<tail>(?: .*|[^\w ].*|[^\W_].*)?)",
     re.IGNORECASE,
 )
-_CONFIRMING = re.compile(r"(?:is|must be|has to be)(?: the)?(?: only)?(?: correct| right)?(?: answer| option| choice)?\.?", re.IGNORECASE)
+_CONFIRMING = re.compile(
+    r"(?:is|must be|has to be)(?: the)?(?: only)?(?: correct| right)?(?: answer| option| choice)?\.?", re.IGNORECASE
+)
 _REJECTING = re.compile(
     r"[\s,;:.!?\[(\-]*(?:(?:is|was|are|be|being)\b|isn|wasn|can\b|cannot|can't|could|would|should|must|may|might|has\b|"
     r"seems|looks|and\b|or\b|but\b|not\W*$|nor\b|then\b|also\b|plus\b|maybe|perhaps|possibly|instead|rather|unless|except|"
     r"wrong|incorrect|rejected|eliminated|excluded|ruled out|impossible\W*$|[/&+|]|->|\\to\b|\\ne\b)",
     re.IGNORECASE,
 )
+_JOINING = "or|and|also|but|is|it's|actually|rather|maybe|perhaps|option|choice|answer|not|then|so|plus|nor|though|no|yet"
 _OTHER_CHOICE = re.compile(
-    r"[(\[] ?([A-J]) ?[)\]]|(?:\b(?:or|and|also|but|is|it's|actually|rather|maybe|perhaps|option|choice|answer|not|then|so|plus|nor)\b"
-    r"|,|;|/|&|\+|->) ?\(?([A-J])(?![A-Za-z'’]| [a-z])"
+    rf"[(\[] ?([A-J]) ?[)\]]|(?:\b(?:{_JOINING})\b:?|[,;/&+:]|->) ?\(?([A-J])(?![A-Za-z'’]| [a-z])"
+    r"|\b([A-J]) (?:is|was|too|as well|also|instead)\b"
 )
 """Another letter that is named as a choice; "and A triangle" names none."""
 _FUNCTION_NAMES = """sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp lim max min sup inf gcd
@@ -52,7 +56,7 @@ def chooses(answer: str, letter: str) -> bool:
     tail = chosen.group("tail").strip()
     if not tail or _CONFIRMING.fullmatch(tail):
         return True
-    others = {found.group(1) or found.group(2) for found in _OTHER_CHOICE.finditer(tail)}
+    others = {next(group for group in found.groups() if group) for found in _OTHER_CHOICE.finditer(tail)}
     is_bare_letter = re.fullmatch(r"\W*[A-J]\W*", tail) is not None
     return not _REJECTING.match(tail) and others <= {letter} and not is_bare_letter
 

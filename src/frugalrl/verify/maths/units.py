@@ -119,15 +119,17 @@ _DEGREES = re.compile(
 )
 _SCALES = {"c": "celsius", "f": "fahrenheit"}
 _PART = re.compile(r"(?P<per>/|\bper\b)|(?P<word>[A-Za-z]+)(?: ?\^ ?\{? ?(?P<power>-?\d) ?\}?)?")
-_CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "yen", "₹": "inr", "₽": "rub"}
+_CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "yen", "₹": "inr", "₽": "rub", "\\pounds": "gbp", "\\euro": "eur"}
 _CURRENCY = "€£¥₹₽"
 _SIGN = re.compile(r"\\\$|[€£¥₹₽]|\\(?:pounds|euro)(?![A-Za-z])")
 _MAX_TAIL = 120
 
 
 def currency_sign(text: str) -> str:
-    """The currency that a text names by a sign, as it was stored: ``\\$5``, ``$5``, ``€5``; empty for none or several."""
-    signs = {_CURRENCIES.get(sign[-1], {"\\pounds": "gbp", "\\euro": "eur"}.get(sign, "")) for sign in _SIGN.findall(text)}
+    """The currency that a stored text names by a sign: ``\\$5``, ``$5``, ``€5``; empty for none or several."""
+    signs = {_CURRENCIES.get(sign) or _CURRENCIES.get(sign[-1], "") for sign in _SIGN.findall(text)}
+    if re.match(r"\s*\$? ?USD ?\d", text):
+        signs.add("usd")
     unpaired = text.replace("\\$", "")
     if unpaired.count("$") % 2 and re.search(r"\$ ?[\d.]", unpaired):
         signs.add("usd")
@@ -190,7 +192,7 @@ def read_unit(text: str) -> Unit:
     powers: dict[str, int] = {}
     factor, sign, raised, is_known = Fraction(1), 1, 1, True
     words: list[str] = []
-    parts = [found for found in _PART.finditer(plain)]
+    parts = list(_PART.finditer(plain))
     for at, found in enumerate(parts):
         word = found.group("word")
         if word is None or word.lower() == "per":

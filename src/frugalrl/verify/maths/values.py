@@ -31,7 +31,8 @@ _LONE_VARIABLE = re.compile(r"[a-df-hj-zA-Z](?: ?_ ?\{?\w{1,3}\}?)?")
 _VARIABLE = re.compile(r"(?<![\\A-Za-z])[a-df-hj-zA-Z](?![A-Za-z])")
 _MAX_SPELLED_BITS = 3_000
 _FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
-_CALL = re.compile(r"([A-Za-z]'{0,2}) ?\( ?([a-z]) ?\)")
+_CALL = re.compile(r"([A-Za-z]'{0,2}) ?(?:\( ?(?P<argument>[a-z]) ?\)|_ ?\{? ?(?P<index>[a-z]) ?\}?)")
+"""``f(x)`` and ``a_n``: a name with a variable that it binds."""
 
 
 class GoldTooLargeError(Exception):
@@ -66,11 +67,15 @@ def _with_same_argument(answer: str, answer_sides: list[str], gold_name: str) ->
     gold_call, answer_call = _CALL.fullmatch(gold_name), _CALL.fullmatch(answer_sides[0])
     if gold_call is None or answer_call is None or gold_call.group(1) != answer_call.group(1):
         return answer, answer_sides
-    old, new = answer_call.group(2), gold_call.group(2)
+    old, new = _bound(answer_call), _bound(gold_call)
     if old == new or new in letters(answer):
         return answer, answer_sides
     answer = renamed(answer, old, new)
     return answer, sides(answer)
+
+
+def _bound(call: re.Match[str]) -> str:
+    return call.group("argument") or call.group("index")
 
 
 def _named(gold_sides: list[str]) -> tuple[str, str | None]:
@@ -83,7 +88,7 @@ def _named(gold_sides: list[str]) -> tuple[str, str | None]:
 def _same_name(one: str, other: str) -> bool:
     """Whether two left sides may name the same thing: equal, or both a function's value (y, f(x))."""
     one_call, other_call = _CALL.fullmatch(one), _CALL.fullmatch(other)
-    if one_call and other_call and one_call.group(1) == other_call.group(1) and one_call.group(2) != other_call.group(2):
+    if one_call and other_call and one_call.group(1) == other_call.group(1) and _bound(one_call) != _bound(other_call):
         return False  # the argument could not be renamed
     if (
         sorted(compact(one).split("+")) == sorted(compact(other).split("+"))
