@@ -301,8 +301,8 @@ def _same_kind_of_tuple(answer: Shape, gold: Shape) -> bool:
         return False
     if answer.variable and gold.variable and answer.variable != gold.variable:
         return False
-    if "mod" in (answer.brackets, gold.brackets):
-        return False
+    if {answer.brackets, gold.brackets} & {"mod", "case"}:
+        return answer.brackets == gold.brackets
     if {answer.variable, gold.variable} & {"row", "column"} and {answer.brackets, gold.brackets} <= {"()", "[]"}:
         return True
     return answer.brackets == gold.brackets or "list" in (answer.kind, gold.kind) or len(gold.items) > 2

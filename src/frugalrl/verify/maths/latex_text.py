@@ -102,7 +102,7 @@ def _clean_latex(text: str) -> str:
     if 0 < text.count("\\begin") <= 2:
         text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
     if "\\begin" not in text:
-        text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text)  # escaped twice on its way through JSON
+        text = re.sub(r"\\\\(?=[A-Za-z{},;!%])", r"\\", text)  # escaped twice on its way through JSON
     else:
         text = re.sub(r"(?<!\\)\\(?=[-\d])", r"\\\\", text)  # a row's end that lost a backslash
     text = _GLUED.sub(r"\\\1 ", text.replace("{}", ""))

@@ -18,11 +18,12 @@ _LEFT_SIDE = re.compile(
     r"|[A-Za-z]{2,3}|\|[A-Za-z]{1,3}\||\\(?:overline|vec|hat|text|angle|triangle) ?(?:\{[^{}=]{1,40}\}|[A-Z ]{1,5})"
     r"|\\angle ?[A-Za-z_{}0-9 ]{1,24}|\\text\{[^{}=]{1,40}\}(?: ?_ ?\{?\w\}?)?|[A-Za-z][a-z]{2,15}(?: [a-z]{2,15}){0,3}"
     r"|[a-zA-Z] ?\^ ?\{ ?-1 ?\} ?\( ?[a-z] ?\)"
-    r"|[A-Z]'?(?: ?\\(?:cap|cup|setminus) ?[A-Z]'?){1,3}|\\(?:overline|complement)? ?\{?[A-Z]\}?"
+    r"|\(?[A-Z]'?(?: ?\)?(?: ?\\(?:cap|cup|setminus) ?)\(?[A-Z]'?){1,5}\)?|\\(?:overline|complement)? ?\{?[A-Z]\}?"
     rf"|\((?:{SINGLE} ?, ?)+{SINGLE}\)|m ?\\angle ?[A-Z ]{{1,5}}"
 )
 _COMMA = re.compile(r",|;")
-_WORD_SEPARATOR = re.compile(r",|;|,? ?(?:\\text)?\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])")
+_WORD_SEPARATOR = re.compile(r",|;|,? ?(?:\\text)?\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])", re.IGNORECASE)
+_SIDE_BY_SIDE = re.compile(r"(?<=\)) ?(?=\()")
 _UNION = re.compile(r"\\cup(?![A-Za-z])")
 _EQUALS = re.compile(r"=")
 _MEMBER = re.compile(rf"(?:{VARIABLE.pattern}) ?\\in(?![A-Za-z])")
@@ -35,6 +36,7 @@ _VECTOR = re.compile(
 )
 _TRANSPOSED = re.compile(r" ?\^ ?(?:\{ ?(?:T|\\top|\\text ?\{ ?T ?\}) ?\}|T|\\top)$")
 _CASES = re.compile(r"\\begin ?\{ ?cases ?\}(?P<rows>.*)\\end ?\{ ?cases ?\}")
+_CONDITION_WORD = re.compile(r"^(?:\\text ?\{ ?,? ?(?:if|for|when|where|otherwise)?,? ?\}|if|for|when) ?")
 _CONGRUENCE = re.compile(
     r"(?P<left>[^=<>]{1,60}?) ?\\equiv ?(?P<residue>[^=<>]{1,60}?) ?(?:\\pmod ?\{? ?(?P<first>[^{}]{1,40}?) ?\}?"
     r"|[(] ?\\?b?(?:\\text\{ ?)?(?:\\?bmod|\\?mod) ?\}? ?(?P<second>[^()]{1,40}?) ?[)]|\\bmod ?(?P<third>[^()]{1,40}))"
@@ -80,8 +82,10 @@ def _rows(text: str, level: int) -> Shape | None:
     cases = _CASES.fullmatch(text)
     if cases is not None:
         rows = [row for row in re.split(r"\\\\", cases.group("rows")) if row.strip()]
-        if not rows or "&" in text:
+        if not rows:
             return None
+        if "&" in text:
+            return Shape("list", text, tuple(_case(row, level) for row in rows)) if len(rows) <= MAX_ITEMS else None
         return Shape("list", text, _items([enclosed_row(row) for row in rows], level))
     transposed = _TRANSPOSED.search(text)
     body = text[: transposed.start()] if transposed else text
@@ -99,6 +103,13 @@ def _rows(text: str, level: int) -> Shape | None:
         return None
     kind = "column" if (len(rows) > 1) != (transposed is not None) else "row"
     return Shape("tuple", text, tuple(read_shape(entry, level + 1) for entry in entries), "()", kind)
+
+
+def _case(row: str, level: int) -> Shape:
+    """A line of a piecewise definition: its value and its condition."""
+    value, _, condition = row.partition("&")
+    condition = _CONDITION_WORD.sub("", condition.strip())
+    return Shape("tuple", row, tuple(read_shape(part, level + 1) for part in (value, condition)), "case")
 
 
 def enclosed_row(row: str) -> str:
@@ -125,7 +136,7 @@ def _without_name(text: str) -> str:
     parts = sides(text)
     if len(parts) == 2 and is_name(parts[0]):
         right = parts[1]
-        if enclosed(right) is not None or (parts[0].startswith("(") and right.startswith("(")) or _UNION.search(right):
+        if right.startswith("\\begin") or enclosed(right) is not None or (parts[0].startswith("(") and right.startswith("(")) or _UNION.search(right):
             return right
     return text
 
@@ -136,6 +147,9 @@ def _pieces(text: str) -> list[str]:
         coarse = re.split(r", (?:and |or )?| and | or ", text, maxsplit=MAX_ITEMS)
         if len(coarse) > 1 and all(_NUMBER_LITERAL.fullmatch(piece.strip()) for piece in coarse):
             return coarse
+    points = _SIDE_BY_SIDE.split(text) if text.startswith("(") and text.endswith(")") else []
+    if len(points) > 1 and all("," in point and enclosed(point) for point in points):
+        return points
     pieces = split_top(text, _WORD_SEPARATOR)
     return [piece for piece in pieces if piece] if len(pieces) > 1 else pieces
 
