@@ -118,8 +118,12 @@ def test_a_base_is_read_in_every_spelling(text: str) -> None:
 def test_what_has_an_index_is_no_number_in_a_base() -> None:
     assert read_based("x_1") is None
     assert read_based("a_n") is None
+
+
+def test_a_digit_that_a_base_does_not_have_leaves_no_value() -> None:
     impossible = read_based("53_4")
-    assert impossible is not None and impossible.value is None
+    assert impossible is not None
+    assert impossible.value is None
 
 
 @pytest.mark.parametrize(

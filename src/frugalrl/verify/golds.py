@@ -14,7 +14,8 @@ from typing import Literal
 
 from frugalrl.verify.maths.comparison import prepared_gold
 from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
-from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, read_shape
+from frugalrl.verify.maths.shapes import read_shape
+from frugalrl.verify.maths.structures import Shape, TooManyItemsError
 from frugalrl.verify.maths.text_answers import choice_letter, is_text
 from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
 
@@ -168,7 +169,9 @@ def _changed_value(text: str) -> str:
         return "17"
     left, equals, value = text.rpartition("=")
     number = _number(value.strip())
-    return f"{left}{equals}{value}+1" if number is None or not _is_writable(number) else f"{left}{equals}{number.value + 1}"
+    if number is None or not _is_writable(number):
+        return f"{left}{equals}{value}+1"
+    return f"{left}{equals}{number.value + 1}"
 
 
 def _shape(text: str) -> Shape | None:

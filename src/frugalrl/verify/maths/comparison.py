@@ -29,7 +29,8 @@ from frugalrl.verify.maths.extraction import unboxed
 from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, join_thousands, nesting_depth
 from frugalrl.verify.maths.phrases import in_digits, spelled_out, strip_lead_in
 from frugalrl.verify.maths.scopes import aligned, letters, read_statement, without_scope
-from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_reversed_interval, read_shape
+from frugalrl.verify.maths.shapes import is_reversed_interval, read_shape
+from frugalrl.verify.maths.structures import Shape, TooManyItemsError
 from frugalrl.verify.maths.text_answers import choice_letter, choice_text, chooses, is_text, names_choice, same_words
 from frugalrl.verify.maths.units import currency_sign, is_number
 from frugalrl.verify.maths.values import GoldTooLargeError, Outcome, Symbolic, ask, compare_values

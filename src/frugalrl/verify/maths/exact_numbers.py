@@ -34,25 +34,11 @@ _SCIENTIFIC = re.compile(
     rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,24}}) ?\}}|([-+]?\d{{1,24}}))"
 )
 _REPEATING = re.compile(r"([-+]?) ?(\d*)\.(\d*)(?:\\(?:overline|bar|dot)) ?\{ ?(\d+) ?\}")
-_TOKENS = 20_000
-"""A sum of 10,000 terms."""
-MAX_DEPTH = 60
-_MAX_FACTORIAL = 2_500
-_MAX_BINOMIAL = 20_000
-
-_THOUSANDS = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)|[1-9]\d{0,2}(?: \d{3})+(?!\d)"
-_LITERAL = rf"(?:(?:{_THOUSANDS}|\d+)(?:\.\d*)?|\.\d+)"
-_NUMBER = re.compile(_LITERAL)
-_DECIMAL = re.compile(rf"([-+]?) ?({_LITERAL})(?:[eE]([-+]?\d{{1,24}}))?")
-_SCIENTIFIC = re.compile(
-    rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,24}}) ?\}}|([-+]?\d{{1,24}}))"
-)
-_REPEATING = re.compile(r"([-+]?) ?(\d*)\.(\d*)(?:\\(?:overline|bar|dot)) ?\{ ?(\d+) ?\}")
-_BASED = re.compile(r"[({]?([-+]?[0-9A-Za-z]{1,64})[)}]? ?_ ?(?:\{ ?(?:\\text\{ ?)?\(?(\d{1,2}|[a-z]+)\)? ?\}?\}|(\d))")
 _TOKENS = re.compile(
     rf"\s*(?:(?P<number>{_LITERAL})|(?P<command>\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))|(?P<other>[-+*/^!(){{}}%:\[\]]))"
 )
 _ONLY_ARITHMETIC = re.compile(r"(?:[\d\s.,+\-*/^!(){}%:\[\]]|\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))+")
+_SUM_OF_PERCENTS = re.compile(r"%|[^\s({+*/:^eE-]\s*[+-]")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?: ?[AaPp]\.? ?[Mm]\.?)?")
 """Half past two is no ratio, or it would equal a quarter past one."""
 
@@ -82,6 +68,8 @@ def read_number(text: str) -> ExactNumber | None:
         return None
     body = text.removesuffix(" percent").removesuffix("%").strip()
     percent = body != text.strip()
+    if percent and _SUM_OF_PERCENTS.search(body):
+        body, percent = text.strip(), False  # "25% + 59%" is a sum, not a percentage of one
     decimal = _read_decimal(body)
     if decimal is None:
         value = _evaluate(body)
@@ -246,7 +234,7 @@ class _Reader:
     def power(self, depth: int) -> Fraction:
         value = self.atom(depth)
         while self.peek() in ("!", "%"):
-            value = self.bounded(_factorial(value) if self.take() == "!" else value / 100)
+            value = self.bounded(self.factorial_of(value) if self.take() == "!" else value / 100)
         if self.peek() != "^":
             return value
         self.take()
@@ -256,6 +244,13 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise TooLargeError
         return self.bounded(_raised(value, sign * self.power(depth + 1)))
+
+    def factorial_of(self, value: Fraction) -> Fraction:
+        """``n!``; two signs together are the double factorial."""
+        if self.peek() != "!":
+            return _factorial(value)
+        self.take()
+        return _combinatorial(value, _MAX_FACTORIAL, lambda n: math.prod(range(n, 0, -2)))
 
     def atom(self, depth: int) -> Fraction:
         if depth > MAX_DEPTH:

@@ -76,7 +76,9 @@ _TAKES_ARGUMENTS = re.compile(r"\\(?:frac|binom|sqrt|vec|bar|overline|hat|dot|dd
 _ARGUMENTS = {"\\frac": 2, "\\binom": 2} | dict.fromkeys(
     ("\\sqrt", "\\vec", "\\bar", "\\overline", "\\hat", "\\dot", "\\ddot"), 1
 )
-_ARGUMENT = re.compile(r"[A-Za-z0-9]|\\(?:pi|theta|alpha|beta|gamma|delta|lambda|mu|phi|varphi|omega|sigma|rho|tau|ell)")
+_ARGUMENT = re.compile(
+    r"[A-Za-z0-9]|\\(?:pi|theta|alpha|beta|gamma|delta|lambda|mu|phi|varphi|omega|sigma|rho|tau|ell)"
+)
 _THOUSANDS = re.compile(r"(?<![\w.,^])[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+)(?!,?\d)")
 _TIGHT_COMMA = re.compile(r",(?! )")
 _BRACKET = re.compile(r"\\[{}]|(?<!\\)[(){}\[\]]")

@@ -35,7 +35,8 @@ def asks_for_percentage(question: str) -> bool:
     """Whether a problem asks for a percentage; one that is merely given in it ("a 20 % discount") is not asked for."""
     sentences = _SENTENCE.split(question[-_MAX_QUESTION:].strip())
     asking = [one for one in sentences if "?" in one or _TASK.match(one)]
-    return any(_ASKED.search(one) and not _NOT_ASKED.search(one) for one in asking or sentences[-1:])
+    considered = asking or sentences[-1:]
+    return any(map(_ASKED.search, considered)) and not any(map(_NOT_ASKED.search, considered))
 
 
 def percent_policy(question: str | None, gold: str) -> PercentReading:

@@ -1,7 +1,7 @@
 """Relations as the sets they describe: inequalities in one variable, set-builder notation, unions of intervals.
 
-``1 < x < 2``, ``\\{x \\mid x > 1, x < 2\\}`` and ``(1, 2)`` are one interval; ``(1, 2] \\cup (2, 3)`` is ``(1, 3)``. A chain of
-relations between other things ("f(1) < f(2) < f(3)") keeps its members, and is written rising.
+``1 < x < 2``, ``\\{x \\mid x > 1, x < 2\\}`` and ``(1, 2)`` are one interval; ``(1, 2] \\cup (2, 3)`` is ``(1, 3)``.
+A chain of relations between other things ("f(1) < f(2) < f(3)") keeps its members, and is written rising.
 """
 
 import re

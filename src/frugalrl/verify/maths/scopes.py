@@ -1,7 +1,7 @@
 """Names that an answer binds: the x of "for all x", the k of "k an integer", the variable of a set or function.
 
-A bound name may be any letter: ``k\\pi, k \\in \\mathbb{Z}`` and ``n\\pi, n \\in \\mathbb{Z}`` are one answer. Text in, text
-out; whether two bodies are the same is for `comparison` to say.
+A bound name may be any letter: ``k\\pi, k \\in \\mathbb{Z}`` and ``n\\pi, n \\in \\mathbb{Z}`` are one answer.
+Text in, text out; whether two bodies are the same is for `comparison` to say.
 """
 
 import re
@@ -10,23 +10,30 @@ from dataclasses import dataclass
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z]|.", re.DOTALL)
 _SETS = r"\\mathbb ?\{ ?[A-Z] ?\}(?: ?\^ ?[*+]| ?\^ ?\{ ?[*+] ?\}| ?_ ?\{?[*+0-9]*\}?)?|[RZNQ]|\\text\{[^{}]{1,40}\}"
 _LETTERS = r"[A-Za-z](?: ?, ?[A-Za-z]){0,3}"
-_OPEN = r"(?:,|;|\(|\[|\\text\{[ ,(]*(?:where|for|with|and|,)?[^{}\d]{0,24}\}|where|for(?: some| any| every| all)?|with) ?"
+_OPEN = (
+    r"(?:,|;|\(|\[|\\text\{[ ,(]*(?:where|for|with|and|,)?[^{}\d]{0,24}\}"
+    r"|where|for(?: some| any| every| all)?|with) ?"
+)
+_KIND = r"(?:non-?negative|positive|real|integers?|numbers?|natural|rational|nonzero|values? of)"
+_EACH = r"(?: (?:all|any|every|each|some))"
 _DECLARED = re.compile(rf"[ ,;]*(?:{_OPEN}){{1,2}}(?P<names>{_LETTERS}) ?\\in ?(?:{_SETS}) ?[)\]]?[. ]*$")
 _WORDS = re.compile(
-    rf"[ ,;(]*\\text\{{[ ,(]*(?:where|for|with|and)(?: (?:all|any|every|each|some))?(?: (?:non-?negative|positive|real|integers?|"
-    rf"numbers?|natural|rational|nonzero|values? of))* ?\}} ?(?P<names>{_LETTERS})"
+    rf"[ ,;(]*\\text\{{[ ,(]*(?:where|for|with|and){_EACH}?(?: {_KIND})* ?\}} ?(?P<names>{_LETTERS})"
     rf"(?: ?(?:\\in ?(?:{_SETS})|\\text\{{[^{{}}\d]{{1,50}}\}}))? ?[)]?[. ]*$"
 )
 _PLAIN_WORDS = re.compile(
-    rf" ?[,(]? ?(?:where|for)(?: (?:all|any|every|each|some))(?: (?:positive|real|integers?|numbers?|natural|rational))*"
-    rf" (?P<names>{_LETTERS})(?: ?\\in ?(?:{_SETS}))? ?[)]?[. ]*$"
+    rf" ?[,(]? ?(?:where|for){_EACH}(?: {_KIND})* (?P<names>{_LETTERS})(?: ?\\in ?(?:{_SETS}))? ?[)]?[. ]*$"
 )
-_FOR_ALL = re.compile(rf"[ ,;(]*\\forall ?(?P<names>{_LETTERS})(?: ?(?:\\in|>|<|\\ge|\\le) ?(?:{_SETS}|-?\d+))? ?[)]?[. ]*$")
+_FOR_ALL = re.compile(
+    rf"[ ,;(]*\\forall ?(?P<names>{_LETTERS})(?: ?(?:\\in|>|<|\\ge|\\le) ?(?:{_SETS}|-?\d+))? ?[)]?[. ]*$"
+)
 _TAILS = (_DECLARED, _WORDS, _PLAIN_WORDS, _FOR_ALL)
 _MAX_TAIL = 160
+_DOMAIN = rf" ?(?:\\in ?(?:{_SETS}|\([^()]*\)|\[[^()]*\])|(?:>|<|\\ge|\\le|\\ne) ?-?\d+)"
+_SUCH_THAT = r"(?: ?(?:,|:|;|\\text\{[ ,]*(?:such that|s\.t\.|we have)[ ,]*\}|\\mid|such that))+"
 _STATEMENT = re.compile(
-    rf"\\(?P<quantifier>forall|exists) ?(?P<names>[A-Za-z](?: ?_ ?\{{?0\}}?)?)(?P<domain> ?(?:\\in ?(?:{_SETS}|\([^()]*\)|\[[^()]*\])|"
-    r"(?:>|<|\\ge|\\le|\\ne) ?-?\d+)?)(?: ?(?:,|:|;|\\text\{[ ,]*(?:such that|s\.t\.|we have)[ ,]*\}|\\mid|such that))+ ?(?P<body>.+)"
+    rf"\\(?P<quantifier>forall|exists) ?(?P<names>[A-Za-z](?: ?_ ?\{{?0\}}?)?)(?P<domain>(?:{_DOMAIN})?)"
+    rf"{_SUCH_THAT} ?(?P<body>.+)"
 )
 
 
@@ -54,7 +61,8 @@ def without_scope(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _last(tail: re.Pattern[str], text: str, start: int) -> re.Match[str] | None:
-    return tail.search(text, start) if "\\in" in text or "\\forall" in text or "for" in text or "where" in text else None
+    is_possible = any(word in text for word in ("\\in", "\\forall", "for", "where"))
+    return tail.search(text, start) if is_possible else None
 
 
 def renamed(text: str, old: str, new: str) -> str:

@@ -22,7 +22,9 @@ _LEFT_SIDE = re.compile(
     rf"|\((?:{SINGLE} ?, ?)+{SINGLE}\)|m ?\\angle ?[A-Z ]{{1,5}}"
 )
 _COMMA = re.compile(r",|;")
-_WORD_SEPARATOR = re.compile(r",|;|,? ?(?:\\text)?\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])", re.IGNORECASE)
+_WORD_SEPARATOR = re.compile(
+    r",|;|,? ?(?:\\text)?\{ ?,? ?(?:and|or) ?\}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])", re.IGNORECASE
+)
 _SIDE_BY_SIDE = re.compile(r"(?<=\)) ?(?=\()")
 _UNION = re.compile(r"\\cup(?![A-Za-z])")
 _EQUALS = re.compile(r"=")
@@ -43,7 +45,6 @@ _CONGRUENCE = re.compile(
 )
 
 
-
 def read_shape(text: str, level: int = 0) -> Shape:
     """The structure of a cleaned text. Raises TooManyItemsError."""
     text = text.strip(" ,;").removesuffix(".")
@@ -57,6 +58,9 @@ def read_shape(text: str, level: int = 0) -> Shape:
     congruence = _CONGRUENCE.fullmatch(text)
     if congruence is not None:
         return _congruence(congruence, text)
+    rows = _rows(text, level)
+    if rows is not None:
+        return rows
     pieces = _pieces(text)
     if len(pieces) > 1:
         items = _items(pieces, level)
@@ -67,7 +71,7 @@ def read_shape(text: str, level: int = 0) -> Shape:
     interval = inequality(text)
     if interval is not None:
         return replace(interval, text=text)
-    return _rows(text, level) or _bracketed(text, level) or _plus_minus(text)
+    return _bracketed(text, level) or _plus_minus(text)
 
 
 def _congruence(found: re.Match[str], text: str) -> Shape:
@@ -82,7 +86,7 @@ def _rows(text: str, level: int) -> Shape | None:
     cases = _CASES.fullmatch(text)
     if cases is not None:
         rows = [row for row in re.split(r"\\\\", cases.group("rows")) if row.strip()]
-        if not rows:
+        if not rows or "\\begin" in cases.group("rows"):
             return None
         if "&" in text:
             return Shape("list", text, tuple(_case(row, level) for row in rows)) if len(rows) <= MAX_ITEMS else None
@@ -133,10 +137,13 @@ def _without_name(text: str) -> str:
     member = _MEMBER.match(text)
     if member:
         return text[member.end() :].strip()
+    name, _, system = text.partition("=")
+    if system.lstrip().startswith("\\begin") and is_name(name.strip()):
+        return system.strip()
     parts = sides(text)
     if len(parts) == 2 and is_name(parts[0]):
         right = parts[1]
-        if right.startswith("\\begin") or enclosed(right) is not None or (parts[0].startswith("(") and right.startswith("(")) or _UNION.search(right):
+        if enclosed(right) is not None or (parts[0].startswith("(") and right.startswith("(")) or _UNION.search(right):
             return right
     return text
 
@@ -204,5 +211,3 @@ def _plus_minus(text: str) -> Shape:
     minus = _PLUS_MINUS.sub("-", text)
     plus = re.sub(r"^ ?\+ ?|(?<=[=({]) ?\+ ?", "", _PLUS_MINUS.sub("+", text))
     return Shape("list", text, (Shape("value", plus.strip()), Shape("value", minus.strip())))
-
-

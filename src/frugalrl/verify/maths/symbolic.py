@@ -151,8 +151,14 @@ def _with_real_roots(expression: Any) -> Any:
         return power * sympy.sign(base) if exponent.p % 2 else power
 
     return expression.replace(
-        lambda part: part.is_Pow and part.exp.is_Rational and part.exp.q % 2 == 1 and part.exp.q > 1
-        and part.base.is_nonnegative is not True and part.base.is_real is not False,
+        lambda part: (
+            part.is_Pow
+            and part.exp.is_Rational
+            and part.exp.q % 2 == 1
+            and part.exp.q > 1
+            and part.base.is_nonnegative is not True
+            and part.base.is_real is not False
+        ),
         lambda part: real_root(part.base, part.exp),
     )
 

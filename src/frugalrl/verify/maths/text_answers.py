@@ -20,7 +20,9 @@ _REJECTING = re.compile(
     r"wrong|incorrect|rejected|eliminated|excluded|ruled out|impossible\W*$|[/&+|]|->|\\to\b|\\ne\b)",
     re.IGNORECASE,
 )
-_JOINING = "or|and|also|but|is|it's|actually|rather|maybe|perhaps|option|choice|answer|not|then|so|plus|nor|though|no|yet"
+_JOINING = (
+    "or|and|also|but|is|it's|actually|rather|maybe|perhaps|option|choice|answer|not|then|so|plus|nor|though|no|yet"
+)
 _OTHER_CHOICE = re.compile(
     rf"[(\[] ?([A-J]) ?[)\]]|(?:\b(?:{_JOINING})\b:?|[,;/&+:]|->) ?\(?([A-J])(?![A-Za-z'’]| [a-z])"
     r"|\b([A-J]) (?:is|was|too|as well|also|instead)\b"

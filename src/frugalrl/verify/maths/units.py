@@ -119,7 +119,10 @@ _DEGREES = re.compile(
 )
 _SCALES = {"c": "celsius", "f": "fahrenheit"}
 _PART = re.compile(r"(?P<per>/|\bper\b)|(?P<word>[A-Za-z]+)(?: ?\^ ?\{? ?(?P<power>-?\d) ?\}?)?")
-_CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "yen", "₹": "inr", "₽": "rub", "\\pounds": "gbp", "\\euro": "eur"}
+_CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp", "¥": "yen", "₹": "inr", "₽": "rub"} | {
+    "\\pounds": "gbp",
+    "\\euro": "eur",
+}
 _CURRENCY = "€£¥₹₽"
 _SIGN = re.compile(r"\\\$|[€£¥₹₽]|\\(?:pounds|euro)(?![A-Za-z])")
 _MAX_TAIL = 120

@@ -116,8 +116,8 @@ def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     gold_value, gold_unit = split_unit(spelled_out(gold))
     factor = conversion(answer_unit, gold_unit)
     if factor is None:
-        in_radians = _angle_in_radians(answer_value, answer_unit), _angle_in_radians(gold_value, gold_unit)
-        return "different" if None in in_radians else ask(*in_radians, symbolic)
+        ours, theirs = _angle_in_radians(answer_value, answer_unit), _angle_in_radians(gold_value, gold_unit)
+        return "different" if ours is None or theirs is None else ask(ours, theirs, symbolic)
     if factor != 1:
         answer_value = _scaled(answer_value, factor)
     gold_number = _gold_number(gold_value)

@@ -24,7 +24,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from frugalrl.verify.maths.comparison import Comparison, Outcome, compare, most_telling
+from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
+from frugalrl.verify.maths.values import Outcome
 
 _LENGTH = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 1 << 20
