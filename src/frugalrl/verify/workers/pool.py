@@ -26,12 +26,8 @@ from types import TracebackType
 from frugalrl.types import Verdict, VerdictLabel
 from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
 from frugalrl.verify.maths.extraction import DEFAULT_POLICY, AnswerPolicy, Extraction, extract_answer
-<<<<<<< HEAD
 from frugalrl.verify.maths.percentages import read_percent
-from frugalrl.verify.workers.lanes import Answered, Task, Zygote, serve
-=======
 from frugalrl.verify.workers.lanes import Answered, Task, TimeLimits, Zygote, serve
->>>>>>> main
 
 DEFAULT_WORKERS = 2
 DEFAULT_CPU_SECONDS = 2.0

@@ -25,13 +25,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-<<<<<<< HEAD
 from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
 from frugalrl.verify.maths.values import Outcome
-=======
-from frugalrl.verify.maths.comparison import Comparison, Outcome, compare, most_telling
 from frugalrl.verify.reasons import MEMORY_LIMIT, RECURSION_LIMIT
->>>>>>> main
 
 _LENGTH = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 1 << 20
