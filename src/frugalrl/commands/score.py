@@ -137,7 +137,12 @@ def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
 
 
 def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_Tally") -> Iterable[dict[str, Any]]:
-    items = [AnswerItem(row.completion, row.gold, row.reasoning_open) for row in batch]
+    items = [
+        AnswerItem(
+            row.completion, row.gold, row.reasoning_open, row.group_key if isinstance(row.group_key, str) else None
+        )
+        for row in batch
+    ]
     judgements = pool.judge_timed(items)
     scored = zip(batch, judgements, strict=True)
     for _, members in groupby(scored, key=lambda pair: (pair[0].group_key, str(pair[0].gold))):

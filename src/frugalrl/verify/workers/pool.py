@@ -26,6 +26,7 @@ from types import TracebackType
 from frugalrl.types import Verdict, VerdictLabel
 from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
 from frugalrl.verify.maths.extraction import DEFAULT_POLICY, AnswerPolicy, Extraction, extract_answer
+from frugalrl.verify.maths.percentages import read_percent
 from frugalrl.verify.workers.lanes import Answered, Task, TimeLimits, Zygote, serve
 
 DEFAULT_WORKERS = 2
@@ -51,6 +52,8 @@ class AnswerItem:
     """The accepted answer, or several of which any will do; a box around it is allowed."""
     reasoning_open: bool = False
     """Whether the prompt's template had opened ``<think>`` already."""
+    question: str | None = None
+    """The problem, where it is known: it says whether a percentage is asked for."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ class VerifierPool:
         decided: list[Comparison] = []
         doubtful: list[str] = []
         for gold in golds:
-            comparison = compare(extraction.answer, gold)
+            comparison = compare(read_percent(extraction.answer, gold, item.question, self.policy), gold)
             if comparison.outcome == "undecided":
                 doubtful.append(gold)
             else:

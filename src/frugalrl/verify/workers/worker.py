@@ -25,7 +25,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from frugalrl.verify.maths.comparison import Comparison, Outcome, compare, most_telling
+from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
+from frugalrl.verify.maths.values import Outcome
 from frugalrl.verify.reasons import MEMORY_LIMIT, RECURSION_LIMIT
 
 _LENGTH = struct.Struct("!I")
