@@ -72,6 +72,7 @@ LEVELS = {
     "verify.answers": ADAPTERS,
     "verify.golds": ADAPTERS,
     "verify.code": ADAPTERS,
+    "verify.maths.identity": ADAPTERS,
     "verify.maths.symbolic": ADAPTERS,
     "verify.workers": ADAPTERS,
     "rewards.process_model": ADAPTERS,
