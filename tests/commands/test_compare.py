@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from frugalrl.commands import compare as command
 from frugalrl.errors import DataError, OutputError
 from frugalrl.evaluation.records import SampleRecord
-from frugalrl.evaluation.results import ResultsHeader, SampleResult
+from frugalrl.evaluation.results import ResultsHeader, write_results
 
-HEADER = ResultsHeader("math500", "org/model", "m1", "p1", "d1", 0.6, 0.95, 4096, 0, "float32")
+HEADER = ResultsHeader(
+    "math500", "org/model", None, "m1", "p1", "d1", 0.6, 0.95, 4096, 0, "float32", "0.1.0", "0.9.0", 1.0
+)
 
 
 def compare(*paths: Path) -> int:
@@ -24,9 +26,8 @@ def compare(*paths: Path) -> int:
 
 def results(path: Path, right: int, n: int = 40, k: int = 2, header: ResultsHeader = HEADER, first: int = 0) -> Path:
     """n problems of k samples; the first `right` problems are solved each time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     samples = [
-        SampleResult(
+        SampleRecord(
             problem_id=f"p{number}",
             sample=sample,
             seed=1,
@@ -35,25 +36,18 @@ def results(path: Path, right: int, n: int = 40, k: int = 2, header: ResultsHead
             extracted="1" if number < right else "2",
             verdict="correct" if number < right else "incorrect",
             reason="equal",
-            seconds=0.1,
             text="",
         )
         for number in range(first, first + n)
         for sample in range(k)
     ]
-    lines = [{"record": "header", **asdict(header)}, *({"record": "sample", **asdict(one)} for one in samples)]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_results(path, header, {"device": "cpu"}, samples)
     return path
 
 
 def run_file(folder: Path, split: str, step: int, right: int, n: int = 40) -> None:
-    records = [
-        SampleRecord(f"p{number}", 0, "correct" if number < right else "incorrect", "equal", "1", 10, False, "")
-        for number in range(n)
-    ]
     path = folder / "evaluations" / f"{split}-step-{step:06d}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records))
+    results(path, right, n, k=1, header=replace(HEADER, benchmark=split, step=step, data_hash=f"{n} problems"))
 
 
 def test_a_clear_gain_is_better_with_its_numbers(tmp_path, capsys):
@@ -62,7 +56,7 @@ def test_a_clear_gain_is_better_with_its_numbers(tmp_path, capsys):
     assert "math500    40  2  25.0 % [14.2, 40.2]  62.5 % [47.0, 75.8]  +37.5 points [+21.8, +53.2]" in out
     assert "< 0.001  better" in out
     assert "math500: B is better than A, by +37.5 points" in out
-    assert "math500    A      25.0 %  25.0 %      2 %        10" in out
+    assert "math500    A      25.0 %  25.0 %      2 %        0        10" in out
 
 
 def test_a_loss_is_worse(tmp_path, capsys):
@@ -135,7 +129,7 @@ def test_other_data_are_refused(tmp_path):
         compare(results(tmp_path / "a.jsonl", 10), other)
     run_file(tmp_path / "one", "test", 5, 10)
     run_file(tmp_path / "two", "test", 5, 10, n=39)
-    with pytest.raises(DataError, match="40 and 39 problems, 39 of them in both"):
+    with pytest.raises(DataError, match="other problems or golds"):
         compare(tmp_path / "one", tmp_path / "two")
 
 

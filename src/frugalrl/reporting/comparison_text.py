@@ -56,7 +56,7 @@ def _differences(comparisons: Sequence[Comparison], several: bool) -> str:
 
 
 def _sides(comparisons: Sequence[Comparison]) -> str:
-    rows: list[tuple[str, ...]] = [("benchmark", "model", "pass@k", "majority@k", "truncated", "tokens")]
+    rows: list[tuple[str, ...]] = [("benchmark", "model", "pass@k", "majority@k", "truncated", "unknown", "tokens")]
     for one in comparisons:
         rows += [(one.benchmark, name, *_side(side)) for name, side in (("A", one.first), ("B", one.second))]
     return table(rows)
@@ -67,6 +67,7 @@ def _side(side: Side) -> tuple[str, ...]:
     return (
         *(f"{100 * share:.1f} %" for share in shares),
         percent(side.truncated_fraction),
+        str(side.unknown),
         f"{side.mean_tokens:.0f}",
     )
 

@@ -30,6 +30,8 @@ class Score:
     n: int
     pass_at_k: float
     truncated_frac: float
+    unknown_frac: float
+    """Of the verdicts; such samples count as not correct."""
     mean_tokens: float
 
 
@@ -201,6 +203,7 @@ def _score(evaluation: Evaluation) -> Score:
         n=len(evaluation.records),
         pass_at_k=pass_at_k(evaluation.correct).value,
         truncated_frac=evaluation.truncated_fraction,
+        unknown_frac=evaluation.unknown_fraction,
         mean_tokens=evaluation.mean_tokens,
     )
 

@@ -17,11 +17,9 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import RecipeError
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.user_functions import Values, call_user_function, import_function
-from frugalrl.tasks.logic import is_logic, logic_verdict
-from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
-from frugalrl.verify.answers import CORRECT_VALUE, AnswerItem, judge_many
-from frugalrl.verify.code.checker import code_verdicts, find_tests
+from frugalrl.tasks.judging import judge_groups
+from frugalrl.types import RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
+from frugalrl.verify.answers import CORRECT_VALUE
 
 
 @dataclass(frozen=True)
@@ -48,35 +46,32 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
     return Rubric(terms, {term.name: term.weight for term in settings})
 
 
+def score_groups(rubric: Rubric, groups: Sequence[RolloutGroup]) -> list[ScoredGroup]:
+    """Judge and reward every completion of some groups; the answers of all are judged together."""
+    return [_scored(rubric, group, own) for group, own in zip(groups, judge_groups(groups), strict=True)]
+
+
 def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
     """Judge and reward every completion of a group."""
-    verdicts = verdicts_of(group)
+    return score_groups(rubric, [group])[0]
+
+
+def rewards_of(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
+    """The values of each term for a group that has been judged. Raises RecipeError for what a term may not give."""
     columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
     for name, values in columns.items():
         _check_values(name, values, len(group.completions))
+    return columns
+
+
+def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict]) -> ScoredGroup:
+    columns = rewards_of(rubric, group, verdicts)
     scored = []
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}
         reward = sum(rubric.weights[name] * value for name, value in breakdown.items() if value is not None)
         scored.append(ScoredCompletion(completion, reward, breakdown, verdicts[index]))
     return ScoredGroup(group.prompt, tuple(scored))
-
-
-def verdicts_of(group: RolloutGroup) -> list[Verdict]:
-    """One verdict a completion, in order: a logic puzzle by its checker, a code problem by its tests, all else
-    by comparing answers."""
-    reasoning_open = prefills_think(group.prompt.text)
-    problem = group.prompt.problem
-    if find_tests(problem) is not None:
-        return code_verdicts([completion.text for completion in group.completions], problem, reasoning_open)
-    if is_logic(problem):
-        return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
-    return judge_many(AnswerItem(completion.text, problem.gold, reasoning_open) for completion in group.completions)
-
-
-def compares_answers(problem: Problem) -> bool:
-    """Whether a problem's verdicts come from comparing answers, rather than from tests or a puzzle's checker."""
-    return find_tests(problem) is None and not is_logic(problem)
 
 
 def group_accuracy(verdicts: Sequence[Verdict]) -> float:

@@ -6,12 +6,12 @@ parameters without ``**kwargs`` is given only those.
 """
 
 import asyncio
-import importlib
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from frugalrl.config.dotted_paths import import_dotted
 from frugalrl.errors import RecipeError
 from frugalrl.types import RolloutGroup
 
@@ -20,14 +20,10 @@ Values = Sequence[float | None]
 
 def import_function(path: str) -> Callable[..., Any]:
     """The function at ``package.module.name``. Raises RecipeError if there is none that can be called."""
-    module_name, _, name = path.rpartition(".")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
+    function = import_dotted(path, "reward")
     if not callable(function):
         raise RecipeError(f"The reward {path!r} is not a function. Name one that takes TRL's arguments.")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def call_user_function(

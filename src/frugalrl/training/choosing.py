@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalrl.errors import OutputError
-from frugalrl.evaluation.evaluator import load_evaluation
 from frugalrl.evaluation.records import Evaluation
+from frugalrl.evaluation.runner import load_evaluation
 from frugalrl.statistics.selection import BASE_STEP, Selection, select, stop_step
 from frugalrl.training.run import TrainingRun, load_base_weights
 from frugalrl.training.state.checkpoint import checkpoint_name, load_weights

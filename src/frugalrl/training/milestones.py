@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
+from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.evaluation.ledger import note_look
+from frugalrl.evaluation.records import Subject
+from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
 from frugalrl.reporting.console import estimate
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.choosing import choose, is_best_so_far, take_kept_weights
 from frugalrl.training.guard.actions import announce, look, needed_to_roll_back
 from frugalrl.training.length_schedule import largest_cap
+from frugalrl.training.model.policy import weights_hash
 from frugalrl.training.run import TrainingRun
 from frugalrl.training.state.checkpoint import checkpoint_name, save_checkpoint, save_model
 from frugalrl.training.state.pointers import BEST, LATEST, point, pointed, rotate
@@ -55,17 +58,17 @@ def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> No
             run.recipe.evaluation,
             largest_cap(run.recipe.length_schedule, run.recipe.rollout.max_completion_tokens),
         )
-        save_evaluation(evaluation, run.evaluation_file(split, step))
+        save_evaluation(evaluation, run.evaluation_file(split, step), _subject(run, split, step))
         shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
         note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
-    tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
-    run.spending.add_evaluation(split, run.spending.seconds - began, tokens)
+    run.spending.add_evaluation(split, run.spending.seconds - began, evaluation.total_tokens)
     accuracy = evaluation.accuracy
     values = {
         "avg_at_k": accuracy.value,
         "ci_low": accuracy.ci_low,
         "ci_high": accuracy.ci_high,
         "truncated_frac": evaluation.truncated_fraction,
+        "unknown_frac": evaluation.unknown_fraction,
         "mean_tokens": evaluation.mean_tokens,
     }
     logged = {f"{split}/{name}": value for name, value in values.items()}
@@ -73,6 +76,19 @@ def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> No
     run.show(f"   {split} after step {step}: {estimate(accuracy)}")
     if run.step < run.recipe.training.steps and run.end_reason is None:
         announce(run, look(run, step, logged))
+
+
+def _subject(run: TrainingRun, split: str, step: int) -> Subject:
+    """What an evaluation of the policy is of, for its results file."""
+    return Subject(
+        benchmark=split,
+        model=run.recipe.model.path,
+        step=step,
+        model_hash=weights_hash(run.policy),
+        prompt_hash=prompt_hash(run.policy.tokenizer, run.recipe.data.prompt),
+        dtype=run.recipe.model.dtype,
+        device=str(run.policy.device),
+    )
 
 
 def _checkpoint_folder(run: TrainingRun) -> Path:

@@ -18,7 +18,7 @@ from frugalrl.reporting.console import PROGRESS_HEADER, progress_line
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
-from frugalrl.rewards.rubric import group_accuracy, score_group
+from frugalrl.rewards.rubric import group_accuracy, score_groups
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
@@ -202,7 +202,7 @@ def _collect(run: TrainingRun, step: int) -> FilledBatch:
         with run.timed("rollout"):
             groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.timed("reward"):
-            return [score_group(run.rubric, group) for group in groups]
+            return score_groups(run.rubric, groups)
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]

@@ -1,0 +1,23 @@
+"""What a recipe names by its dotted path: a task, a reward, anything of the user's own."""
+
+import importlib
+import re
+
+from frugalrl.errors import RecipeError
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+
+
+def is_dotted_path(name: str) -> bool:
+    """Whether a name reads as ``package.module.name``."""
+    return _DOTTED.fullmatch(name) is not None
+
+
+def import_dotted(path: str, what: str) -> object:
+    """The object at ``package.module.name``. what: ``task``, ``reward`` ... Raises RecipeError if there is none."""
+    module_name, _, name = path.rpartition(".")
+    try:
+        found: object = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(f"The {what} {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
+    return found
