@@ -39,8 +39,6 @@ class Benchmark:
     """Problems in all; of an endless task, how many are taken."""
     samples: int
     """k where nobody says otherwise: more where there are few problems."""
-    task: str | None = None
-    """The task whose own problems it is made of; None: it is a table."""
     hub_id: str | None = None
     hub_subset: str | None = None
     hub_split: str = "test"
@@ -52,6 +50,8 @@ class Benchmark:
     golds: GoldKind = "latex"
     """integer: zero-padded ("025" is 25)."""
     template: str = BOXED_TEMPLATE
+    task: str | None = None
+    """The task whose own problems it is made of; None: it is a table."""
 
 
 @dataclass(frozen=True)
