@@ -38,9 +38,9 @@ CASES = [
     ({"problem": "A root of x^2 = 4?", "answer": ["2", "-2"]}, "\\boxed{-2}", "correct"),
     ({"problem": "A root of x^2 = 4?", "answer": ["2", "-2"]}, "\\boxed{4}", "incorrect"),
     ({"problem": "Pad?", "answer": "025"}, "\\boxed{25}", "correct"),
-    ({"problem": "Half?", "answer": "\\frac{1}{2}"}, "so <think> a </think> \\boxed{0.5}", "correct"),
+    ({"problem": "Half?", "answer": "\\frac{1}{2}"}, "\\boxed{0.5}", "correct"),
     ({"problem": "Half?", "answer": "\\frac{1}{2}"}, "It is 0.5", "incorrect"),
-    ({"problem": "Two boxes?", "answer": "2"}, "\\boxed{1} and \\boxed{2}", "correct"),
+    ({"problem": "Two boxes?", "answer": "2"}, "First \\boxed{1}. No, wrong. It must be \\boxed{2}", "correct"),
     ({"problem": "Unread?", "answer": "\\frac{1}{"}, "\\boxed{3}", "unknown"),
     ({"problem": PUZZLE.text, "answer": PUZZLE.gold, **PUZZLE.columns}, f"\\boxed{{{PUZZLE.gold}}}", "correct"),
     ({"problem": PUZZLE.text, "answer": PUZZLE.gold, **PUZZLE.columns}, "\\boxed{nobody}", "incorrect"),
@@ -72,9 +72,10 @@ def as_reward(prompts, texts):
     return found
 
 
-def in_score(rows, texts, tmp_path):
+def in_score(rows, prompts, texts, tmp_path):
     file, out = tmp_path / "scored.jsonl", tmp_path / "out.jsonl"
-    write_jsonl(file, [{**row, "completion": text} for row, text in zip(rows, texts, strict=True)])
+    answered = zip(rows, prompts, texts, strict=True)
+    write_jsonl(file, [{**row, "prompt": prompt.text, "completion": text} for row, prompt, text in answered])
     parser = argparse.ArgumentParser()
     score.register(parser.add_subparsers())
     arguments = parser.parse_args(["score", str(file), "--out", str(out), "--without-box", "refuse"])
@@ -84,7 +85,8 @@ def in_score(rows, texts, tmp_path):
 
 
 def judged_everywhere(tokenizer, tmp_path, rows, texts):
-    """The verdicts by each way; problems are told apart by their prompts."""
+    """The verdicts by each way; problems are told apart by their prompts, which leave the reasoning open."""
+    texts = [f"So.\n</think>\n{text}" for text in texts]
     rows = [{**row, "id": str(number), "problem": f"{number}. {row['problem']}"} for number, row in enumerate(rows)]
     path = write_jsonl(tmp_path / "own.jsonl", rows)
     trained, evaluated = load_problems(ProblemSource(source=str(path))), load_benchmark(str(path), None).problems
@@ -97,7 +99,7 @@ def judged_everywhere(tokenizer, tmp_path, rows, texts):
         in_training(engine, tokenizer, prompts, texts),
         in_eval(engine, tokenizer, prompts, tmp_path / "results.jsonl"),
         as_reward(prompts, texts),
-        in_score(rows, texts, tmp_path),
+        in_score(rows, prompts, texts, tmp_path),
     )
 
 

@@ -6,23 +6,13 @@ line; nothing is skipped in silence. What makes a row a problem, and who judges 
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from frugalrl.config.schema import CompletionSource, ProblemSource
-from frugalrl.data.prompts import Message
+from frugalrl.data.prompts import Message, PromptedCompletion
 from frugalrl.data.tables import SUFFIXES, TableRow, file_rows
 from frugalrl.errors import DataError
-
-
-@dataclass(frozen=True)
-class PromptedCompletion:
-    """An example of supervised fine-tuning before the tokenizer."""
-
-    prompt: str | tuple[Message, ...]
-    """A problem's text, or a whole conversation."""
-    completion: str
 
 
 def completions_of_rows(source: CompletionSource) -> list[PromptedCompletion]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 
 from frugalrl.config.schema import CompletionSource, ProblemSource
-from frugalrl.data.sources import PromptedCompletion
+from frugalrl.data.prompts import PromptedCompletion
 from frugalrl.tasks.arithmetic import SPLITS, ArithmeticProblem, Split, generate
 from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
 from frugalrl.tasks.task import Task

@@ -14,7 +14,8 @@ from typing import Any
 from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.schema import CompletionSource, ProblemSource
 from frugalrl.config.task_table import TASKS
-from frugalrl.data.sources import PromptedCompletion, completions_of_rows, problem_rows
+from frugalrl.data.prompts import PromptedCompletion
+from frugalrl.data.sources import completions_of_rows, problem_rows
 from frugalrl.data.tables import SUFFIXES, TableRow
 from frugalrl.errors import DataError, RecipeError
 from frugalrl.tasks.registry import task_named

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.config.schema import CompletionSource, ProblemSource
-from frugalrl.data.sources import PromptedCompletion
+from frugalrl.data.prompts import PromptedCompletion
 from frugalrl.types import Problem, Verdict
 
 Checker = Callable[[Sequence[str], Problem, bool], Sequence[Verdict]]

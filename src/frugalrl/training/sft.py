@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from frugalrl.config.schema import PromptSettings, SftRecipe
-from frugalrl.data.prompts import messages_for, render, tokenize
-from frugalrl.data.sources import PromptedCompletion
+from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
