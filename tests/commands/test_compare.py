@@ -1,4 +1,4 @@
-"""`frugalrl compare`: better, worse, cannot tell; what does not belong together."""
+"""`frugalrl compare`: better, worse, inconclusive; what does not belong together."""
 
 import argparse
 import json
@@ -67,15 +67,15 @@ def test_a_loss_is_worse(tmp_path, capsys):
 def test_a_small_difference_cannot_be_told_and_says_what_would_be_needed(tmp_path, capsys):
     compare(results(tmp_path / "a/math500.jsonl", 10), results(tmp_path / "b/math500.jsonl", 12))
     out = capsys.readouterr().out
-    assert "cannot tell at n = 40, k = 2" in out
-    assert "This finds differences of 10.0 points or more, in four of five tries" in out
+    assert "inconclusive at n = 40, k = 2" in out
+    assert "This finds differences of 10.0 points or more, with 80 % power" in out
     assert "you would need about 155 problems at k = 2; more samples of these problems would not do" in out
 
 
 def test_equal_results_need_nothing(tmp_path, capsys):
     path = results(tmp_path / "a/math500.jsonl", 10)
     compare(path, path)
-    assert "cannot tell at n = 40, k = 2. All problems differ by the same, or none does" in capsys.readouterr().out
+    assert "inconclusive at n = 40, k = 2. All problems differ by the same, or none does" in capsys.readouterr().out
 
 
 def test_folders_are_compared_benchmark_by_benchmark_with_correction(tmp_path, capsys):
@@ -110,7 +110,7 @@ def test_a_finished_run_is_compared_by_the_model_it_kept(tmp_path, capsys):
     for step, right in ((0, 10), (50, 25), (100, 12)):
         run_file(tmp_path / "run", "validation", step, right)
     compare(tmp_path / "run")
-    assert "validation: cannot tell" in capsys.readouterr().out
+    assert "validation: inconclusive" in capsys.readouterr().out
     (tmp_path / "run" / "summary.json").write_text(json.dumps({"kept_step": 50}))
     compare(tmp_path / "run")
     assert "validation: B is better than A, by +37.5 points" in capsys.readouterr().out
@@ -147,3 +147,13 @@ def test_nothing_shared_nothing_there_nothing_readable(tmp_path):
     (tmp_path / "broken.jsonl").write_text("{\n")
     with pytest.raises(OutputError, match="no readable results file"):
         compare(first, tmp_path / "broken.jsonl")
+
+
+def test_every_setting_of_the_header_that_differs_is_noted(tmp_path, capsys):
+    other = replace(HEADER, prompt_hash="p2", seed=3, dtype="bfloat16", verifier_limit_seconds=5.0, model="other")
+    compare(results(tmp_path / "a.jsonl", 10), results(tmp_path / "b.jsonl", 25, header=other))
+    out = capsys.readouterr().out
+    for note in ("prompt_hash is p1 and p2", "seed is 0 and 3", "dtype is float32 and bfloat16"):
+        assert note in out
+    assert "verifier_limit_seconds is 1.0 and 5.0" in out
+    assert "model is" not in out

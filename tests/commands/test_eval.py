@@ -12,7 +12,9 @@ import pytest
 
 from frugalrl.commands import eval as command
 from frugalrl.errors import DataError, ModelError, OutputError, UserError
+from frugalrl.evaluation.benchmark_loading import load_benchmark
 from frugalrl.evaluation.results import read_results
+from frugalrl.tasks.logic import generate, logic_problem
 from tests.conftest import write_jsonl
 
 FAST = ("--limit", "9", "--max-sequences", "6", "--max-tokens", "96", "--device", "cpu")
@@ -129,6 +131,29 @@ def test_a_file_of_ones_own_beside_a_benchmark(tmp_path, capsys):
     assert table[1].split()[:3] == ["arithmetic", "9", "4"]
     assert table[2].split()[:3] == ["sums", "3", "1"]
     assert (tmp_path / "results" / "sums.jsonl").exists()
+
+
+def test_puzzles_and_programs_of_ones_own_are_judged_and_asked_as_such(tmp_path, capsys):
+    puzzle = logic_problem(next(generate(1, "test")), 0, "test")
+    write_jsonl(tmp_path / "puzzles.jsonl", [{"problem": puzzle.text, "answer": puzzle.gold, **puzzle.columns}])
+    write_jsonl(tmp_path / "programs.jsonl", [{"problem": "Add.", "test_list": ["assert add(1, 2) == 3"]}])
+    assert run("--bench", "puzzles.jsonl,programs.jsonl", "--out", "results") == 0
+    puzzles, programs = (read_results(tmp_path / "results" / f"{name}.jsonl") for name in ("puzzles", "programs"))
+    assert puzzles.samples[0].reason in ("no_box", "unreadable_answer", "different", "equal", "unclosed_reasoning")
+    assert programs.samples[0].reason in ("no_code", "no_sandbox")
+    assert puzzles.header.prompt_hash != programs.header.prompt_hash
+    write_jsonl(tmp_path / "broken.jsonl", [{"problem": "Add.", "answer": "x", "entry_point": "add"}])
+    with pytest.raises(DataError, match=r"broken.jsonl, line 1: .* is of code, but no tests can be read"):
+        run("--bench", "broken.jsonl")
+
+
+def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
+    rows = [{"problem": "1+1?", "answer": "2"}, {"problem": "Add.", "test_list": ["assert add(1, 2) == 3"]}]
+    write_jsonl(tmp_path / "mixed.jsonl", rows)
+    loaded = load_benchmark(str(tmp_path / "mixed.jsonl"), None)
+    assert ["boxed" in one for one in loaded.templates] == [True, False]
+    assert ["python" in one for one in loaded.templates] == [False, True]
+    assert run("--bench", "mixed.jsonl", "--out", "results") == 0
 
 
 @pytest.mark.parametrize(

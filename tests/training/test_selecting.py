@@ -89,7 +89,7 @@ def test_the_best_is_kept_though_the_run_went_on(tmp_path, monkeypatch):
 
 def test_the_base_is_kept_where_nothing_beats_it(tmp_path, monkeypatch):
     summary, _ = run(tmp_path / "run", [2, 1, 2, 0, 2], monkeypatch)
-    assert (summary.kept_step, summary.difference.value, summary.verdict) == (0, 0.0, "cannot tell")
+    assert (summary.kept_step, summary.difference.value, summary.verdict) == (0, 0.0, "inconclusive")
     assert "No checkpoint is better than the base" in summary.choice[0]
     from frugalrl.config.schema import ModelSettings
     from frugalrl.training.model.policy import load_policy

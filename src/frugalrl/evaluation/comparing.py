@@ -1,8 +1,8 @@
-"""Two models on the same problems: the paired difference, and whether it can tell.
+"""Two models on the same problems: the paired difference, and whether it can be told.
 
 Decisions:
 - Better and worse are said where the permutation test stays below 5 % after Holm's correction for all benchmarks of
-  the comparison; otherwise "cannot tell", with what would be needed.
+  the comparison; otherwise "inconclusive", with what would be needed.
 - Problems are paired by id. An unknown verdict counts as not correct.
 """
 
@@ -17,7 +17,7 @@ from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_
 from frugalrl.statistics.paired_tests import LEVEL, Difference, holm, paired
 from frugalrl.statistics.power import noise_of, problems_needed, samples_needed, smallest_detectable_effect
 
-Verdict = Literal["better", "worse", "cannot tell"]
+Verdict = Literal["better", "worse", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Comparison:
     adjusted_p_value: float
     verdict: Verdict
     smallest_effect: float
-    """What these n and k find in four of five tries, in 0..1; NaN with one problem."""
+    """What these n and k detect with 80 % power, in 0..1; NaN with one problem."""
     problems_needed: float
     """To find a difference as small as the one seen, at this k; inf for none."""
     samples_needed: float
@@ -122,7 +122,7 @@ def _comparison(
         second=sides[1],
         difference=difference,
         adjusted_p_value=adjusted,
-        verdict="cannot tell" if not adjusted < LEVEL else "better" if seen > 0 else "worse",
+        verdict="inconclusive" if not adjusted < LEVEL else "better" if seen > 0 else "worse",
         smallest_effect=smallest_detectable_effect(noise, len(a), k),
         problems_needed=problems_needed(noise, seen, k) if seen else math.inf,
         samples_needed=samples_needed(noise, seen, len(a)) if seen and len(a) > 1 else math.inf,

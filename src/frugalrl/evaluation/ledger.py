@@ -1,7 +1,7 @@
 """A run's ledger: when each set of problems was evaluated, on which of the run's models, and by which command.
 
 `ledger.jsonl` in the run's folder is only ever added to. A resume does not take a look back, and `frugalrl eval` of a
-run's model is noted there, too: a test set that was looked at more than once chooses, whoever looks.
+run's model is noted there, too: a test set that was looked at more than once selects, whichever command looked.
 """
 
 import json

@@ -20,7 +20,7 @@ def read_measured(path: Path) -> dict[str, Measured]:
     """A model's measurements by benchmark (or split), from
 
     - a folder of `frugalrl eval`: every benchmark in it;
-    - a run's folder: each split's evaluation of the kept model, or of the last while the run goes on;
+    - a run's folder: each split's evaluation of the kept model, or of the last while the run is under way;
     - one file of either.
 
     Raises DataError if there is nothing of the kind, OutputError if a file cannot be read.

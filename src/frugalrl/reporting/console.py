@@ -126,12 +126,12 @@ def _comparison(summary: Summary) -> list[str]:
 
 def verdict(summary: Summary) -> str:
     """Whether the kept model is better than its base, in words."""
-    if summary.verdict != "cannot tell":
+    if summary.verdict != "inconclusive":
         return f"{summary.verdict} than the base"
     least = summary.least_effect
     if least is None or not least > 0:
-        return "cannot tell"
-    return f"cannot tell; gains of {100 * least:.1f} points or more are found here in four of five tries"
+        return "inconclusive"
+    return f"inconclusive; gains of {100 * least:.1f} points or more are detected here with 80 % power"
 
 
 def _score_cells(score: Score) -> tuple[str, ...]:

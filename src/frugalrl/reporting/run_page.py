@@ -1,7 +1,7 @@
 """The page of one or several runs: records in, HTML out.
 
 Decisions:
-- The answer stands first (better, worse, cannot tell), then accuracy, then how training went, then samples.
+- The answer stands first (better, worse, inconclusive), then accuracy, then how training went, then samples.
 - Several runs lie over each other in every chart, told apart by colour, dash and marker; single steps are drawn only
   where one run is shown, since several would cover each other.
 - Best and worst samples are of the last logged steps, one of each problem: what the model does now.
