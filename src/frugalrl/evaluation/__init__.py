@@ -1,4 +1,4 @@
-"""Measuring a model: benchmarks, the one runner and its results files, comparisons, and a run's ledger of its looks.
+"""k samples of each problem, judged, kept and read back; benchmarks; the ledger of looks.
 
-No training and no rewards enter: what is right is said by each problem's task.
+What may not enter: statistics, which are in `statistics`, training, rewards, and what is right, which each task says.
 """

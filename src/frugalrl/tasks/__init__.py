@@ -1,4 +1,4 @@
-"""What can be verified: problems, prompt and checker under one name, one file a task, and the one way to judge.
+"""What can be verified: problems, prompt and checker under one name, a file each; and the one way to judge.
 
-May use data and verify; nothing of rewards, rollouts, training or evaluation enters.
+What may not enter: training, rewards, and how answers are compared, which `verify` says.
 """
