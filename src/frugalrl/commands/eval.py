@@ -206,9 +206,9 @@ def _subject(model: _Model, benchmark: str, prompt_hash: str) -> "Subject":
 
 def _header(subject: "Subject", data_hash: str, sampling: "SamplingParams", seed: int) -> "ResultsHeader":
     from frugalrl.evaluation.results import header_of
-    from frugalrl.verify.answers import default_pool
+    from frugalrl.evaluation.runner import verifier_limit_seconds
 
-    return header_of(subject, data_hash, sampling, seed, default_pool().limit_seconds)
+    return header_of(subject, data_hash, sampling, seed, verifier_limit_seconds())
 
 
 # ---------------------------------------------------------------------------------------------------- sampling

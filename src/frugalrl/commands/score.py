@@ -19,7 +19,7 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
-from frugalrl.rewards.rubric import Rubric, build_rubric, rewards_of
+from frugalrl.rewards.rubric import Rubric, build_rubric, term_values
 from frugalrl.tasks.judging import compares_answers, judge_groups_timed
 from frugalrl.tasks.loading import row_problem
 from frugalrl.text.reasoning import prefills_think
@@ -149,7 +149,7 @@ def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_
     members = [list(own) for _, own in groupby(batch, key=_group_key)]
     groups = [_group(rows) for rows in members]
     for rows, group, judged in zip(members, groups, judge_groups_timed(groups, pool), strict=True):
-        columns = rewards_of(rubric, group, [judgement.verdict for judgement in judged])
+        columns = term_values(rubric, group, [judgement.verdict for judgement in judged])
         for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
             rewards = {name: values[index] for name, values in columns.items()}
             tally.add(row, judgement, rewards, compares_answers(group.prompt.problem))

@@ -52,7 +52,12 @@ def evaluate(
     )
     wanted = [(prompt, tuple(range(settings.samples_per_problem))) for prompt in prompts]
     records = judged_samples(engine, tokenizer, wanted, sampling, settings.seed)
-    return Evaluation(tuple(prompts), tuple(map(tuple, records)), sampling, settings.seed, default_pool().limit_seconds)
+    return Evaluation(tuple(prompts), tuple(map(tuple, records)), sampling, settings.seed, verifier_limit_seconds())
+
+
+def verifier_limit_seconds() -> float:
+    """Of one answer, in every evaluation: that of the pool that rewards use."""
+    return default_pool().limit_seconds
 
 
 def save_evaluation(evaluation: Evaluation, path: Path, subject: Subject) -> None:

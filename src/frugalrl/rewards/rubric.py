@@ -56,7 +56,7 @@ def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
     return score_groups(rubric, [group])[0]
 
 
-def rewards_of(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
+def term_values(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict]) -> dict[str, list[float | None]]:
     """The values of each term for a group that has been judged. Raises RecipeError for what a term may not give."""
     columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
     for name, values in columns.items():
@@ -65,7 +65,7 @@ def rewards_of(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict])
 
 
 def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict]) -> ScoredGroup:
-    columns = rewards_of(rubric, group, verdicts)
+    columns = term_values(rubric, group, verdicts)
     scored = []
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}

@@ -11,7 +11,7 @@ from frugalrl.tasks.maths import is_within_tolerance
 from frugalrl.tasks.registry import task_named
 from frugalrl.tasks.task import Checker
 from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Problem, RolloutGroup, Verdict
+from frugalrl.types import Completion, Problem, Prompt, RolloutGroup, Verdict
 from frugalrl.verify.answers import default_pool
 from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
 
@@ -28,7 +28,7 @@ def judge_groups_timed(groups: Sequence[RolloutGroup], pool: VerifierPool | None
     """`judge_groups` with what each verdict took."""
     checkers = [task_named(group.prompt.problem.check.task).check for group in groups]
     items = [
-        AnswerItem(completion.text, group.prompt.problem.accepted, prefills_think(group.prompt.text))
+        _answer(completion, group.prompt)
         for group, check in zip(groups, checkers, strict=True)
         if check is None
         for completion in group.completions
@@ -45,6 +45,11 @@ def judge_groups_timed(groups: Sequence[RolloutGroup], pool: VerifierPool | None
 def compares_answers(problem: Problem) -> bool:
     """Whether a problem's verdicts come from comparing answers with golds, rather than from a checker of its own."""
     return task_named(problem.check.task).check is None
+
+
+def _answer(completion: Completion, prompt: Prompt) -> AnswerItem:
+    """What the verifier is told of a completion and its problem."""
+    return AnswerItem(completion.text, prompt.problem.accepted, prefills_think(prompt.text))
 
 
 def _with_tolerance(judgement: Judgement, problem: Problem) -> Judgement:
