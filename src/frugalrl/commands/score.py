@@ -7,6 +7,7 @@ are one group. Without a column of token ids, lengths in tokens are estimated an
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ from frugalrl.tasks.loading import row_problem
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Check, Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.maths.extraction import AnswerPolicy
-from frugalrl.verify.workers.pool import DEFAULT_LIMIT_SECONDS, Judgement, VerifierPool
+from frugalrl.verify.workers.pool import DEFAULT_CPU_SECONDS, Judgement, VerifierPool
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 _GOLD_FIELDS = ("gold", "answer")
@@ -76,10 +77,10 @@ def register(subparsers: Any) -> None:
         "--max-completion-tokens", type=int, default=4096, help="bound of length rewards (default: 4096)"
     )
     parser.add_argument(
-        "--limit-seconds",
+        "--cpu-seconds",
         type=float,
-        default=DEFAULT_LIMIT_SECONDS,
-        help=f"time limit for each answer (default: {DEFAULT_LIMIT_SECONDS:g}, as in training)",
+        default=DEFAULT_CPU_SECONDS,
+        help=f"processor time for each answer (default: {DEFAULT_CPU_SECONDS:g})",
     )
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
     parser.set_defaults(func=run)
@@ -87,8 +88,8 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the scored rows and print a summary. Raises UserErrors for what cannot be read, named or written."""
-    if arguments.workers < 1 or arguments.limit_seconds <= 0:
-        raise DataError("A verifier needs a process and a time limit above 0. Change --workers or --limit-seconds.")
+    if arguments.workers < 1 or not 0 < arguments.cpu_seconds < math.inf:
+        raise DataError("A verifier needs a process and a time limit above 0. Change --workers or --cpu-seconds.")
     names = [name.strip() for name in arguments.reward.split(",") if name.strip()]
     rubric = build_rubric([RewardTerm(name=name) for name in names], arguments.max_completion_tokens)
     policy = AnswerPolicy(several_boxes=arguments.several_boxes, without_box=arguments.without_box)
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     tally = _Tally()
     with (
         written_whole(arguments.out) as out,
-        VerifierPool(arguments.workers, arguments.limit_seconds, policy=policy) as pool,
+        VerifierPool(arguments.workers, arguments.cpu_seconds, policy=policy) as pool,
     ):
         for batch in _batches(rows):
             for line in _scored(batch, rubric, pool, tally):
@@ -187,7 +188,8 @@ def _completion(row: _Row) -> Completion:
     if not isinstance(token_ids, list):
         token_ids = [0] * round(len(row.completion) / _CHARS_PER_TOKEN)
     finish_reason = "length" if row.values.get("finish_reason") == "length" else "stop"
-    return Completion(row.completion, tuple(token_ids), (0.0,) * len(token_ids), finish_reason, 0, 0)  # type: ignore[arg-type]  # a literal
+    count = len(token_ids)
+    return Completion(row.completion, tuple(token_ids), (0.0,) * count, finish_reason, (0,) * count, 0)  # type: ignore[arg-type]  # a literal
 
 
 # ------------------------------------------------------------------------------------------------- summary

@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from frugalrl.config.schema import PromptSettings
-from frugalrl.data.prompts import messages_for, render
+from frugalrl.data.prompts import PromptFormat, messages_for, render
 from frugalrl.types import Problem, Prompt
 
 _HEX_DIGITS = 16
@@ -29,7 +28,7 @@ def problems_hash(problems: Sequence[Problem]) -> str:
     return _short_hash(json.dumps([[one.id, one.text, *one.accepted, *_policy(one)] for one in problems]))
 
 
-def prompt_hash(tokenizer: Any, settings: PromptSettings) -> str:
+def prompt_hash(tokenizer: Any, settings: PromptFormat) -> str:
     """Of how a problem is asked: the template inside the tokenizer's chat template, whatever the problem."""
     return _short_hash(render(tokenizer, messages_for("{problem}", settings)))
 

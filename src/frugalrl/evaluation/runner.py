@@ -56,8 +56,8 @@ def evaluate(
 
 
 def verifier_limit_seconds() -> float:
-    """Of one answer, in every evaluation: that of the pool that rewards use."""
-    return default_pool().limit_seconds
+    """Of processor time for one answer, in every evaluation: that of the pool that rewards use."""
+    return default_pool().limits.cpu_seconds
 
 
 def save_evaluation(evaluation: Evaluation, path: Path, subject: Subject) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from frugalrl.reporting.summary import Contender, Score, Summary
 from frugalrl.statistics.intervals import Estimate
+from frugalrl.statistics.wording import p_value
 from frugalrl.types import NOTHING_TO_LEARN
 
 PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
@@ -102,7 +103,7 @@ def against_base(one: Contender) -> str:
     """A verdict with its p-value, e.g. ``better (p < 0.001)``; empty for the base itself."""
     if one.verdict is None or one.p_value is None:
         return ""
-    return f"{one.verdict} (p {'< 0.001' if one.p_value < 0.001 else f'= {one.p_value:.3f}'})"
+    return f"{one.verdict} ({p_value(one.p_value)})"
 
 
 def _comparison(summary: Summary) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.dotted_paths import is_dotted_path, search_here
 from frugalrl.config.schema import CompletionSource, ProblemSource
 from frugalrl.config.task_table import TASKS
 from frugalrl.data.prompts import PromptedCompletion
@@ -135,6 +135,7 @@ def _is_a_task(source: str) -> bool:
         return task_named(source).problems is not None
     if not is_dotted_path(source) or source.endswith(SUFFIXES) or Path(source).expanduser().exists():
         return False
+    search_here()
     if importlib.util.find_spec(source.partition(".")[0]) is None:
         raise RecipeError(
             f"{source} is neither a data file nor a task that can be imported. Check the path, or PYTHONPATH."
