@@ -66,7 +66,7 @@ def in_eval(engine, tokenizer, prompts, path):
 def as_reward(prompts, texts):
     rubric, found = build_rubric([RewardTerm(name="accuracy")], 4000), []
     for prompt, text in zip(prompts, texts, strict=True):
-        group = RolloutGroup(prompt, (Completion(text, (1,), (0.0,), "stop", 0, 0),))
+        group = RolloutGroup(prompt, (Completion(text, (1,), (0.0,), "stop", (0,), 0),))
         verdict = score_group(rubric, group).completions[0].verdict
         found.append((verdict.label, verdict.reason, verdict.extracted))
     return found

@@ -218,7 +218,7 @@ def test_an_evaluation_in_training_is_the_same_file_and_comes_back(tmp_path, tok
     save_evaluation(evaluation, path, subject)
     assert load_evaluation(prompts, path) == evaluation
     found = read_results(path)
-    assert (found.header.step, found.header.top_p, found.header.verifier_limit_seconds) == (50, 0.95, 1.0)
+    assert (found.header.step, found.header.top_p, found.header.verifier_limit_seconds) == (50, 0.95, 2.0)
     drawn, _ = run(tmp_path / "own.jsonl", CountingEngine(tokenizer), tokenizer, prompts, 2)
     assert by_number(found.samples) == by_number(drawn)
     before = path.read_bytes()

@@ -19,7 +19,7 @@ MATHS = Problem("m", "6*7?", "42")
 
 
 def group(problem, *texts, prompt=""):
-    completions = tuple(Completion(text, (1,), (0.0,), "stop", 0, 0) for text in texts)
+    completions = tuple(Completion(text, (1,), (0.0,), "stop", (0,), 0) for text in texts)
     return RolloutGroup(Prompt(problem, prompt, ()), completions)
 
 
