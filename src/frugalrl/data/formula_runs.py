@@ -27,8 +27,9 @@ _BRACKETS = frozenset("()[]")
 _LEAST_RUN, _LEAST_SHARED = 3, 4
 """Tokens of a run that counts as a formula, and of a stretch that two formulas share."""
 _LETTER, _END, _LEFT_OUT = "v", "|end|", "~"
+_SQUARE = r"(?:\( v \^ 2 \)|v \^ 2)"
 _OPENINGS = re.compile(
-    r"(?:v = )?v \^ 2 / v \^ 2 [-+] v \^ 2 / v \^ 2 = 1(?![^ ])"
+    rf"(?:v = )?{_SQUARE} / {_SQUARE} [-+] {_SQUARE} / {_SQUARE} = 1(?![^ ])"
     r"|\( v > (?:v > )?0 (?:v > 0 )?\)|v > v > 0(?![^ ])|v > 0 v > 0(?![^ ])|v [>≠] 0(?![^ ])"
 )
 _SETS = frozenset("rqznc")

@@ -113,7 +113,7 @@ def _with_other_gold(
 ) -> Iterator[Restatement]:
     for position in _by_rare_items(index, own.profile):
         entry = index.entries[position]
-        if entry.key == own.key or compare(entry.profile, own.profile).likeness < _LEAST_LIKENESS:
+        if (own.key and entry.key == own.key) or compare(entry.profile, own.profile).likeness < _LEAST_LIKENESS:
             continue
         if entry.key and own.key:
             if equivalent is not None and equivalent(entry.gold, own.gold):
