@@ -2,7 +2,7 @@
 
 import pytest
 
-from frugalrl.training.limits.alarms import alarms
+from frugalrl.training.limits.alarms import digest, warnings
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 PROMPT = Prompt(Problem("p", "?", "1"), "?", (1,))
@@ -18,6 +18,11 @@ def group(*scored: tuple[dict, str, str, str]) -> ScoredGroup:
             for breakdown, label, why, finish in scored
         ),
     )
+
+
+def alarms(groups: list[ScoredGroup]) -> list[str]:
+    """The warnings after three steps of these groups."""
+    return warnings([digest(groups, {"policy/entropy": 0.3}, updates=1)] * 3)
 
 
 def test_a_healthy_start_is_silent():
