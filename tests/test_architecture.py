@@ -78,6 +78,7 @@ ADAPTERS = (
     "curation.sample_cache",
     "curation.endpoint",
     "curation.sampling",
+    "curation.witness",
     "curation.gold_steps",
     "curation.progress",
     "curation.outputs",
