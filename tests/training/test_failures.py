@@ -248,7 +248,8 @@ def test_a_dry_run_checks_the_arguments_of_rewards(tmp_path, capsys):
 
 
 def test_a_lost_terminal_ends_a_run_with_a_checkpoint(tmp_path):
-    (tmp_path / "recipe.yaml").write_text(json.dumps({**SMALL, "training": {"steps": 500}}))
+    longer = {"rollout": {**SMALL["rollout"], "max_completion_tokens": 64}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps({**SMALL, **longer, "training": {"steps": 500}}))
     arguments = [sys.executable, "-m", "frugalrl", "train", "recipe.yaml", "--out", "run"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stdout is not None

@@ -32,7 +32,7 @@ NEEDS_A_BOX = {"upstream-463", "upstream-464", "upstream-473"}
 
 @pytest.fixture(scope="module")
 def reader() -> Iterator[VerifierPool]:
-    with VerifierPool(limit_seconds=20.0, policy=AnswerPolicy(without_box="stated")) as pool:
+    with VerifierPool(cpu_seconds=20.0, policy=AnswerPolicy(without_box="stated")) as pool:
         yield pool
 
 
