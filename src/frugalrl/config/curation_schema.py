@@ -124,7 +124,7 @@ class Decontaminate(StepBase):
     witness: str | None = Field(
         None, description="a name under `solvers`, asked whether a doubtful pair is one problem in other words"
     )
-    limit_seconds: PositiveFloat = Field(5.0, description="wall clock for one comparison of golds")
+    limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison of golds")
 
 
 class PromptLanguage(StepBase):

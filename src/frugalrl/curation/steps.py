@@ -170,7 +170,7 @@ def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow],
         settings = tools.spec.solvers[step.witness]
         solver = make_solver(settings.model_copy(update={"template": WITNESS_TEMPLATE}), tools.spec.seed)
         witness, facts["solvers"] = witness_of(solver, tools.cache()), {step.witness: solver.solver_id}
-    with VerifierPool(workers=1, limit_seconds=step.limit_seconds) as pool:
+    with VerifierPool(workers=1, cpu_seconds=step.limit_seconds) as pool:
         same = equivalence(pool)
         outcome = _in_parts(
             name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement, same, witness)
