@@ -1,10 +1,15 @@
 """A solver behind an OpenAI-compatible server: requests by the standard library, a bounded number at once.
 
 Decisions:
-- What may pass (no connection, a time-out, 429, 5xx) is tried again after a growing pause. What will not (a wrong
-  key, an unknown model) ends the run at once, with the server's own words.
-- A request that the server refuses for its content (400, 413, 422: most often a prompt beyond the context) makes that
-  problem `refused`. If it refuses the first few and has taken none, that is a fault of the settings, and an error.
+- What may pass (no connection, a time-out, 429, 5xx, an error in a reply of status 200) is tried again after a pause
+  that grows to minutes; a server's `Retry-After` holds for all requests.
+- A problem whose tries are used up is `failed`, with the reason, and the others go on. How many may fail is
+  `sampling`'s to judge.
+- A server that stopped answering is not a fault of problems: when several in a row have failed, one that was answered
+  before is asked again, and if that fails too the run ends. Nothing of it is kept as failed.
+- A wrong key, url or model ends the run at once if nothing was answered yet.
+- A request that the server refuses for its content makes that problem `refused`. If it refuses the first few and has
+  taken none, that is a fault of the settings, and an error.
 
 Not covered: streaming; a template that opens ``<think>`` in the prompt, which a server does not tell.
 """
@@ -12,37 +17,48 @@ Not covered: streaming; a template that opens ``<think>`` in the prompt, which a
 import hashlib
 import http.client
 import json
+import random
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from typing import Any
 
 from frugalrl.config.curation_schema import EndpointSolver
 from frugalrl.config.schema import PromptSettings
-from frugalrl.curation.solver import REFUSED, Answer, Ask
+from frugalrl.curation.backoff import Clock, SystemClock, pause_seconds, retry_after_seconds
+from frugalrl.curation.replies import Fault, fault_of_status, one_line, read_reply
+from frugalrl.curation.solver import FAILED, REFUSED, Answer, Ask
 from frugalrl.data.prompts import messages_for
 from frugalrl.errors import ModelError
 from frugalrl.rollout.collect import completion_seed
 
-_MAY_PASS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_OF_THE_CONTENT = frozenset({400, 413, 422})
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
-_REFUSED_AT_FIRST = 5
-"""So many refusals before the first answer are no accident of single problems."""
+_AT_FIRST = 5
+"""So many refusals or failures before the first answer are no accident of single problems."""
+_IN_A_ROW = 5
+"""So many problems that failed without an answer between them make the server itself suspect."""
+_TRIES_AT_FIRST = 3
+"""Of a server that cannot be reached and never was: a wrong url should not take minutes to be found."""
 
 
 class Endpoint:
     """See `frugalrl.curation.solver.Solver`."""
 
-    def __init__(self, settings: EndpointSolver, seed: int, api_key: str | None) -> None:
+    def __init__(
+        self, settings: EndpointSolver, seed: int, api_key: str | None, clock: Clock | None = None
+    ) -> None:
         self._settings = settings
         self._seed = seed
         self._key = api_key
+        self._clock = clock or SystemClock()
+        self._jitter = random.Random(f"backoff/{seed}")
         self._prompt = PromptSettings(system=settings.system, template=settings.template)
-        self._lock = threading.Lock()
+        self._lock, self._probing = threading.Lock(), threading.Lock()
         self._refused, self._taken = 0, 0
+        self._held_until = 0.0
+        self._failed_in_a_row: set[str] = set()
+        self._answered: Ask | None = None
+        """The last one, to be asked again when the server is suspect."""
         self._stopped = threading.Event()
 
     @property
@@ -59,10 +75,15 @@ class Endpoint:
     def batch(self) -> int:
         return 4 * self._settings.concurrency
 
+    @property
+    def most_failed(self) -> float:
+        return self._settings.most_failed
+
     def answers(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Answer]]:
         """See `Solver.answers`."""
         self._stopped.clear()
-        with ThreadPoolExecutor(self._settings.concurrency) as threads:
+        threads = ThreadPoolExecutor(self._settings.concurrency)
+        try:
             pending = {threads.submit(self._answer, ask): at for at, ask in enumerate(asks)}
             fault: BaseException | None = None
             for future in as_completed(pending):
@@ -80,8 +101,34 @@ class Endpoint:
                 yield pending[future], answer
             if fault is not None:
                 raise fault
+        finally:
+            self._stopped.set()  # whoever waits for another attempt, or has not begun, gives up
+            threads.shutdown(cancel_futures=True)
+
+    # ---------------------------------------------------------------------------------------- one problem
 
     def _answer(self, ask: Ask) -> Answer:
+        request = self._request(ask)
+        attempt = 0
+        while True:
+            self._pause(max(0.0, self._held_until - self._clock.now()))
+            outcome = self._attempt(request)
+            if isinstance(outcome, Answer):
+                self._note_answer(ask, outcome)
+                return outcome
+            if outcome.kind == "content":
+                return self._refusal(outcome)
+            self._refuse_settings(outcome)
+            attempt += 1
+            if attempt >= self._tries(outcome):
+                return self._failure(ask, outcome, attempt)
+            with self._lock:
+                seconds = pause_seconds(attempt - 1, outcome.retry_after_seconds, self._jitter.random())
+                if outcome.retry_after_seconds is not None:
+                    self._held_until = max(self._held_until, self._clock.now() + seconds)
+            self._pause(seconds)
+
+    def _request(self, ask: Ask) -> urllib.request.Request:
         settings = self._settings
         body = {
             "model": settings.model,
@@ -91,65 +138,80 @@ class Endpoint:
             "max_tokens": settings.max_completion_tokens,
             "seed": completion_seed("curate", self._seed, ask.text, ask.sample) % 2**31,
         }
-        request = urllib.request.Request(
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return urllib.request.Request(
             settings.url.rstrip("/") + "/chat/completions",
             data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **self._authorization()},
+            headers={"Content-Type": "application/json", **key},
         )
-        for attempt in range(settings.retries + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=settings.timeout_seconds) as response:
-                    answer = self._read(json.loads(response.read()))
-            except urllib.error.HTTPError as error:
-                refused = self._after_status(error, last=attempt == settings.retries)
-                if refused is not None:
-                    return refused
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                if attempt == settings.retries:
-                    raise self._unreachable(getattr(error, "reason", None) or error) from None
-            else:
-                with self._lock:
-                    self._taken += 1
-                return answer
-            if self._stopped.wait(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)):
-                raise self._unreachable("another request failed for good")
-        raise self._unreachable("no attempt was made")
 
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-    def _read(self, response: Any) -> Answer:
+    def _attempt(self, request: urllib.request.Request) -> Answer | Fault:
         try:
-            choice = response["choices"][0]
-            text = choice["message"].get("content") or ""
-            tokens = (response.get("usage") or {}).get("completion_tokens", -1)
-            return Answer(str(text), str(choice.get("finish_reason") or "stop"), int(tokens))
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise ModelError(
-                f"{self._settings.url} answered something that is no chat completion: {str(response)[:200]!r}. Check "
-                "that the url ends in /v1 and is an OpenAI-compatible server's."
-            ) from None
+            with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as response:
+                return read_reply(response.read())
+        except urllib.error.HTTPError as error:
+            asked = retry_after_seconds(error.headers.get("Retry-After"), self._clock.now())
+            return fault_of_status(error.code, _said(error), asked)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Fault("may_pass", f"no connection: {one_line(str(getattr(error, 'reason', None) or error))}")
 
-    def _after_status(self, error: urllib.error.HTTPError, last: bool) -> Answer | None:
-        """A refusal, or None if another attempt may help. Raises ModelError otherwise."""
-        said = _said(error)
-        if error.code in _OF_THE_CONTENT:
-            with self._lock:
-                self._refused += 1
-                hopeless = self._taken == 0 and self._refused >= _REFUSED_AT_FIRST
-            if not hopeless:
-                return Answer("", REFUSED, 0)
-        elif error.code in _MAY_PASS and not last:
-            return None
-        raise ModelError(
-            f"{self._settings.url} answers {error.code} for the model {self._settings.model!r}: {said}. Check url, "
-            "model, api_key_env and sampling; what was sampled so far is kept, --resume goes on from there."
-        )
+    def _tries(self, fault: Fault) -> int:
+        if fault.kind == "settings":
+            return 1
+        most = self._settings.retries + 1
+        return most if self._taken else min(most, _TRIES_AT_FIRST) if fault.said.startswith("no connection") else most
 
-    def _unreachable(self, reason: object) -> ModelError:
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.is_set() or (seconds > 0 and self._clock.wait(seconds, self._stopped)):
+            raise self._error("was not asked further, because another request ended the run")
+
+    # ------------------------------------------------------------------------------------- what they add up to
+
+    def _note_answer(self, ask: Ask, answer: Answer) -> None:
+        with self._lock:
+            self._taken += answer.finish_reason != REFUSED
+            self._failed_in_a_row.clear()
+            self._answered = ask
+
+    def _refusal(self, fault: Fault) -> Answer:
+        with self._lock:
+            self._refused += 1
+            hopeless = self._taken == 0 and self._refused >= _AT_FIRST
+        if hopeless:
+            raise self._error(f"refuses every problem; the last time it said {fault.said}")
+        return Answer("", REFUSED, 0, said=fault.said)
+
+    def _refuse_settings(self, fault: Fault) -> None:
+        if self._taken == 0 and fault.kind in ("settings", "no_server"):
+            raise self._error(f"answers {fault.said}")
+
+    def _failure(self, ask: Ask, fault: Fault, tries: int) -> Answer:
+        """The problem as failed. Raises ModelError if it is the server that fails."""
+        with self._lock:
+            self._failed_in_a_row.add(ask.text)
+            suspect = len(self._failed_in_a_row) >= (_IN_A_ROW if self._taken else _AT_FIRST)
+        if suspect:
+            with self._probing:
+                self._probe(fault)
+        return Answer("", FAILED, 0, said=f"{fault.said} ({tries} tries)")
+
+    def _probe(self, fault: Fault) -> None:
+        """Raise ModelError unless a problem that was answered before is answered again."""
+        with self._lock:
+            count, known = len(self._failed_in_a_row), self._answered
+        if count < _IN_A_ROW:  # another thread has asked meanwhile
+            return
+        outcome = self._attempt(self._request(known)) if known is not None else fault
+        if isinstance(outcome, Fault) and outcome.kind != "content":
+            also = ", and so did one that was answered before" if known is not None else ""
+            raise self._error(f"does not answer: {count} problems in a row failed{also}; the last time it said {fault.said}")
+        with self._lock:
+            self._failed_in_a_row.clear()
+
+    def _error(self, happened: str) -> ModelError:
         return ModelError(
-            f"The endpoint {self._settings.url} cannot be reached: {reason}. Start the server or mend the url; what "
-            "was sampled so far is kept, --resume goes on from there."
+            f"The endpoint {self._settings.url} with the model {self._settings.model!r} {happened}. Check that it runs, "
+            "its url (it ends in /v1), model and api_key_env; what was sampled so far is kept, resume with --resume."
         )
 
 
@@ -158,4 +220,4 @@ def _said(error: urllib.error.HTTPError) -> str:
         text = error.read(2000).decode("utf-8", "replace")
     except OSError:
         return str(error.reason)
-    return " ".join(text.split())[:300] or str(error.reason)
+    return one_line(text) or str(error.reason)
