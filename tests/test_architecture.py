@@ -48,6 +48,7 @@ SHELLS = (
     "curation.engine_solver",
     "curation.steps",
     "curation.pipeline",
+    "curation.forecast",
     "curation.tokens",
 )
 ADAPTERS = (
@@ -73,6 +74,9 @@ ADAPTERS = (
     "reporting.run_page",
     "config.loading",
     "curation.pools",
+    "curation.row_store",
+    "curation.overlap_texts",
+    "curation.backoff",
     "curation.ledger",
     "curation.workspace",
     "curation.sample_cache",

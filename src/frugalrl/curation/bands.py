@@ -7,7 +7,7 @@ interval says.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from frugalrl.config.curation_schema import Band
@@ -30,7 +30,7 @@ class PassRate:
     samples: int
     """Drawn, which early stopping makes fewer than asked for."""
     band: str
-    counts: SampleCounts = SampleCounts()
+    counts: SampleCounts = field(default_factory=SampleCounts)
 
     @property
     def rate(self) -> float:

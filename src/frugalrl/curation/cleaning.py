@@ -77,12 +77,13 @@ def answer_text(value: Any, column: str, faults: Faults) -> str:
     if isinstance(value, list | dict):
         faults.note(column, NESTED_GOLD)
         return ""
-    text = scalar_text(value, column, faults).strip()
+    text = scalar_text(value, column, faults)
+    if _LOST_BACKSLASH.search(text):
+        faults.note(column, LOST_BACKSLASH)
+    text = text.strip()
     if text in MISSING_TEXTS:
         faults.note(column, SPELLED_MISSING)
         return ""
-    if _LOST_BACKSLASH.search(text):
-        faults.note(column, LOST_BACKSLASH)
     return text
 
 

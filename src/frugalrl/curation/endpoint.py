@@ -5,11 +5,10 @@ Decisions:
   that grows to minutes; a server's `Retry-After` holds for all requests.
 - A problem whose tries are used up is `failed`, with the reason, and the others go on. How many may fail is
   `sampling`'s to judge.
-- A server that stopped answering is not a fault of problems: when several in a row have failed, one that was answered
-  before is asked again, and if that fails too the run ends. Nothing of it is kept as failed.
-- A wrong key, url or model ends the run at once if nothing was answered yet.
-- A request that the server refuses for its content makes that problem `refused`. If it refuses the first few and has
-  taken none, that is a fault of the settings, and an error.
+- A request that the server refuses for its content makes that problem `refused`.
+- A server that stopped answering, a wrong key, url or model are no faults of problems. When several in a row have
+  failed, or the first few were refused, or the first reply is about the settings, one that was answered before (or a
+  trivial one) is asked again, and if that has no answer either the run ends. Nothing of it is kept as failed.
 
 Not covered: streaming; a template that opens ``<think>`` in the prompt, which a server does not tell.
 """
@@ -33,10 +32,10 @@ from frugalrl.data.prompts import messages_for
 from frugalrl.errors import ModelError
 from frugalrl.rollout.collect import completion_seed
 
-_AT_FIRST = 5
-"""So many refusals or failures before the first answer are no accident of single problems."""
 _IN_A_ROW = 5
-"""So many problems that failed without an answer between them make the server itself suspect."""
+"""So many problems that failed (or, at first, were refused) without an answer between them make the server suspect."""
+_TRIVIAL = Ask("What is 1 + 1?", 0)
+"""Asked of a suspect server that has not answered anything yet; a resumed run may have only hopeless problems left."""
 _TRIES_AT_FIRST = 3
 """Of a server that cannot be reached and never was: a wrong url should not take minutes to be found."""
 
@@ -44,9 +43,7 @@ _TRIES_AT_FIRST = 3
 class Endpoint:
     """See `frugalrl.curation.solver.Solver`."""
 
-    def __init__(
-        self, settings: EndpointSolver, seed: int, api_key: str | None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, settings: EndpointSolver, seed: int, api_key: str | None, clock: Clock | None = None) -> None:
         self._settings = settings
         self._seed = seed
         self._key = api_key
@@ -54,7 +51,7 @@ class Endpoint:
         self._jitter = random.Random(f"backoff/{seed}")
         self._prompt = PromptSettings(system=settings.system, template=settings.template)
         self._lock, self._probing = threading.Lock(), threading.Lock()
-        self._refused, self._taken = 0, 0
+        self._refused_in_a_row, self._taken = 0, 0
         self._held_until = 0.0
         self._failed_in_a_row: set[str] = set()
         self._answered: Ask | None = None
@@ -118,7 +115,6 @@ class Endpoint:
                 return outcome
             if outcome.kind == "content":
                 return self._refusal(outcome)
-            self._refuse_settings(outcome)
             attempt += 1
             if attempt >= self._tries(outcome):
                 return self._failure(ask, outcome, attempt)
@@ -153,13 +149,13 @@ class Endpoint:
             asked = retry_after_seconds(error.headers.get("Retry-After"), self._clock.now())
             return fault_of_status(error.code, _said(error), asked)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            return Fault("may_pass", f"no connection: {one_line(str(getattr(error, 'reason', None) or error))}")
+            return Fault("no_connection", f"no connection: {one_line(str(getattr(error, 'reason', None) or error))}")
 
     def _tries(self, fault: Fault) -> int:
-        if fault.kind == "settings":
-            return 1
         most = self._settings.retries + 1
-        return most if self._taken else min(most, _TRIES_AT_FIRST) if fault.said.startswith("no connection") else most
+        if fault.kind == "settings" or (fault.kind == "no_server" and self._taken == 0):
+            return 1
+        return min(most, _TRIES_AT_FIRST) if fault.kind == "no_connection" and self._taken == 0 else most
 
     def _pause(self, seconds: float) -> None:
         if self._stopped.is_set() or (seconds > 0 and self._clock.wait(seconds, self._stopped)):
@@ -175,43 +171,45 @@ class Endpoint:
 
     def _refusal(self, fault: Fault) -> Answer:
         with self._lock:
-            self._refused += 1
-            hopeless = self._taken == 0 and self._refused >= _AT_FIRST
-        if hopeless:
-            raise self._error(f"refuses every problem; the last time it said {fault.said}")
+            self._refused_in_a_row += 1
+            suspect = self._taken == 0 and self._refused_in_a_row >= _IN_A_ROW
+        if suspect:
+            self._probe(f"refuses every problem; the last time it said {fault.said}")
         return Answer("", REFUSED, 0, said=fault.said)
-
-    def _refuse_settings(self, fault: Fault) -> None:
-        if self._taken == 0 and fault.kind in ("settings", "no_server"):
-            raise self._error(f"answers {fault.said}")
 
     def _failure(self, ask: Ask, fault: Fault, tries: int) -> Answer:
         """The problem as failed. Raises ModelError if it is the server that fails."""
         with self._lock:
             self._failed_in_a_row.add(ask.text)
-            suspect = len(self._failed_in_a_row) >= (_IN_A_ROW if self._taken else _AT_FIRST)
-        if suspect:
-            with self._probing:
-                self._probe(fault)
-        return Answer("", FAILED, 0, said=f"{fault.said} ({tries} tries)")
+            count = len(self._failed_in_a_row)
+        if self._taken == 0 and fault.kind in ("settings", "no_server"):
+            self._probe(f"answers {fault.said}")
+        elif count >= _IN_A_ROW:
+            also = ", and so did one that was answered before" if self._answered is not None else ""
+            self._probe(f"does not answer: {count} problems in a row failed{also}; the last time it said {fault.said}")
+        return Answer("", FAILED, 0, said=f"{fault.said} ({tries} {'try' if tries == 1 else 'tries'})")
 
-    def _probe(self, fault: Fault) -> None:
-        """Raise ModelError unless a problem that was answered before is answered again."""
-        with self._lock:
-            count, known = len(self._failed_in_a_row), self._answered
-        if count < _IN_A_ROW:  # another thread has asked meanwhile
-            return
-        outcome = self._attempt(self._request(known)) if known is not None else fault
-        if isinstance(outcome, Fault) and outcome.kind != "content":
-            also = ", and so did one that was answered before" if known is not None else ""
-            raise self._error(f"does not answer: {count} problems in a row failed{also}; the last time it said {fault.said}")
-        with self._lock:
-            self._failed_in_a_row.clear()
+    def _probe(self, happened: str) -> None:
+        """Ask what was answered before, or a trivial problem. Raises ModelError if that has no answer either."""
+        with self._probing:
+            with self._lock:
+                is_settled = self._taken > 0 and len(self._failed_in_a_row) < _IN_A_ROW
+            if is_settled:  # another thread has asked meanwhile
+                return
+            outcome = self._attempt(self._request(self._answered or _TRIVIAL))
+            if isinstance(outcome, Fault):
+                self._stopped.set()
+                raise self._error(happened)
+            with self._lock:
+                self._taken += 1
+                self._refused_in_a_row = 0
+                self._failed_in_a_row.clear()
 
     def _error(self, happened: str) -> ModelError:
         return ModelError(
-            f"The endpoint {self._settings.url} with the model {self._settings.model!r} {happened}. Check that it runs, "
-            "its url (it ends in /v1), model and api_key_env; what was sampled so far is kept, resume with --resume."
+            f"The endpoint {self._settings.url} with the model {self._settings.model!r} {happened}. Check that it "
+            "runs, and its url (which ends in /v1), model and api_key_env; what was sampled so far is kept, resume "
+            "with --resume."
         )
 
 

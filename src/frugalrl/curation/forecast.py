@@ -50,8 +50,8 @@ def forecast(
     for name, step in zip(spec.step_names(steps), steps, strict=True):
         if isinstance(step, _REHEARSED) and step.skip is None:
             seconds[name] = _seconds_a_row(name, step, rows, tools, clock) * len(rows)
-    dearest = sorted(seconds.items(), key=lambda one: -one[1])[:4]
-    listed = ", ".join(f"{name} {duration(each)}" for name, each in dearest)
+    longest = sorted(seconds.items(), key=lambda one: -one[1])[:4]
+    listed = ", ".join(f"{name} {duration(each)}" for name, each in longest)
     memory = FIXED_BYTES + BYTES_A_ROW * len(rows)
     disk = disk_bytes + LEDGER_BYTES_A_ROW * len(rows) * len(steps)
     with_solver = any(isinstance(step, spec.Judge) or getattr(step, "solvers", ()) for step in steps)

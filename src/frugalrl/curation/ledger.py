@@ -16,7 +16,7 @@ _LINES = json.JSONEncoder(ensure_ascii=False)
 """Made once: `json.dumps` makes one for each line."""
 
 
-class _InStep(Exception):
+class _StepError(Exception):
     """An OSError of the step itself, which says nothing about the file that is being written."""
 
     def __init__(self, error: OSError) -> None:
@@ -35,12 +35,12 @@ def write_part(path: Path, step: str, deciding: Deciding) -> Deciding:
                     ending: Ending = stop.value
                     break
                 except OSError as error:
-                    raise _InStep(error) from None
+                    raise _StepError(error) from None
                 file.write(_LINES.encode(ledger_line(step, decision)) + "\n")
                 yield decision
             end = {"end": step, "notes": list(ending.notes), "facts": dict(ending.facts)}
             file.write(_LINES.encode(end) + "\n")
-    except _InStep as inside:
+    except _StepError as inside:
         raise inside.error from None
     return ending
 
@@ -54,9 +54,13 @@ def read_part(path: Path) -> Deciding:
                 if "end" in values:
                     return Ending(tuple(values["notes"]), values["facts"])
                 yield decision_of(values)
-        raise ValueError("its end is missing")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OutputError(f"{path} is damaged: {error}. Remove it; --resume then does its step again.") from None
+        raise _damaged(path, str(error)) from None
+    raise _damaged(path, "its end is missing")
+
+
+def _damaged(path: Path, why: str) -> OutputError:
+    return OutputError(f"{path} is damaged: {why}. Remove it; --resume then does its step again.")
 
 
 def join_parts(parts: Sequence[Path], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from frugalrl.config.curation_schema import Difficulty, Judge
 from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, Unrated, easiest
@@ -45,7 +46,7 @@ def _without_rate(row: PoolRow, unrated: Sequence[Unrated], step: Difficulty) ->
     if step.missing == "error":
         raise DataError(f"The row {row.id} has no pass rate ({reason}). Correct it, or set missing: keep or drop.")
     total = _total(unrated)
-    detail = {"samples": total.samples, **total.values()} if total.samples else {}
+    detail: dict[str, Any] = {"samples": total.samples, **total.values()} if total.samples else {}
     said = {one.solver: one.said for one in unrated if one.said}
     if said:
         detail = {**detail, "said": said}

@@ -1,8 +1,8 @@
 """From a spec to a set: read the pools, apply the steps in order, split, write.
 
 Rows stand in a `RowStore` on the disk, decisions pass one at a time, and every step's are on the disk before the next
-begins. A resumed run reads the pools again, replays the decisions that are there, and continues; nothing else is state. No output holds a time or a path of this machine, so the
-same spec, seed and inputs give the same bytes.
+begins. A resumed run reads the pools again, replays the decisions that are there, and continues; nothing else is
+state. No output holds a time or a path of this machine, so the same spec, seed and inputs give the same bytes.
 """
 
 import hashlib
@@ -136,8 +136,7 @@ def curate(spec: CurationSpec, workspace: Workspace, show: Show) -> CurationRepo
 def _read(run: _Run, readers: list[PoolReader]) -> Composition:
     """The pools as the first step. Raises OutputError if a resumed run meets another pool."""
     composition = Composition()
-    first = tempfile.TemporaryFile("w+", dir=run.workspace.scratch, encoding="utf-8")
-    with first as decisions:
+    with tempfile.TemporaryFile("w+", dir=run.workspace.scratch, encoding="utf-8") as decisions:
         for reader in readers:
             progress = Progress(f"{READ} {reader.settings.name}", reader.settings.limit or 0, run.show)
             for row, decision in reader.rows():

@@ -207,7 +207,6 @@ def data_folder() -> str:
     return os.environ.get(DATA_VARIABLE, DATA_DEFAULT)
 
 
-
 def _sha256_of_files(path: str) -> str:
     digest = hashlib.sha256()
     local = Path(path).expanduser()

@@ -24,4 +24,7 @@ class Progress:
             return
         self._next = seconds + EVERY_SECONDS
         remaining = seconds / done * (self._total - done)
-        self._show(f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} elapsed, about {duration(remaining)} remaining")
+        self._show(
+            f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} elapsed, "
+            f"about {duration(remaining)} remaining"
+        )

@@ -13,7 +13,7 @@ MAY_PASS = frozenset({408, 409, 425, 429})
 """And every status from 500 on."""
 OF_THE_CONTENT = frozenset({400, 413, 422})
 """Most often a prompt beyond the context."""
-Kind = Literal["may_pass", "content", "settings", "no_server"]
+Kind = Literal["may_pass", "content", "settings", "no_server", "no_connection"]
 _MOST_CHARS = 300
 
 
@@ -23,7 +23,7 @@ class Fault:
 
     kind: Kind
     """``may_pass``: another attempt may help; ``content``: the problem is refused; ``settings``: key, model, url;
-    ``no_server``: nothing there that speaks of completions."""
+    ``no_server``: nothing there that speaks of completions; ``no_connection``: nobody there."""
     said: str
     """In the server's own words, with the status."""
     retry_after_seconds: float | None = None
@@ -44,7 +44,9 @@ def read_reply(data: bytes) -> Answer | Fault:
     try:
         reply = json.loads(data)
     except (ValueError, RecursionError):
-        return Fault("no_server", f"200 with a body that is not JSON: {one_line(data[:200].decode('utf-8', 'replace'))!r}")
+        return Fault(
+            "no_server", f"200 with a body that is not JSON: {one_line(data[:200].decode('utf-8', 'replace'))!r}"
+        )
     if not isinstance(reply, dict):
         return Fault("no_server", f"200 with {one_line(str(reply))[:100]!r}")
     if reply.get("error"):

@@ -39,8 +39,7 @@ class RowStore:
     def __init__(self, folder: Path) -> None:
         """Raises OutputError if nothing can be written in the folder."""
         try:
-            self._rows: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER_BYTES)
-            self._changes: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER_BYTES)
+            self._rows, self._changes = _nameless(folder), _nameless(folder)
         except OSError as error:
             raise _unwritable(error) from None
         self._ends = array("Q")
@@ -114,10 +113,10 @@ class RowStore:
         return None
 
     def repeated_id(self) -> tuple[int, int] | None:
-        """The positions of two rows with one id, the earlier one first; None if all ids differ."""
+        """The positions of the first two rows with one id; None if all ids differ."""
         hashes, order = np.frombuffer(self._hashes, dtype=np.uint64), self._sorted()
-        for at in np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]]).tolist():
-            first, second = sorted((int(order[at]), int(order[at + 1])))
+        same = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
+        for second, first in sorted(zip(order[same + 1].tolist(), order[same].tolist(), strict=True)):
             if self.row(first).id == self.row(second).id:
                 return first, second
         return None
@@ -231,5 +230,11 @@ def id_hash(row_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=8).digest(), "little")
 
 
+def _nameless(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder, buffering=_BUFFER_BYTES)
+
+
 def _unwritable(error: OSError) -> OutputError:
-    return OutputError(f"The rows cannot be kept in the work folder: {error.strerror or error}. Check space and rights.")
+    return OutputError(
+        f"The rows cannot be kept in the work folder: {error.strerror or error}. Check space and rights."
+    )

@@ -100,9 +100,7 @@ def _settle(members: Sequence[PoolRow], equivalent: Callable[[str, str], bool]) 
     return decide_group([Member(row.problem, row.answer, bool(row.solution.strip())) for row in members], equivalent)
 
 
-def _of_group(
-    rows: Sequence[PoolRow], at: int, group: Sequence[int], outcome: GroupDecision, match: Match
-) -> Decision:
+def _of_group(rows: Sequence[PoolRow], at: int, group: Sequence[int], outcome: GroupDecision, match: Match) -> Decision:
     row = rows[at]
     if outcome.kept is None:
         listed = [{"id": member.id, "answer": member.answer} for member in (rows[one] for one in group)]

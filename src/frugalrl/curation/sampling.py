@@ -5,7 +5,7 @@ the fewest samples after which the band could be certain, which is what one samp
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from frugalrl.config.curation_schema import Band
@@ -127,8 +127,7 @@ def answered(solver: Solver, wanted: Sequence[tuple[str, int]], cache: SampleCac
             cache.add(*places[at], sample)
     cache.sync()
     found = [
-        without.get((key, number)) or _cached(cache, key, number)
-        for key, (_, number) in zip(keys, wanted, strict=True)
+        without.get((key, number)) or _cached(cache, key, number) for key, (_, number) in zip(keys, wanted, strict=True)
     ]
     return [answer for answer in found if answer is not None]
 
@@ -146,7 +145,7 @@ class _State:
     """What is known of one problem while it is being sampled."""
 
     correct: int = 0
-    counts: SampleCounts = SampleCounts()
+    counts: SampleCounts = field(default_factory=SampleCounts)
     fault: Literal["", "refused", "failed"] = ""
     said: str = ""
 
@@ -161,9 +160,7 @@ class _State:
                 self.said = answer.said
             return
         self.correct += verdict == "correct"
-        self.counts += counted(
-            answer.finish_reason, answer.completion, verdict, answer.prompt_tokens, answer.tokens
-        )
+        self.counts += counted(answer.finish_reason, answer.completion, verdict, answer.prompt_tokens, answer.tokens)
 
 
 def _rated(

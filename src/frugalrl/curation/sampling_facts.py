@@ -31,7 +31,9 @@ class SampleCounts:
 
     def values(self) -> dict[str, int]:
         """For ledger and row: tokens always, the others where there are any."""
-        kept = {name: count for name, count in asdict(self).items() if count and name not in ("samples", "prompt_tokens")}
+        kept = {
+            name: count for name, count in asdict(self).items() if count and name not in ("samples", "prompt_tokens")
+        }
         return {**kept, "completion_tokens": self.completion_tokens}
 
 
@@ -89,5 +91,5 @@ def sampling_notes(facts: Iterable[SamplingFacts]) -> list[str]:
         if one.refused:
             notes.append(f"{who}: {one.refused:,} problems were refused (too long for its context, most often).")
         if one.failed:
-            notes.append(f"{who}: the requests of {one.failed:,} problems failed for good; the reasons are in the ledger.")
+            notes.append(f"{who}: {one.failed:,} problems failed for good, see the ledger for the reasons.")
     return notes

@@ -171,7 +171,7 @@ def _one_question(name: str, step: spec.OneQuestion, rows: Sequence[PoolRow], to
     return Ending(
         (
             f"{unread.total():,} of {len(rows):,} problems were not judged and are kept: the question rules read "
-            f"English, and these are in another language or too short to tell ({listed}). The step language drops them.",
+            f"English, and these are in another language or too short to tell ({listed}).",
         )
     )
 
@@ -290,9 +290,7 @@ def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -
             failures.add(answer.said if answer.finish_reason == FAILED else None)
             decision = judge_decision(row, answer, step)
             if answer.finish_reason not in NO_ANSWER:
-                counts += counted(
-                    answer.finish_reason, answer.completion, "", answer.prompt_tokens, answer.tokens
-                )
+                counts += counted(answer.finish_reason, answer.completion, "", answer.prompt_tokens, answer.tokens)
             reasons[decision.reason] += 1
             yield decision
         progress(reasons.total())

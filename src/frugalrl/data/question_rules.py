@@ -109,6 +109,7 @@ _PROVE_HINTS = ("prove", "show", "demonstrate", "verify", "establish", "proof")
 _FIGURE_HINTS = tuple(
     "fig diagram pictur graph illustrat drawing sketch chart histogram image map shown depicted".split()  # noqa: SIM905
 )
+_ENGLISH_WORD = re.compile(r"\b(?:if|then|the|let|and|such|that|there|with|each|where|are)\b")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|\n+")
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”|``[^`\']*\'\'')
 _REPHRASED = re.compile(r"\s*\(?(?:that is|in other words|i\.e\.)", re.IGNORECASE)
@@ -150,7 +151,7 @@ def question_fault(
         or _multi_part(text)
         or _needs_figure(text, drawings_count)
         or _several_answers(text)
-        or (_no_question(text) if language == ENGLISH else None)
+        or (_no_question(text) if language == ENGLISH or _has_english(text, language) else None)
     )
 
 
@@ -162,6 +163,11 @@ def is_judged(text: str, language: str) -> bool:
     if language == ENGLISH:
         return True
     return language == UNKNOWN_LANGUAGE and _no_question(text) is None
+
+
+def _has_english(text: str, language: str) -> bool:
+    """Whether a text too short for its language to be known has words that only English has."""
+    return language == UNKNOWN_LANGUAGE and len(set(_ENGLISH_WORD.findall(text.lower()))) >= 2
 
 
 def _multiple_choice(text: str, answer: str | None) -> Fault | None:

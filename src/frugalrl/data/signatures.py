@@ -111,8 +111,8 @@ class Signatures:
 
     def _shingles(self, texts: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
         """Hashes of the pairs of neighboring tokens of some texts, and where each text begins among them."""
-        begins = np.frombuffer(self._starts, dtype=np.uint64).astype(np.int64, copy=False)
-        ends = np.append(begins[texts[:-1] + 1], begins[texts[-1] + 1] if texts[-1] + 1 < len(self) else len(self._tokens))
+        begins = np.frombuffer(self._starts, dtype=np.int64)
+        ends = np.append(begins[1:], len(self._tokens))[texts]
         lengths = ends - begins[texts]
         offsets = np.cumsum(lengths) - lengths
         places = np.repeat(begins[texts] - offsets, lengths) + np.arange(lengths.sum())

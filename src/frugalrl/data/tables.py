@@ -119,7 +119,7 @@ class _Kinds:
             return pyarrow.string()
         if self.kinds <= {bool}:
             return pyarrow.bool_()
-        if self.kinds <= {int} and -(1 << 63) <= self.low and self.high < 1 << 63:
+        if self.kinds <= {int} and self.low >= -(1 << 63) and self.high < 1 << 63:
             return pyarrow.int64()
         if self.kinds <= {int, float} and max(-self.low, self.high) <= _EXACT_IN_DOUBLE:
             return pyarrow.float64()
