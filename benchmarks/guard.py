@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from claims import accuracy_by_step
 from doc_tables import put
 from seeded_runs import MINI, MORE_SEEDS, SEEDS, SeededRun, run_all
 
 from frugalrl.commands.guard import log_lines
 from frugalrl.config.stability_schema import GuardSettings
-from frugalrl.reporting.claims import accuracy_by_step
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.summary import versions
 from frugalrl.statistics.intervals import Estimate, paired_difference

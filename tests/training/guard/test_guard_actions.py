@@ -146,7 +146,7 @@ def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(guarded, tmp_path,
     checkpoint = latest_checkpoint(tmp_path / "checkpoints")
     assert checkpoint is not None
     assert checkpoint.name == checkpoint_name(steps)
-    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["guard"]["pending"]
+    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["guard"]["pending"]
     assert pending == (steps == 2)
     run(tmp_path, recipe(), resume_from=checkpoint)
     assert untimed(tmp_path) == untimed(guarded[0])
