@@ -10,7 +10,7 @@ Not covered: several processes.
 
 import hashlib
 import itertools
-import marshal
+import json
 import os
 import tempfile
 from array import array
@@ -26,6 +26,7 @@ from frugalrl.curation.records import FIELDS, PoolRow
 from frugalrl.errors import OutputError
 
 _BUFFER_BYTES = 1 << 20
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _LENGTH_BITS = 24
 """Of a place of changes: the lower bits hold the length, which is below 16 MB."""
 
@@ -61,7 +62,7 @@ class RowStore:
 
     def add(self, row: PoolRow) -> None:
         """Take a row in. Raises OutputError if the disk is full."""
-        data = marshal.dumps((row.id, row.pool, row.source, row.problem, row.answer, row.solution, dict(row.columns)))
+        data = _packed([row.id, row.pool, row.source, row.problem, row.answer, row.solution, dict(row.columns)])
         self._write(self._rows, data)
         self._ends.append((self._ends[-1] if self._ends else 0) + len(data))
         self._hashes.append(id_hash(row.id))
@@ -74,7 +75,7 @@ class RowStore:
             self._flush()
         start = self._ends[position - 1] if position else 0
         data = os.pread(self._rows.fileno(), self._ends[position] - start, start)
-        row_id, pool, source, problem, answer, solution, columns = marshal.loads(data)
+        row_id, pool, source, problem, answer, solution, columns = json.loads(data)
         if self._changed is not None and self._changed[position]:
             changes = dict(self._changes_of(position))
             answer = changes.pop("answer", answer)
@@ -89,7 +90,7 @@ class RowStore:
         if self._changed is None:
             self._changed = array("Q", bytes(8 * len(self)))
         merged = {**self._changes_of(position), **changes} if self._changed[position] else dict(changes)
-        data = marshal.dumps(merged)
+        data = _packed(merged)
         if len(data) >> _LENGTH_BITS:
             raise ValueError("the changes of a row take more than 16 MB")
         self._write(self._changes, data)
@@ -149,7 +150,7 @@ class RowStore:
             self._flush()
         place = self._changed[position]
         length = place & ((1 << _LENGTH_BITS) - 1)
-        found: dict[str, Any] = marshal.loads(os.pread(self._changes.fileno(), length, place >> _LENGTH_BITS))
+        found: dict[str, Any] = json.loads(os.pread(self._changes.fileno(), length, place >> _LENGTH_BITS))
         return found
 
     def _sorted(self) -> NDArray[np.uint32]:
@@ -228,6 +229,10 @@ def in_parts(rows: Sequence[PoolRow], size: int) -> Iterator[list[PoolRow]]:
 def id_hash(row_id: str) -> int:
     """64 bits of an id's hash."""
     return int.from_bytes(hashlib.blake2b(row_id.encode(), digest_size=8).digest(), "little")
+
+
+def _packed(values: Any) -> bytes:
+    return _ENCODE(values).encode()
 
 
 def _nameless(folder: Path) -> IO[bytes]:
