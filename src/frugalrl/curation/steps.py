@@ -148,7 +148,7 @@ def _gold_from_solution(name: str, step: spec.GoldFromSolution, rows: Sequence[P
 
 
 def _gold_parses(name: str, step: spec.GoldParses, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
-    with VerifierPool(limit_seconds=step.limit_seconds) as pool:
+    with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
         reader = GoldReader(pool)
 
         def judged(part: Sequence[PoolRow]) -> list[Decision]:
@@ -186,7 +186,7 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
         Texts(rows, _answer),
         tools.statement,
     )
-    with VerifierPool(limit_seconds=step.limit_seconds) as pool:
+    with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
         yield from rule_steps.without_duplicates(rows, matches, equivalence(pool))
     return Ending()
 
@@ -235,7 +235,7 @@ def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools
     questions = [Question(row.problem, row.answer) for row in rows if row.answer]
     by_solver: list[list[PassRate | Unrated]] = []
     facts: dict[str, str] = {}
-    with VerifierPool(limit_seconds=_VERDICT_SECONDS) as pool:
+    with VerifierPool(cpu_seconds=_VERDICT_SECONDS) as pool:
         for solver_name in step.solvers:
             solver = tools.solver(solver_name)
             facts[solver_name] = solver.solver_id
