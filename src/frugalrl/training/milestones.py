@@ -8,7 +8,13 @@ from frugalrl.reporting.console import estimate
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.choosing import choose, is_best_so_far, take_kept_weights
-from frugalrl.training.guard.actions import announce, look, needed_to_roll_back
+from frugalrl.training.guard.actions import (
+    announce,
+    evaluate_for_guard,
+    evaluation_called_for,
+    judged,
+    needed_to_roll_back,
+)
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.run import TrainingRun
 from frugalrl.training.state.checkpoint import checkpoint_name, save_checkpoint, save_model
@@ -26,19 +32,25 @@ def is_due(run: TrainingRun, every: int | None) -> bool:
 
 
 def evaluate_all(run: TrainingRun) -> None:
-    """The policy as it is on the splits that base and final model are measured on."""
+    """The base on the splits that it is compared with the final model on, or for the guard."""
     for split in ("validation", "test"):
         if run.problems_of(split):
             _evaluate(run, split)
+    if run.problems.held_out:
+        evaluate_for_guard(run)
 
 
 def evaluate_if_due(run: TrainingRun) -> None:
-    """Validation, if the recipe wants it after this step; the best model so far is saved at once."""
+    """Validation, if the recipe wants it after this step, and what the guard calls for; the best model so far is saved
+    at once.
+    """
     if run.evaluated_step < run.step and run.problems.validation and is_due(run, run.recipe.evaluation.every):
         _evaluate(run, "validation")
         run.evaluated_step = run.step
         if is_best_so_far(run):
             point(save_unless_saved(run).parent, BEST, checkpoint_name(run.step))  # it may have been saved unevaluated
+    if evaluation_called_for(run) and evaluate_for_guard(run):
+        save_unless_saved(run)
 
 
 def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> None:
@@ -71,8 +83,8 @@ def _evaluate(run: TrainingRun, split: str, model_step: int | None = None) -> No
     logged = {f"{split}/{name}": value for name, value in values.items()}
     run.log.write(step, logged)
     run.show(f"   {split} after step {step}: {estimate(accuracy)}")
-    if run.step < run.recipe.training.steps and run.end_reason is None:
-        announce(run, look(run, step, logged))
+    if split == "validation" and run.step < run.recipe.training.steps and run.end_reason is None:
+        announce(run, judged(run, evaluation))
 
 
 def _checkpoint_folder(run: TrainingRun) -> Path:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.fingerprint import prompts_hash
+from frugalrl.data.holdout import hold_out
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError
@@ -16,6 +17,9 @@ from frugalrl.types import Prompt
 
 Show = Callable[[str], None]
 """Takes a line for people."""
+VALIDATION = "validation"
+GUARD = "guard"
+"""The name of the guard's own evaluations, of problems held out of the training data or of some validation problems."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,12 @@ class ProblemSets:
     train: list[Prompt]
     validation: list[Prompt]
     test: list[Prompt]
+    held_out: list[Prompt] = field(default_factory=list)
+    """Of the training problems, for the guard, where there are no validation problems."""
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """By split."""
+        """By split. What the guard holds out follows from the recipe and the rest of the training problems."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {split: prompts_hash(prompts) for split, prompts in splits.items()}
 
@@ -60,7 +66,27 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
         raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
-    return ProblemSets(disjoint, choosing, test)
+    stay, held = _held_out(recipe, disjoint, bool(choosing), show)
+    return ProblemSets(stay, choosing, test, held)
+
+
+def _held_out(
+    recipe: TrainRecipe, train: list[Prompt], has_validation: bool, show: Show
+) -> tuple[list[Prompt], list[Prompt]]:
+    """Training problems that stay, and those set aside for the guard, which is said: as many as it can evaluate on twice
+    within its share of the run's samples, or none if they are too few.
+    """
+    guard, rollout = recipe.guard, recipe.rollout
+    if has_validation or not guard.enabled:
+        return train, []
+    samples = guard.evaluation_share * recipe.training.steps * rollout.prompts_per_step * rollout.group_size
+    stay, held = hold_out(train, min(guard.held_out, int(samples / 2)), recipe.seed)
+    if held:
+        show(
+            f"There are no validation problems: {len(held)} of {len(train)} training problems are held out for the "
+            "guard (guard.held_out=0 trains on all)."
+        )
+    return stay, held
 
 
 def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:

@@ -155,9 +155,9 @@ def run_steps(run: TrainingRun, should_stop: Callable[[], bool]) -> bool:
             reset_reference(run)
             run.show(f"   The policy after step {step} is the reference now; the optimizer starts anew.")
         evaluate_if_due(run)
-        if is_due(run, recipe.checkpoint_every):
+        if is_due(run, recipe.training.save_every):
             save_run(run)
-    if recipe.checkpoint_every is not None:
+    if recipe.training.save_every is not None:
         save_unless_saved(run)  # so that the closing can be left, or killed, without losing a step
     return True
 
@@ -173,7 +173,7 @@ def _is_over(run: TrainingRun) -> bool:
         run.show(f"   {reason}")
         run.end_reason = reason
         return True
-    reason = run.spending.reason_to_end(step, evaluates, divides(recipe.checkpoint_every, step + 1))
+    reason = run.spending.reason_to_end(step, evaluates, divides(recipe.training.save_every, step + 1))
     if reason is not None and step == 0:
         raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
     if reason is not None:

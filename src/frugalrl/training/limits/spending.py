@@ -63,6 +63,12 @@ class Spending:
         self.tokens += tokens
         self.evaluations[split] = dearest([self.evaluations.get(split, NOTHING), Cost(seconds, tokens)])
 
+    def add_look(self, seconds: float, tokens: int) -> None:
+        """An evaluation that the guard called after a step is complete: a part of that step, since any may have one."""
+        self.tokens += tokens
+        if self.recent_steps:
+            self.recent_steps = [*self.recent_steps[:-1], together(self.recent_steps[-1], Cost(seconds, tokens))]
+
     def add_save(self, seconds: float) -> None:
         """A checkpoint is written."""
         self.save_seconds = max(seconds, self.save_seconds or 0.0)
