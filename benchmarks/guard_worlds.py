@@ -7,7 +7,7 @@ neighbouring steps may go together beyond that. The guard is then run as the tra
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -143,5 +143,68 @@ def step_metrics(truth: Truth, step: int, noise: float, rng: np.random.Generator
     return values | {name: float(values[name] * math.exp(0.2 * rng.normal())) for name in positive}
 
 
-Shape = Callable[[int], np.ndarray]
-"""Accuracy by step, for a number of steps."""
+# ------------------------------------------------------------------------------------------- runs without a fall
+
+
+def nulls(steps: int) -> dict[str, Truth]:
+    """Runs whose accuracy never falls; `wandering` does, by noise of 2 points about its level."""
+    flat, rising = np.full(steps + 1, 0.45), np.linspace(0.3, 0.7, steps + 1)
+    return {
+        "flat": Truth(flat),
+        "flat, reward rising": Truth(flat, reward=np.linspace(0.3, 0.9, steps + 1)),
+        "rising": Truth(rising),
+    }
+
+
+def wandering(steps: int, seed: int) -> Truth:
+    """Accuracy about 0.45 with a standard deviation of 2 points and a correlation of 0.9 from step to step."""
+    rng = np.random.default_rng(10_000 + seed)
+    about = np.zeros(steps + 1)
+    for step in range(1, steps + 1):
+        about[step] = 0.9 * about[step - 1] + rng.normal() * 0.02 * math.sqrt(1 - 0.9**2)
+    return Truth(0.45 + about)
+
+
+# ------------------------------------------------------- collapses, made after the rules were fixed (commit c4e3f73)
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """A way to go wrong."""
+
+    after: float
+    """Accuracy in the end."""
+    takes: int
+    """Steps from the onset until then."""
+    metrics: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """What else changes as fast: values before and after."""
+    reward_rises: bool = False
+    """The reward pays for it."""
+
+
+LOST_ENTROPY = {"policy/entropy": (0.3, 0.003)}
+COLLAPSES: Mapping[str, Collapse] = {
+    "repetition paid": Collapse(
+        0.1, 20, {"meter/repeated_frac": (0.02, 0.7), "completion/truncated_frac": (0.05, 0.8)}, reward_rises=True
+    ),
+    "wrong answers paid": Collapse(0.05, 25, {}, reward_rises=True),
+    "another language paid": Collapse(0.35, 30, {"meter/foreign_completion_frac": (0.05, 0.95)}, reward_rises=True),
+    "entropy lost": Collapse(0.4, 60, LOST_ENTROPY),
+    "rate too high": Collapse(0.0, 6, {"policy/kl": (0.05, 8.0), "completion/truncated_frac": (0.05, 1.0)}),
+    "late spike": Collapse(0.3, 1, {"policy/grad_norm": (0.5, 60.0)}),
+    "optimizer fault": Collapse(0.15, 10, {"policy/skipped_updates": (0.0, 1.0)}),
+    "slow drift to nothing": Collapse(0.0, 60),
+}
+
+
+def collapse(kind: Collapse, onset: int, steps: int) -> Truth:
+    """A gain from 0.35 to 0.6 by the onset, and then the collapse."""
+    time = np.arange(steps + 1)
+    gain = 0.35 + 0.25 * np.minimum(1.0, time / onset)
+    share = np.clip((time - onset) / kind.takes, 0.0, 1.0)
+    accuracy = gain + (kind.after - 0.6) * share
+    metrics = {name: low + (high - low) * share for name, (low, high) in kind.metrics.items()}
+    if "policy/skipped_updates" in metrics:
+        metrics["policy/skipped_updates"] = np.ceil(share)
+    reward = gain + 0.3 * share if kind.reward_rises else None
+    return Truth(np.maximum(accuracy, 0.0), metrics, reward)

@@ -47,14 +47,17 @@ class Evidence:
         return float(np.logaddexp.reduce(self.log_wealth)) - math.log(len(self.log_wealth))
 
 
-def after_look(evidence: Evidence, levels: Sequence[float], correct: Correct) -> Evidence:
+def after_look(evidence: Evidence, levels: Sequence[float], correct: Correct, least_level: float = 0.0) -> Evidence:
     """The evidence after fresh samples of a policy.
 
-    levels: c_i of each problem, each below 1, fixed before; at least one. Raises ValueError if levels and problems
-    differ in number.
+    levels: c_i of each problem, fixed before. least_level: no level of any problem is below it, whether that problem is
+    asked or not; stakes are divided by what can then be lost at most, so that no wealth becomes negative and the same
+    is bet on every subset. Raises ValueError if levels and problems differ in number, or a level is below.
     """
+    if min(levels, default=least_level) < least_level - 1e-9:
+        raise ValueError(f"a level is {min(levels)}, below the least, {least_level}")
     gains = np.array([level - float(sample) for level, own in zip(levels, correct, strict=True) for sample in own])
-    largest_loss = max(1.0, 1.0 - min(levels))  # known before the samples are, as a bet must be
+    largest_loss = max(1.0, 1.0 - least_level)
     looks = evidence.looks + 1
     before = evidence.log_wealth or (-math.inf,) * len(STAKES)
     new_bet = -math.log(looks * (looks + 1))

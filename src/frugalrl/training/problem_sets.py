@@ -73,8 +73,8 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
 def _held_out(
     recipe: TrainRecipe, train: list[Prompt], has_validation: bool, show: Show
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """Training problems that stay, and those set aside for the guard, which is said: as many as it can evaluate on twice
-    within its share of the run's samples, or none if they are too few.
+    """Training problems that stay, and those set aside for the guard, which is said: as many as it can evaluate on
+    twice within its share of the run's samples, or none if they are too few.
     """
     guard, rollout = recipe.guard, recipe.rollout
     if has_validation or not guard.enabled:

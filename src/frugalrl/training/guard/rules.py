@@ -152,7 +152,7 @@ def judge(state: GuardState, look: Look, rule: GuardRule) -> tuple[GuardState, D
         return _candidate(state, look, rule), Decision(look.step)
     shift = max(rule.settings.least_fall, reference.allowance)
     levels = [fmean(samples) - shift for samples in look.best]
-    state = replace(state, evidence=after_look(state.evidence, levels, look.correct))
+    state = replace(state, evidence=after_look(state.evidence, levels, look.correct, -shift))
     accuracy, level = float(problem_means(look.correct).mean()), fmean(levels)
     odds = math.exp(min(state.evidence.log_value, 50.0))
     numbers = (
