@@ -59,18 +59,18 @@ def test_the_wealth_by_hand():
     assert start_again(second).log_value == -math.inf
 
 
-def test_over_two_hundred_looks_the_error_stays_below_alpha():
-    """400 runs of 200 looks at 50 coin flips with the level at the truth: at most 5 %, within the noise of 400."""
+def test_over_a_hundred_looks_the_error_stays_below_alpha():
+    """200 runs of 100 looks at 50 coin flips with the level at the truth: at most 5 %, within the noise of 200."""
     rng = np.random.default_rng(1)
     wrong = 0
-    for _ in range(400):
+    for _ in range(200):
         evidence = Evidence()
-        for _ in range(200):
+        for _ in range(100):
             evidence = after_look(evidence, [0.5] * 50, (rng.random((50, 1)) < 0.5).tolist())
             if shows_a_fall(evidence, 0.05):
                 wrong += 1
                 break
-    assert wrong <= 400 * 0.05 + 2 * math.sqrt(400 * 0.05 * 0.95)
+    assert wrong <= 200 * 0.05 + 2 * math.sqrt(200 * 0.05 * 0.95)
 
 
 def test_a_good_past_does_not_have_to_be_won_back():
