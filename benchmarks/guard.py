@@ -30,9 +30,9 @@ from frugalrl.statistics.intervals import wilson
 
 RECORD = Path(__file__).parent / "records" / "guard.json"
 ACTS = ("rollback", "stop")
-NULL_RUNS = {100: 40, 300: 20, 1000: 6}
+NULL_RUNS = {100: 30, 300: 12, 1000: 4}
 """Runs of each cell, by steps."""
-COLLAPSE_RUNS, COLLAPSE_STEPS = 20, 240
+COLLAPSE_RUNS, COLLAPSE_STEPS = 15, 240
 CORRELATIONS = (0.0, 0.5, 0.9)
 WATCHED = {
     "50 problems x 1, every 10 steps": Setting(50, 1, 10),
@@ -98,14 +98,14 @@ def null_rows(steps: int) -> list[dict[str, Any]]:
 def wandering_row() -> dict[str, Any]:
     """A policy that gets better and worse by two points all the time."""
     setting = WATCHED["100 x 4, every 10"]
-    outcomes = [watch(wandering(300, seed), setting, seed) for seed in range(60)]
+    outcomes = [watch(wandering(300, seed), setting, seed) for seed in range(40)]
     return {"null": "wandering by 2 points", "steps": 300, "watched": "100 x 4, every 10"} | counted(outcomes, 300)
 
 
 def strict_row() -> dict[str, Any]:
     """The test alone, without the fall that is left alone: evaluations of 50 samples after every fifth step."""
     settings, setting = GuardSettings(least_fall=0.0), Setting(50, 1, 5)
-    outcomes = [watch(nulls(300)["flat"], setting, seed, settings) for seed in range(200)]
+    outcomes = [watch(nulls(300)["flat"], setting, seed, settings) for seed in range(100)]
     return {"null": "flat, least_fall 0", "steps": 300, "watched": "50 x 1, every 5"} | counted(outcomes, 300)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.signal import lfilter
 from scipy.special import expit
 
 from frugalrl.config.stability_schema import GuardSettings
@@ -22,6 +23,15 @@ _GRID = np.linspace(-12.0, 12.0, 481)
 _NODES = np.random.default_rng(0).normal(0.0, SPREAD, 4000)
 _MEANS = expit(_GRID[:, None] + _NODES[None, :]).mean(axis=1)
 PROMPTS, GROUP = 8, 8
+SHARES = {
+    "completion/truncated_frac": (0.05, 0.03),
+    "meter/repeated_frac": (0.02, 0.01),
+    "meter/foreign_completion_frac": (0.05, 0.03),
+}
+"""Level and standard deviation from step to step."""
+RATIOS = {"policy/kl": 0.05, "policy/entropy": 0.3, "policy/grad_norm": 0.5}
+"""Levels, about which a step lies by a factor of exp(0.2 z)."""
+FIXED = {"completion/mean_tokens": 30.0, "loss/total": 0.01, "policy/skipped_updates": 0.0}
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,7 @@ def watch(
     rule = GuardRule(settings or GuardSettings(), PROMPTS * GROUP, look_samples, setting.every)
     uniforms = rng.random((setting.problems, setting.samples))
     state, decisions, evaluations = GuardState(), [], {}
-    noise = 0.0
+    logged = all_metrics(truth, setting, rng)
 
     def evaluated(step: int, called: bool) -> Decision:
         nonlocal state
@@ -101,9 +111,7 @@ def watch(
     evaluated(0, called=not validates)
     steps = len(truth.accuracy) - 1
     for step in range(1, steps):
-        innovation = rng.normal() * setting.extra_noise * math.sqrt(1 - setting.correlation**2)
-        noise = setting.correlation * noise + innovation
-        metrics = step_metrics(truth, step, noise, rng)
+        metrics = {name: values[step] for name, values in logged.items()}
         state, decision = observe(rolled_back(state), step, metrics, rule)
         found = [decision]
         if setting.every is not None and step % setting.every == 0:
@@ -118,29 +126,23 @@ def watch(
     return Outcome(tuple(decisions), state.called, share)
 
 
-def step_metrics(truth: Truth, step: int, noise: float, rng: np.random.Generator) -> dict[str, float]:
-    """What a step logs, as far as the guard reads it."""
-    difficulty = rng.normal(0.0, SPREAD, PROMPTS)
-    chances = problem_chances(float(np.clip(truth.accuracy[step] + noise, 0.0, 0.999)), difficulty)
-    correct = float((rng.random((GROUP, PROMPTS)) < chances).mean())
-    base = correct if truth.reward is None else truth.reward[step] + noise + rng.normal() * 0.05
-    values = {
-        "verdict/correct_frac": correct,
-        "reward/mean": float(base),
-        "completion/mean_tokens": 30.0,
-        "completion/truncated_frac": 0.05,
-        "meter/repeated_frac": 0.02,
-        "meter/foreign_completion_frac": 0.05,
-        "policy/kl": 0.05,
-        "policy/entropy": 0.3,
-        "policy/grad_norm": 0.5,
-        "loss/total": 0.01,
-    }
-    values |= {name: float(series[step]) for name, series in truth.metrics.items()}
-    noisy = {"completion/truncated_frac": 0.03, "meter/repeated_frac": 0.01, "meter/foreign_completion_frac": 0.03}
-    values |= {name: float(np.clip(values[name] + rng.normal() * size, 0, 1)) for name, size in noisy.items()}
-    positive = ("policy/kl", "policy/entropy", "policy/grad_norm")
-    return values | {name: float(values[name] * math.exp(0.2 * rng.normal())) for name in positive}
+def all_metrics(truth: Truth, setting: Setting, rng: np.random.Generator) -> dict[str, list[float]]:
+    """What the steps log, as far as the guard reads it; entry 0 is not used."""
+    count = len(truth.accuracy)
+    innovations = rng.normal(size=count) * setting.extra_noise * math.sqrt(1 - setting.correlation**2)
+    noise = lfilter([1.0], [1.0, -setting.correlation], innovations)
+    offsets = np.interp(np.clip(truth.accuracy + noise, 1e-4, 0.999), _MEANS, _GRID)
+    chances = expit(offsets[:, None] + rng.normal(0.0, SPREAD, (count, PROMPTS)))
+    correct = rng.binomial(GROUP, chances).mean(axis=1) / GROUP
+    reward = correct if truth.reward is None else truth.reward + noise + rng.normal(size=count) * 0.05
+    found = {"verdict/correct_frac": correct, "reward/mean": reward}
+    for name, (level, spread) in SHARES.items():
+        found[name] = np.clip(truth.metrics.get(name, level) + rng.normal(size=count) * spread, 0.0, 1.0)
+    for name, level in RATIOS.items():
+        found[name] = truth.metrics.get(name, level) * np.exp(0.2 * rng.normal(size=count))
+    for name, level in FIXED.items():
+        found[name] = truth.metrics.get(name, np.full(count, level))
+    return {name: values.tolist() for name, values in found.items()}
 
 
 # ------------------------------------------------------------------------------------------- runs without a fall

@@ -61,7 +61,8 @@ def look(run: TrainingRun, step: int, values: Mapping[str, float]) -> Decision:
     if not run.recipe.guard.enabled:
         return Decision(step)
     run.guard, decision = observe(run.guard, step, values, _rule(run))
-    return decision
+    is_last = step == run.recipe.training.steps  # the run's end evaluates, and nothing is left to roll back for
+    return Decision(step) if is_last and decision.action == "evaluate" else decision
 
 
 def announce(run: TrainingRun, decision: Decision) -> None:
