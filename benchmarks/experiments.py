@@ -14,11 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from claims import Claim, accuracy_by_step, paper_claims
 from doc_tables import put
+from figure_files import figure_file, mean_of_seeds
 from seeded_runs import MINI, SEEDS, SeededRun, run_all
 
-from frugalrl.reporting.claims import Claim, accuracy_by_step, paper_claims
-from frugalrl.reporting.figure_files import figure_file, mean_of_seeds
 from frugalrl.reporting.figures import Series
 from frugalrl.reporting.report import report_runs
 from frugalrl.reporting.run_reader import read_run

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from claims import accuracy_by_step
 from doc_tables import put
 from guard_worlds import COLLAPSES, Outcome, Setting, Truth, collapse, nulls, wandering, watch
 from seeded_runs import MINI, SeededRun, run_all
 
 from frugalrl.config.stability_schema import GuardSettings
-from frugalrl.reporting.claims import accuracy_by_step
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.summary import versions
 from frugalrl.statistics.intervals import wilson

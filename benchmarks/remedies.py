@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from claims import accuracy_by_step, collapse_step, window_mean
 from doc_tables import put
 from remedy_options import OPTIONS, PLAIN
 from seeded_runs import MINI, SEEDS, SeededRun, is_finished, run_all
 
-from frugalrl.reporting.claims import accuracy_by_step, collapse_step, window_mean
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.statistics.intervals import Estimate, over_seeds
 

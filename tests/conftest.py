@@ -13,7 +13,7 @@ from frugalrl.training.model.policy import Policy, load_policy, quiet_transforme
 from frugalrl.training.model.scratch import train_tokenizer
 from frugalrl.verify.workers.pool import VerifierPool
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # two threads spin each other to a crawl on a busy machine, and tests run side by side
 
 
 @pytest.fixture(scope="session", autouse=True)

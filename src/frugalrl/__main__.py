@@ -1,5 +1,17 @@
-"""`python -m frugalrl`."""
+"""`python -m frugalrl`, and the installed command."""
 
-from frugalrl.cli import main
+import sys
 
-raise SystemExit(main())
+
+def run() -> int:
+    """The command line; Ctrl-C while it is still being imported ends it without a traceback."""
+    try:
+        from frugalrl.cli import main
+    except KeyboardInterrupt:
+        sys.stderr.write("\nfrugalrl: stopped before it started.\n")
+        return 130
+    return main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(run())

@@ -18,6 +18,10 @@ FinishReason = Literal["stop", "length"]
 VerdictLabel = Literal["correct", "incorrect", "unknown"]
 
 
+NOTHING_TO_LEARN = "nothing can be learned any more"
+"""How the reason begins for which a run was ended because no completion gives a learning signal."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A question with a checkable answer."""

@@ -141,13 +141,16 @@ def test_a_run_stopped_before_its_first_step_starts_over_when_resumed(finished, 
     assert len(read_metrics(tmp_path / "run")) == len(read_metrics(folder))
 
 
-def test_a_resumed_run_raises_no_alarm_about_steps_it_has_not_seen(tmp_path):
+def test_a_resumed_run_remembers_the_steps_before_it_and_warns_as_the_run_straight_through(tmp_path):
     chosen = recipe(rollout={"max_completion_tokens": 4}, data={"validation": None, "test": None})
     stops = iter([False, False, True])
     run(tmp_path / "run", chosen, should_stop=lambda: next(stops))
     checkpoint = latest_checkpoint(tmp_path / "run" / "checkpoints")
     _, lines = run(tmp_path / "run", chosen, resume_from=checkpoint)
-    assert [line for line in lines if line.startswith("WARNING")] == []
+    _, straight = run(tmp_path / "straight", chosen)
+    warnings = [line for line in lines if line.startswith("WARNING")]
+    assert warnings == [line for line in straight if line.startswith("WARNING")]
+    assert warnings[0].startswith("WARNING: Every completion of the first 3 steps was truncated at 4 tokens")
 
 
 def test_a_few_steps_of_reinforcement_already_raise_the_reward(tmp_path):

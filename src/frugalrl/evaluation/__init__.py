@@ -1,0 +1,4 @@
+"""k samples of each problem, judged, kept and read back; benchmarks; the ledger of looks.
+
+What may not enter: statistics, which are in `statistics`, and training.
+"""

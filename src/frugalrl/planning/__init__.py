@@ -1,0 +1,4 @@
+"""What a recipe amounts to before it is run.
+
+What may not enter: anything that loads a model.
+"""

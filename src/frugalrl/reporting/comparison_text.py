@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from frugalrl.evaluation.comparing import Comparison, Side
 from frugalrl.reporting.console import difference, estimate, percent, table
+from frugalrl.statistics.wording import p_digits
 
 
 def comparison_lines(comparisons: Sequence[Comparison], first: str, second: str) -> str:
@@ -50,8 +51,8 @@ def _differences(comparisons: Sequence[Comparison], several: bool) -> str:
     for one in comparisons:
         k = str(one.first.k) if one.first.k == one.second.k else f"{one.first.k}, {one.second.k}"
         sides = (estimate(one.first.accuracy), estimate(one.second.accuracy), difference(one.difference.estimate))
-        corrected = (p_value(one.adjusted_p_value),) if several else ()
-        rows.append((one.benchmark, str(one.n), k, *sides, p_value(one.difference.p_value), *corrected, one.verdict))
+        corrected = (p_digits(one.adjusted_p_value),) if several else ()
+        rows.append((one.benchmark, str(one.n), k, *sides, p_digits(one.difference.p_value), *corrected, one.verdict))
     return table(rows)
 
 
@@ -69,10 +70,3 @@ def _side(side: Side) -> tuple[str, ...]:
         percent(side.truncated_fraction),
         f"{side.mean_tokens:.0f}",
     )
-
-
-def p_value(value: float) -> str:
-    """Three digits are more than a p-value is good for."""
-    if math.isnan(value):
-        return "-"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

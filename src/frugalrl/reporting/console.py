@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from frugalrl.reporting.summary import Contender, Score, Summary
 from frugalrl.statistics.intervals import Estimate
+from frugalrl.statistics.wording import p_value
+from frugalrl.types import NOTHING_TO_LEARN
 
 PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
 
@@ -52,7 +54,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def closing_lines(summary: Summary, folder: str) -> str:
+def final_lines(summary: Summary, folder: str) -> str:
     """What a person reads at the end of a run: the gain, examples of it, where things are, what to do next."""
     seconds = summary.wall_seconds
     phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
@@ -61,9 +63,23 @@ def closing_lines(summary: Summary, folder: str) -> str:
         f"Time: {duration(seconds['total'])} ({phases})",
         f"Report: {folder}/report.html (opens in a browser, from disk)",
         f"Run folder: {folder} (summary.json, metrics.jsonl, samples.jsonl, evaluations/, model/)",
-        f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs.",
+        _next(summary, folder),
     ]
     return "\n".join(lines)
+
+
+def _next(summary: Summary, folder: str) -> str:
+    """What to do with the outcome: nobody is told to train on after a run that got worse or could not learn."""
+    why = summary.ended_early or ""
+    last = summary.contenders[-1] if summary.contenders else None
+    if why.startswith(NOTHING_TO_LEARN):
+        return f"Next: {why[0].upper()}{why[1:]} Then start again; what was kept is the best model before that."
+    if summary.kept_step == 0 or summary.verdict == "worse" or (last is not None and last.verdict == "worse"):
+        return (
+            "Next: the model did not get better, or got worse again. Look at the report; before a longer run try "
+            "half the learning rate (optimizer.learning_rate), the guard (guard.enabled=true), or easier problems."
+        )
+    return f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs."
 
 
 def _choice(summary: Summary) -> list[str]:
@@ -77,7 +93,7 @@ def _choice(summary: Summary) -> list[str]:
         change = "" if one.difference is None else difference(one.difference)
         cells = (one.name, str(one.step), accuracy, change, against_base(one), percent(one.score.truncated_frac))
         rows.append(cells)
-    heading = f"validation, which chooses: {score.n} problems, {score.k} samples each, 95 % intervals"
+    heading = f"validation, used for selection: {score.n} problems, {score.k} samples each, 95 % intervals"
     return [heading, table(rows), *summary.choice, ""]
 
 
@@ -85,13 +101,13 @@ def against_base(one: Contender) -> str:
     """A verdict with its p-value, e.g. ``better (p < 0.001)``; empty for the base itself."""
     if one.verdict is None or one.p_value is None:
         return ""
-    return f"{one.verdict} (p {'< 0.001' if one.p_value < 0.001 else f'= {one.p_value:.3f}'})"
+    return f"{one.verdict} ({p_value(one.p_value)})"
 
 
 def _comparison(summary: Summary) -> list[str]:
     base, final = summary.base, summary.final
     if base is None or final is None or summary.difference is None:
-        return ["No held-out problems: set data.validation or data.test to know what training brought.", ""]
+        return ["No held-out problems: set data.validation or data.test to measure the gain.", ""]
     if summary.kept_step == 0:
         return [f"{summary.split}: {estimate(_interval(base))} for the base, which is kept in model/.", ""]
     rows = [
@@ -100,7 +116,7 @@ def _comparison(summary: Summary) -> list[str]:
         (f"kept (step {summary.kept_step})", *_score_cells(final)),
     ]
     return [
-        f"{summary.split}, which measures: {final.n} problems, {final.k} samples each, 95 % intervals, by problem",
+        f"{summary.split}: {final.n} problems, {final.k} samples each, 95 % intervals, by problem",
         table(rows),
         f"gain  {difference(summary.difference)}, paired by problem: {verdict(summary)}",
         "",

@@ -7,6 +7,7 @@ from typing import Any
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.findings import accuracy, points_of
 from frugalrl.reporting.run_record import RunRecord
+from frugalrl.statistics import wording
 
 _ENVIRONMENT = {
     "processor": ("cpu",),
@@ -46,7 +47,7 @@ def _contender(label: str, one: Mapping[str, Any]) -> list[str]:
     p_value, verdict = one.get("p_value"), one.get("verdict")
     shown = ""
     if isinstance(p_value, int | float) and isinstance(verdict, str):
-        shown = f"{verdict} (p {'< 0.001' if p_value < 0.001 else f'= {p_value:.3f}'})"
+        shown = f"{verdict} ({wording.p_value(p_value)})"
     return [
         escape(f"{label}{one.get('name')}"),
         escape(str(one.get("step"))),

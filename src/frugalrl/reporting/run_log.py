@@ -99,15 +99,15 @@ class RunLog:
         for name in _FILES:
             path, length = self._folder / name, lengths.get(name, 0)
             try:
-                if _ends_a_line(path, length):
+                if length and (not path.exists() or not path.stat().st_size):
+                    notes.append(f"{path} is gone: it begins again after step {step}.")
+                elif _ends_a_line(path, length):
                     os.truncate(path, length)
                 elif path.exists():
                     _drop_after(path, step)
                     if name in self._files:
                         self._files.pop(name).close()  # it stands for the old file
                     notes.append(f"{path} is not as the checkpoint left it: its lines up to step {step} are kept.")
-                elif length:
-                    notes.append(f"{path} is gone: it begins anew after step {step}.")
             except OSError as error:
                 raise OutputError(f"{path} cannot be written: {error}. Check the folder's rights.") from None
         return notes
@@ -189,7 +189,7 @@ def _open_sink(tracker: TrackerSettings, folder: Path, run_name: str) -> Sink:
         ) from None
     except Exception as error:  # whatever a tracker raises at its start is about its configuration
         raise RecipeError(
-            f"The tracker {tracker.name} does not start: {error}. Mend its settings or drop it."
+            f"The tracker {tracker.name} does not start: {error}. Fix its settings or drop it."
         ) from error
 
 

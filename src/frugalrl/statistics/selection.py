@@ -19,6 +19,7 @@ from typing import Any
 from frugalrl.errors import DataError
 from frugalrl.statistics.intervals import Estimate
 from frugalrl.statistics.paired_tests import LEVEL, Difference, holm, paired
+from frugalrl.statistics.wording import p_value
 
 BASE_STEP = 0
 PATIENCE = 3
@@ -105,7 +106,7 @@ def stop_step(
         waited += 1
         fall = compare(checkpoints[best], one)
         if fall.estimate.value < 0 and fall.p_value < LEVEL:
-            worse = f"{_points(fall.estimate)}, p {_p(fall.p_value)}"
+            worse = f"{_points(fall.estimate)}, {p_value(fall.p_value)}"
             return step, f"Stopped at step {step}: it is worse than step {best} ({worse})."
         if waited >= patience:
             return step, f"Stopped at step {step}: {patience} in a row did not beat step {best}."
@@ -122,7 +123,7 @@ def refuse_test_split(split: str) -> None:
 
 
 def _why_kept(step: int, difference: Estimate, adjusted: float, looked_at: int) -> list[str]:
-    after = f"p {_p(adjusted)}"
+    after = p_value(adjusted)
     if looked_at > 1:
         after += f" after correction for the {looked_at} checkpoints looked at"
     shown = "It is better than the base" if adjusted < LEVEL else "That it is better than the base is not shown"
@@ -133,7 +134,3 @@ def _why_kept(step: int, difference: Estimate, adjusted: float, looked_at: int) 
 def _points(difference: Estimate) -> str:
     low, high = 100 * difference.ci_low, 100 * difference.ci_high
     return f"{100 * difference.value:+.1f} points [{low:+.1f}, {high:+.1f}]"
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

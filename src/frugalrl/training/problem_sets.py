@@ -17,9 +17,6 @@ from frugalrl.types import Prompt
 
 Show = Callable[[str], None]
 """Takes a line for people."""
-VALIDATION = "validation"
-GUARD = "guard"
-"""The name of the guard's own evaluations, of problems held out of the training data or of some validation problems."""
 
 
 @dataclass(frozen=True)

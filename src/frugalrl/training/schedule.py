@@ -21,3 +21,13 @@ def lr_factor(step: int, total_steps: int, schedule: Schedule, warmup_fraction: 
     progress = min(1.0, (step - warmup_steps) / decay_steps)
     remaining = 0.5 * (1 + math.cos(math.pi * progress)) if schedule == "cosine" else 1 - progress
     return min_lr_fraction + (1 - min_lr_fraction) * remaining
+
+
+def is_multiple(every: int | None, step: int) -> bool:
+    """Whether something is done after a step; never, if `every` is None."""
+    return every is not None and step % every == 0
+
+
+def is_due(every: int | None, step: int, total_steps: int) -> bool:
+    """Whether something is done after a step: at every multiple but 0 and the last step, which start and end cover."""
+    return is_multiple(every, step) and 0 < step < total_steps

@@ -17,7 +17,8 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.reporting.run_log import read_metrics, without_times
-from frugalrl.training.guard import actions, rules
+from frugalrl.training.guard import rules
+from frugalrl.training.hooks import guard as hook
 from frugalrl.training.run import check_context
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.pointers import latest_checkpoint, saved_steps
@@ -81,7 +82,7 @@ def falls(monkeypatch):
         look = dataclasses.replace(look, correct=right if look.step == 0 else wrong, best=right if look.best else [])
         return true_judge(state, look, rule)
 
-    monkeypatch.setattr(actions, "judge", judge)
+    monkeypatch.setattr(hook, "judge", judge)
     monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up")
 
 
@@ -123,7 +124,9 @@ def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(falls, tmp_path, s
     run(tmp_path / "stopped", recipe(), should_stop=lambda: next(asked))
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert checkpoint.name == checkpoint_name(steps)
-    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["guard"]["pending"]
+    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["states"]["guard"][
+        "pending"
+    ]
     assert pending == (steps == 2)
     run(tmp_path / "stopped", recipe(), resume_from=checkpoint)
     assert untimed(tmp_path / "stopped") == untimed(tmp_path / "straight")
@@ -150,14 +153,14 @@ def test_it_goes_back_to_the_best_evaluation_and_rotation_leaves_its_checkpoint(
         best = [[True]] * 200 if state.reference and true_best.get(state.reference.step) else [[False]] * 200
         return true_judge(state, dataclasses.replace(look, correct=made, best=best if look.best else []), rule)
 
-    monkeypatch.setattr(actions, "judge", judge)
+    monkeypatch.setattr(hook, "judge", judge)
     monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up" if metrics["guarded_from"] else None)
-    true_observe = actions.observe
+    true_observe = hook.observe
 
     def observe(state, step, metrics, rule):
         return true_observe(state, step, {**metrics, "guarded_from": step in (3, 4)}, rule)
 
-    monkeypatch.setattr(actions, "observe", observe)
+    monkeypatch.setattr(hook, "observe", observe)
     run_guarded(
         tmp_path,
         evaluation={"samples_per_problem": 1, "every": 2},

@@ -33,9 +33,9 @@ import frugalrl.training.state.run_folder
 from frugalrl.config.schema import ModelSettings
 from frugalrl.reporting.run_log import read_metrics, without_times
 from frugalrl.text.language_id import load_identifier
-from frugalrl.training import milestones
+from frugalrl.training import saving
+from frugalrl.training.limits.clock import PhaseClock
 from frugalrl.training.model.policy import load_policy
-from frugalrl.training.run import TrainingRun
 
 RECIPE = {
     "name": "killed",
@@ -128,8 +128,8 @@ def _become_a_run(arguments: list[str], output: Path, writing: int, held: Kill |
 
 
 def _report_phases(report) -> None:
-    timed, flush = TrainingRun.timed, checkpoint_module.flush_and_forget
-    write_manifest, point, rotate = checkpoint_module.write_manifest, milestones.point, milestones.rotate
+    timed, flush = PhaseClock.timed, checkpoint_module.flush_and_forget
+    write_manifest, point, rotate = checkpoint_module.write_manifest, saving.point, saving.rotate
 
     def reported(function, before: str):
         def wrapper(*arguments):
@@ -146,11 +146,11 @@ def _report_phases(report) -> None:
         write_manifest(*arguments)
         report(SAVE[1])
 
-    TrainingRun.timed = lambda run, phase: (report(phase), timed(run, phase))[1]
+    PhaseClock.timed = lambda clock, phase: (report(phase), timed(clock, phase))[1]
     checkpoint_module.flush_and_forget = flushed
     checkpoint_module.write_manifest = with_manifest
-    milestones.point = reported(point, SAVE[2])
-    milestones.rotate = reported(rotate, SAVE[3])
+    saving.point = reported(point, SAVE[2])
+    saving.rotate = reported(rotate, SAVE[3])
 
 
 def outcome(folder: Path) -> dict[str, object]:

@@ -16,9 +16,10 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, ModelError, OutputError, RecipeError
 from frugalrl.reporting.run_log import RunLog, read_metrics, without_times
-from frugalrl.training import milestones, trainer
+from frugalrl.training import evaluating, saving, step, trainer
+from frugalrl.training.hooks.table import hooks_of
 from frugalrl.training.limits.stopping import StopRequest, StopRequested
-from frugalrl.training.run import prepare_run, restore
+from frugalrl.training.restoring import prepare_run, restore
 from frugalrl.training.state.checkpoint import load_training_state
 from frugalrl.training.state.pointers import latest_checkpoint, pointed
 from frugalrl.training.state.run_folder import open_run_folder
@@ -244,7 +245,7 @@ def test_the_evaluations_of_base_and_final_model_can_be_left_too(whole, tmp_path
 
     summary, lines = run(tmp_path / "run", evaluating=evaluating)
     assert summary is None
-    says = "nothing to keep; start over with --resume" if left < 3 else "go on with --resume"
+    says = "nothing to keep; start over with --resume" if left < 3 else "resume with --resume"
     assert says in lines[-1]
     run(tmp_path / "run", resume=True)
     assert content(tmp_path / "run") == content(whole)
@@ -303,7 +304,7 @@ def test_a_budget_of_tokens_counts_every_sampled_token_and_is_kept_with_the_clos
 def test_a_budget_of_time_ends_before_the_closing_would_exceed_it(tmp_path, monkeypatch):
     """A clock of our own: every step takes 60 s, every evaluation 120 s."""
     now = [0.0]
-    monkeypatch.setattr("frugalrl.training.limits.spending.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("frugalrl.training.run.time.monotonic", lambda: now[0])
 
     def slow(function, seconds):
         def wrapper(*arguments, **named):
@@ -312,8 +313,8 @@ def test_a_budget_of_time_ends_before_the_closing_would_exceed_it(tmp_path, monk
 
         return wrapper
 
-    monkeypatch.setattr(trainer, "update_policy", slow(trainer.update_policy, 60.0))
-    monkeypatch.setattr(milestones, "evaluate", slow(milestones.evaluate, 120.0))
+    monkeypatch.setattr(step, "update_policy", slow(step.update_policy, 60.0))
+    monkeypatch.setattr(evaluating, "evaluate", slow(evaluating.evaluate, 120.0))
     chosen = recipe(budget={"hours": 0.25}, evaluation={"every": None})
     summary, lines = run(tmp_path / "run", recipe=chosen)
     # 240 for the base; the fourth step begins at 420, and 420 + 60 + 1.25 * 240 = 780 fit into 900.
@@ -341,14 +342,14 @@ def test_rotation_follows_the_recipe(tmp_path):
 
 
 def test_a_disk_that_fills_up_at_a_save_ends_the_run_with_advice_and_it_can_be_resumed(whole, tmp_path, monkeypatch):
-    save = milestones.save_checkpoint
+    save = saving.save_checkpoint
 
     def full_at_the_second(policy, state, folder, card):
         if folder.name == "step-000004":
             raise OutputError(f"{folder} cannot be written: No space left on device. Free some space and resume.")
         save(policy, state, folder, card)
 
-    monkeypatch.setattr(milestones, "save_checkpoint", full_at_the_second)
+    monkeypatch.setattr(saving, "save_checkpoint", full_at_the_second)
     with pytest.raises(OutputError, match="Free some space and resume"):
         run(tmp_path / "run")
     monkeypatch.undo()
@@ -365,10 +366,12 @@ def test_a_run_that_has_moved_on_is_put_back_by_restore(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     checkpoints = whole / "checkpoints"
     with RunLog(tmp_path / "run", (), "small") as log:
-        moved = prepare_run(recipe(), tmp_path / "run", checkpoints / "step-000004", log, lambda line: None)
-        values = restore(moved, checkpoints / "step-000002")
-        assert (moved.step, moved.policy_version, values["policy_version"]) == (2, 2, 2)
-        trainer.run_steps(moved, lambda: False)
+        moved, _ = prepare_run(recipe(), tmp_path / "run", checkpoints / "step-000004", log, lambda line: None)
+        second = checkpoints / "step-000002"
+        progress = restore(moved, second, load_training_state(second))
+        assert (progress.step, progress.policy_version) == (2, 2)
+        *_, progress = trainer.run_steps(moved, progress, hooks_of(recipe()), lambda: False)
+        assert progress.step == 4
     expected = load_training_state(checkpoints / "step-000004").tensors["optimizer"]
     reached = moved.optimizer.state_tensors()
     assert all(torch.equal(reached[name], tensor) for name, tensor in expected.items())

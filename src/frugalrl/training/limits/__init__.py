@@ -1,0 +1,4 @@
+"""What bounds a run: budget, clock, requests to stop, signs that nothing can be learned.
+
+What may not enter: weights.
+"""

@@ -1,40 +1,153 @@
-"""What should stop a person, not the run: signs in the first steps that nothing can be learned.
+"""Signs that nothing can be learned: at the start to a person, later a reason to end the run. Always on.
 
-Pure: scored groups in, sentences out. Each says what happened, the likely cause, and what to do.
+Pure: a digest of each step in, sentences out. Each says what happened, the likely cause, and what to do.
+
+- After step 3 a warning names a reward that was the same for every completion so far, or that all were truncated: with
+  fewer steps a constant reward may be chance.
+- At any step the run is to end if in its last steps every completion earned the same reward, none was correct, and
+  either nothing but truncated or near-deterministic text is left (3 steps: that is how a collapse looks), or it has
+  lasted (10 steps: a hard data set may take a while to give its first right answer). Or if no update could be made for
+  3 steps, because no gradient was finite.
 """
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from frugalrl.types import ScoredCompletion, ScoredGroup
+from frugalrl.types import NOTHING_TO_LEARN, ScoredCompletion, ScoredGroup
 
 ALARM_STEP = 3
-"""Alarms look at the first three steps together: with one step a constant reward may be chance."""
+"""Warnings look at the first three steps together."""
+COLLAPSED_STEPS = 3
+DEAD_STEPS = 10
+"""Without any difference between rewards nor a right answer."""
+LEAST_COMPLETIONS = 24
+"""In the steps that are looked at: fewer with one reward may be chance."""
+COLLAPSED_ENTROPY = 1e-3
+"""Nats a token. Healthy runs of the tiny model stay above 0.02; Skywork-OR1 (2505.22312) holds 0.2 as its target."""
 
 
-def alarms(groups: Sequence[ScoredGroup]) -> list[str]:
-    """Warnings about all the groups of the first steps; empty if all is well."""
-    completions = [scored for group in groups for scored in group.completions]
-    warnings = []
-    if all(scored.completion.finish_reason == "length" for scored in completions):
-        longest = max(len(scored.completion.token_ids) for scored in completions)
-        warnings.append(
-            f"Every completion of the first {ALARM_STEP} steps was truncated at {longest} tokens, so none could "
+@dataclass(frozen=True)
+class StepDigest:
+    """What is remembered of a step."""
+
+    completions: int
+    truncated: int
+    longest_tokens: int
+    correct: int
+    rewards: tuple[float, float]
+    """Least and greatest."""
+    terms: Mapping[str, tuple[float | None, float | None]]
+    """Least and greatest value of each reward; None twice if it gave no verdict at all."""
+    mixed: tuple[str, ...]
+    """Rewards that gave a number to some completions and no verdict to others."""
+    reasons: Mapping[str, int]
+    """How often each reason of a verdict came up."""
+    entropy: float | None
+    """Nats a token; None where no update was made."""
+    updated: bool
+    """Whether a finite gradient changed the weights, or there was none to take."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "StepDigest":
+        """The digest that `to_json` wrote."""
+        terms = {name: (least, greatest) for name, (least, greatest) in values["terms"].items()}
+        least, greatest = values["rewards"]
+        return StepDigest(**{**values, "terms": terms, "rewards": (least, greatest), "mixed": tuple(values["mixed"])})
+
+
+def digest(groups: Sequence[ScoredGroup], metrics: Mapping[str, float], updates: int) -> StepDigest:
+    """Of the groups of a step. metrics: of the step; updates: how many optimizer updates it should have made."""
+    scored = [one for group in groups for one in group.completions]
+    rewards = [one.reward for one in scored]
+    entropy = metrics.get("policy/entropy", math.nan)
+    skipped = metrics.get("policy/skipped_updates", 0.0)
+    no_gradient = skipped >= updates and math.isnan(entropy)  # nothing may be learned from: no batch at all
+    return StepDigest(
+        completions=len(scored),
+        truncated=sum(one.completion.finish_reason == "length" for one in scored),
+        longest_tokens=max(len(one.completion.token_ids) for one in scored),
+        correct=sum(one.verdict.label == "correct" for one in scored),
+        rewards=(min(rewards), max(rewards)),
+        terms={name: _range(scored, name) for name in scored[0].breakdown},
+        mixed=tuple(name for name in scored[0].breakdown if len({one.breakdown[name] is None for one in scored}) == 2),
+        reasons=dict(Counter(one.verdict.reason for one in scored).most_common()),
+        entropy=entropy if math.isfinite(entropy) else None,
+        updated=no_gradient or skipped < updates,
+    )
+
+
+def warnings(digests: Sequence[StepDigest]) -> list[str]:
+    """Warnings about the first steps; empty if all is well."""
+    found = []
+    if all(one.truncated == one.completions for one in digests):
+        longest = max(one.longest_tokens for one in digests)
+        found.append(
+            f"Every completion of the first {len(digests)} steps was truncated at {longest} tokens, so none could "
             "be right. Raise rollout.max_completion_tokens, or check that the model's end tokens are in its "
             "generation_config.json."
         )
-    for name in completions[0].breakdown:
-        values = {scored.breakdown[name] for scored in completions}
-        if len(values) == 1:
-            warnings.append(_constant(name, values.pop(), completions))
-    return warnings
+    for name in digests[0].terms:
+        values = {value for one in digests for value in one.terms[name]}
+        if len(values) == 1 and not any(name in one.mixed for one in digests):
+            found.append(_constant(name, values.pop(), digests))
+    return found
 
 
-def _constant(name: str, value: float | None, completions: Sequence[ScoredCompletion]) -> str:
+def reason_to_end(digests: Sequence[StepDigest]) -> str | None:
+    """Why training is to end, by its newest steps, oldest first; None if it may go on."""
+    recent = digests[-COLLAPSED_STEPS:]
+    if len(recent) == COLLAPSED_STEPS and not any(one.updated for one in recent):
+        return (
+            f"{NOTHING_TO_LEARN}: no gradient of the last {COLLAPSED_STEPS} steps was finite, so no update was made. "
+            "Lower optimizer.learning_rate, check the rewards' size, and check the model's weights."
+        )
+    if _is_dead(recent, COLLAPSED_STEPS) and _is_degenerate(recent):
+        return _dead(recent)
+    recent = digests[-DEAD_STEPS:]
+    return _dead(recent) if _is_dead(recent, DEAD_STEPS) else None
+
+
+def _is_dead(digests: Sequence[StepDigest], steps: int) -> bool:
+    one_reward = len({value for one in digests for value in one.rewards}) == 1
+    enough = len(digests) == steps and sum(one.completions for one in digests) >= LEAST_COMPLETIONS
+    return enough and one_reward and not any(one.correct for one in digests)
+
+
+def _is_degenerate(digests: Sequence[StepDigest]) -> bool:
+    all_truncated = all(one.truncated == one.completions for one in digests)
+    return all_truncated or all(one.entropy is not None and one.entropy < COLLAPSED_ENTROPY for one in digests)
+
+
+def _dead(digests: Sequence[StepDigest]) -> str:
+    completions = sum(one.completions for one in digests)
+    truncated = sum(one.truncated for one in digests) / completions
+    entropies = [one.entropy for one in digests if one.entropy is not None]
+    entropy = f", entropy {sum(entropies) / len(entropies):.2g} nats a token" if entropies else ""
+    return (
+        f"{NOTHING_TO_LEARN}: all {completions} completions of the last {len(digests)} steps earned the same reward "
+        f"({digests[0].rewards[0]:g}) and none was correct; {truncated:.0%} were truncated{entropy}. "
+        f"{_likely_cause('', None, digests)} If it was better before, lower optimizer.learning_rate or turn the "
+        "guard on (guard.enabled=true)."
+    )
+
+
+def _range(scored: Sequence[ScoredCompletion], name: str) -> tuple[float | None, float | None]:
+    given = [value for one in scored if (value := one.breakdown[name]) is not None]
+    return (min(given), max(given)) if given else (None, None)
+
+
+def _constant(name: str, value: float | None, digests: Sequence[StepDigest]) -> str:
     shown = "gave no verdict" if value is None else f"was {value:g}"
     return (
-        f"The reward {name} {shown} for every completion of the first {ALARM_STEP} steps: it teaches nothing. "
-        f"{_likely_cause(name, value, completions)}"
+        f"The reward {name} {shown} for every completion of the first {len(digests)} steps: it gives no learning "
+        f"signal. {_likely_cause(name, value, digests)}"
     )
 
 
@@ -46,13 +159,21 @@ _CAUSES = {
     "different": "the answers were read and were wrong: choose easier problems or a stronger model",
     "unparseable_gold": "the gold answers cannot be read: check the data's answer_field with frugalrl check-golds",
 }
+_OF_THE_ANSWER = ("accuracy", "cosine", "code", "format", "")
+"""Rewards whose cause a verdict can tell, and the reward as a whole; another reward has reasons of its own."""
 
 
-def _likely_cause(name: str, value: float | None, completions: Sequence[ScoredCompletion]) -> str:
+def _likely_cause(name: str, value: float | None, digests: Sequence[StepDigest]) -> str:
     if value is not None and value > 0 and name in ("accuracy", "format"):
         return "Every completion passes: choose harder problems, or drop this reward."
-    reason, times = Counter(scored.verdict.reason for scored in completions).most_common(1)[0]
-    share = f"{times} of {len(completions)} completions"
+    if name not in _OF_THE_ANSWER:
+        what = "returned None for all of them" if value is None else "returned the same number for all of them"
+        return f"It {what}: try it on stored completions with frugalrl score, or drop it."
+    counts: Counter[str] = Counter()
+    for one in digests:
+        counts.update(one.reasons)
+    reason, times = counts.most_common(1)[0]
+    share = f"{times} of {counts.total()} completions"
     if reason in _CAUSES:
         return f"Likely cause ({share}): {_CAUSES[reason]}."
     return f"Most common verdict ({share}): {reason}. Look at samples.jsonl in the run's folder."

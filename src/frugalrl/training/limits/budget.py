@@ -1,8 +1,8 @@
-"""When a run must end so that it closes within its budget: pure arithmetic of what is spent and what is foreseen.
+"""When a run must end to stay within its budget: pure arithmetic of what is spent and what is expected.
 
-A run ends before a step that might not leave enough for its closing: the evaluation of the trained model and the saving
-of its weights. What is foreseen is the worst of what was measured lately, not the mean, and the closing is given a
-margin, because a trained model may write longer than its base.
+A run ends before a step that might not leave enough for the end of the run: the final evaluation and saving the model.
+What is expected is the worst of what was measured recently, not the mean, and the end of the run is given a margin,
+because a trained model may write longer than its base.
 
 Not covered: the first step, of which nothing has been measured; the time of a step that a kill cut short; and other
 bills than those of the machine's hours.
@@ -11,11 +11,11 @@ bills than those of the machine's hours.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CLOSING_MARGIN = 1.25
-"""The closing may cost a quarter more than was measured: a chosen allowance for longer completions, not a measurement.
-Every evaluation on the way updates what is foreseen."""
+END_MARGIN = 1.25
+"""The end of a run may cost a quarter more than was measured: a chosen allowance for longer completions, not a
+measurement. Every evaluation on the way updates what is expected."""
 RECENT_STEPS = 10
-"""The next step is taken to cost what the dearest of this many did."""
+"""The next step is taken to cost what the most expensive of this many did."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def together(*costs: Cost) -> Cost:
     return Cost(sum(cost.seconds for cost in costs), sum(cost.tokens for cost in costs))
 
 
-def dearest(costs: Sequence[Cost]) -> Cost:
+def most_expensive(costs: Sequence[Cost]) -> Cost:
     """The largest seconds and the largest tokens of the last steps; nothing if there were none."""
     recent = costs[-RECENT_STEPS:]
     return Cost(max((cost.seconds for cost in recent), default=0.0), max((cost.tokens for cost in recent), default=0))
@@ -66,16 +66,16 @@ def usd(seconds: float, usd_per_hour: float) -> float:
     return seconds / 3600 * usd_per_hour
 
 
-def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, closing: Cost) -> str | None:
-    """Why the run must close now, with the numbers; None if another step still fits.
+def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, end_of_run: Cost) -> str | None:
+    """Why the run must end now, with the numbers; None if another step still fits.
 
-    spent: so far, over all resumes. steps: those that are complete. next_step: what the next one is foreseen to cost,
-    with the evaluation and the checkpoint that fall due after it. closing: as measured; the margin is added here.
+    spent: so far, over all resumes. steps: those that are complete. next_step: what the next one is expected to cost,
+    with the evaluation and the checkpoint that fall due after it. end_of_run: as measured; the margin is added here.
     """
     if budget.steps is not None and steps >= budget.steps:
         return f"budget.steps: {steps} of {budget.steps} steps are done"
     cap = budget.seconds
-    needed = next_step.seconds + CLOSING_MARGIN * closing.seconds
+    needed = next_step.seconds + END_MARGIN * end_of_run.seconds
     if cap is not None and spent.seconds + needed > cap:
         price = budget.usd_per_hour
         by_price = price is not None and budget.usd is not None and (budget.usd / price * 3600 == cap)
@@ -83,13 +83,13 @@ def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, clos
         cost = f" (${usd(spent.seconds, price):.2f})" if price is not None else ""
         return (
             f"budget.{name}: {spent.seconds:.0f} of {cap:.0f} seconds{cost} are spent, and another step with the "
-            f"closing may take {needed:.0f}"
+            f"final evaluation may take {needed:.0f}"
         )
-    needed_tokens = next_step.tokens + CLOSING_MARGIN * closing.tokens
+    needed_tokens = next_step.tokens + END_MARGIN * end_of_run.tokens
     if budget.tokens is not None and spent.tokens + needed_tokens > budget.tokens:
         return (
-            f"budget.tokens: {spent.tokens:,} of {budget.tokens:,} are sampled, and another step with the closing may "
-            f"take {needed_tokens:,.0f}"
+            f"budget.tokens: {spent.tokens:,} of {budget.tokens:,} are sampled, and another step with the final "
+            f"evaluation may take {needed_tokens:,.0f}"
         )
     return None
 

@@ -24,6 +24,8 @@ class MasterOptimizer:
             if master is not parameter:
                 parameter.register_post_accumulate_grad_hook(_add_to(master))  # type: ignore[no-untyped-call]
         self._optimizers = _build(self._pairs, settings)
+        self.steps_begun = 0
+        """Counts the steps that changed weights, or began to."""
 
     def step(self, lr_factor: float) -> float:
         """Clip, update, and clear the gradients. Returns their norm before clipping.
@@ -33,20 +35,33 @@ class MasterOptimizer:
         masters = [master for _, _, master in self._pairs]
         norm = float(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm))
         if norm < float("inf"):
+            self.steps_begun += 1
             for optimizer, full_rate in self._optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = full_rate * lr_factor
                 optimizer.step()
             self._publish()
+        self.discard_gradients()
+        return norm
+
+    def discard_gradients(self) -> None:
+        """Forget what `backward` calls have added up since the last step."""
         for _, parameter, master in self._pairs:
             parameter.grad = None
             master.grad = None
-        return norm
 
-    def forget(self) -> None:
+    def reset_state(self) -> None:
         """Back to the state before the first step: no moments, the weights as they are (ProRL, 2505.24864)."""
         for optimizer, _ in self._optimizers:
             optimizer.state.clear()
+
+    def take_weights_as_masters(self) -> None:
+        """Make the model's weights as they are the masters, without moments: after other weights were loaded."""
+        with torch.no_grad():
+            for _, parameter, master in self._pairs:
+                if master is not parameter:
+                    master.copy_(parameter)
+        self.reset_state()
 
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, by name: moments, and the master weights that are copies."""

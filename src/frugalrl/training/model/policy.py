@@ -139,6 +139,23 @@ def weights_hash(policy: Policy) -> str:
     return digest.hexdigest()
 
 
+def files_hash(path: str) -> str | None:
+    """Of the weight files of a model's folder, as bytes; None for a Hub id, whose revision says it.
+
+    Cheaper than `weights_hash` where the model is not loaded anyway: it reads the files once.
+    """
+    source = resolve_model_path(path)
+    if not isinstance(source, Path):
+        return None
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(source.glob("*.safetensors")):
+        digest.update(file.name.encode())
+        with file.open("rb") as opened:
+            while chunk := opened.read(1 << 22):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
 def trainable_parameters(model: nn.Module) -> int:
     """The number of parameters that training changes."""
     return count(p for p in model.parameters() if p.requires_grad)

@@ -6,8 +6,8 @@
         training_state/optimizer.safetensors  moments and master weights; a file for each group of tensors
         manifest.json                         size and SHA-256 of each file, written last
 
-Written beside its final name, flushed to the disk, read back and compared with memory bit by bit, hashed, renamed: a
-name never stands for half a checkpoint. One that is replaced stands aside until the new one has its name, and is
+Written beside its final name, flushed to the disk, read back and compared with memory bit by bit, hashed, renamed: an
+atomic write. One that is replaced stands aside until the new one has its name, and is
 brought back if a kill falls between. Tensors are safetensors and the rest is JSON: nothing is ever unpickled.
 Which checkpoints there are, and which stay, is in `pointers.py`.
 """
@@ -39,7 +39,7 @@ _REPLACED = ".replaced"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a run needs, beside the weights, to go on where it stopped. Whoever has a state adds a key of its own."""
+    """What a run needs, beside the weights, to continue where it stopped."""
 
     values: Mapping[str, Any]
     """JSON values: step, policy version, budget spent ..."""
@@ -84,6 +84,15 @@ def load_training_state(folder: Path) -> TrainingState:
             f"The checkpoint {folder} cannot be resumed from: {error}. Remove it to resume from the one before it."
         ) from None
     return TrainingState(values, tensors)
+
+
+def saved_step(folder: Path) -> int | None:
+    """The step that a checkpoint says it was made after; None if it says nothing."""
+    try:
+        values = json.loads((folder / _STATE_FOLDER / _VALUES_FILE).read_text(encoding="utf-8"))
+        return int(values["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def load_weights(policy: Policy, folder: Path) -> None:

@@ -4,7 +4,8 @@
 
 Decisions:
 - A checkpoint without a manifest is damaged: whoever wrote it did not come to the end.
-- Files that the manifest does not name are left alone: an indexer's or a copying tool's file is no damage.
+- Files that the manifest does not name are left alone: an indexer's or a copying tool's file is no damage. The model
+  card is not named either: nothing is resumed from it, and people edit it.
 
 Not covered: malice. Whoever can change a file can change the manifest; it guards against disks, copies and kills.
 """
@@ -17,12 +18,14 @@ from pathlib import Path
 from frugalrl.files import sync
 
 MANIFEST = "manifest.json"
+_CARD = "README.md"
 _CHUNK_BYTES = 1 << 20
 
 
 def write_manifest(folder: Path) -> None:
-    """Hash every file below a folder, and write the manifest, flushed. Raises OSError."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Hash the files below a folder, and write the manifest, flushed. Raises OSError."""
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(name for name in paths if name != _CARD)
     files = {name: {"size": (folder / name).stat().st_size, "sha256": _sha256(folder / name)} for name in names}
     (folder / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
     sync(folder / MANIFEST)

@@ -7,7 +7,7 @@
 
 Decisions:
 - A pointer is a text file with a folder's name: it survives copying, zip files and file systems without links.
-- `latest` says where to go on. If it or what it names is lost or damaged, the newest whole checkpoint before it is
+- `latest` says where to resume. If it or what it names is lost or damaged, the newest whole checkpoint before it is
   taken, with a line that names the damage.
 - Rotation renames a checkpoint before it deletes it, so that a kill leaves no damaged one under its name.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, written_whole
-from frugalrl.training.state.checkpoint import checkpoint_name
+from frugalrl.training.state.checkpoint import checkpoint_name, saved_step
 from frugalrl.training.state.manifest import damage
 
 LATEST = "latest"
@@ -52,18 +52,18 @@ def rotate(checkpoints: Path, keep_last: int | None, keep_steps: Collection[int]
     pointed_at = {_pointed_name(checkpoints, LATEST), _pointed_name(checkpoints, BEST)}
     removed = [name for step in steps if step not in kept and (name := checkpoint_name(step)) not in pointed_at]
     for name in removed:
-        doomed = checkpoints / f".{name}.removed{PARTIAL}"
+        to_delete = checkpoints / f".{name}.removed{PARTIAL}"
         try:
-            shutil.rmtree(doomed, ignore_errors=True)
-            (checkpoints / name).rename(doomed)
-            shutil.rmtree(doomed)
+            shutil.rmtree(to_delete, ignore_errors=True)
+            (checkpoints / name).rename(to_delete)
+            shutil.rmtree(to_delete)
         except OSError as error:
             raise OutputError(f"{checkpoints / name} cannot be removed: {error}. Check the folder's rights.") from None
     return removed
 
 
 def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
-    """The checkpoint to go on from, and a line for each damaged one that was passed over.
+    """The checkpoint to resume from, and a line for each damaged one that was passed over.
 
     None if there has never been a checkpoint. Raises OutputError if there are some and none is whole.
     """
@@ -77,7 +77,7 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
             notes.append(f"The checkpoint {named}, which {checkpoints / LATEST} names, is gone.")
     for step in reversed(steps):
         path = checkpoints / checkpoint_name(step)
-        wrong = damage(path)
+        wrong = damage(path) or _other_step(path, step)
         if wrong is None:
             return path, notes
         notes.append(f"The checkpoint {path.name} is damaged: {wrong}.")
@@ -90,8 +90,14 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
 
 
 def latest_checkpoint(checkpoints: Path) -> Path | None:
-    """The checkpoint to go on from, if there is one; see `newest_whole`."""
+    """The checkpoint to resume from, if there is one; see `newest_whole`."""
     return newest_whole(checkpoints)[0]
+
+
+def _other_step(path: Path, step: int) -> str | None:
+    """What is wrong with a folder that holds another step than its name says: folders may have been swapped."""
+    saved = saved_step(path)
+    return None if saved in (None, step) else f"it holds step {saved}, not the step of its name"
 
 
 def _pointed_name(checkpoints: Path, pointer: str) -> str | None:

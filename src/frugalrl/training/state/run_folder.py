@@ -1,18 +1,22 @@
-"""The folder of a run: a new one, or an old one to go on in, held by one process at a time."""
+"""The folder of a run: a new one, or an old one to resume in, held by one process at a time.
+
+A run is resumed with its own recipe. `training.steps` and `budget` may differ: a run can be extended, or given less.
+"""
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from frugalrl.config.loading import dump_recipe
+from frugalrl.config.loading import dump_recipe, load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError
 from frugalrl.files import remove_leftovers, written_whole
-from frugalrl.training.state.checkpoint import bring_back_replaced
+from frugalrl.training.schedule import lr_factor
+from frugalrl.training.state.checkpoint import bring_back_replaced, saved_step
 from frugalrl.training.state.pointers import newest_whole
 
 RECIPE_FILE = "recipe.yaml"
@@ -69,7 +73,7 @@ def _holds_nothing(path: Path) -> bool:
 def _new(name: str, out: Path | None) -> Path:
     if out is not None:
         if out.is_dir() and any(out.iterdir()):
-            raise OutputError(f"The folder {out} is not empty. Choose another --out, or go on in it with --resume.")
+            raise OutputError(f"The folder {out} is not empty. Choose another --out, or resume in it with --resume.")
         return out
     number = 1
     while True:
@@ -96,23 +100,72 @@ def _is_run_of(name: str, path: Path) -> bool:
 
 
 def _started(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
-    with written_whole(path / RECIPE_FILE) as file:
-        file.write(dump_recipe(recipe))
+    _write_recipe(recipe, path)
     return OpenedFolder(path, None, f"Run folder: {path}")
 
 
+def _write_recipe(recipe: SftRecipe | TrainRecipe, path: Path) -> None:
+    with written_whole(path / RECIPE_FILE) as file:
+        file.write(dump_recipe(recipe))
+
+
 def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
-    saved, given = (path / RECIPE_FILE).read_text(encoding="utf-8"), dump_recipe(recipe)
-    if saved != given:
-        pairs = zip(saved.splitlines(), given.splitlines(), strict=False)
-        first = next((f"{old.strip()!r} there, {new.strip()!r} here" for old, new in pairs if old != new), "length")
+    changes = _changes(recipe, path)
+    refused = [f"{key} is {old!r} there and {new!r} here" for key, old, new in changes if not _may_change(key)]
+    if refused:
         raise OutputError(
-            f"The run in {path} has another recipe ({first}). Resume it with its own {RECIPE_FILE}, or start anew."
+            f"The run in {path} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
+            "training.steps and budget may be changed. Or start a new run with another --out."
         )
     checkpoints = path / "checkpoints"
     remove_leftovers(path)
     bring_back_replaced(path)
     bring_back_replaced(checkpoints)
     checkpoint, notes = newest_whole(checkpoints)
+    done = 0 if checkpoint is None else saved_step(checkpoint) or 0
+    notes += _consequences(recipe, changes, done)
+    if changes:
+        _write_recipe(recipe, path)
     where = f"from {checkpoint.name}" if checkpoint is not None else "from its beginning: it has no checkpoint yet"
     return OpenedFolder(path, checkpoint, "\n".join([*notes, f"Resuming {path} {where}"]))
+
+
+def _may_change(key: str) -> bool:
+    return key == "training.steps" or key.startswith("budget.")
+
+
+def _changes(recipe: SftRecipe | TrainRecipe, path: Path) -> list[tuple[str, object, object]]:
+    """The keys whose values differ from those of the run's own recipe, with both values."""
+    saved = _flat(load_recipe(path / RECIPE_FILE, type(recipe)).model_dump(mode="json"))
+    given = _flat(recipe.model_dump(mode="json"))
+    keys = dict.fromkeys([*saved, *given])
+    return [(key, saved.get(key), given.get(key)) for key in keys if saved.get(key) != given.get(key)]
+
+
+def _flat(values: object, prefix: str = "") -> dict[str, object]:
+    """Nested mappings and lists as one mapping, e.g. ``{"data.train.limit": 4000, "rewards.0.name": "accuracy"}``."""
+    items = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else None
+    if items is None:
+        return {prefix: values}
+    return {key: value for name, inner in items for key, value in _flat(inner, f"{prefix}.{name}".lstrip(".")).items()}
+
+
+def _consequences(
+    recipe: SftRecipe | TrainRecipe, changes: Sequence[tuple[str, object, object]], done: int
+) -> list[str]:
+    """What the change of a recipe means for the rest of the run; raises OutputError if it leaves no rest."""
+    notes = [f"Changed for the rest of the run: {key} {old} -> {new}." for key, old, new in changes]
+    steps = next(((int(str(old)), int(str(new))) for key, old, new in changes if key == "training.steps"), None)
+    if steps is None:
+        return notes
+    if steps[1] < done:
+        raise OutputError(f"training.steps is {steps[1]}, and {done} steps are done already. Give {done} or more.")
+    schedule = recipe.optimizer
+    before, after = (
+        lr_factor(done, total, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction) for total in steps
+    )
+    return [
+        *notes,
+        f"The {schedule.schedule} schedule spans {steps[1]} steps now: the next learning rate is {after:.3f} of the "
+        f"full one instead of {before:.3f}. The run is not the one that had {steps[1]} steps from its start.",
+    ]

@@ -123,14 +123,14 @@ def test_a_benchmark_as_validation_is_refused(tmp_path):
 
 
 def test_a_best_checkpoint_that_was_damaged_is_not_used_in_silence(tmp_path, monkeypatch):
-    from frugalrl.training import milestones
+    from frugalrl.training import finishing
 
-    chosen = milestones.choose
+    chosen = finishing.choose
 
-    def damaged_before_the_choice(run):
+    def damaged_before_the_choice(run, progress):
         (run.folder / "checkpoints" / checkpoint_name(2) / "config.json").write_text("{}")
-        return chosen(run)
+        return chosen(run, progress)
 
-    monkeypatch.setattr(milestones, "choose", damaged_before_the_choice)
-    with pytest.raises(OutputError, match=r"step-000002, cannot be used: config.json has 2 bytes"):
+    monkeypatch.setattr(finishing, "choose", damaged_before_the_choice)
+    with pytest.raises(OutputError, match=r"step-000002 cannot be used: config.json has 2 bytes"):
         run(tmp_path / "run", [1, 2, 3, 2, 1], monkeypatch)

@@ -2,7 +2,8 @@
 
 from xml.etree import ElementTree
 
-from frugalrl.reporting.figure_files import figure_file, mean_of_seeds
+from figure_files import figure_file, mean_of_seeds
+
 from frugalrl.reporting.figures import Point, Series
 
 SVG = "{http://www.w3.org/2000/svg}"

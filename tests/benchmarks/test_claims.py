@@ -4,15 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 
 import pytest
-from scipy import stats
-
-from frugalrl.reporting.claims import (
+from claims import (
     accuracy_by_step,
     claim_verdict,
     collapse_step,
     paper_claims,
     window_mean,
 )
+from scipy import stats
+
 from frugalrl.reporting.run_record import RunRecord, Values
 from frugalrl.statistics.intervals import Estimate, over_seeds
 

@@ -1,0 +1,52 @@
+"""`frugalrl train RECIPE`: GRPO from a recipe: a better checkpoint, and how much better."""
+
+import argparse
+import os
+from typing import Any
+
+from frugalrl.commands.running import FAILED, STOPPED, GracefulStop, add_run_arguments, refuse_several_processes, show
+from frugalrl.types import NOTHING_TO_LEARN
+
+
+def register(subparsers: Any) -> None:
+    """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
+    parser = subparsers.add_parser("train", help="GRPO from a recipe: a better checkpoint, and how much better")
+    add_run_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="check the recipe, print what would happen, and stop")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train and print. Raises UserErrors for recipe, data, model and folder."""
+    from frugalrl.config.loading import load_recipe
+    from frugalrl.config.schema import TrainRecipe
+
+    recipe = load_recipe(arguments.recipe, TrainRecipe, arguments.set)
+    refuse_several_processes(os.environ)
+    if arguments.dry_run:
+        return _dry_run(recipe)
+    from frugalrl.reporting.console import final_lines
+    from frugalrl.reporting.report import report_runs
+    from frugalrl.training.state.run_folder import open_run_folder
+    from frugalrl.training.trainer import train
+
+    show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
+    with open_run_folder(recipe, arguments.out, arguments.resume) as opened, GracefulStop() as stop:
+        show(opened.message)
+        summary = train(recipe, opened.path, opened.checkpoint, show, stop.requested, stop.evaluating)
+        if summary is None:
+            return STOPPED
+        report_runs([opened.path], opened.path / "report.html")
+        show(final_lines(summary, str(opened.path)))
+    return FAILED if (summary.ended_early or "").startswith(NOTHING_TO_LEARN) else 0
+
+
+def _dry_run(recipe: Any) -> int:
+    """The derived figures; the rewards and their arguments are checked as a run would."""
+    from frugalrl.planning.figures import training_figures
+    from frugalrl.reporting.console import table
+    from frugalrl.rewards.rubric import build_rubric
+
+    build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens)
+    show(table(training_figures(recipe)))
+    return 0

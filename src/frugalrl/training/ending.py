@@ -1,0 +1,68 @@
+"""When a run ends, and what is kept of one that ends before its time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from frugalrl.errors import RecipeError, UserError
+from frugalrl.training.hooks.hook import StepHook
+from frugalrl.training.progress import Progress
+from frugalrl.training.run import Run
+from frugalrl.training.saving import is_saved, save_unless_saved
+from frugalrl.training.schedule import is_multiple
+from frugalrl.training.selecting import early_stop
+
+
+@dataclass(frozen=True)
+class End:
+    """That a run is over."""
+
+    reason: str | None = None
+    """Why before its last step; None at the last step."""
+    notes: tuple[str, ...] = ()
+    """Lines for people."""
+
+
+def reason_to_end(run: Run, progress: Progress) -> End | None:
+    """Whether the run is over now, and why; None if it continues.
+
+    Raises RecipeError if the budget does not hold a single step.
+    """
+    recipe, step = run.recipe, progress.step
+    if step >= recipe.training.steps or progress.end_reason is not None:
+        return End(progress.end_reason)
+    reason = early_stop(run, progress) if progress.evaluated_step == step > 0 else None
+    if reason is not None:
+        return End(reason, (f"   {reason}",))
+    evaluates = bool(run.problems.validation) and is_multiple(recipe.evaluation.every, step + 1)
+    saves = is_multiple(recipe.training.save_every, step + 1)
+    reason = progress.spending.reason_to_end(run.budget, run.seconds, run.load_seconds, step, evaluates, saves)
+    if reason is None:
+        return None
+    if step == 0:
+        raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
+    return End(reason, (f"Ending after step {step} of {recipe.training.steps} to keep within {reason}.",))
+
+
+def kept_for_resume(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> str:
+    """Keep what there is to keep of a run that stops; a sentence that says how to continue."""
+    if progress.evaluated_step < 0:
+        return "The base was not evaluated yet, so there is nothing to keep; start over with --resume."
+    save_unless_saved(run, progress, hooks)
+    return f"Saved {run.checkpoint_folder(progress.step)}; resume with --resume."
+
+
+def kept_after_an_error(run: Run, progress: Progress, hooks: Sequence[StepHook], is_clean: bool) -> str:
+    """Keep what there is to keep of a run that fails, if that can be done; a line that says what was kept.
+
+    is_clean: whether the weights are those of `progress`. If they are not, the newest checkpoint stays the newest.
+    """
+    if progress.evaluated_step < 0 or progress.step == 0:
+        return "Nothing was learned yet, so there is nothing to keep."
+    if not is_clean:
+        return f"Step {progress.step + 1} failed in the middle of an update, so no checkpoint is made of it."
+    try:
+        if not is_saved(run, progress):
+            save_unless_saved(run, progress, hooks)
+    except (UserError, RuntimeError) as error:
+        return f"No checkpoint of step {progress.step} could be saved: {error}"
+    return f"Saved {run.checkpoint_folder(progress.step)}; resume with --resume once the error below is fixed."

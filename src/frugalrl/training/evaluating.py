@@ -1,0 +1,163 @@
+"""Evaluations of a run: made, kept with a hash, read back, and made again where a file was lost or changed."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from frugalrl.errors import OutputError
+from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
+from frugalrl.evaluation.ledger import note_look
+from frugalrl.evaluation.records import Evaluation
+from frugalrl.reporting.console import estimate
+from frugalrl.training.hooks.hook import StepHook
+from frugalrl.training.progress import Progress
+from frugalrl.training.run import Run
+from frugalrl.training.schedule import is_due
+from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weights
+
+VALIDATION = "validation"
+
+
+def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """The base on the splits that base and final model are measured on. Raises StopRequested."""
+    for split in (VALIDATION, "test"):
+        if run.problems_of(split):
+            progress = evaluate_split(run, progress, hooks, split, BASE_STEP)
+    return replace(progress, evaluated_step=BASE_STEP)
+
+
+def is_evaluation_due(run: Run, progress: Progress) -> bool:
+    """Whether validation is to be evaluated after this step, by the recipe or for a hook, and has not been yet."""
+    due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps) or progress.evaluation_wanted
+    return due and progress.evaluated_step < progress.step and bool(run.problems.validation)
+
+
+def evaluate_validation(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """The policy as it is on validation. Raises StopRequested."""
+    progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
+    return replace(progress, evaluated_step=progress.step, evaluation_wanted=False)
+
+
+def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], split: str, model_step: int) -> Progress:
+    """Evaluate the current policy on a split; keep its records, log what they say, and tell the hooks.
+
+    model_step: the step that the policy is of. Raises StopRequested, and then nothing has changed.
+    """
+    began = run.seconds
+    evaluation = _evaluated(run, split, model_step)
+    file = run.evaluation_file(split, model_step)
+    tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
+    progress = replace(
+        progress,
+        spending=progress.spending.after_evaluation(split, run.seconds - began, tokens),
+        evaluations={**progress.evaluations, file.name: evaluation_hash(evaluation)},
+    )
+    accuracy = evaluation.accuracy
+    values = {
+        "avg_at_k": accuracy.value,
+        "ci_low": accuracy.ci_low,
+        "ci_high": accuracy.ci_high,
+        "truncated_frac": evaluation.truncated_fraction,
+        "unknown_frac": evaluation.unknown_fraction,
+        "mean_tokens": evaluation.mean_tokens,
+    }
+    logged = {f"{split}/{name}": value for name, value in values.items()}
+    run.log.write(model_step, logged)
+    run.show(f"   {split} after step {model_step}: {estimate(accuracy)}")
+    if split != VALIDATION:
+        return progress
+    for hook in hooks:
+        seen = hook.evaluated(run, progress, evaluation, logged)
+        progress = replace(seen.progress, end_reason=seen.progress.end_reason or seen.end_reason)
+        for note in seen.notes:
+            run.show(note)
+    return progress
+
+
+def validations(run: Run, progress: Progress) -> dict[int, Evaluation]:
+    """All evaluations on validation, by step, as they were made. Raises OutputError."""
+    steps = sorted(_step_of(name) for name in progress.evaluations if name.startswith(f"{VALIDATION}-"))
+    return {step: read_evaluation(run, progress, VALIDATION, step) for step in steps}
+
+
+def read_evaluation(run: Run, progress: Progress, split: str, step: int) -> Evaluation:
+    """An evaluation of this run. Raises OutputError if its file was lost or changed since, see `remake_lost`."""
+    file = run.evaluation_file(split, step)
+    found, wrong = _read(run, progress, split, file)
+    if found is None:
+        raise OutputError(f"The evaluation {file} {wrong}. Put it back, or resume with --resume to make it again.")
+    return found
+
+
+def remake_lost(run: Run, progress: Progress) -> Progress:
+    """Make evaluations again whose files were lost or changed since they were made, from the checkpoints.
+
+    The samples are the same, since their seeds are. The evaluation of a step whose checkpoint is gone as well is
+    dropped with a line: that step could not be kept either. Raises ModelError if the base is needed and has changed.
+    """
+    lost = {}
+    for name in progress.evaluations:
+        found, wrong = _read(run, progress, _split_of(name), run.evaluations / name)
+        if found is None:
+            lost[name] = wrong
+    for name, wrong in lost.items():
+        progress = _made_again(run, progress, name, wrong)
+    if lost:
+        load_step_weights(run, progress.step)
+        publish_weights(run, progress.policy_version)
+    return progress
+
+
+def _made_again(run: Run, progress: Progress, name: str, wrong: str) -> Progress:
+    step, kept = _step_of(name), {other: value for other, value in progress.evaluations.items() if other != name}
+    try:
+        load_step_weights(run, step)
+    except OutputError:
+        run.show(f"   WARNING: {name} {wrong} and so is its checkpoint: step {step} is left out of the selection.")
+        return replace(progress, evaluations=kept)
+    publish_weights(run, progress.policy_version)
+    run.show(f"   {name} {wrong}: the evaluation is made again from the weights of step {step}.")
+    made = evaluation_hash(_evaluated(run, _split_of(name), step))
+    if made != progress.evaluations[name]:
+        run.show(f"   WARNING: {name} came out differently: it was first made with another version or machine.")
+    return replace(progress, evaluations={**kept, name: made})
+
+
+def _evaluated(run: Run, split: str, step: int) -> Evaluation:
+    with run.clock.timed("evaluation"), run.evaluating():
+        evaluation = evaluate(
+            run.evaluation_engine, run.policy.tokenizer, run.problems_of(split), run.recipe.evaluation, run.largest_cap
+        )
+        save_evaluation(evaluation, run.evaluation_file(split, step))
+        shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
+        note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
+    return evaluation
+
+
+def evaluation_hash(evaluation: Evaluation) -> str:
+    """Of the samples and their verdicts, whatever the clock said."""
+    records = [asdict(record) for samples in evaluation.records for record in samples]
+    return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
+
+
+def _read(run: Run, progress: Progress, split: str, file: Path) -> tuple[Evaluation | None, str]:
+    """The evaluation that a file holds; or None, and what is wrong with it."""
+    if not file.is_file():
+        return None, "is gone"
+    try:
+        evaluation = load_evaluation(run.problems_of(split), file)
+    except OutputError:
+        return None, "cannot be read"
+    if evaluation_hash(evaluation) != progress.evaluations.get(file.name):
+        return None, "was changed after it was made"
+    return evaluation, ""
+
+
+def _split_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def _step_of(name: str) -> int:
+    return int(name.removesuffix(".jsonl").rpartition("-")[-1])

@@ -1,0 +1,222 @@
+"""The guard in a running run: what it sees, asks for, and does. What it decides is in `training/guard/rules.py`.
+
+Decisions:
+- An evaluation that the guard calls is made right after its step. It has seeds of its own, a file of its own
+  (`evaluations/guard-step-*.jsonl`) and no line in `metrics.jsonl`, and no checkpoint is chosen by it: a run in which
+  nothing fires has the numbers of a run without a guard.
+- With validation problems it asks some of them, drawn anew each time, one sample each. Without, it asks all of a slice
+  that was held out of the training problems; the best of these evaluations is the reference, whose checkpoint is saved.
+- A rollback is made when the next step begins, and is `pending` in the guard's state until then. So a checkpoint
+  holds the weights that were evaluated at its step, whatever was decided there, and a resumed run makes the rollback
+  that the stopped one had before it.
+- Steps go on counting, and with them the schedule of the learning rate, the budget and the position in the data: what
+  was spent was spent, and the batches that led to the collapse do not come again. Only weights, masters, reference
+  and optimizer go back or start anew.
+- `guard.jsonl` has a line for each decision and each rollback; every line of `metrics.jsonl` has `guard/rollbacks`, so
+  that steps which were abandoned can be told from those that count.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from random import Random
+
+from frugalrl.config.stability_schema import GuardSettings
+from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
+from frugalrl.evaluation.records import Evaluation
+from frugalrl.training.evaluating import VALIDATION, read_evaluation
+from frugalrl.training.guard.rules import (
+    Decision,
+    GuardRule,
+    Look,
+    called_samples,
+    guard_metrics,
+    judge,
+    observe,
+    rolled_back,
+)
+from frugalrl.training.guard.state import GuardState, from_json, to_json
+from frugalrl.training.hooks.hook import After, StepHook, StepRecord, StepSettings
+from frugalrl.training.progress import Progress
+from frugalrl.training.run import Run
+from frugalrl.training.state.checkpoint import checkpoint_name, load_training_state, load_weights
+from frugalrl.training.state.manifest import damage
+from frugalrl.training.state.pointers import saved_steps
+from frugalrl.training.weights import BASE_STEP, load_base_weights, publish_weights, reset_reference
+from frugalrl.types import Prompt
+
+GUARD = "guard"
+"""What the guard's own evaluations are named after."""
+
+
+class Guard(StepHook):
+    """Looks at each step and evaluation, evaluates when it must; rolls back before the next step, or ends the run."""
+
+    name = "guard"
+
+    def __init__(self, settings: GuardSettings) -> None:
+        self._settings = settings
+
+    def before(self, run: Run, progress: Progress, settings: StepSettings) -> tuple[Progress, StepSettings]:
+        if self._state(progress).pending:
+            progress = self._roll_back(run, progress)
+        return progress, replace(settings, lr_factor=self._state(progress).lr_factor * settings.lr_factor)
+
+    def after(self, run: Run, progress: Progress, record: StepRecord) -> After:
+        lr_factor = self._state(progress).lr_factor  # of this step, not of what is decided after it
+        state, decision = observe(self._state(progress), record.step, record.metrics, self._rule(run))
+        if decision.action == "evaluate" and _is_over(run, progress):
+            decision = Decision(record.step)  # the run's end evaluates, and nothing is left to roll back for
+        own = guard_metrics(state) | {"guard/lr_factor": lr_factor}
+        return replace(self._announced(run, progress, state, decision), metrics=own)
+
+    def evaluated(self, run: Run, progress: Progress, evaluation: Evaluation, metrics: Mapping[str, float]) -> After:
+        if _is_over(run, progress):
+            return After(progress)  # there is nothing left to guard
+        return self._judged(run, progress, evaluation, called=False)
+
+    def between(self, run: Run, progress: Progress) -> After:
+        """Make the evaluation that was called for; without validation problems, that of the base too."""
+        state = self._state(progress)
+        is_base = progress.step == BASE_STEP and state.reference is None and bool(run.problems.held_out)
+        if _is_over(run, progress) or not (state.asked or is_base):
+            return After(progress)
+        began, settings = run.seconds, run.recipe.evaluation
+        prompts = run.problems.held_out if not run.problems.validation else self._some(run, progress.step)
+        with run.clock.timed("evaluation"), run.evaluating():
+            evaluation = evaluate(
+                run.evaluation_engine,
+                run.policy.tokenizer,
+                prompts,
+                # No recipe can have a seed below 0, so these samples are of no scheduled evaluation.
+                settings.model_copy(update={"samples_per_problem": 1, "seed": -1 - progress.step}),
+                run.largest_cap,
+            )
+            save_evaluation(evaluation, run.evaluation_file(GUARD, progress.step))
+        tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
+        progress = replace(progress, spending=progress.spending.after_look(run.seconds - began, tokens))
+        made = self._judged(run, progress, evaluation, called=True)
+        reference = self._state(made.progress).reference
+        return replace(made, save=reference is not None and reference.step == progress.step > BASE_STEP)
+
+    def checkpoints_needed(self, run: Run, progress: Progress) -> set[int]:
+        state = self._state(progress)
+        targets = {state.reference.step} if state.reference is not None else set()
+        if state.pending:
+            targets.add(state.rollbacks[-1].to)
+        return targets - {BASE_STEP}
+
+    def _state(self, progress: Progress) -> GuardState:
+        saved = progress.states.get(self.name)
+        return GuardState() if saved is None else from_json(saved)
+
+    def _rule(self, run: Run) -> GuardRule:
+        rollout, problems = run.recipe.rollout, run.problems
+        step_samples = rollout.prompts_per_step * rollout.group_size
+        if not problems.validation:
+            return GuardRule(self._settings, step_samples, len(problems.held_out), None)
+        called = called_samples(step_samples, len(problems.validation))
+        return GuardRule(self._settings, step_samples, called, run.recipe.evaluation.every)
+
+    def _some(self, run: Run, step: int) -> list[Prompt]:
+        """Validation problems for a called evaluation, in their order; others at each step."""
+        problems, count = run.problems.validation, self._rule(run).look_samples
+        rng = Random(f"guard/{run.recipe.seed}/{step}")
+        return [problems[index] for index in sorted(rng.sample(range(len(problems)), count))]
+
+    def _judged(self, run: Run, progress: Progress, evaluation: Evaluation, called: bool) -> After:
+        state = self._state(progress)
+        correct = _known(evaluation)
+        best = {} if state.reference is None else _known(_reference_evaluation(run, progress, state.reference.step))
+        names = [name for name in correct if not best or name in best]
+        looked = Look(
+            step=progress.step,
+            correct=[correct[name] for name in names],
+            best=[best[name] for name in names] if best else [],
+            mean_tokens=evaluation.mean_tokens,
+            called=called,
+            whole=not called or not run.problems.validation,
+        )
+        state, decision = judge(state, looked, self._rule(run))
+        return self._announced(run, progress, state, decision)
+
+    def _announced(self, run: Run, progress: Progress, state: GuardState, decision: Decision) -> After:
+        progress = progress.with_state(self.name, to_json(state))
+        if decision.action == "none":
+            return After(progress)
+        run.log.write_guard(json.dumps(asdict(decision)))
+        ends = f"the guard: {decision.reason}" if decision.action == "stop" else None
+        return After(progress, notes=(_line(decision),), end_reason=ends)
+
+    def _roll_back(self, run: Run, progress: Progress) -> Progress:
+        """Make the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
+        state = self._state(progress)
+        target = _target(run, state)
+        if target == BASE_STEP:
+            load_base_weights(run)
+            run.optimizer.take_weights_as_masters()
+        else:
+            folder = run.checkpoint_folder(target)
+            load_weights(run.policy, folder)
+            run.optimizer.load_state_tensors(load_training_state(folder).tensors["optimizer"])
+        reset_reference(run)
+        state = rolled_back(state)
+        progress = replace(
+            progress.with_state(self.name, to_json(state)),
+            policy_version=progress.policy_version + 1,
+            reference_step=progress.step if run.reference is not None else progress.reference_step,
+        )
+        publish_weights(run, progress.policy_version)
+        made = {"step": progress.step, "action": "rolled_back", "to": target, "lr_factor": state.lr_factor}
+        run.log.write_guard(json.dumps(made))
+        where = "the base model" if target == BASE_STEP else f"step {target}"
+        run.show(
+            f"   Rolled back to {where}; reference and optimizer start anew, "
+            f"the learning rate is {state.lr_factor:g} x the schedule's."
+        )
+        return progress
+
+
+def _is_over(run: Run, progress: Progress) -> bool:
+    return progress.step >= run.recipe.training.steps or progress.end_reason is not None
+
+
+def _reference_evaluation(run: Run, progress: Progress, step: int) -> Evaluation:
+    """The best evaluation so far. Raises OutputError if it was lost."""
+    if run.problems.validation:
+        return read_evaluation(run, progress, VALIDATION, step)
+    return load_evaluation(run.problems.held_out, run.evaluation_file(GUARD, step))
+
+
+def _known(evaluation: Evaluation) -> dict[str, list[bool]]:
+    """Verdicts by problem, without those that are unknown: a verifier that fails says nothing of the policy."""
+    found = {
+        samples[0].problem_id: [one.verdict == "correct" for one in samples if one.verdict != "unknown"]
+        for samples in evaluation.records
+        if samples
+    }
+    return {name: verdicts for name, verdicts in found.items() if verdicts}
+
+
+def _line(decision: Decision) -> str:
+    said = {
+        "warn": "WARNING by the guard",
+        "evaluate": "The guard evaluates",
+        "clear": "The guard goes on",
+        "rollback": "ROLLBACK by the guard",
+        "stop": "STOP by the guard",
+    }[decision.action]
+    return f"   {said} after step {decision.step}. {decision.reason}"
+
+
+def _target(run: Run, state: GuardState) -> int:
+    """The newest whole checkpoint up to the best evaluation that no earlier rollback left behind."""
+    *earlier, newest = state.rollbacks
+    for step in sorted(saved_steps(run.folder / "checkpoints"), reverse=True):
+        if step > newest.to or any(one.to < step <= one.step for one in earlier):
+            continue
+        wrong = damage(run.checkpoint_folder(step))
+        if wrong is None:
+            return step
+        run.show(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. An earlier one is taken.")
+    return BASE_STEP

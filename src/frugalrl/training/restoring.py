@@ -1,0 +1,123 @@
+"""A run as a checkpoint, and a run put back where a checkpoint stands: the two directions, side by side.
+
+Everything that decides what comes next is in a checkpoint: the model, the optimizer's tensors, a reference that was
+reset, `Progress`, the random states. Rollouts are never pending: a checkpoint is made between steps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import DataError, ModelError, OutputError
+from frugalrl.reporting.environment import describe_environment, record_environment
+from frugalrl.reporting.run_log import RunLog, seconds_logged
+from frugalrl.training.evaluating import remake_lost
+from frugalrl.training.model.policy import files_hash, weights_hash
+from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
+from frugalrl.training.problem_sets import Show
+from frugalrl.training.progress import Progress
+from frugalrl.training.run import Run, load_run
+from frugalrl.training.state.checkpoint import TrainingState, load_training_state, load_weights
+from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
+from frugalrl.training.weights import publish_weights
+
+
+def prepare_run(
+    recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show
+) -> tuple[Run, Progress]:
+    """Load a run, at its start or where a checkpoint of it stands. Raises UserError."""
+    run = load_run(recipe, folder, resume_from, log, show)
+    if resume_from is None:
+        seed_random_states(recipe.seed)
+        publish_weights(run, 0)
+        _take_up(run, {}, None)
+        return run, Progress(wall_seconds={"load": run.load_seconds})
+    state = load_training_state(resume_from)
+    _refuse_other_base(run, state.values)
+    run = replace(run, base_weights=state.values["base_weights"])
+    progress = restore(run, resume_from, state)
+    # What a kill threw away was paid: it counts, under a name of its own.
+    seconds = float(state.values["seconds"])
+    lost = max(0.0, seconds_logged(folder) - seconds)
+    run = replace(run, began=run.began - seconds - lost)
+    _take_up(run, state.values["log_lengths"], progress.step)
+    progress = remake_lost(run, progress)
+    return run, progress.with_seconds({"load": run.load_seconds, "lost": lost})
+
+
+def _take_up(run: Run, log_lengths: Mapping[str, int], resumed_step: int | None) -> None:
+    """Record the environment and cut the log back to where the run resumes: only now is it sure that it can."""
+    environment = describe_environment(run.recipe, run.problems.hashes, run.base_weights)
+    notes = [record_environment(run.folder, environment, resumed_step), *run.log.cut(log_lengths, resumed_step or 0)]
+    for note in notes:
+        if note is not None:
+            run.show(note)
+
+
+def training_state(run: Run, progress: Progress) -> TrainingState:
+    """What a checkpoint keeps beside the model."""
+    values = {
+        **progress.to_json(),
+        "seconds": run.seconds,
+        "log_lengths": run.log.lengths(),
+        "random": random_values(),
+        "data_hashes": run.problems.hashes,
+        "base_weights": run.base_weights,
+        "base_files": files_hash(run.recipe.model.path),
+    }
+    tensors = {"optimizer": run.optimizer.state_tensors()}
+    if run.reference is not None and progress.reference_step > 0:
+        tensors["reference"] = reference_tensors(run.reference)
+    return TrainingState(values, tensors)
+
+
+def restore(run: Run, checkpoint: Path, state: TrainingState) -> Progress:
+    """Put the weights, optimizer and random states of a run where a checkpoint of it stands; its progress.
+
+    Not the spending of the clock, which never goes back, and not the log: the caller knows what of them it wants.
+    Nothing is changed if the problems are not those the checkpoint was made with. That the checkpoint is whole,
+    `pointers.newest_whole` or `manifest.damage` has said. Raises DataError and OutputError.
+    """
+    values = state.values
+    _refuse_other_data(run, values["data_hashes"])
+    try:
+        progress = Progress.from_json(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutputError(
+            f"The checkpoint {checkpoint} was made by another version of frugalrl ({error!r} is missing or differs). "
+            "Resume it with that version, or start a new run with another --out."
+        ) from None
+    if (progress.end_reason or "").startswith("budget."):
+        progress = replace(progress, end_reason=None)  # the budget may be another by now: the loop asks it again
+    load_weights(run.policy, checkpoint)
+    run.optimizer.load_state_tensors(state.tensors["optimizer"])
+    if run.reference is not None and progress.reference_step > 0:
+        load_reference_tensors(run.reference, state.tensors["reference"])
+    restore_random_states(values["random"])
+    publish_weights(run, progress.policy_version)
+    return progress
+
+
+def _refuse_other_data(run: Run, hashes: Mapping[str, Any]) -> None:
+    changed = [split for split, value in run.problems.hashes.items() if hashes[split] != value]
+    if changed:
+        raise DataError(
+            f"The {' and '.join(changed)} problems of {run.recipe.name} are not those the run began with. Put the data "
+            "back as it was to resume, or start a new run with another --out."
+        )
+
+
+def _refuse_other_base(run: Run, values: Mapping[str, Any]) -> None:
+    """The base is read again for the reference, and at the end if nothing beat it: a change is found now, not then."""
+    path = run.recipe.model.path
+    if run.reference is not None:
+        changed = weights_hash(run.reference) != values["base_weights"]
+    else:
+        changed = files_hash(path) != values.get("base_files")
+    if changed:
+        raise ModelError(
+            f"The model {path!r} has other weights than when the run began, and the run refers to it until its end. "
+            "Put it back to resume, or start a new run with another --out."
+        )

@@ -1,0 +1,47 @@
+"""Checkpoints of a run: when one is made, which the pointers name, and which stay."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from frugalrl.reporting.model_card import training_card
+from frugalrl.training.hooks.hook import StepHook
+from frugalrl.training.progress import Progress
+from frugalrl.training.restoring import training_state
+from frugalrl.training.run import Run
+from frugalrl.training.selecting import is_best_so_far
+from frugalrl.training.state.checkpoint import save_checkpoint
+from frugalrl.training.state.pointers import BEST, LATEST, point, pointed, rotate
+
+
+def save_run(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """Save, point `latest` at it, and remove what need not stay."""
+    path, training, began = run.checkpoint_folder(progress.step), run.recipe.training, run.seconds
+    progress = progress.with_seconds(run.clock.take())
+    with run.clock.timed("checkpoint"):
+        save_checkpoint(run.policy, training_state(run, progress), path, training_card(run.recipe, None))
+        if progress.evaluated_step == progress.step and is_best_so_far(run, progress):
+            point(path.parent, BEST, path.name)  # before `latest`: a run resumes with what `best` knows
+        point(path.parent, LATEST, path.name)
+        needed = {step for hook in hooks for step in hook.checkpoints_needed(run, progress)}
+        rotate(path.parent, training.keep_last, {*training.keep_steps, *needed})
+    return replace(progress, spending=progress.spending.after_save(run.seconds - began))
+
+
+def save_unless_saved(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """The checkpoint of this step, which may be there already."""
+    return progress if is_saved(run, progress) else save_run(run, progress, hooks)
+
+
+def save_as_best(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """Save the best model so far, and point `best` at it: it may have been saved before it was evaluated."""
+    progress = save_unless_saved(run, progress, hooks)
+    path = run.checkpoint_folder(progress.step)
+    point(path.parent, BEST, path.name)
+    return progress
+
+
+def is_saved(run: Run, progress: Progress) -> bool:
+    """Whether there is a checkpoint of this step, and a resume would take it."""
+    path: Path = run.checkpoint_folder(progress.step)
+    return pointed(path.parent, LATEST) == path

@@ -1,0 +1,154 @@
+"""The parts of a step around the algorithm: what holds for it, memory for the update, hooks, metrics, log lines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from frugalrl.reporting.console import progress_line
+from frugalrl.rollout.refill import FilledBatch
+from frugalrl.text.language_id import load_identifier
+from frugalrl.training.batching import TrainingRow, micro_batches
+from frugalrl.training.hooks.hook import StepHook, StepRecord, StepSettings
+from frugalrl.training.metrics import step_metrics
+from frugalrl.training.progress import Progress
+from frugalrl.training.run import Run
+from frugalrl.training.schedule import lr_factor
+from frugalrl.training.update import update_policy
+from frugalrl.types import ScoredGroup
+
+_PHASES = ("rollout", "reward", "update")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What is logged and shown of a step."""
+
+    metrics: Mapping[str, float]
+    groups: Sequence[ScoredGroup]
+    notes: tuple[str, ...]
+
+
+def before_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[Progress, StepSettings, float]:
+    """What holds for the coming step, after the hooks; and the run's seconds at its begin."""
+    recipe, schedule = run.recipe, run.recipe.optimizer
+    progress = progress.with_seconds(run.clock.take())
+    began = run.seconds
+    factor = lr_factor(
+        progress.step,
+        recipe.training.steps,
+        schedule.schedule,
+        schedule.warmup_fraction,
+        schedule.min_lr_fraction,
+    )
+    settings = StepSettings(recipe.rollout.max_completion_tokens, run.update.entropy_coef, factor)
+    for hook in hooks:
+        progress, settings = hook.before(run, progress, settings)
+    return progress, settings, began
+
+
+def update_within_memory(
+    run: Run, progress: Progress, rows: Sequence[TrainingRow], settings: StepSettings
+) -> tuple[Progress, dict[str, float]]:
+    """Update the policy; in smaller micro-batches where the memory does not hold them.
+
+    The gradient does not depend on the cut, up to rounding. Raises the error of the device if a single completion does
+    not fit, or if the memory ran out after weights had changed.
+    """
+    tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
+    update = replace(run.update, entropy_coef=settings.entropy_coef)
+    longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
+    while True:
+        begun = run.optimizer.steps_begun
+        batches = micro_batches(rows, tokens, run.policy.pad_token_id, run.policy.device)
+        try:
+            updated = update_policy(run.policy, run.reference, run.optimizer, batches, update, settings.lr_factor)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or tokens <= longest or run.optimizer.steps_begun > begun:
+                raise
+        else:
+            return progress, updated
+        run.optimizer.discard_gradients()
+        del batches
+        torch.cuda.empty_cache()
+        tokens = max(longest, tokens // 2)
+        progress = replace(progress, micro_batch_tokens=tokens)
+        run.show(
+            f"   Out of memory in step {progress.step + 1}: micro-batches have {tokens} tokens from here on. "
+            f"Set training.micro_batch_tokens={tokens} to start with them."
+        )
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device, or the host's allocator, had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
+def after_step(
+    run: Run,
+    progress: Progress,
+    hooks: Sequence[StepHook],
+    settings: StepSettings,
+    batch: FilledBatch,
+    updated: Mapping[str, float],
+    began: float,
+) -> tuple[Progress, StepReport]:
+    """The step's metrics, and what the hooks make of it."""
+    seconds = run.clock.take()
+    if run.recipe.rollout.max_extra_groups > 0:
+        updated = {**updated, "group/refilled": float(batch.refilled), "rollout/extra_frac": batch.extra_frac}
+    metrics: Mapping[str, float] = step_metrics(
+        progress.step,
+        batch.sampled,
+        updated,
+        settings.lr_factor * run.recipe.optimizer.learning_rate,
+        {phase: seconds.get(phase, 0.0) for phase in _PHASES},
+        load_identifier(),
+    ).values
+    notes: list[str] = []
+    for hook in hooks:
+        looked = hook.after(run, progress, StepRecord(progress.step, settings, batch.sampled, metrics))
+        progress, metrics = looked.progress, {**metrics, **looked.metrics}
+        notes += looked.notes
+        progress = replace(
+            progress,
+            evaluation_wanted=progress.evaluation_wanted or looked.evaluate,
+            end_reason=progress.end_reason or looked.end_reason,
+        )
+    tokens = sum(len(one.completion.token_ids) for group in batch.sampled for one in group.completions)
+    spending = progress.spending.after_step(run.seconds - began, tokens)
+    progress = replace(progress.with_seconds(seconds), spending=spending)
+    metrics = {**metrics, **spending.metrics(run.budget, run.seconds, progress.step)}
+    return progress, StepReport(metrics, batch.sampled, tuple(notes))
+
+
+def report_step(run: Run, progress: Progress, report: StepReport) -> None:
+    """Log the step and its first group, and show its line and what the hooks say."""
+    run.log.write(progress.step, report.metrics)
+    run.log.write_sample(_sample(progress.step, report.groups[0]))
+    recent = [cost.seconds for cost in progress.spending.recent_steps]
+    eta = sum(recent) / len(recent) * (run.recipe.training.steps - progress.step)
+    run.show(progress_line(progress.step, run.recipe.training.steps, report.metrics, eta))
+    for note in report.notes:
+        run.show(note)
+
+
+def _sample(step: int, group: ScoredGroup) -> str:
+    completions = [
+        {
+            "text": one.completion.text,
+            "reward": one.reward,
+            "breakdown": dict(one.breakdown),
+            "verdict": one.verdict.label,
+            "reason": one.verdict.reason,
+        }
+        for one in group.completions
+    ]
+    sample = {
+        "step": step,
+        "prompt": group.prompt.text,
+        "gold": group.prompt.problem.gold,
+        "completions": completions,
+    }
+    return json.dumps(sample, ensure_ascii=False)

@@ -1,0 +1,50 @@
+"""The weights of a run as they change hands: to the engines, to the reference, back from a checkpoint or the base."""
+
+from frugalrl.errors import ModelError, OutputError
+from frugalrl.training.model.policy import load_policy, weights_hash
+from frugalrl.training.model.reference import copy_weights
+from frugalrl.training.run import Run
+from frugalrl.training.state.checkpoint import load_weights
+from frugalrl.training.state.manifest import damage
+
+BASE_STEP = 0
+"""The step of the base model, which has no checkpoint."""
+
+
+def publish_weights(run: Run, policy_version: int) -> None:
+    """Make both engines sample from the policy as it is now."""
+    for engine in (run.engine, run.evaluation_engine):
+        engine.load_weights(run.policy.model, policy_version)
+
+
+def reset_reference(run: Run) -> None:
+    """Make the policy as it is the reference, if there is one, and reset the optimizer's state (ProRL, 2505.24864)."""
+    run.optimizer.reset_state()
+    if run.reference is not None:
+        copy_weights(run.policy, run.reference)
+
+
+def load_base_weights(run: Run) -> None:
+    """Put the weights of the model that the run began with into the policy. Raises ModelError."""
+    base = load_policy(run.recipe.model)
+    if weights_hash(base) != run.base_weights:
+        raise ModelError(
+            f"The model {run.recipe.model.path!r}, which this run goes back to, has other weights than when it began. "
+            "Put it back and resume with --resume."
+        )
+    copy_weights(base, run.policy)
+
+
+def load_step_weights(run: Run, step: int) -> None:
+    """Put the weights after a step, or the base's, into the policy.
+
+    Raises OutputError if the checkpoint is gone or damaged, ModelError if the base cannot be loaded.
+    """
+    if step == BASE_STEP:
+        load_base_weights(run)
+        return
+    checkpoint = run.checkpoint_folder(step)
+    wrong = damage(checkpoint)
+    if wrong is not None:
+        raise OutputError(f"The checkpoint {checkpoint} cannot be used: {wrong}. Put it back and resume with --resume.")
+    load_weights(run.policy, checkpoint)
