@@ -124,7 +124,7 @@ def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(falls, tmp_path, s
     run(tmp_path / "stopped", recipe(), should_stop=lambda: next(asked))
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert checkpoint.name == checkpoint_name(steps)
-    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["states"]["guard"][
+    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["guard"][
         "pending"
     ]
     assert pending == (steps == 2)
