@@ -58,6 +58,7 @@ ADAPTERS = (
     "evaluation.measured_reader",
     "evaluation.results",
     "rollout.torch_engine",
+    "rollout.factory",
     "rollout.decoder",
     "rollout.scripted_engine",
     "rollout.collect",
@@ -97,7 +98,9 @@ ADAPTERS = (
 FOUNDATION = (
     "types",
     "errors",
+    "functions",
     "config.section",
+    "config.presets",
     "config.algorithm_schema",
     "config.stability_schema",
     "config.schema",

@@ -136,8 +136,8 @@ class _Planned:
 
 
 def _load(arguments: argparse.Namespace) -> _Model:
-    from frugalrl.config.schema import ModelSettings
-    from frugalrl.rollout.torch_engine import TorchEngine
+    from frugalrl.config.schema import ModelSettings, TorchEngineSettings
+    from frugalrl.rollout.factory import build_engine
     from frugalrl.training.model.policy import load_policy, pick_device, weights_hash
 
     device = pick_device(arguments.device)
@@ -146,7 +146,7 @@ def _load(arguments: argparse.Namespace) -> _Model:
     last = arguments.model.replace("builtin:", "").rstrip("/").split("/")[-1]
     return _Model(
         policy=policy,
-        engine=TorchEngine(policy.model, policy.end_token_ids, arguments.max_sequences),
+        engine=build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, arguments.max_sequences),
         name=arguments.model,
         weights=weights_hash(policy),
         dtype=dtype,

@@ -177,7 +177,8 @@ def _completion(row: _Row) -> Completion:
     if not isinstance(token_ids, list):
         token_ids = [0] * round(len(row.completion) / _CHARS_PER_TOKEN)
     finish_reason = "length" if row.values.get("finish_reason") == "length" else "stop"
-    return Completion(row.completion, tuple(token_ids), (0.0,) * len(token_ids), finish_reason, 0, 0)  # type: ignore[arg-type]  # a literal
+    count = len(token_ids)
+    return Completion(row.completion, tuple(token_ids), (0.0,) * count, finish_reason, (0,) * count, 0)  # type: ignore[arg-type]  # a literal
 
 
 # ------------------------------------------------------------------------------------------------- summary

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import RecipeError
+from frugalrl.functions import import_function
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
-from frugalrl.rewards.user_functions import Values, call_user_function, import_function
+from frugalrl.rewards.user_functions import Values, call_user_function
 from frugalrl.tasks.logic import is_logic, logic_verdict
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
@@ -89,7 +90,7 @@ def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
     if is_built_in(settings.name):
         term = built_in_term(settings.name, settings.args, max_completion_tokens)
     elif "." in settings.name:
-        term = functools.partial(_user_term, import_function(settings.name), settings)
+        term = functools.partial(_user_term, import_function(settings.name, "reward"), settings)
     else:
         raise unknown_reward(settings.name)
     if settings.gate_group_accuracy is None:

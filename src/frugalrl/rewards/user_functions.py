@@ -6,7 +6,6 @@ parameters without ``**kwargs`` is given only those.
 """
 
 import asyncio
-import importlib
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +15,6 @@ from frugalrl.errors import RecipeError
 from frugalrl.types import RolloutGroup
 
 Values = Sequence[float | None]
-
-
-def import_function(path: str) -> Callable[..., Any]:
-    """The function at ``package.module.name``. Raises RecipeError if there is none that can be called."""
-    module_name, _, name = path.rpartition(".")
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
-    if not callable(function):
-        raise RecipeError(f"The reward {path!r} is not a function. Name one that takes TRL's arguments.")
-    return function  # type: ignore[no-any-return]
 
 
 def call_user_function(

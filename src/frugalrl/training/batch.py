@@ -23,7 +23,7 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
         nonlocal sampler
         # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
         seed_parts = (recipe.seed, step) if round_number == 0 else (recipe.seed, step, "refill", round_number)
-        indices, sampler = next_problems(sampler, run.sampler, len(run.problems.train), count)
+        indices, sampler = next_problems(sampler, run.sampler, count)
         taken.extend(indices)
         prompts = [run.problems.train[index] for index in indices]
         with run.clock.timed("rollout"):
@@ -33,5 +33,5 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]
-    sampler = observe(sampler, run.sampler, zip(taken, accuracies, strict=True))
+    sampler = observe(sampler, zip(taken, accuracies, strict=True))
     return replace(progress, sampler=sampler), batch

@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frugalrl.algorithms.advantages import AdvantageRule
+from frugalrl.algorithms.advantages import Advantages
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.rubric import Rubric, build_rubric
 from frugalrl.rollout.engine import RolloutEngine
-from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.rollout.factory import build_engine
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -26,7 +26,7 @@ from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, load_policy, weights_hash
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
-from frugalrl.training.rules import advantage_rule, sampler_rule, update_settings
+from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
@@ -47,7 +47,7 @@ class Run:
     """By the cap on completion tokens: rewards that are bounded by the cap follow it, unless their bound is set."""
     problems: ProblemSets
     sampler: SamplerRule
-    advantage: AdvantageRule
+    advantage: Advantages
     update: UpdateSettings
     budget: Budget
     log: RunLog
@@ -100,6 +100,7 @@ def load_run(recipe: TrainRecipe, folder: Path, weights: Path | None, log: RunLo
     weights: a checkpoint to take the policy's weights from; None takes the recipe's model. Raises UserError.
     """
     began = time.monotonic()
+    check_algorithm(recipe)
     rubric = _rubric_by_cap(recipe)
     path = recipe.model.path if weights is None else str(weights)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
@@ -154,7 +155,8 @@ def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, Rollou
     """One for rollouts and one for evaluation: the same one where its batch is large enough for both."""
     rollout = recipe.rollout
     rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
-    engine = TorchEngine(policy.model, policy.end_token_ids, rows)
+    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine
-    return engine, TorchEngine(policy.model, policy.end_token_ids, recipe.evaluation.max_sequences)
+    rows = recipe.evaluation.max_sequences
+    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)

@@ -57,7 +57,7 @@ def update_within_memory(
     not fit, or if the memory ran out after weights had changed.
     """
     tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
-    update = replace(run.update, entropy_coef=settings.entropy_coef)
+    update = replace(run.update, entropy_coef=settings.entropy_coef, policy_version=progress.policy_version)
     longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
     while True:
         begun = run.optimizer.steps_begun
