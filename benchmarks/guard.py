@@ -41,22 +41,13 @@ WATCHED = {
     "no validation, 100 held out": Setting(100, 1, None),
 }
 SHORT = ("evaluation.every=10", "evaluation.samples_per_problem=2", "data.validation.limit=60")
-REAL: dict[str, tuple[str, ...]] = {
-    "collapse": (),
-    "wrong-paid": (*SHORT, "training.steps=30", "rewards=[{name: format},{name: accuracy, weight: -2.0}]"),
-    "rate-too-high": (*SHORT, "training.steps=30", "optimizer.learning_rate=4.0e-3"),
-    "repetition-paid": (
-        *SHORT,
-        "training.steps=30",
-        "rewards=[{name: format, weight: 0.5},{name: repetition, weight: -2.0}]",
-    ),
-    "language-paid": (
-        *SHORT,
-        "training.steps=40",
-        "rewards=[{name: format, weight: 0.5},{name: language, weight: -2.0}]",
-    ),
-    "held-out": ("data.validation=null", "training.steps=60"),
+REAL: dict[str, tuple[int, tuple[str, ...]]] = {
+    "collapse": (1, ()),
+    "wrong-paid": (1, (*SHORT, "training.steps=30", "rewards=[{name: format},{name: accuracy, weight: -2.0}]")),
+    "rate-too-high": (1, (*SHORT, "training.steps=30", "optimizer.learning_rate=4.0e-3")),
+    "held-out": (2, ("data.validation=null", "training.steps=60")),
 }
+"""Seed, and values replaced in the collapse recipe."""
 
 
 def main() -> None:
@@ -75,7 +66,7 @@ def main() -> None:
         put("guard.md", "nulls", null_table(record["nulls"], [record["wandering"], record["least_fall_0"]]))
         put("guard.md", "collapses", collapse_table(record["collapses"]))
     else:
-        runs = [SeededRun(name, MINI / "collapse.yaml", 1, overrides) for name, overrides in REAL.items()]
+        runs = [SeededRun(name, MINI / "collapse.yaml", seed, overrides) for name, (seed, overrides) in REAL.items()]
         record["real"] = [real_row(folder) for folder in run_all(runs, chosen.out, chosen.workers)]
         put("guard.md", "real", real_table(record["real"]))
     record["versions"] = versions()
@@ -170,7 +161,7 @@ def null_table(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
     """False rollbacks by steps and by way of watching, over nulls and noises."""
     lines = [
         "| accuracy never falls | steps | runs rolled back (95 % interval) | suspected "
-        "| evaluations called per 100 steps | of them for a sign | share of tokens |",
+        "| evaluations called per 100 steps | asked for by a sign | share of tokens |",
         "|---|---|---|---|---|---|---|",
     ]
     for watched in WATCHED:
