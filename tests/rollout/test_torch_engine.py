@@ -230,3 +230,23 @@ def test_one_broken_sequence_among_sound_ones_is_not_passed_on(fresh_policy):
 def test_the_factory_builds_what_the_recipe_names(policy):
     engine = build_engine(TorchEngineSettings(), policy.model, frozenset({1}), 4)
     assert isinstance(engine, TorchEngine)
+
+
+def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_comes_out_the_same(policy, caplog):
+    sampling = SamplingParams(12, temperature=1.0)
+    engine = engine_for(policy.model, policy.tokenizer, rows=12)
+    expected = engine_for(policy.model, policy.tokenizer, rows=12).generate(requests(), sampling)
+    make_cache = engine._cache_for
+
+    def small_device(*arguments):
+        if engine._max_sequences > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return make_cache(*arguments)
+
+    engine._cache_for = small_device
+    got = engine.generate(requests(), sampling)
+    assert [[one.token_ids for one in row] for row in got] == [[one.token_ids for one in row] for row in expected]
+    assert "Out of memory in a rollout: 3 sequences at once from here on" in caplog.text
+    engine._cache_for = lambda *arguments: (_ for _ in ()).throw(RuntimeError("CUDA error: device lost"))
+    with pytest.raises(RuntimeError, match="device lost"):
+        engine.generate(requests(), sampling)

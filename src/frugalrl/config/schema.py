@@ -131,6 +131,27 @@ class RewardTerm(Section):
         None, description="off below this group accuracy; a cosine pays the plain verdict while it is off"
     )
     conversational: bool = Field(False, description="hand a function of your own messages, not text")
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        600.0, description="of a function of your own, for the completions of one prompt; then the run ends"
+    )
+
+
+class VerifierSettings(Section):
+    """Limits on comparing an answer with its gold, in training and evaluation alike; see docs/rewards/answers.md."""
+
+    cpu_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        2.0, description="processor time of one comparison; one that needs more is unknown: cpu_limit"
+    )
+    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="backstop by the clock: wall_limit; null: 30 times cpu_seconds"
+    )
+    workers: Positive = Field(2, description="processes")
+
+    @model_validator(mode="after")
+    def _the_backstop_is_behind_the_limit(self) -> Self:
+        if self.wall_seconds is not None and self.wall_seconds < self.cpu_seconds:
+            raise ValueError("wall_seconds is only a backstop: give at least cpu_seconds")
+        return self
 
 
 class TorchEngineSettings(Section):
@@ -246,6 +267,7 @@ class TrainRecipe(Section):
     model: ModelSettings = ModelSettings()
     data: DataSettings
     rewards: Annotated[tuple[RewardTerm, ...], Field(min_length=1)]
+    verifier: VerifierSettings = VerifierSettings()
     rollout: RolloutSettings = RolloutSettings()
     algorithm: AlgorithmSettings = AlgorithmSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

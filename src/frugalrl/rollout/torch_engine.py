@@ -6,6 +6,7 @@ fp32 (within 1e-4 of transformers' forward pass; a test holds them to it), so th
 """
 
 import copy
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,8 +28,11 @@ from frugalrl.rollout.engine import (
     WeightFolder,
     WeightSource,
 )
+from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
 from frugalrl.types import FinishReason
+
+logger = logging.getLogger(__name__)
 
 PREFILL_TOKENS = 16384
 """Padded prompt tokens read in one forward pass: bounds the activations of a prefill."""
@@ -79,9 +83,28 @@ class TorchEngine:
                 )
         self._policy_version = policy_version
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`."""
+        """See `RolloutEngine.generate`. With fewer rows from then on where the memory does not hold them.
+
+        A sequence does not depend on its batch (exactly in fp32), so nothing is lost by starting again.
+        """
+        while True:
+            try:
+                return self._generate(requests, sampling)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self._max_sequences == 1:
+                    raise
+            self._cache = None
+            torch.cuda.empty_cache()
+            self._max_sequences = -(-self._max_sequences // 2)
+            logger.warning(
+                "Out of memory in a rollout: %d sequences at once from here on. Set rollout.max_sequences and "
+                "evaluation.max_sequences to start with them.",
+                self._max_sequences,
+            )
+
+    @torch.inference_mode()
+    def _generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
         queue = deque(self._parts(requests))
         batch = _Batch(self._cache_for(requests, sampling), sampling, self._end_tokens)

@@ -64,20 +64,27 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
     stay, held = _held_out(recipe, disjoint, bool(choosing), show)
+    if len(stay) < rollout.prompts_per_step:
+        show(
+            f"WARNING: {len(stay)} training problems are fewer than prompts_per_step ({rollout.prompts_per_step}): "
+            "a step asks some of them more than once."
+        )
     return ProblemSets(stay, choosing, test, held)
 
 
 def _held_out(
     recipe: TrainRecipe, train: list[Prompt], has_validation: bool, show: Show
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """Training problems that stay, and those set aside for the guard, which is said: as many as it can evaluate on
-    twice within its share of the run's samples, or none if they are too few.
+    """Training problems that stay, and those set aside for the guard, which is said.
+
+    At most twice as many as a step has completions, so that asking them does not cost much more than a step. The
+    number of steps does not count: a run that is extended keeps its problems.
     """
     guard, rollout = recipe.guard, recipe.rollout
     if has_validation or not guard.enabled:
         return train, []
-    samples = guard.evaluation_share * recipe.training.steps * rollout.prompts_per_step * rollout.group_size
-    stay, held = hold_out(train, min(guard.held_out, int(samples / 2)), recipe.seed)
+    most = min(guard.held_out, 2 * rollout.prompts_per_step * rollout.group_size)
+    stay, held = hold_out(train, most, recipe.seed)
     if held:
         show(
             f"There are no validation problems: {len(held)} of {len(train)} training problems are held out for the "

@@ -16,7 +16,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.rewards.rubric import Rubric, build_rubric
+from frugalrl.rewards.rubric import Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
 from frugalrl.training.length_schedule import bounds, largest_cap
@@ -30,6 +30,7 @@ from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rul
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
+from frugalrl.verify.answers import configure_default_pool
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,13 @@ def load_run(recipe: TrainRecipe, folder: Path, weights: Path | None, log: RunLo
     """
     began = time.monotonic()
     check_algorithm(recipe)
+    configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe)
     path = recipe.model.path if weights is None else str(weights)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
+    check_columns(recipe.rewards, [prompt.problem for prompt in problems.train])
     engine, evaluation_engine = _engines(recipe, policy)
     return Run(
         recipe=recipe,
@@ -144,9 +147,9 @@ def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
 
 def _rubric_by_cap(recipe: TrainRecipe) -> Callable[[int], Rubric]:
     """Raises RecipeError if a reward cannot be bounded by a cap that the run can come to."""
-    first_cap = recipe.rollout.max_completion_tokens
+    first_cap, rule = recipe.rollout.max_completion_tokens, recipe.length_schedule
     rubric = functools.cache(functools.partial(build_rubric, recipe.rewards))
-    for cap in {first_cap} if recipe.length_schedule is None else bounds(recipe.length_schedule, first_cap):
+    for cap in {first_cap} if rule is None else bounds(rule, first_cap):
         rubric(cap)
     return rubric
 

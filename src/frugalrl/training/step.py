@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from frugalrl.reporting.console import progress_line
+from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.refill import FilledBatch
 from frugalrl.text.language_id import load_identifier
 from frugalrl.training.batching import TrainingRow, micro_batches
@@ -78,11 +79,6 @@ def update_within_memory(
             f"   Out of memory in step {progress.step + 1}: micro-batches have {tokens} tokens from here on. "
             f"Set training.micro_batch_tokens={tokens} to start with them."
         )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device, or the host's allocator, had no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def after_step(

@@ -124,9 +124,7 @@ def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(falls, tmp_path, s
     run(tmp_path / "stopped", recipe(), should_stop=lambda: next(asked))
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert checkpoint.name == checkpoint_name(steps)
-    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["guard"][
-        "pending"
-    ]
+    pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["guard"]["pending"]
     assert pending == (steps == 2)
     run(tmp_path / "stopped", recipe(), resume_from=checkpoint)
     assert untimed(tmp_path / "stopped") == untimed(tmp_path / "straight")
@@ -204,25 +202,26 @@ def test_without_validation_a_slice_of_the_training_problems_is_held_out_and_sai
     lines = run_guarded(
         tmp_path,
         data={"train": {"limit": 300}},
+        rollout={**SMALL["rollout"], "prompts_per_step": 4},
         training={"steps": 6, "save_every": 6},
         guard={"evaluation_share": 1.0, "least_fall": 0.99},
     )
     assert (
-        "There are no validation problems: 24 of 300 training problems are held out for the guard "
+        "There are no validation problems: 30 of 300 training problems are held out for the guard "
         "(guard.held_out=0 trains on all)." in lines
     )
     held = [
         json.loads(line) for line in (tmp_path / "evaluations" / "guard-step-000000.jsonl").read_text().splitlines()
     ]
-    assert len(held) == 24
+    assert len(held) == 30
     prompts = {json.loads(line)["prompt"] for line in (tmp_path / "samples.jsonl").read_text().splitlines()}
     assert len(prompts) == 6
     called = [event["step"] for event in events(tmp_path) if event["action"] == "evaluate"]
     assert called[0] == 1, "the base's evaluation is not charged"
-    assert len(called) <= 1 + 6 / 3, "48 samples of 6 steps pay two of 24, and one is free"
+    assert len(called) <= 1 + 3, "96 samples of 6 steps pay three of 30, and one is free"
 
 
-def test_a_run_too_short_or_a_pool_too_small_holds_nothing_out(tmp_path):
+def test_a_pool_too_small_holds_nothing_out(tmp_path):
     lines = run_guarded(tmp_path, data={"train": {"limit": 150}}, training={"steps": 1})
     assert not any("held out" in line for line in lines)
     assert not (tmp_path / "evaluations").exists() or not list((tmp_path / "evaluations").glob("guard-*"))
