@@ -87,7 +87,8 @@ def watch(
     difficulty = rng.normal(0.0, SPREAD, setting.problems)
     validates = setting.every is not None
     look_samples = min(setting.problems, max(PROMPTS * GROUP, 48)) if validates else setting.problems
-    rule = GuardRule(settings or GuardSettings(), PROMPTS * GROUP, look_samples, setting.every)
+    given = (settings or GuardSettings()).model_dump(exclude={"enabled", "held_out"})
+    rule = GuardRule(PROMPTS * GROUP, look_samples, setting.every, **given)
     uniforms = rng.random((setting.problems, setting.samples))
     state, decisions, evaluations = GuardState(), [], {}
     logged = all_metrics(truth, setting, rng)

@@ -124,12 +124,12 @@ def rule_of(part: "GuardPart", evaluations: "Sequence[Stored]") -> "GuardRule":
 
     samples = part.rollout.prompts_per_step * part.rollout.group_size
     first = min(evaluations, key=lambda one: one.step, default=None)
-    if first is None:
-        return GuardRule(part.guard, samples, 0, None)
-    problems = len(first.verdicts)
-    if first.called:
-        return GuardRule(part.guard, samples, problems, None)
-    return GuardRule(part.guard, samples, called_samples(samples, problems), part.evaluation.every)
+    called, every = 0, None
+    if first is not None and first.called:
+        called = len(first.verdicts)
+    elif first is not None:
+        called, every = called_samples(samples, len(first.verdicts)), part.evaluation.every
+    return GuardRule(samples, called, every, **part.guard.model_dump(exclude={"enabled", "held_out"}))
 
 
 def replay_text(found: "Replay", rows: "Sequence[SignRow]") -> str:

@@ -24,7 +24,8 @@ Line = tuple[int, Mapping[str, float]]
 
 def rule(look_samples: int = 64, every: int | None = None, **settings: object) -> GuardRule:
     """Steps of 64 completions, called evaluations of as many."""
-    return GuardRule(GuardSettings(**settings), 64, look_samples, every)
+    given = GuardSettings(**settings).model_dump(exclude={"enabled", "held_out"})
+    return GuardRule(64, look_samples, every, **given)
 
 
 def calm_steps(steps: int) -> list[Line]:

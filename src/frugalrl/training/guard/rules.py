@@ -28,7 +28,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Literal
 
-from frugalrl.config.stability_schema import GuardSettings
 from frugalrl.statistics.intervals import Correct, problem_means
 from frugalrl.statistics.sequential import after_look, allowance, shows_a_fall, start_again
 from frugalrl.training.guard.signs import (
@@ -62,13 +61,19 @@ FEWEST_SAMPLES = 48
 class GuardRule:
     """What is fixed for a run."""
 
-    settings: GuardSettings
     step_samples: int
     """Completions of a training step."""
     look_samples: int
     """Completions of an evaluation that the guard calls; 0 if there are no problems for one."""
     every: int | None
     """Steps between scheduled evaluations."""
+    evaluation_share: float
+    error_rate: float
+    least_fall: float
+    confirm_steps: int
+    max_rollbacks: int
+    lr_factor: float
+    """These six as in the recipe's section `guard`."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def judge(state: GuardState, look: Look, rule: GuardRule) -> tuple[GuardState, D
     reference = state.reference
     if reference is None:
         return _candidate(state, look, rule), Decision(look.step)
-    shift = max(rule.settings.least_fall, reference.allowance)
+    shift = max(rule.least_fall, reference.allowance)
     levels = [fmean(samples) - shift for samples in look.best]
     state = replace(state, evidence=after_look(state.evidence, levels, look.correct, -shift))
     accuracy, level = float(problem_means(look.correct).mean()), fmean(levels)
@@ -221,13 +226,12 @@ def _earned(state: GuardState, metrics: Mapping[str, float], rule: GuardRule) ->
     look_tokens = state.look_tokens or step_tokens
     if rule.look_samples == 0 or not (step_tokens > 0 and look_tokens > 0):
         return 0.0
-    share: float = rule.settings.evaluation_share
-    return share * rule.step_samples * step_tokens / (rule.look_samples * look_tokens)
+    return rule.evaluation_share * rule.step_samples * step_tokens / (rule.look_samples * look_tokens)
 
 
 def _why_evaluate(state: GuardState, step: int, rule: GuardRule) -> str | None:
     if state.suspect_since is not None:
-        is_time = step >= state.suspect_since + rule.settings.confirm_steps
+        is_time = step >= state.suspect_since + rule.confirm_steps
         return f"The fall found after step {state.suspect_since} is to be confirmed." if is_time else None
     if state.sign is not None and state.credit >= CREDIT_FOR_A_SIGN:
         return state.sign
@@ -246,7 +250,7 @@ def _candidate(state: GuardState, look: Look, rule: GuardRule) -> GuardState:
     accuracy = float(problem_means(look.correct).mean())
     if state.reference is not None and accuracy <= state.reference.accuracy:
         return replace(state, evaluations=number)
-    luck = allowance(look.correct, number, rule.settings.error_rate / 2)
+    luck = allowance(look.correct, number, rule.error_rate / 2)
     return replace(state, evaluations=number, reference=Reference(look.step, accuracy, luck))
 
 
@@ -254,18 +258,18 @@ def _decide(
     state: GuardState, look: Look, fell: bool, numbers: str, best_step: int, rule: GuardRule
 ) -> tuple[GuardState, Decision]:
     """What an evaluation comes to. fell: it lies below the reference by more than the allowance."""
-    since, settings = state.suspect_since, rule.settings
-    if since is None and fell and shows_a_fall(state.evidence, settings.error_rate / 2):
-        reason = f"The policy has become worse: {numbers}. It is evaluated again in {settings.confirm_steps} steps."
+    since = state.suspect_since
+    if since is None and fell and shows_a_fall(state.evidence, rule.error_rate / 2):
+        reason = f"The policy has become worse: {numbers}. It is evaluated again in {rule.confirm_steps} steps."
         return replace(state, suspect_since=look.step), Decision(look.step, "warn", reason)
-    if since is None or look.step < since + settings.confirm_steps:
+    if since is None or look.step < since + rule.confirm_steps:
         action: Action = "clear" if look.called else "none"
         return state, Decision(look.step, action, f"Not shown to be worse: {numbers}." if look.called else "")
     state = replace(state, suspect_since=None, evidence=start_again(state.evidence))
     if not fell:
         return state, Decision(look.step, "clear", f"The fall found after step {since} is made good: {numbers}.")
     reason = f"The policy has become worse, found after step {since} and confirmed: {numbers}."
-    if len(state.rollbacks) >= settings.max_rollbacks:
+    if len(state.rollbacks) >= rule.max_rollbacks:
         made = "1 rollback has" if len(state.rollbacks) == 1 else f"{len(state.rollbacks)} rollbacks have"
         reason = f"{reason} {made} been made, as many as the recipe allows."
         return replace(state, stopped=reason), Decision(look.step, "stop", reason)
@@ -279,6 +283,6 @@ def _left(state: GuardState, rollback: Rollback, rule: GuardRule) -> GuardState:
         detectors={name: relearned(one) for name, one in state.detectors.items()},
         watches={name: replace(one, recent=(), warned=False) for name, one in state.watches.items()},
         rollbacks=(*state.rollbacks, rollback),
-        lr_factor=state.lr_factor * rule.settings.lr_factor,
+        lr_factor=state.lr_factor * rule.lr_factor,
         pending=True,
     )

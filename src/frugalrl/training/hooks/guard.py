@@ -113,10 +113,10 @@ class Guard(StepHook):
     def _rule(self, run: Run) -> GuardRule:
         rollout, problems = run.recipe.rollout, run.problems
         step_samples = rollout.prompts_per_step * rollout.group_size
-        if not problems.validation:
-            return GuardRule(self._settings, step_samples, len(problems.held_out), None)
-        called = called_samples(step_samples, len(problems.validation))
-        return GuardRule(self._settings, step_samples, called, run.recipe.evaluation.every)
+        called, every = len(problems.held_out), None
+        if problems.validation:
+            called, every = called_samples(step_samples, len(problems.validation)), run.recipe.evaluation.every
+        return GuardRule(step_samples, called, every, **self._settings.model_dump(exclude={"enabled", "held_out"}))
 
     def _some(self, run: Run, step: int) -> list[Prompt]:
         """Validation problems for a called evaluation, in their order; others at each step."""
