@@ -46,6 +46,7 @@ def copy_as(checkpoint: Path, folder: Path, step: int) -> Path:
     """A whole checkpoint of another step."""
     copied = Path(shutil.copytree(checkpoint, folder / checkpoint_name(step)))
     (copied / "training_state" / "state.json").write_text(json.dumps({"step": step}))
+    (copied / "manifest.json").unlink()
     write_manifest(copied)
     return copied
 
