@@ -13,7 +13,7 @@ experiments: $(VENV)/installed
 	$(BIN)/python benchmarks/experiments.py --out runs/experiments
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
-"""What the meter and the process reward say of written solutions: `python benchmarks/rewards.py DATA_FOLDER`.
+"""What the meter and the equality checker say of written solutions: `python benchmarks/rewards.py DATA_FOLDER`.
 
 Prints, for each set, how many solutions raise an alarm of the meter and how long it takes, then how many stated
-equalities hold, and how the process reward separates right from wrong model solutions.
+equalities hold. Model-like text and drift: `language_meter.py`. Right against wrong solutions: `process_reward.py`.
 """
 
 import gzip
@@ -12,7 +12,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from frugalrl.rewards.process import checks_of, process_reward
 from frugalrl.text.language_id import load_identifier
 from frugalrl.text.meter import meter_text
 from frugalrl.verify.steps.equalities import stated_equalities
@@ -24,7 +23,6 @@ WRITTEN = (
     "pool/gsm8k_train_7473.jsonl.gz",
     "bench/olympiadbench.jsonl",
 )
-LABELLED = ("grading/bigbench_mistake_arith_300.jsonl", "grading/gsm8k_example_solutions.jsonl.gz")
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -48,20 +46,8 @@ def equalities(solutions: list[str]) -> str:
     return f"equalities: {held[True]} hold, {held[False]} do not, {held[None]} left open"
 
 
-def separation(rows: list[dict[str, Any]]) -> str:
-    parts = []
-    for label in ("correct", "incorrect"):
-        rewards = [process_reward(checks_of(row["completion"]), min_stated=2) for row in rows if row["label"] == label]
-        paid = [reward for reward in rewards if reward is not None]
-        full = sum(reward == 1.0 for reward in paid) / len(paid)
-        parts.append(f"{label}: {len(paid)} of {len(rewards)} judged, {full:.1%} earn it in full")
-    return "; ".join(parts)
-
-
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     for name in WRITTEN:
         texts = [row["solution"] for row in rows_of(folder / name)]
         print(f"{name}: {alarms(texts)}; {equalities(texts)}")
-    for name in LABELLED:
-        print(f"{name}: {separation(rows_of(folder / name))}")

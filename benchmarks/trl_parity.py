@@ -35,10 +35,12 @@ from torch import Tensor
 
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.aggregation import Aggregation
-from frugalrl.algorithms.losses import KLEstimator, LossRule
+from frugalrl.algorithms.losses import KLEstimator
+from frugalrl.config.algorithm_schema import LossSettings
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.model.policy import Policy, quiet_transformers
 from frugalrl.training.model.scratch import train_tokenizer
+from frugalrl.training.rules import loss_rule
 from frugalrl.training.update import UpdateSettings, update_policy
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
@@ -232,7 +234,7 @@ def scored_groups(rewards: Sequence[float] = REWARDS, group_size: int = GROUP_SI
         completions = []
         for index in range(first, first + group_size):
             ids = some_ids(LENGTHS_TOKENS[index % len(LENGTHS_TOKENS)])
-            completion = Completion("", ids, (0.0,) * len(ids), "length", policy_version=0, seed=index)
+            completion = Completion("", ids, (0.0,) * len(ids), "length", (0,) * len(ids), seed=index)
             completions.append(ScoredCompletion(completion, rewards[index], {}, Verdict("unknown", None, "given")))
         groups.append(ScoredGroup(prompt, tuple(completions)))
     return groups
@@ -358,14 +360,16 @@ def compare(case: Case, ours: Case | None = None) -> Comparison:
     capacity = {1: 10**9, len(rows): 1}.get(ours.cuts, 80)
     batches = micro_batches(rows, capacity, policy.pad_token_id, torch.device("cpu"))
     settings = UpdateSettings(
-        LossRule(
-            surrogate=ours.surrogate,
-            clip_low=ours.clip_low,
-            clip_high=ours.clip_high,
-            delta=ours.delta,
-            kl_coef=ours.kl_coef,
-            kl_estimator=ours.kl_estimator,
-            off_policy_mask=ours.off_policy_mask,
+        loss_rule(
+            LossSettings(
+                surrogate=ours.surrogate,
+                clip_low=ours.clip_low,
+                clip_high=ours.clip_high,
+                delta=ours.delta,
+                kl_coef=ours.kl_coef,
+                kl_estimator=ours.kl_estimator,
+                off_policy_mask=ours.off_policy_mask,
+            )
         ),
         updates=1,
         temperature=ours.temperature,
@@ -426,7 +430,7 @@ def _with_rollout_logprobs(group: ScoredGroup, policy: Policy, temperature: floa
             logprobs = policy.logprobs(whole, wanted, temperature)[0]
         old = scored.completion
         new = Completion(
-            old.text, old.token_ids, tuple(logprobs.tolist()), old.finish_reason, old.policy_version, old.seed
+            old.text, old.token_ids, tuple(logprobs.tolist()), old.finish_reason, old.policy_versions, old.seed
         )
         completions.append(ScoredCompletion(new, scored.reward, scored.breakdown, scored.verdict))
     return ScoredGroup(group.prompt, tuple(completions))

@@ -97,7 +97,7 @@ def main() -> None:
         "python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg(),
         "answers": arguments.answers,
     }  # fmt: skip
-    with VerifierPool(workers=2, limit_seconds=10.0) as pool:
+    with VerifierPool(workers=2, cpu_seconds=10.0) as pool:
         for kind in ("symbolic", "mixed"):
             warm_up = ordinary_answers(40, kind == "mixed", arguments.rounds)
             pool.judge_many(warm_up)

@@ -7,7 +7,7 @@ the advantage of a completion within its group.
 
 import torch
 
-from frugalrl.algorithms.advantages import PRESETS, group_advantages
+from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.config.schema import RewardTerm
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.types import Completion, FinishReason, Problem, Prompt, RolloutGroup, ScoredGroup
@@ -32,7 +32,7 @@ COMPLETIONS = {
 def completion(text: str, finish_reason: FinishReason = "stop") -> Completion:
     """A completion as an engine would give it; here every byte counts as one token."""
     token_ids = tuple(text.encode())
-    return Completion(text, token_ids, (0.0,) * len(token_ids), finish_reason, policy_version=0, seed=0)
+    return Completion(text, token_ids, (0.0,) * len(token_ids), finish_reason, (0,) * len(token_ids), seed=0)
 
 
 def group(gold: str, completions: list[Completion]) -> RolloutGroup:
@@ -42,7 +42,7 @@ def group(gold: str, completions: list[Completion]) -> RolloutGroup:
 
 def show(scored: ScoredGroup, names: list[str]) -> None:
     rewards = torch.tensor([one.reward for one in scored.completions])
-    advantages = group_advantages(rewards, PRESETS["trl"]).tolist()
+    advantages = PRESETS["trl"](rewards).tolist()
     print(f"{'completion':22}{'accuracy':>9}{'format':>8}{'reward':>8}{'advantage':>11}   verdict and reason")
     for name, one, advantage in zip(names, scored.completions, advantages, strict=True):
         accuracy, form = (one.breakdown[term] for term in ("accuracy", "format"))

@@ -6,7 +6,7 @@ reason come out. The log-probabilities are then compared with those of the train
 
 import torch
 
-from frugalrl.algorithms.advantages import PRESETS, group_advantages
+from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.config.schema import ModelSettings, ProblemSource, PromptSettings, RewardTerm
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sources import load_problems
@@ -46,7 +46,7 @@ def main() -> None:
 
     rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="format", weight=0.5)], 128)
     scored = score_group(rubric, group)
-    advantages = group_advantages(torch.tensor([one.reward for one in scored.completions]), PRESETS["trl"])
+    advantages = PRESETS["trl"](torch.tensor([one.reward for one in scored.completions]))
     for number, (one, advantage) in enumerate(zip(scored.completions, advantages.tolist(), strict=True)):
         completion = one.completion
         print(

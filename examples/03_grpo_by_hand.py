@@ -4,8 +4,10 @@ This is what `frugalrl train` does, without its log, checkpoints, reference mode
 problems -> groups of completions -> rewards -> advantages -> micro-batches -> loss -> update.
 """
 
+from functools import partial
+
 from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
+from frugalrl.algorithms.losses import LossInputs, LossRule, ppo, token_losses
 from frugalrl.config.schema import (
     EvaluationSettings,
     ModelSettings,
@@ -21,7 +23,7 @@ from frugalrl.evaluation.evaluator import evaluate
 from frugalrl.reporting.console import difference, estimate
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
-from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.statistics.intervals import paired_difference
 from frugalrl.training.batching import micro_batches, training_rows
@@ -61,7 +63,7 @@ def main() -> None:
     optimizer = MasterOptimizer(policy.model, OptimizerSettings(learning_rate=4e-4))
     rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="format", weight=0.5)], MAX_COMPLETION_TOKENS)
     sampling = SamplingParams(MAX_COMPLETION_TOKENS, temperature=1.0)
-    rule = LossRule(clip_low=0.2, clip_high=0.28)
+    rule = LossRule(partial(ppo, clip_low=0.2, clip_high=0.28))
 
     training = load_prompts(policy, "train", 1000)
     held_out = load_prompts(policy, "validation", 99)
@@ -85,7 +87,7 @@ def main() -> None:
         norm = optimizer.step(lr_factor=1.0)
 
         # 4. The engine samples from the new weights.
-        engine.load_weights(policy.model, policy_version=step)
+        engine.load_weights(SharedModel(policy.model), policy_version=step)
 
         completions = [one for group in scored for one in group.completions]
         reward = sum(one.reward for one in completions) / len(completions)

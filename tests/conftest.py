@@ -114,5 +114,5 @@ def pool() -> Iterator[VerifierPool]:
 @pytest.fixture(scope="session")
 def patient_pool() -> Iterator[VerifierPool]:
     """For tests of what is right, on machines that may be busy with something else."""
-    with VerifierPool(workers=2, limit_seconds=20.0) as shared:
+    with VerifierPool(workers=2, cpu_seconds=20.0) as shared:
         yield shared

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -33,6 +35,17 @@ def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing():
 def test_the_loop_by_hand_learns():
     (gain,) = re.findall(r"gain: +([-+][\d.]+) points", printed("03_grpo_by_hand"))
     assert float(gain) > 15
+
+
+@pytest.mark.parametrize(("name", "steps"), [("05_a_loss_of_your_own", 6), ("06_an_advantage_rule_of_your_own", 6)])
+def test_an_algorithm_of_ones_own_trains(name, steps):
+    """What is worked by hand is the same everywhere; the steps are there, and the reward rises in them."""
+    output = printed(name)
+    by_hand, training = output.split("\n\n")
+    assert by_hand == stored(name).split("\n\n")[0]
+    rewards = [float(value) for value in re.findall(r"^step \d+  reward ([\d.]+)", training, re.MULTILINE)]
+    assert len(rewards) == steps
+    assert rewards[-1] > rewards[0] + 0.1
 
 
 def test_curating_finds_every_planted_fault():

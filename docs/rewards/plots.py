@@ -16,6 +16,7 @@ from frugalrl.rewards.process_model import process_model_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.text.language import language_reward
 from frugalrl.text.repetition import repetition_reward
+from frugalrl.verify.steps.derivation import Derivation
 
 WIDTH, HEIGHT, MARGIN = 560, 280, 48
 COLOURS = ("#1f6fb4", "#c8452d", "#3a8f4d", "#8250a6")
@@ -66,8 +67,9 @@ PLOTS = {
         ("share", lambda n: language_reward(1 - n / 20)),
         ("strict", lambda n: language_reward(1 - n / 20, strict=True)),
     ]),
-    "process": Plot("equalities that hold, of 6 stated", (0.0, 1.1), steps_up_to(6), [
-        ("min_stated 3", lambda n: process_reward([i < n for i in range(6)])),
+    "process": Plot("numbers of the problem that reach the answer, of 6", (0.0, 1.1), steps_up_to(6), [
+        ("all 3 hold", lambda n: process_reward(Derivation(3, int(n > 0) * 3, 0, 6, int(n)))),
+        ("1 more is wrong", lambda n: process_reward(Derivation(4, int(n > 0) * 3, 1, 6, int(n)))),
     ], steps=True),
     "process_model": Plot("score of the one bad step among 5 of 0.9", (0.0, 1.1), [n / 50 for n in range(46)], [
         (name, lambda x, name=name: process_model_reward([0.9, 0.9, x, 0.9, 0.9], name))

@@ -5,6 +5,8 @@
     │   ├── RecipeError        an unknown key, a value out of range, settings that contradict each other
     │   ├── DataError          a file that is missing, empty or malformed; a row without gold
     │   ├── ModelError         a model that cannot be found or loaded, or that does not fit the job
+    │   ├── RewardTimeoutError a reward function of the user's own that does not return
+    │   │   └── BudgetEndedError   the budget ended first
     │   └── OutputError        a folder that cannot be written, a run or checkpoint that does not fit
     └── InternalError          our fault: a traceback, exit code 1
 
@@ -30,6 +32,14 @@ class DataError(UserError):
 
 class ModelError(UserError):
     """A model or tokenizer cannot be found or loaded, or does not fit the recipe."""
+
+
+class RewardTimeoutError(UserError):
+    """A reward function of the user's own has not returned within its time."""
+
+
+class BudgetEndedError(RewardTimeoutError):
+    """A reward function of the user's own was at work when the run's budget ended."""
 
 
 class OutputError(UserError):

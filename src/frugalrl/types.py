@@ -5,7 +5,7 @@
 The type of a value says how far it has come. Token counts are in tokens of the policy's tokenizer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,13 +57,26 @@ class Completion:
     rollout_logprobs: tuple[float, ...]
     """Log-probability of each id under the sampling policy at its temperature (nats), before top-p/top-k."""
     finish_reason: FinishReason
-    policy_version: int
-    """The number of optimizer updates the sampling weights had seen."""
+    policy_versions: tuple[int, ...]
+    """Of each id: the number of optimizer updates that the weights which sampled it had seen."""
     seed: int
+    loss_mask: tuple[bool, ...] = ()
+    """Of each id: whether it counts in the loss; a tool's or a user's tokens do not. Given none, all do."""
 
     def __post_init__(self) -> None:
-        if len(self.token_ids) != len(self.rollout_logprobs):
-            raise ValueError("a completion needs one log-probability for each token")
+        if not self.loss_mask:
+            object.__setattr__(self, "loss_mask", (True,) * len(self.token_ids))
+        require_one_for_each_token(self.token_ids, self.rollout_logprobs, self.policy_versions, self.loss_mask)
+
+
+def require_one_for_each_token(
+    token_ids: Sequence[int], logprobs: Sequence[float], policy_versions: Sequence[int], loss_mask: Sequence[bool]
+) -> None:
+    """Raise ValueError unless each token has a log-probability, a policy version and a place in the loss mask."""
+    lengths = {"log-probability": logprobs, "policy version": policy_versions, "entry of the loss mask": loss_mask}
+    for name, values in lengths.items():
+        if len(values) != len(token_ids):
+            raise ValueError(f"a completion of {len(token_ids)} tokens needs one {name} for each, not {len(values)}")
 
 
 @dataclass(frozen=True)
@@ -122,6 +135,8 @@ class MicroBatch:
     """float32 [B]: the weight of each token of the row in the loss of the whole batch."""
     rollout_logprobs: "torch.Tensor"
     """float32 [B, T]: as sampled; zero outside `loss_mask`."""
+    policy_versions: "torch.Tensor"
+    """int64 [B, T]: of the weights that sampled each token; zero outside `loss_mask`."""
 
 
 @dataclass(frozen=True)

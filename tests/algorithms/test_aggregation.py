@@ -1,5 +1,7 @@
 """How token losses add up: the three ways by hand, and that no cut of the batch changes them."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -33,3 +35,29 @@ def test_an_empty_completion_gets_no_weight_and_breaks_nothing():
     weights = token_weights(torch.tensor([0, 2]), "sequence", constant_tokens=1)
     assert weights.tolist() == [0.0, 0.25]
     assert token_weights(torch.tensor([0, 0]), "token", constant_tokens=1).isfinite().all()
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=20),
+    st.sampled_from(["token", "sequence", "constant"]),
+    st.integers(1, 100),
+    st.randoms(),
+)
+def test_any_cut_and_any_order_adds_up_to_one_loss(lengths, aggregation, constant, random):
+    """Weights are made once for the batch; the parts of the loss then add up however the batch is cut."""
+    losses = [[random.uniform(-2, 2) for _ in range(length)] for length in lengths]
+    weights = token_weights(torch.tensor(lengths), aggregation, constant).tolist()
+    parts = [weight * sum(own) for weight, own in zip(weights, losses, strict=True)]
+    own_means = [sum(own) / len(own) if own else 0.0 for own in losses]
+    tokens = [value for own in losses for value in own]
+    expected = {
+        "token": sum(tokens) / max(1, len(tokens)),
+        "sequence": sum(own_means) / len(lengths),
+        "constant": sum(tokens) / (len(lengths) * constant),
+    }[aggregation]
+    order = list(range(len(lengths)))
+    random.shuffle(order)
+    cuts = sorted({0, len(order), *(random.randrange(len(order)) for _ in range(3))})
+    micro_batches = [order[start:end] for start, end in itertools.pairwise(cuts)]
+    total = sum(sum(parts[at] for at in batch) for batch in micro_batches)
+    assert total == pytest.approx(expected, rel=1e-9, abs=1e-12)

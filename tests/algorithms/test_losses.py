@@ -1,17 +1,21 @@
 """The surrogate and its KL term against a ten-line reference, and what must hold for all inputs."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugalrl.algorithms.losses import SURROGATES, LossInputs, LossRule, TokenLosses, kl_estimate
+from frugalrl.algorithms.losses import LossInputs, LossRule, TokenLosses, cispo, gspo, kl_estimate, ppo, sapo
 from frugalrl.algorithms.losses import token_losses as losses_of_inputs
 from frugalrl.algorithms.off_policy import Mismatch, mismatch_weights, off_policy_rows_kept, row_means
+from frugalrl.config.algorithm_schema import LossSettings
+from frugalrl.training.rules import loss_rule
 
 logprob = st.floats(-20, -1e-3)
+SURROGATES = {"ppo": ppo, "gspo": gspo, "cispo": cispo, "sapo": sapo}
 
 
 def token_losses(policy, old, ref, advantages, rule, rows=None, rollout=None) -> TokenLosses:
@@ -20,21 +24,21 @@ def token_losses(policy, old, ref, advantages, rule, rows=None, rollout=None) ->
     return losses_of_inputs(LossInputs(policy, old, advantages, rows, ref, rollout), rule)
 
 
-def reference_loss(policy, old, ref, advantage, rule):
+def reference_loss(policy, old, ref, advantage, low, high, kl_coef):
     """GRPO's token objective as the paper writes it, in plain Python (arXiv 2402.03300, eq. 3 and 4)."""
     ratio = math.exp(policy - old)
-    clipped = min(max(ratio, 1 - rule.clip_low), 1 + rule.clip_high)
+    clipped = min(max(ratio, 1 - low), 1 + high)
     objective = min(ratio * advantage, clipped * advantage)
     kl = math.exp(ref - policy) - (ref - policy) - 1
-    return -(objective - rule.kl_coef * kl)
+    return -(objective - kl_coef * kl)
 
 
 @given(logprob, st.floats(-2, 2), st.floats(-2, 2), st.floats(-3, 3), st.floats(0, 0.9), st.floats(0, 0.9))
 def test_a_token_costs_what_the_papers_formula_says(policy, to_old, to_ref, advantage, low, high):
-    rule = LossRule(clip_low=low, clip_high=high, kl_coef=0.04)
+    rule = LossRule(partial(ppo, clip_low=low, clip_high=high), kl_coef=0.04)
     values = [torch.tensor([value], dtype=torch.float64) for value in (policy, policy + to_old, policy + to_ref)]
     losses = token_losses(*values, torch.tensor([advantage], dtype=torch.float64), rule)
-    expected = reference_loss(policy, policy + to_old, policy + to_ref, advantage, rule)
+    expected = reference_loss(policy, policy + to_old, policy + to_ref, advantage, low, high, 0.04)
     assert float(losses.total) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
@@ -54,7 +58,7 @@ def test_at_ratio_one_the_gradient_is_the_policy_gradient():
 )
 def test_the_clip_stops_only_moves_that_went_far_enough_already(ratio, advantage, has_gradient):
     policy = torch.tensor([math.log(ratio)], requires_grad=True)
-    rule = LossRule(clip_low=0.2, clip_high=0.28)
+    rule = LossRule(partial(ppo, clip_low=0.2, clip_high=0.28))
     losses = token_losses(policy, torch.zeros(1), None, torch.tensor([advantage]), rule)
     losses.total.sum().backward()
     assert bool(policy.grad.abs() > 0) is has_gradient
@@ -108,7 +112,7 @@ def test_without_a_kl_term_the_loss_does_not_see_the_reference():
     assert float(observed.kl) > 0
 
 
-def plain_surrogate(name, policy, old, advantages, rows, rule):
+def plain_surrogate(name, policy, old, advantages, rows, low, high, delta, tau_pos, tau_neg):
     """Each objective as its paper writes it, a token at a time in plain Python."""
     ratios = [math.exp(new - before) for new, before in zip(policy, old, strict=True)]
     values = []
@@ -116,14 +120,14 @@ def plain_surrogate(name, policy, old, advantages, rows, rule):
         own = [ratios[other] for other in range(len(rows)) if rows[other] == rows[at]]
         if name == "gspo":
             ratio = math.prod(own) ** (1 / len(own))
-        bounded = min(max(ratio, 1 - rule.clip_low), 1 + rule.clip_high)
+        bounded = min(max(ratio, 1 - low), 1 + high)
         if name == "cispo":
             values.append(-bounded * advantage * policy[at])
         elif name == "sapo":
-            tau = rule.tau_pos if advantage > 0 else rule.tau_neg
+            tau = tau_pos if advantage > 0 else tau_neg
             values.append(-advantage * 4 / tau / (1 + math.exp(-tau * (ratio - 1))))
         else:
-            capped = ratio if rule.delta is None else min(ratio, rule.delta)
+            capped = ratio if delta is None else min(ratio, delta)
             values.append(-min(capped * advantage, bounded * advantage))
     return values
 
@@ -136,9 +140,10 @@ def test_a_surrogate_is_its_papers_formula(name, delta):
     policy = -3 * torch.rand(10, generator=generator, dtype=torch.float64)
     old = policy + 0.7 * torch.randn(10, generator=generator, dtype=torch.float64)
     advantages = torch.tensor([1.3, -0.7, 0.0, -1.1], dtype=torch.float64)[rows]
-    rule = LossRule(surrogate=name, clip_low=0.1, clip_high=0.28, delta=delta, tau_pos=0.9, tau_neg=1.3)
+    numbers = {"clip_low": 0.1, "clip_high": 0.28, "delta": delta, "tau_pos": 0.9, "tau_neg": 1.3}
+    rule = loss_rule(LossSettings(surrogate=name, **numbers | ({} if name in ("ppo", "gspo") else {"delta": None})))
     losses = token_losses(policy, old, None, advantages, rule, torch.tensor(rows))
-    expected = plain_surrogate(name, policy.tolist(), old.tolist(), advantages.tolist(), rows, rule)
+    expected = plain_surrogate(name, policy.tolist(), old.tolist(), advantages.tolist(), rows, *numbers.values())
     assert losses.total.tolist() == pytest.approx(expected, rel=1e-12)
     assert losses.shares == {}
 
@@ -148,7 +153,7 @@ def test_on_policy_every_surrogate_has_the_policy_gradient_of_a_completion(name)
     """At ratio 1 they differ only off policy; gspo spreads a completion's gradient evenly over its own tokens."""
     policy = torch.tensor([-1.0, -0.5, -2.0, -0.1], dtype=torch.float64, requires_grad=True)
     rows, advantages = torch.tensor([0, 0, 0, 1]), torch.tensor([2.0, 2.0, 2.0, -1.0], dtype=torch.float64)
-    losses = token_losses(policy, policy.detach(), None, advantages, LossRule(surrogate=name), rows)
+    losses = token_losses(policy, policy.detach(), None, advantages, LossRule(SURROGATES[name]), rows)
     losses.total.sum().backward()
     assert policy.grad.tolist() == pytest.approx((-advantages).tolist(), rel=1e-12)
     assert losses.clipped.tolist() == [0.0] * 4
@@ -170,7 +175,7 @@ def test_on_policy_every_surrogate_has_the_policy_gradient_of_a_completion(name)
 def test_gradients_off_policy_can_be_checked_by_hand(name, ratio, advantage, gradient, clipped):
     policy = torch.tensor([math.log(ratio)], requires_grad=True)
     delta = 4.0 if name in ("ppo", "gspo") else None
-    rule = LossRule(surrogate=name, clip_low=0.2, clip_high=0.28, delta=delta)
+    rule = loss_rule(LossSettings(surrogate=name, clip_low=0.2, clip_high=0.28, delta=delta))
     losses = token_losses(policy, torch.zeros(1), None, torch.tensor([advantage]), rule)
     losses.total.sum().backward()
     assert float(policy.grad) == pytest.approx(gradient, rel=1e-4)

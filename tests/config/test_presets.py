@@ -73,8 +73,8 @@ def test_a_preset_can_be_set_on_the_command_line(tmp_path):
 
 
 def test_what_is_no_preset_is_left_to_validation():
-    assert expand_preset({"algorithm": {"preset": "nope"}}) == {"algorithm": {"preset": "nope"}}
-    assert expand_preset({"algorithm": [1]}) == {"algorithm": [1]}
+    assert expand_preset({"algorithm": {"preset": "nope"}}, 1024) == {"algorithm": {"preset": "nope"}}
+    assert expand_preset({"algorithm": [1]}, 1024) == {"algorithm": [1]}
     for algorithm in ({"preset": "nope"}, {"preset": "dapo", "loss": [1]}):
         with pytest.raises(RecipeError, match="algorithm"):
             recipe(algorithm)
@@ -85,7 +85,11 @@ def test_what_is_no_preset_is_left_to_validation():
 @pytest.mark.parametrize(
     ("algorithm", "says"),
     [
-        ({"loss": {"surrogate": "sapo", "delta": 4.0}}, "sapo has none"),
+        ({"advantage": {"centre": "mean"}}, "Did you mean 'center'"),
+        ({"advantage": {"preset": "grpo"}}, "no preset of advantages 'grpo' [(]did you mean 'dr_grpo'[?][)]"),
+        ({"advantage": {"rule": "groups"}}, "did you mean 'group'[?]; a function of your own"),
+        ({"loss": {"surrogate": "gspos"}}, "did you mean 'gspo'[?]; a function of your own"),
+        ({"preset": "drgrpo"}, "did you mean 'dr_grpo'"),
         ({"loss": {"delta": 1.1}}, "above 1 [+] clip_high"),
         ({"loss": {"mismatch_low": 5.0}}, "below mismatch_high"),
         ({"loss": {"mismatch": "tis"}, "old_logprobs": "rollout"}, "can't be rollout"),

@@ -20,7 +20,7 @@ def group_of(
     """A group whose completions have the given texts and lengths (one token each if none are given)."""
     lengths = lengths_tokens or [1] * len(texts)
     completions = tuple(
-        Completion(text, tuple(range(length)), (0.0,) * length, "length" if truncated else "stop", 0, 0)
+        Completion(text, tuple(range(length)), (0.0,) * length, "length" if truncated else "stop", (0,) * length, 0)
         for text, length in zip(texts, lengths, strict=True)
     )
     problem = Problem("p-0", "What is 2 + 2?", gold, columns)

@@ -13,7 +13,7 @@ TEXTS = ["6*7=42\n</think>\n\\boxed{42}", "6*7=42\n</think>\n\\boxed{41}", "neve
 
 def group(texts=TEXTS, gold="42") -> RolloutGroup:
     prompt = Prompt(Problem("p", "6 * 7?", gold, {"level": 2}), PROMPT.text, PROMPT.token_ids)
-    completions = [Completion(text, (5,) * 10, (-1.0,) * 10, "stop", 0, 0) for text in texts]
+    completions = [Completion(text, (5,) * 10, (-1.0,) * 10, "stop", (0,) * 10, 0) for text in texts]
     return RolloutGroup(prompt, tuple(completions))
 
 

@@ -1,16 +1,16 @@
-"""Dynamic sampling: what is replaced, what it may cost, and what happens when nothing teaches."""
+"""Dynamic sampling: what is replaced, what it may cost, and what happens when no group has a signal."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugalrl.rollout.refill import fill_batch, teaches
+from frugalrl.rollout.refill import fill_batch, has_signal
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 
 def group(name: int, useful: bool) -> ScoredGroup:
     """Two completions, of different rewards if it is useful."""
     completions = tuple(
-        ScoredCompletion(Completion("", (), (), "stop", 0, 0), reward, {}, Verdict("unknown", None, "given"))
+        ScoredCompletion(Completion("", (), (), "stop", (), 0), reward, {}, Verdict("unknown", None, "given"))
         for reward in (1.0, 0.0 if useful else 1.0)
     )
     return ScoredGroup(Prompt(Problem(str(name), "", ""), "", ()), completions)
@@ -50,7 +50,7 @@ def test_the_cap_on_cost_leaves_a_batch_short_rather_than_diluted():
     assert (batch.refilled, batch.extra_frac) == (0, 1.0)
 
 
-def test_if_nothing_teaches_the_batch_stays_as_it_came():
+def test_if_no_group_has_a_signal_the_batch_stays_as_it_came():
     batch = fill_batch(Data([False] * 9), wanted=3, max_extra_groups=6)
     assert names(batch.kept) == [0, 1, 2]
     assert (batch.refilled, batch.extra_frac) == (0, 2.0)
@@ -67,6 +67,6 @@ def test_the_batch_is_as_full_as_the_budget_allows(useful, wanted, max_extra):
     batch = fill_batch(data, wanted, max_extra)
     assert 1 <= len(batch.kept) <= wanted
     assert len(batch.sampled) == sum(count for count, _ in data.asked) <= wanted + max_extra
-    if max_extra and any(map(teaches, batch.sampled)):
-        assert all(map(teaches, batch.kept))
+    if max_extra and any(map(has_signal, batch.sampled)):
+        assert all(map(has_signal, batch.kept))
         assert len(batch.kept) == wanted or len(batch.sampled) == wanted + max_extra

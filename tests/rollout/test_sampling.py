@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import SamplingParams
-from frugalrl.rollout.sampling import draw_tokens, uniform_stream
+from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
 
 LOGITS = torch.randn(6, 40, generator=torch.Generator().manual_seed(3)) * 2
 
@@ -78,3 +79,49 @@ def test_a_token_without_probability_is_never_drawn(uniform, row):
 def test_a_stream_is_the_same_however_long_it_is():
     assert uniform_stream(5, 10).tolist() == uniform_stream(5, 100)[:10].tolist()
     assert uniform_stream(5, 10).tolist() != uniform_stream(6, 10).tolist()
+
+
+FAULTS = {
+    "one NaN": lambda row: row.index_fill(0, torch.tensor([3]), float("nan")),
+    "all NaN": lambda row: torch.full_like(row, float("nan")),
+    "one infinity": lambda row: row.index_fill(0, torch.tensor([3]), float("inf")),
+    "the last an infinity": lambda row: row.index_fill(0, torch.tensor([len(row) - 1]), float("inf")),
+    "all infinite": lambda row: torch.full_like(row, float("inf")),
+    "no token allowed": lambda row: torch.full_like(row, float("-inf")),
+}
+
+
+@pytest.mark.parametrize("sampling", [SamplingParams(1, 0), SamplingParams(1), SamplingParams(1, 0.7, 0.9, 5)])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])
+def test_broken_logits_are_told_apart_and_stay_in_their_row(fault, sampling, uniform):
+    """No index out of range, which would be the end of the process on a GPU, and no token that passes for drawn."""
+    broken = LOGITS.clone()
+    broken[2] = FAULTS[fault](broken[2])
+    uniforms = torch.full((len(LOGITS),), uniform, dtype=torch.float64)
+    tokens, logprobs = draw_tokens(broken, uniforms, sampling)
+    assert logprobs.isfinite().tolist() == [True, True, False, True, True, True]
+    assert bool(((tokens >= 0) & (tokens < LOGITS.shape[1])).all())
+    whole_tokens, whole_logprobs = draw_tokens(LOGITS, uniforms, sampling)
+    others = torch.tensor([0, 1, 3, 4, 5])
+    assert torch.equal(tokens[others], whole_tokens[others])
+    assert torch.equal(logprobs[others], whole_logprobs[others])
+    with pytest.raises(ModelError, match=r"^The model's logits are NaN or infinite, .*learning rate"):
+        refuse_broken(logprobs)
+
+
+def test_sound_logits_pass():
+    refuse_broken(draw_tokens(LOGITS, torch.full((6,), 0.5, dtype=torch.float64), SamplingParams(1))[1])
+
+
+@pytest.mark.parametrize("sampling", [SamplingParams(1), SamplingParams(1, top_k=1), SamplingParams(1, top_p=0.3)])
+def test_the_largest_uniform_number_draws_an_allowed_token(sampling):
+    """1 - 2^-53 times the total rounds to the total itself where that is a little above 1: behind the last token."""
+    largest = torch.full((1,), 1 - 2**-53, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(5)
+    for _ in range(200):
+        logits = torch.randn(1, 30, generator=generator)
+        logits[:, -4:] = float("-inf")
+        tokens, logprobs = draw_tokens(logits, largest, sampling)
+        assert bool(logprobs.isfinite().all())
+        assert int(tokens) < 26

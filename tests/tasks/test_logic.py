@@ -164,7 +164,8 @@ def test_a_rubric_judges_logic_problems_by_their_checker():
     assert problem.columns["key"] == PUZZLES[0].key
     swapped = ", ".join(reversed(problem.gold.split(", ")))
     completions = tuple(
-        Completion(f"\\boxed{{{answer}}}", (1,), (0.0,), "stop", 0, 0) for answer in (problem.gold, swapped, "Ada: spy")
+        Completion(f"\\boxed{{{answer}}}", (1,), (0.0,), "stop", (0,), 0)
+        for answer in (problem.gold, swapped, "Ada: spy")
     )
     group = RolloutGroup(Prompt(problem, problem.text, (0,)), completions)
     scored = score_group(build_rubric([RewardTerm(name="accuracy")], 100), group)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from frugalrl.text import vocabulary
 from frugalrl.text.language import label_sentences, language_fraction, language_reward
 from frugalrl.text.language_id import load_identifier
 from frugalrl.text.prose import sentences_of, without_names
@@ -71,6 +72,56 @@ def test_one_foreign_sentence_is_found_inside_a_long_english_solution(language, 
 )
 def test_mathematics_is_not_foreign(text):
     assert foreign_in(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Side lengths: 3, 4, 5.",
+        "Vertex form.\nStandard form.\nQuadratic formula, discriminant negative.",
+        "So area = $5$.",
+        "Wait, hmm, maybe.\nHmm.\nOkay, so.",
+        "μ = 3 and σ² = 4, so ln σ² = ... and μ ± σ, then π/4, 2πk, Δt, dx/dt.",
+        "sin sin cos tan tanh sinh cosh",
+        "det(A) = a(ei − fh) − b(di − fg) + c(dh − eg)",
+        "By Fermat, Vieta and de Moivre. Q.E.D. Quod erat demonstrandum, modulo 7, a priori.",
+        "Let $x$ be in ℝ, ℤ_n or 𝔽_p; ℵ and א are cardinals; αβγ + αβδ + βγδ + αγδ = 0.",
+        "Stock purchase per share: shares, dividends.\nEntropy rate: Σ p log p.",
+        "### Lower bound\n- **Base case:** trivial.\n- **Inductive step:** assume true.",
+        "The naïve approach, due to Gauß, Möbius and Bézout, is a cliché.",
+    ],
+)
+def test_fragments_of_reasoning_models_are_not_foreign(text):
+    assert foreign_in(text) == []
+
+
+@pytest.mark.parametrize("letter", ["是", "的", "の", "는", "ж", "ы", "و", "क", "ข", "ბ", "አ", "ក"])
+def test_a_lone_letter_of_another_script_is_found_in_the_middle_of_a_sentence(letter):
+    assert len(foreign_in(f"So the answer {letter} the sum of the two numbers, which is 5.")) == 1
+    assert len(foreign_in(f"So $x {letter} 3$ holds.")) == (1 if letter in "是的の는" else 0)
+
+
+@pytest.mark.parametrize("word", ["因此", "значит", "или", "άρα", "λύση", "לכן", "إذن", "हल", "따라서"])
+def test_a_word_of_another_script_is_found_in_the_middle_of_a_sentence(word):
+    assert len(foreign_in(f"So the sum {word} is equal to the product of the numbers.")) == 1
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "es igual a la suma", "donc la somme des nombres", "daher ist die gesuchte Zahl", "jest równa sumie liczb",
+        "toplamı eşittir çünkü", "sama dengan jumlah bilangan", "bằng tổng của các số", "suoyi daan shi zhege",
+    ],
+)  # fmt: skip
+def test_a_clause_in_latin_script_is_found_in_the_middle_of_a_sentence(clause):
+    assert len(foreign_in(f"Then the value of the angle {clause} and we are done with this part.")) == 1
+
+
+def test_no_word_is_both_english_and_foreign():
+    english, shared, foreign = vocabulary.ENGLISH, vocabulary.SHARED, vocabulary.FOREIGN
+    assert not english & foreign
+    assert not english & shared
+    assert all(word == word.lower() and word.isalpha() for word in english | shared | foreign)
 
 
 def test_a_sentence_between_two_amounts_of_money_is_not_taken_for_mathematics():

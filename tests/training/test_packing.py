@@ -1,5 +1,7 @@
 """Packing changes how examples lie beside each other, and nothing else."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -51,6 +53,28 @@ def test_every_example_lies_in_one_row_in_order_and_no_row_overflows(lengths):
     rows = fill_rows(lengths, 20)
     assert [index for row in rows for index in row] == list(range(len(lengths)))
     assert all(sum(lengths[index] for index in row) <= 20 for row in rows)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=20), st.integers(18, 40))
+def test_packing_loses_no_token_and_learns_from_completions_only(sizes, row_tokens):
+    """Prompt and completion sizes; every example is read back out of its row by its positions."""
+    examples = [
+        Example(tuple(range(100 * number, 100 * number + prompt + completion)), prompt)
+        for number, (prompt, completion) in enumerate(sizes, start=1)
+    ]
+    rows = [[examples[at] for at in row] for row in fill_rows([len(one.token_ids) for one in examples], row_tokens)]
+    packed = pack(rows, row_tokens, pad_id=0)
+    unpacked = []
+    for ids, positions, mask in zip(packed.input_ids, packed.position_ids, packed.loss_mask, strict=True):
+        starts = (positions == 0).nonzero().squeeze(-1).tolist()
+        for start, end in itertools.pairwise([*starts, row_tokens]):
+            if ids[start] != 0:  # else the padding
+                assert positions[start:end].tolist() == list(range(end - start))
+                unpacked.append(Example(tuple(ids[start:end].tolist()), int((~mask[start:end]).sum())))
+            else:
+                assert not mask[start:end].any()
+    assert unpacked == examples
+    assert int(packed.loss_mask.sum()) == sum(completion for _, completion in sizes)
 
 
 def test_an_example_longer_than_a_row_is_refused():

@@ -45,7 +45,7 @@ def test_a_run_with_every_state_resumes_bit_for_bit(tmp_path):
     run(tmp_path / "stopped", chosen, should_stop=lambda: next(stops))
     checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     state = load_training_state(checkpoint)
-    assert state.values["sampler"]["position"] > 3 * 2
+    assert state.values["sampler"]["memory"]["position"] > 3 * 2
     assert all(name.startswith("reference.") for name in state.tensors["reference"])
     run(tmp_path / "stopped", chosen, resume_from=checkpoint)
     assert training_values(tmp_path / "stopped") == straight
@@ -59,7 +59,7 @@ def test_a_reference_that_was_never_reset_stays_out_of_checkpoints(tmp_path):
     run(tmp_path / "run", options(loss={"kl_coef": 0.04}), should_stop=iter([False, True]).__next__)
     state = load_training_state(latest_checkpoint(tmp_path / "run" / "checkpoints"))
     assert not any(name.startswith("reference.") for name in state.tensors)
-    assert state.values["sampler"]["position"] == 2
+    assert state.values["sampler"]["memory"]["position"] == 2
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ def test_training_on_the_held_out_problems_is_refused(tmp_path):
 
 
 def test_the_sampler_with_skipping_resumes_exactly(tmp_path):
-    """Rest is short and the sample small, so that problems do come to rest before step 2."""
+    """The wait is short and the sample small, so that problems are skipped before step 2."""
     sampler = {"skip_solved": 0.75, "skip_unsolved": 0.25, "re_entry_steps": 3}
     data = {**SMALL["data"], "sampler": sampler, "test": None}
     data["train"] = {"limit": 6}
@@ -341,7 +341,7 @@ def test_the_sampler_with_skipping_resumes_exactly(tmp_path):
     checkpoint = latest_checkpoint(stopped / "checkpoints")
     state = json.loads((checkpoint / "training_state" / "state.json").read_text())["sampler"]
     assert state["step"] == 2
-    assert state["resting"]
+    assert state["memory"]["skipped"]
     run(stopped, chosen, resume_from=checkpoint)
     assert training_values(stopped) == training_values(straight)
 

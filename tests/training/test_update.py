@@ -4,22 +4,27 @@ import copy
 import dataclasses
 import itertools
 import math
+import random
+from functools import partial
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.algorithms.losses import LossRule
+from frugalrl.algorithms.losses import LossRule, cispo, gspo, ppo, sapo
 from frugalrl.algorithms.off_policy import Mismatch
 from frugalrl.config.schema import OptimizerSettings
 from frugalrl.rollout.collect import collect_groups
-from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.engine import SamplingParams, SharedModel
+from frugalrl.rollout.scripted_engine import ScriptedEngine
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.batching import TrainingRow, micro_batches, training_rows
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.update import UpdateSettings, update_policy
-from frugalrl.types import Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
+from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 SETTINGS = UpdateSettings(
     loss=LossRule(kl_coef=0.04), updates=1, temperature=0.8, logits_chunk_tokens=7, old_from_rollout=True
@@ -151,10 +156,10 @@ def test_micro_batches_hold_every_row_once_within_their_tokens(policy, groups):
 
 
 OPTIONS = {
-    "ppo, delta": LossRule(clip_low=0.001, clip_high=0.001, delta=1.002, kl_coef=0.04),
-    "gspo": LossRule(surrogate="gspo", clip_low=0.003, clip_high=0.004, kl_coef=0.04),
-    "cispo": LossRule(surrogate="cispo", clip_low=0.01, clip_high=0.01, kl_coef=0.04),
-    "sapo": LossRule(surrogate="sapo", kl_coef=0.04),
+    "ppo, delta": LossRule(partial(ppo, clip_low=0.001, clip_high=0.001, delta=1.002), kl_coef=0.04),
+    "gspo": LossRule(partial(gspo, clip_low=0.003, clip_high=0.004), kl_coef=0.04),
+    "cispo": LossRule(partial(cispo, clip_low=0.01, clip_high=0.01), kl_coef=0.04),
+    "sapo": LossRule(sapo, kl_coef=0.04),
     "tis": LossRule(mismatch=Mismatch("tis", cap=1.01)),
     "icepop": LossRule(mismatch=Mismatch("icepop", low=0.99, high=1.01)),
     "off-policy mask": LossRule(off_policy_mask=0.001),
@@ -256,3 +261,143 @@ def test_without_a_completion_to_learn_from_nothing_is_updated(fresh_policy):
     assert metrics["policy/skipped_updates"] == 1.0
     assert math.isnan(metrics["policy/entropy"])
     assert all(torch.equal(value, before[name]) for name, value in fresh_policy.model.state_dict().items())
+
+
+def masked_group(policy, script, mask, rewards=(1.0, 0.0, 0.25)):
+    """Completions from a script, with a loss mask, scored by hand: the way of a real run from engine to group."""
+    engine = ScriptedEngine(script, loss_mask=mask)
+    engine.load_weights(SharedModel(policy.model), 4)
+    prompt = Prompt(Problem("a", "a?", "1"), "a?", (5, 9, 20))
+    (group,) = collect_groups(engine, policy.tokenizer, [prompt], len(rewards), SamplingParams(30, 0.8), ("test",))
+    scored = zip(group.completions, rewards, strict=True)
+    return ScoredGroup(prompt, tuple(ScoredCompletion(one, reward, {}, VERDICT) for one, reward in scored))
+
+
+def script_of(prompt_ids, seed):
+    """A completion of 6 to 20 tokens, some of them of a tool (ids from 200)."""
+    generator = random.Random(seed)
+    return tuple(generator.choice((generator.randrange(10, 199), generator.randrange(200, 290))) for _ in range(20))[
+        : generator.randrange(6, 21)
+    ]
+
+
+def by_hand(policy, group, aggregation):
+    """The gradient of the sum over the policy's own tokens of weight x ratio-one surrogate, by plain autograd."""
+    model = copy.deepcopy(policy.model)
+    rewards = torch.tensor([one.reward for one in group.completions], dtype=torch.float64)
+    advantages = (rewards - rewards.mean()) / (rewards.std() + 1e-4)
+    own = [[token < 200 for token in one.completion.token_ids] for one in group.completions]
+    total = 0.0
+    for one, advantage, mine in zip(group.completions, advantages, own, strict=True):
+        ids = torch.tensor([group.prompt.token_ids + one.completion.token_ids])
+        logits = model(ids).logits[0, len(group.prompt.token_ids) - 1 : -1] / SETTINGS.temperature
+        targets = torch.tensor(one.completion.token_ids)
+        logprobs = torch.log_softmax(logits, -1).gather(-1, targets[:, None]).squeeze(-1)
+        weight = {
+            "token": 1 / sum(map(sum, own)),
+            "sequence": 1 / (len(own) * max(1, sum(mine))),
+            "constant": 1 / (len(own) * 25),
+        }[aggregation]
+        total = total - weight * advantage * logprobs[torch.tensor(mine)].sum()
+    total.backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("cut", [1, 45, 10**6])
+@pytest.mark.parametrize("aggregation", ["token", "sequence", "constant"])
+def test_a_tools_tokens_are_read_and_not_learned_from(policy, aggregation, cut):
+    """From the engine's mask to the gradient: only the policy's own tokens count, in the loss and in the lengths."""
+    policy = Policy(copy.deepcopy(policy.model).double(), policy.tokenizer, "fp64")
+    group = masked_group(policy, script_of, lambda ids: tuple(token < 200 for token in ids))
+    assert all(0 < sum(one.completion.loss_mask) < len(one.completion.token_ids) for one in group.completions)
+    batches = micro_batches(rows_of([group], aggregation), cut, 0, policy.device)
+    settings = dataclasses.replace(SETTINGS, loss=LossRule(), old_from_rollout=False, policy_version=6)
+    ours, metrics = measured(policy, batches, settings)
+    expected = by_hand(policy, group, aggregation)
+    assert float((ours - expected).abs().max() / expected.abs().max()) < 1e-6  # weights are fp32
+    assert sum(int(batch.loss_mask.sum()) for batch in batches) == sum(
+        token < 200 for one in group.completions for token in one.completion.token_ids
+    )
+    assert (metrics["policy/staleness"], metrics["policy/staleness_max"]) == (2.0, 2.0)
+
+
+def test_a_completion_without_a_word_of_the_policys_stays_in_the_baseline_alone(policy):
+    """The second completion is a tool's from end to end: no row, and no length, but its reward is in the mean."""
+    group = masked_group(
+        policy, lambda prompt, seed: (7, 8, 9), lambda ids: (True, False, True), rewards=(1.0, 0.0, 0.5, 0.5)
+    )
+    silent = dataclasses.replace(group.completions[1].completion, loss_mask=(False,) * 3)
+    completions = list(group.completions)
+    completions[1] = dataclasses.replace(completions[1], completion=silent)
+    rows = rows_of([dataclasses.replace(group, completions=tuple(completions))], "sequence")
+    assert [row.advantage for row in rows] == [
+        row.advantage for at, row in enumerate(rows_of([group], "sequence")) if at != 1
+    ]
+    assert [row.token_weight for row in rows] == pytest.approx([1 / (4 * 2)] * 3)
+
+
+def test_what_a_masked_token_reports_cannot_matter(policy):
+    """Its log-prob and its version are nobody's: whatever stands there, the micro-batch is the same."""
+    (row,) = rows_of([masked_group(policy, script_of, lambda ids: tuple(token < 200 for token in ids))])[:1]
+    own = row.loss_mask
+    other = dataclasses.replace(
+        row,
+        rollout_logprobs=tuple(v if kept else -99.0 for v, kept in zip(row.rollout_logprobs, own, strict=True)),
+        policy_versions=tuple(v if kept else 77 for v, kept in zip(row.policy_versions, own, strict=True)),
+    )
+    (one,), (two,) = (micro_batches([each], 100, 0, policy.device) for each in (row, other))
+    assert not all(own)
+    for field in dataclasses.fields(one):
+        assert torch.equal(getattr(one, field.name), getattr(two, field.name)), field.name
+
+
+def test_staleness_is_that_of_each_token(policy, groups):
+    """A server changed weights in mid-sequence: the mean and the largest of what each token is behind."""
+    (batch,) = micro_batches(rows_of(groups), 10**6, 0, policy.device)
+    versions = torch.where(torch.arange(batch.input_ids.shape[1]) < 8, 3, 5).expand_as(batch.input_ids)
+    versions = versions.masked_fill(~batch.loss_mask, 0)
+    settings = dataclasses.replace(SETTINGS, policy_version=5)
+    metrics = measured(policy, [dataclasses.replace(batch, policy_versions=versions)], settings)[1]
+    early = (versions == 3).sum() / batch.loss_mask.sum()
+    assert metrics["policy/staleness"] == pytest.approx(2 * float(early))
+    assert metrics["policy/staleness_max"] == 2.0
+
+
+lengths_and_rewards = st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.0, 0.5, 1.0])), min_size=2, max_size=6)
+
+
+@given(lengths_and_rewards, st.integers(1, 60), st.sampled_from(["token", "sequence", "constant"]), st.randoms())
+def test_any_cut_holds_every_token_once_with_its_weight(completions, micro_batch_tokens, aggregation, random):
+    """Weights, advantages, masks, log-probs and versions come out of any cut as they went in, row by row."""
+    prompt = Prompt(Problem("a", "", ""), "", (1, 2))
+    scored = []
+    for number, (length, reward) in enumerate(completions):
+        mask = tuple(random.random() < 0.7 for _ in range(length))
+        versions = tuple(random.randrange(9) for _ in range(length))
+        one = Completion("", (number + 3,) * length, (-float(number + 1),) * length, "stop", versions, 0, mask)
+        scored.append(ScoredCompletion(one, reward, {}, VERDICT))
+    rows = rows_of([ScoredGroup(prompt, tuple(scored))], aggregation)
+    assert len(rows) == sum(any(one.completion.loss_mask) for one in scored)
+    batches = micro_batches(rows, micro_batch_tokens, 0, torch.device("cpu"))
+    seen = {}
+    for batch in batches:
+        assert batch.input_ids.numel() <= micro_batch_tokens or len(batch.input_ids) == 1
+        for at, ids in enumerate(batch.input_ids.tolist()):
+            seen[ids[2] - 3] = (batch, at)
+    assert len(seen) == len(rows) == sum(len(batch.input_ids) for batch in batches)
+    for row in rows:
+        batch, at = seen[row.completion_ids[0] - 3]
+        inside = slice(2, 2 + len(row.completion_ids))
+        assert batch.loss_mask[at, inside].tolist() == list(row.loss_mask)
+        assert not batch.loss_mask[at, :2].any()
+        assert not batch.loss_mask[at, inside.stop :].any()
+        kept = batch.loss_mask[at, inside]
+        assert batch.policy_versions[at, inside][kept].tolist() == [
+            version for version, counts in zip(row.policy_versions, row.loss_mask, strict=True) if counts
+        ]
+        assert set(batch.rollout_logprobs[at, inside][kept].tolist()) == {row.rollout_logprobs[0]}
+        assert float(batch.token_weights[at]) == pytest.approx(row.token_weight)
+        assert float(batch.advantages[at]) == pytest.approx(row.advantage)
+    total = sum(float((batch.token_weights[:, None] * batch.loss_mask).sum()) for batch in batches)
+    if rows and aggregation == "token":
+        assert total == pytest.approx(1.0)

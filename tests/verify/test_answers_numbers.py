@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frugalrl.verify.maths.bases import read_based
 from frugalrl.verify.maths.comparison import compare
-from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, based_number, read_number
+from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
 from frugalrl.verify.maths.latex_text import clean
 from frugalrl.verify.maths.rounding import same_number
 
@@ -107,10 +108,22 @@ def test_what_is_no_arithmetic_is_none(text: str) -> None:
     assert read_number(text) is None
 
 
-def test_bases_are_part_of_a_number() -> None:
-    assert based_number("101_2") == based_number("101_{2}") == ("101", 2)
-    assert based_number("129_2") is None
-    assert based_number("x_1") is None
+@pytest.mark.parametrize("text", ["101_2", "101_{2}", "101 base two", r"101_{\text{two}}", "101 (base 2)", "0101_2"])
+def test_a_base_is_read_in_every_spelling(text: str) -> None:
+    number = read_based(text)
+    assert number is not None
+    assert (number.digits, number.base, number.value) == ("101", "2", 5)
+
+
+def test_what_has_an_index_is_no_number_in_a_base() -> None:
+    assert read_based("x_1") is None
+    assert read_based("a_n") is None
+
+
+def test_a_digit_that_a_base_does_not_have_leaves_no_value() -> None:
+    impossible = read_based("53_4")
+    assert impossible is not None
+    assert impossible.value is None
 
 
 @pytest.mark.parametrize(
@@ -129,5 +142,5 @@ def test_a_decimal_stands_for_what_rounds_to_it(answer: str, gold: str, is_same:
 
 def test_a_gold_with_a_huge_denominator_ends_in_a_verdict() -> None:
     """1/2004! has a denominator of 5,749 digits, more than Python writes out; it stands in a public pool."""
-    assert compare("\\begin{pmatrix}8\\\\8\\end{pmatrix}", "1 / 2004!").reason == "beyond_limits"
+    assert compare("\\begin{pmatrix}8&1\\\\8&1\\end{pmatrix}", "1 / 2004!").reason == "beyond_limits"
     assert compare("\\frac{1}{2004!}", "1 / 2004!").outcome == "same"

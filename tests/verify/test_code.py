@@ -55,6 +55,15 @@ def test_tests_are_read_from_the_columns_people_have():
     assert find_tests(problem(prompt, test="def check(c): ...", entry_point="area")) == CallTests(
         ("def check(c): ...",), prompt, "area"
     )
+    for text in (
+        "Area",
+        "x + 1",
+        "import os\nos.abort()",
+        "print('area')",
+        "def other(r): pass",
+        "if 1:\n def area(): 1",
+    ):
+        assert find_tests(problem(text, test="t", entry_point="area")) == CallTests(("t",), "", "area"), text
     assert find_tests(problem("Not Python", test="t", entry_point="area")) == CallTests(("t",), "", "area")
     assert find_tests(problem(test_list=["assert f(1)"], test_imports=["import math"])) == CallTests(
         ("assert f(1)",), "import math", ""
@@ -158,6 +167,15 @@ def test_programs_that_print_are_compared_line_by_line(program, passed):
 def test_a_program_that_never_ends_is_stopped():
     outcome = run_tests("while True: pass", PrintTests((("", ""),)), Limits(wall_seconds=0.5))
     assert (outcome.passed, outcome.reason) == (0, "timeout")
+
+
+@isolated
+def test_a_problem_text_that_happens_to_be_python_does_not_run():
+    """It would end the grader before the tests, or define what they call."""
+    for text in ("raise SystemExit", "area = lambda r: 9", "import os; os._exit(0)"):
+        task = problem(text, test="def check(c):\n    assert c(3) == 9", entry_point="area")
+        assert run_tests("def area(r):\n    return r * r", find_tests(task), PATIENT).passed == 1
+        assert run_tests("def area(r):\n    return r", find_tests(task), PATIENT).passed == 0
 
 
 @isolated

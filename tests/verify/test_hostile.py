@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
+from frugalrl.verify.workers.pool import DEFAULT_CPU_SECONDS, AnswerItem, Judgement, VerifierPool
 from tests.verify.hostile_cases import CASES, Case
 
 DATA = Path(os.environ.get("FRUGALRL_DATA", "../shared/data"))
-LIMIT_SECONDS = 1.0
-SLACK_SECONDS = 1.0
-"""A tenth of a second suffices on an idle machine (docs/rewards/answers.md); tests also run on busy ones."""
+SLACK_SECONDS = 0.2
+"""Of processor time: how late a worker is killed does not depend on how busy the machine is."""
 
 
 def _sample() -> list[Case]:
@@ -56,15 +55,15 @@ def test_a_right_answer_is_accepted_however_odd(judged: list[tuple[Case, Judgeme
 
 def test_every_answer_comes_within_the_limit(judged: list[tuple[Case, Judgement]]) -> None:
     late = [
-        (case.name, judgement.seconds)
+        (case.name, judgement.cpu_seconds)
         for case, judgement in judged
-        if judgement.seconds > LIMIT_SECONDS + SLACK_SECONDS
+        if judgement.cpu_seconds > DEFAULT_CPU_SECONDS + SLACK_SECONDS
     ]
     assert late == []
 
 
 def test_few_answers_are_left_without_a_verdict(judged: list[tuple[Case, Judgement]]) -> None:
-    """`unknown` is for golds that cannot be read and for what the clock cut off; the rest is decided."""
+    """`unknown` is for golds that cannot be read and for what a limit cut off; the rest is decided."""
     unknown = [case.name for case, judgement in judged if judgement.verdict.label == "unknown"]
     assert len(unknown) <= 40, unknown
 
@@ -74,7 +73,7 @@ def test_the_reasons_are_a_closed_list(judged: list[tuple[Case, Judgement]]) -> 
     assert reasons <= {
         "equal", "equivalent", "different", "no_box", "unclosed_reasoning", "empty_box", "too_long", "too_deep",
         "unbalanced", "unreadable_characters", "beyond_limits", "unparseable_gold", "empty_gold", "gold_beyond_limits",
-        "time_limit", "memory_limit", "recursion_limit", "symbolic_error", "worker_died",
+        "cpu_limit", "memory_limit", "recursion_limit", "symbolic_error", "worker_died",
     }  # fmt: skip
 
 
@@ -88,7 +87,7 @@ def test_nothing_in_an_answer_executes(tmp_path: Path) -> None:
     script = (
         "import json, sys\n"
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
-        "with VerifierPool(workers=1, limit_seconds=20) as pool:\n"
+        "with VerifierPool(workers=1, cpu_seconds=20) as pool:\n"
         "    print([v.label for v in pool.judge_many(AnswerItem(*pair) for pair in json.load(sys.stdin))])\n"
     )
     pairs = [(case.completion, case.gold) for case in CASES if "PWNED" in case.completion + case.gold]
@@ -115,7 +114,7 @@ def test_gmpy2_is_never_imported_even_where_it_is_installed(tmp_path: Path) -> N
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
         "items = [AnswerItem(r'\\boxed{\\frac{2}{\\sqrt2}}', r'\\sqrt{2}'),"
         " AnswerItem(r'\\boxed{(10^{14})!}', r'\\pi')]\n"
-        "with VerifierPool(workers=1, limit_seconds=20) as pool:\n"
+        "with VerifierPool(workers=1, cpu_seconds=20) as pool:\n"
         "    print([verdict.label for verdict in pool.judge_many(items)])\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)

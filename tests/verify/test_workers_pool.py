@@ -1,6 +1,7 @@
 """The pool keeps order and limits, survives its workers, and leaves nothing behind."""
 
 import asyncio
+import math
 import os
 import signal
 import subprocess
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from frugalrl.config.schema import VerifierSettings
 from frugalrl.verify import answers
 from frugalrl.verify.maths import symbolic
+from frugalrl.verify.reasons import LIMIT_REASONS
 from frugalrl.verify.workers import worker
+from frugalrl.verify.workers.lanes import TimeLimits
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 HANGS = AnswerItem(r"\boxed{\sum_{k=1}^{1000000000} \sin(k)}", r"\sqrt{2}")
@@ -71,19 +75,19 @@ def test_verdicts_come_in_the_order_asked(patient_pool: VerifierPool) -> None:
 
 
 def test_a_hanging_answer_is_unknown_and_no_other_is_lost() -> None:
-    with VerifierPool(workers=2, limit_seconds=3.0) as pool:
+    with VerifierPool(workers=2, cpu_seconds=3.0) as pool:
         pool.judge(EQUAL)
         items = [EQUAL, HANGS, OTHER, EQUAL]
         judged = pool.judge_timed(items)
     assert [(one.verdict.label, one.verdict.reason) for one in judged] == [
-        ("correct", "equivalent"), ("unknown", "time_limit"), ("incorrect", "different"), ("correct", "equivalent"),
+        ("correct", "equivalent"), ("unknown", "cpu_limit"), ("incorrect", "different"), ("correct", "equivalent"),
     ]  # fmt: skip
-    assert 3.0 <= judged[1].seconds < 4.0
+    assert 3.0 <= judged[1].cpu_seconds < 3.2
 
 
 def test_a_worker_that_is_killed_is_replaced() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0) as pool:
         assert pool.judge(EQUAL).label == "correct"
         zygote, worker = [pid for pid in _verifiers() if pid not in known]
         os.kill(worker, signal.SIGKILL)
@@ -95,7 +99,7 @@ def test_a_worker_that_is_killed_is_replaced() -> None:
 
 def test_a_zygote_that_is_killed_is_replaced() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0) as pool:
         pool.judge(EQUAL)
         zygote, worker = [pid for pid in _verifiers() if pid not in known]
         os.kill(zygote, signal.SIGKILL)
@@ -106,7 +110,7 @@ def test_a_zygote_that_is_killed_is_replaced() -> None:
 
 def test_a_worker_has_its_memory_limit() -> None:
     known = _verifiers()
-    with VerifierPool(workers=1, limit_seconds=20.0, memory_limit_bytes=512 << 20) as pool:
+    with VerifierPool(workers=1, cpu_seconds=20.0, memory_limit_bytes=512 << 20) as pool:
         pool.judge(EQUAL)
         _, worker = [pid for pid in _verifiers() if pid not in known]
         limits = Path(f"/proc/{worker}/limits").read_text().splitlines()
@@ -137,7 +141,7 @@ def test_nothing_starts_before_it_is_needed() -> None:
 
 
 def test_close_ends_every_process_and_a_later_question_starts_them_again() -> None:
-    pool = VerifierPool(workers=2, limit_seconds=20.0)
+    pool = VerifierPool(workers=2, cpu_seconds=20.0)
     known = set(_verifiers())
     pool.judge_many([EQUAL, OTHER, EQUAL])
     started = [pid for pid in _verifiers() if pid not in known]
@@ -177,7 +181,7 @@ def test_an_event_loop_runs_on_while_workers_compare() -> None:
         ticking.cancel()
         return [verdict.label for verdict in verdicts], ticks
 
-    with VerifierPool(workers=2, limit_seconds=2.0) as pool:
+    with VerifierPool(workers=2, cpu_seconds=2.0) as pool:
         pool.judge(EQUAL)
         labels, ticks = asyncio.run(ask(pool))
     assert labels[1] == "unknown"
@@ -190,7 +194,7 @@ def test_a_forked_child_gets_a_pool_of_its_own(patient_pool: VerifierPool) -> No
         "import os\n"
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
         f"item = {EQUAL!r}\n"
-        "pool = VerifierPool(workers=1, limit_seconds=20)\n"
+        "pool = VerifierPool(workers=1, cpu_seconds=20)\n"
         "first = pool.judge(item).label\n"
         "pid = os.fork()\n"
         "second = pool.judge(item).label\n"
@@ -210,7 +214,7 @@ def test_nothing_is_left_when_the_parent_ends(ending: signal.Signals) -> None:
         "import signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs inherit it ignored
         "from frugalrl.verify.workers.pool import AnswerItem, VerifierPool\n"
-        "pool = VerifierPool(workers=2, limit_seconds=120)\n"
+        "pool = VerifierPool(workers=2, cpu_seconds=120)\n"
         f"pool.judge({EQUAL!r})\n"
         "print('ready', flush=True)\n"
         f"pool.judge_many([{HANGS!r}] * 4)\n"
@@ -233,17 +237,93 @@ def test_nothing_is_left_when_the_parent_ends(ending: signal.Signals) -> None:
     _wait_until_gone(everyone)
 
 
+def _sum_of_sines(terms: int) -> AnswerItem:
+    """Costs what its length says: about 0.3 s of processor time for a thousand."""
+    return AnswerItem(f"\\boxed{{\\sum_{{k=1}}^{{{terms}}} \\sin(k)}}", r"\sqrt{2}")
+
+
+def _busy_loops(count: int) -> list["subprocess.Popen[bytes]"]:
+    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+
+
+def test_a_busy_machine_changes_no_verdict() -> None:
+    """By the clock the sum takes longer than the limit beside so many others; by its processor time it does not."""
+    items = [EQUAL, _sum_of_sines(1000), OTHER, HANGS] * 2
+    with VerifierPool(workers=2, cpu_seconds=1.5, wall_seconds=300.0) as pool:
+        quiet = pool.judge_many(items)
+        loops = _busy_loops(8 * (os.cpu_count() or 1))
+        try:
+            judged = pool.judge_timed(items)
+        finally:
+            for loop in loops:
+                loop.kill()
+                loop.wait()
+    assert [one.verdict for one in judged] == quiet
+    assert [verdict.reason for verdict in quiet] == ["equivalent", "different", "different", "cpu_limit"] * 2
+    assert max(one.seconds for one in judged) > 1.5, "the control: the machine was busy"
+    assert max(one.cpu_seconds for one in judged) < 1.7
+
+
+def test_the_two_limits_have_two_reasons() -> None:
+    with VerifierPool(workers=1, cpu_seconds=0.2, wall_seconds=60.0) as pool:
+        assert pool.judge(HANGS).reason == "cpu_limit"
+    known = _verifiers()
+    with VerifierPool(workers=1, cpu_seconds=0.4, wall_seconds=0.8) as pool:
+        while pool.judge(EQUAL).label != "correct":
+            pass
+        _, worker_pid = [pid for pid in _verifiers() if pid not in known]
+        os.kill(worker_pid, signal.SIGSTOP)  # gets no processor at all
+        judged = pool.judge_timed([EQUAL])[0]
+        assert (judged.verdict.label, judged.verdict.reason) == ("unknown", "wall_limit")
+        assert judged.cpu_seconds < 0.4
+        assert worker_pid not in _verifiers()
+    assert {"cpu_limit", "wall_limit"} <= LIMIT_REASONS
+
+
+def test_an_answer_over_the_limit_is_cut_off_whenever_the_parent_looks() -> None:
+    """0.02 s over: the answer comes before the worker would be killed, and does not count."""
+    with VerifierPool(workers=1, cpu_seconds=20.0) as pool:
+        pool.judge_many([EQUAL, _sum_of_sines(300)])
+        needed = pool.judge_timed([_sum_of_sines(301)])[0].cpu_seconds
+        pool.limits = TimeLimits(needed / 3, 60.0)
+        pool.close()
+        judged = pool.judge_timed([_sum_of_sines(301)])[0]
+    assert judged.verdict.reason == "cpu_limit"
+
+
+def test_the_pool_of_the_process_takes_a_recipes_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_DEFAULT", [])
+    answers.configure_default_pool(workers=1, cpu_seconds=0.25, wall_seconds=None)
+    first = answers.default_pool()
+    assert (first.workers, first.limits) == (1, TimeLimits(0.25, 7.5))
+    assert answers.judge(HANGS.completion, HANGS.gold).reason == "cpu_limit"
+    answers.configure_default_pool(workers=1, cpu_seconds=0.25, wall_seconds=7.5)
+    assert answers.default_pool() is first
+    answers.configure_default_pool(**VerifierSettings().model_dump())
+    assert answers.default_pool().limits == VerifierPool().limits, "one default for recipes and everything else"
+    first.close()
+    answers.default_pool().close()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cpu_seconds": 0.0}, {"cpu_seconds": math.inf}, {"wall_seconds": 1.0}, {"workers": 0}]
+)
+def test_a_recipe_refuses_limits_that_cannot_be_kept(fields: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"greater than|finite|backstop"):
+        VerifierSettings(**fields)
+
+
 def test_several_accepted_answers_share_one_limit() -> None:
-    with VerifierPool(workers=1, limit_seconds=2.0) as pool:
+    with VerifierPool(workers=1, cpu_seconds=2.0) as pool:
         pool.judge(EQUAL)
         judged = pool.judge_timed([AnswerItem(HANGS.completion, [r"\sqrt{2}", r"\sqrt{3}", r"\sqrt{5}"])])[0]
     assert judged.verdict.label == "unknown"
-    assert judged.seconds < 3.0
+    assert judged.cpu_seconds < 2.2
 
 
 def test_a_pool_refuses_limits_that_cannot_be_kept() -> None:
     with pytest.raises(ValueError, match="time limit"):
-        VerifierPool(limit_seconds=0)
+        VerifierPool(cpu_seconds=0)
     with pytest.raises(ValueError, match="worker"):
         VerifierPool(workers=0)
 

@@ -10,7 +10,8 @@
     sapo       -sigmoid(tau (ratio - 1)) 4 / tau A, another tau for positive A                   2511.20347
 
 Separate bounds of the clip are DAPO's clip-higher (2503.14476); `delta` is the upper bound for negative advantages of
-INTELLECT-2 (2505.07291). A surrogate is a small function and a line in `SURROGATES`; nothing else knows its name.
+INTELLECT-2 (2505.07291). A surrogate is a small function with settings of its own, and a line in
+`functions.SURROGATES`; nothing else knows its name.
 Masks and weights for tokens that are off policy are in `off_policy.py`. Averaging is the caller's: `aggregation.py`
 says how tokens add up.
 """
@@ -25,25 +26,6 @@ from torch import Tensor
 from frugalrl.algorithms.off_policy import Mismatch, mismatch_weights, off_policy_rows_kept, row_means
 
 KLEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
-
-
-@dataclass(frozen=True)
-class LossRule:
-    """The numbers of the loss."""
-
-    surrogate: str = "ppo"
-    """A name in `SURROGATES`."""
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    delta: float | None = None
-    tau_pos: float = 1.0
-    tau_neg: float = 1.05
-    kl_coef: float = 0.0
-    kl_estimator: KLEstimator = "k3"
-    mismatch: Mismatch | None = None
-    """Correction for an engine whose log-probs are not the trainer's."""
-    off_policy_mask: float | None = None
-    """Nats a token; see `off_policy_rows_kept`."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +46,67 @@ class LossInputs:
     """[N]: as the engine reported them; needed by `mismatch`, and by `off_policy_mask` if they differ from the old."""
 
 
+Surrogate = Callable[[LossInputs], tuple[Tensor, Tensor]]
+"""The loss of the tokens [N], and bool [N]: where a bound took effect."""
+
+
+def ppo(
+    inputs: LossInputs, *, clip_low: float = 0.2, clip_high: float = 0.2, delta: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """PPO's clipped surrogate, token by token."""
+    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
+    return _clipped(ratio, inputs.advantages, clip_low, clip_high, delta)
+
+
+def gspo(
+    inputs: LossInputs, *, clip_low: float = 0.2, clip_high: float = 0.2, delta: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """PPO's surrogate with one ratio for all tokens of a completion: the geometric mean of theirs (eq. 7)."""
+    log_ratio = row_means(inputs.policy_logprobs - inputs.old_logprobs, inputs.rows)
+    return _clipped(torch.exp(log_ratio)[inputs.rows], inputs.advantages, clip_low, clip_high, delta)
+
+
+def cispo(inputs: LossInputs, *, clip_low: float = 0.2, clip_high: float = 0.2) -> tuple[Tensor, Tensor]:
+    """REINFORCE weighted with the clipped ratio (eq. 4 and 5): no token loses its gradient."""
+    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs).detach()
+    weight = ratio.clamp(1 - clip_low, 1 + clip_high)
+    return -weight * inputs.advantages * inputs.policy_logprobs, weight != ratio
+
+
+def sapo(inputs: LossInputs, *, tau_pos: float = 1.0, tau_neg: float = 1.05) -> tuple[Tensor, Tensor]:
+    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages."""
+    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
+    tau = torch.full_like(inputs.advantages, tau_neg).masked_fill(inputs.advantages > 0, tau_pos)
+    gate = torch.sigmoid(tau * (ratio - 1)) * 4 / tau
+    return -gate * inputs.advantages, torch.zeros_like(ratio, dtype=torch.bool)
+
+
+def _clipped(
+    ratio: Tensor, advantages: Tensor, clip_low: float, clip_high: float, delta: float | None
+) -> tuple[Tensor, Tensor]:
+    bounded = ratio.clamp(1 - clip_low, 1 + clip_high) * advantages
+    surrogate = ratio * advantages
+    clipped = bounded < surrogate
+    if delta is not None:
+        surrogate = ratio.clamp(max=delta) * advantages
+        clipped = clipped | ((advantages < 0) & (ratio > delta))
+    return -torch.minimum(surrogate, bounded), clipped
+
+
+@dataclass(frozen=True)
+class LossRule:
+    """The surrogate, and what every loss has beside it."""
+
+    surrogate: Surrogate = ppo
+    """Its own settings are bound: ``functools.partial(ppo, clip_high=0.28)``."""
+    kl_coef: float = 0.0
+    kl_estimator: KLEstimator = "k3"
+    mismatch: Mismatch | None = None
+    """Correction for an engine whose log-probs are not the trainer's."""
+    off_policy_mask: float | None = None
+    """Nats a token; see `off_policy_rows_kept`."""
+
+
 @dataclass(frozen=True)
 class TokenLosses:
     """Each float32 [N], N tokens; only `total` carries a gradient."""
@@ -80,7 +123,7 @@ class TokenLosses:
 
 def token_losses(inputs: LossInputs, rule: LossRule) -> TokenLosses:
     """The loss of each token."""
-    policy_loss, clipped = SURROGATES[rule.surrogate](inputs, rule)
+    policy_loss, clipped = rule.surrogate(inputs)
     shares: dict[str, Tensor] = {}
     if rule.mismatch is not None:
         if inputs.rollout_logprobs is None:
@@ -100,51 +143,6 @@ def token_losses(inputs: LossInputs, rule: LossRule) -> TokenLosses:
         kl = kl_estimate(inputs.policy_logprobs, inputs.ref_logprobs, ratio, rule.kl_estimator)
     total = policy_loss if rule.kl_coef == 0 else policy_loss + rule.kl_coef * kl
     return TokenLosses(total, policy_loss.detach(), kl.detach(), clipped.float(), shares)
-
-
-def ppo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
-    """PPO's clipped surrogate, token by token."""
-    return _clipped(torch.exp(inputs.policy_logprobs - inputs.old_logprobs), inputs.advantages, rule)
-
-
-def gspo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
-    """PPO's surrogate with one ratio for all tokens of a completion: the geometric mean of theirs (eq. 7)."""
-    log_ratio = row_means(inputs.policy_logprobs - inputs.old_logprobs, inputs.rows)
-    return _clipped(torch.exp(log_ratio)[inputs.rows], inputs.advantages, rule)
-
-
-def cispo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
-    """REINFORCE weighted with the clipped ratio (eq. 4 and 5): no token loses its gradient."""
-    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs).detach()
-    weight = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high)
-    return -weight * inputs.advantages * inputs.policy_logprobs, weight != ratio
-
-
-def sapo(inputs: LossInputs, rule: LossRule) -> tuple[Tensor, Tensor]:
-    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages."""
-    ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
-    tau = torch.full_like(inputs.advantages, rule.tau_neg).masked_fill(inputs.advantages > 0, rule.tau_pos)
-    gate = torch.sigmoid(tau * (ratio - 1)) * 4 / tau
-    return -gate * inputs.advantages, torch.zeros_like(ratio, dtype=torch.bool)
-
-
-SURROGATES: dict[str, Callable[[LossInputs, LossRule], tuple[Tensor, Tensor]]] = {
-    "ppo": ppo,
-    "gspo": gspo,
-    "cispo": cispo,
-    "sapo": sapo,
-}
-"""Each gives the loss of the tokens [N], and bool [N]: where a bound took effect."""
-
-
-def _clipped(ratio: Tensor, advantages: Tensor, rule: LossRule) -> tuple[Tensor, Tensor]:
-    bounded = ratio.clamp(1 - rule.clip_low, 1 + rule.clip_high) * advantages
-    surrogate = ratio * advantages
-    clipped = bounded < surrogate
-    if rule.delta is not None:
-        surrogate = ratio.clamp(max=rule.delta) * advantages
-        clipped = clipped | ((advantages < 0) & (ratio > rule.delta))
-    return -torch.minimum(surrogate, bounded), clipped
 
 
 def kl_estimate(

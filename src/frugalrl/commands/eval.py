@@ -31,7 +31,6 @@ _PARENT = Path("evaluations")
 _TEMPERATURE = 0.6
 _TOP_P = 0.95
 """What the makers of R1-Distill recommend, and nearly everybody evaluates with."""
-_VERDICT_SECONDS = 5.0
 """Of wall clock for an answer: more than training gives, since a verdict is kept and a machine may be busy."""
 _STOPPED = 130
 _VERSIONED = ("frugalrl", "torch", "transformers", "math-verify")
@@ -136,8 +135,8 @@ class _Planned:
 
 
 def _load(arguments: argparse.Namespace) -> _Model:
-    from frugalrl.config.schema import ModelSettings
-    from frugalrl.rollout.torch_engine import TorchEngine
+    from frugalrl.config.schema import ModelSettings, TorchEngineSettings
+    from frugalrl.rollout.factory import build_engine
     from frugalrl.training.model.policy import load_policy, pick_device, weights_hash
 
     device = pick_device(arguments.device)
@@ -146,7 +145,7 @@ def _load(arguments: argparse.Namespace) -> _Model:
     last = arguments.model.replace("builtin:", "").rstrip("/").split("/")[-1]
     return _Model(
         policy=policy,
-        engine=TorchEngine(policy.model, policy.end_token_ids, arguments.max_sequences),
+        engine=build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, arguments.max_sequences),
         name=arguments.model,
         weights=weights_hash(policy),
         dtype=dtype,
@@ -219,7 +218,7 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
     benchmark = planned.benchmark
     with (
         ResultsWriter(results_path(model.out, benchmark.name), planned.header, model.session) as writer,
-        VerifierPool(limit_seconds=_VERDICT_SECONDS) as pool,
+        VerifierPool() as pool,
     ):
         _show(_opening_line(planned, len(writer.samples)))
         run_benchmark(

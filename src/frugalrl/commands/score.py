@@ -7,6 +7,7 @@ are one group. Without a column of token ids, lengths in tokens are estimated an
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
-from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, verdicts_of
+from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, term_values, verdicts_of
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.maths.extraction import AnswerPolicy
@@ -71,15 +72,15 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--max-completion-tokens", type=int, default=4096, help="bound of length rewards (default: 4096)"
     )
-    parser.add_argument("--limit-seconds", type=float, default=1.0, help="time limit for each answer (default: 1)")
+    parser.add_argument("--cpu-seconds", type=float, default=2.0, help="processor time for each answer (default: 2)")
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the scored rows and print a summary. Raises UserErrors for what cannot be read, named or written."""
-    if arguments.workers < 1 or arguments.limit_seconds <= 0:
-        raise DataError("A verifier needs a process and a time limit above 0. Mend --workers or --limit-seconds.")
+    if arguments.workers < 1 or not 0 < arguments.cpu_seconds < math.inf:
+        raise DataError("A verifier needs a process and a time limit above 0. Change --workers or --cpu-seconds.")
     names = [name.strip() for name in arguments.reward.split(",") if name.strip()]
     rubric = build_rubric([RewardTerm(name=name) for name in names], arguments.max_completion_tokens)
     policy = AnswerPolicy(several_boxes=arguments.several_boxes, without_box=arguments.without_box)
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     tally = _Tally()
     with (
         written_whole(arguments.out) as out,
-        VerifierPool(arguments.workers, arguments.limit_seconds, policy=policy) as pool,
+        VerifierPool(arguments.workers, arguments.cpu_seconds, policy=policy) as pool,
     ):
         for batch in _batches(rows):
             for line in _scored(batch, rubric, pool, tally):
@@ -136,7 +137,12 @@ def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
 
 
 def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_Tally") -> Iterable[dict[str, Any]]:
-    items = [AnswerItem(row.completion, row.gold, row.reasoning_open) for row in batch]
+    items = [
+        AnswerItem(
+            row.completion, row.gold, row.reasoning_open, row.group_key if isinstance(row.group_key, str) else None
+        )
+        for row in batch
+    ]
     judgements = pool.judge_timed(items)
     scored = zip(batch, judgements, strict=True)
     for _, members in groupby(scored, key=lambda pair: (pair[0].group_key, str(pair[0].gold))):
@@ -146,7 +152,7 @@ def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_
             verdicts = verdicts_of(group)
             judged = tuple(replace(one, verdict=verdict) for one, verdict in zip(judged, verdicts, strict=True))
         verdicts = [judgement.verdict for judgement in judged]
-        columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
+        columns = term_values(rubric, group, verdicts)
         for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
             rewards = {name: values[index] for name, values in columns.items()}
             tally.add(row, judgement, rewards)
@@ -177,7 +183,8 @@ def _completion(row: _Row) -> Completion:
     if not isinstance(token_ids, list):
         token_ids = [0] * round(len(row.completion) / _CHARS_PER_TOKEN)
     finish_reason = "length" if row.values.get("finish_reason") == "length" else "stop"
-    return Completion(row.completion, tuple(token_ids), (0.0,) * len(token_ids), finish_reason, 0, 0)  # type: ignore[arg-type]  # a literal
+    count = len(token_ids)
+    return Completion(row.completion, tuple(token_ids), (0.0,) * count, finish_reason, (0,) * count, 0)  # type: ignore[arg-type]  # a literal
 
 
 # ------------------------------------------------------------------------------------------------- summary

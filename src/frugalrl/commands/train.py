@@ -42,11 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(recipe: Any) -> int:
-    """The derived figures; the rewards and their arguments are checked as a run would."""
+    """The derived figures; rewards, surrogate and advantage rule are checked as a run would."""
     from frugalrl.planning.figures import training_figures
     from frugalrl.reporting.console import table
     from frugalrl.rewards.rubric import build_rubric
+    from frugalrl.training.rules import check_algorithm
 
     build_rubric(recipe.rewards, recipe.rollout.max_completion_tokens)
+    check_algorithm(recipe)
     show(table(training_figures(recipe)))
     return 0

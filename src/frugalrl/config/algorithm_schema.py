@@ -1,23 +1,36 @@
 """What a recipe may say about its algorithm: advantages, loss, entropy, truncation, reference.
 
 Every option's formula, source and cost stand in docs/stability-options.md. A named preset (`config/presets.py`)
-is expanded before a recipe is validated, so the sections here always hold the values that count.
+is expanded before a recipe is validated, so the sections here always hold the values that count. The names of
+surrogates, advantage rules and presets are those of their tables (`functions.py`, `config/presets.py`).
 """
 
-from typing import Literal, Self
+from functools import partial
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from frugalrl.config.presets import PRESETS
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from frugalrl.functions import ADVANTAGE_PRESETS, ADVANTAGE_RULES, SURROGATES, Setting, known_name
 
-PresetName = Literal["grpo", "dapo", "dr_grpo", "gspo", "cispo", "sapo"]
+PresetName = Annotated[str, AfterValidator(partial(known_name, table=PRESETS, what="preset", dotted=False))]
+AdvantagePresetName = Annotated[
+    str, AfterValidator(partial(known_name, table=ADVANTAGE_PRESETS, what="preset of advantages", dotted=False))
+]
+AdvantageRuleName = Annotated[str, AfterValidator(partial(known_name, table=ADVANTAGE_RULES, what="advantage rule"))]
+SurrogateName = Annotated[str, AfterValidator(partial(known_name, table=SURROGATES, what="surrogate"))]
 
 
 class AdvantageSettings(Section):
     """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
 
-    preset: Literal["paper", "trl", "dr_grpo", "population"] = "trl"
-    centre: Literal["mean", "leave_one_out", "none"] | None = None
+    rule: AdvantageRuleName = Field(
+        "group", description="group: relative to the group; or the dotted path of a function of your own"
+    )
+    args: dict[str, Setting] = Field({}, description="settings of a rule of your own")
+    preset: AdvantagePresetName = Field("trl", description=f"{', '.join(ADVANTAGE_PRESETS)}: the numbers to start from")
+    center: Literal["mean", "leave_one_out", "none"] | None = None
     divisor: Literal["std", "none"] | None = None
     correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
     epsilon: NonNegative | None = None
@@ -26,9 +39,12 @@ class AdvantageSettings(Section):
 class LossSettings(Section):
     """The surrogate, what it is masked and weighted with, its KL term and how token losses are added up."""
 
-    surrogate: Literal["ppo", "gspo", "cispo", "sapo"] = Field(
-        "ppo", description="token ratio clipped, sequence ratio clipped, clipped weight, soft gate"
+    surrogate: SurrogateName = Field(
+        "ppo",
+        description="ppo: token ratio clipped, gspo: sequence ratio clipped, cispo: clipped weight, sapo: soft gate; "
+        "or the dotted path of a function of your own",
     )
+    args: dict[str, Setting] = Field({}, description="settings of a surrogate of your own")
     clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
     clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
     delta: PositiveFloat | None = Field(
@@ -54,8 +70,6 @@ class LossSettings(Section):
 
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> Self:
-        if self.delta is not None and self.surrogate not in ("ppo", "gspo"):
-            raise ValueError(f"delta bounds a clipped ratio, and {self.surrogate} has none")
         if self.delta is not None and self.delta <= 1 + self.clip_high:
             raise ValueError("delta must be above 1 + clip_high, the bound for positive advantages")
         if self.mismatch_low >= self.mismatch_high:
@@ -77,7 +91,7 @@ class AlgorithmSettings(Section):
     """GRPO and its relatives."""
 
     preset: PresetName | None = Field(
-        None, description="a published combination, expanded here; keys that the recipe gives itself win"
+        None, description=f"a published combination ({', '.join(PRESETS)}); keys that the recipe gives itself win"
     )
     advantage: AdvantageSettings = AdvantageSettings()
     loss: LossSettings = LossSettings()
@@ -90,7 +104,8 @@ class AlgorithmSettings(Section):
         "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
     )
     reference_reset_every: Positive | None = Field(
-        None, description="steps after which the policy becomes the reference and the optimizer forgets; null: never"
+        None,
+        description="steps after which the policy becomes the reference and the optimizer starts anew; null: never",
     )
 
     @model_validator(mode="after")

@@ -94,7 +94,7 @@ class GoldParses(StepBase):
 
     step: Literal["gold_parses"]
     action: Literal["drop", "flag"] = Field("drop", description="flag: keep, with gold_fault in the row")
-    limit_seconds: PositiveFloat = Field(5.0, description="wall clock for one comparison")
+    limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison")
 
 
 class OneQuestion(StepBase):
@@ -111,7 +111,7 @@ class Duplicates(StepBase):
     threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="similarity of near duplicates; null: the one that was measured, see docs/curation-steps.md"
     )
-    limit_seconds: PositiveFloat = Field(5.0, description="wall clock for one comparison of golds")
+    limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison of golds")
 
 
 class Decontaminate(StepBase):

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from frugalrl.config.presets import expand_preset
-from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.schema import RolloutSettings, TrainRecipe
 from frugalrl.config.section import Section
 from frugalrl.errors import RecipeError
 
@@ -55,7 +55,7 @@ def parse_recipe(raw: object, kind: type[R]) -> R:
     if not isinstance(raw, dict):
         raise RecipeError("The recipe is not a mapping of keys to values. Start it with `name:`.")
     if issubclass(kind, TrainRecipe):
-        raw = expand_preset(raw)
+        raw = expand_preset(raw, RolloutSettings().max_completion_tokens)
     try:
         return kind.model_validate_json(json.dumps(raw))
     except ValidationError as error:
@@ -92,7 +92,7 @@ def _read_yaml(path: Path) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise RecipeError(f"The recipe {path} is not valid YAML: {error}. Mend that line.") from None
+        raise RecipeError(f"The recipe {path} is not valid YAML: {error}. Fix that line.") from None
 
 
 def _apply_override(raw: object, override: str) -> None:

@@ -1,14 +1,12 @@
 """Published combinations of settings by name, and how a recipe takes one up.
 
-A preset is laid under the recipe: a key that the recipe gives itself wins, and every other key of the preset
+A preset is used as defaults of the recipe: a key that the recipe gives itself wins, and every other key of the preset
 appears in the resolved recipe that is saved with the run. Expanding twice changes nothing, so a saved recipe
 loads to itself. What a paper says beyond the loss (batch sizes, mini-batches, learning rates) is the recipe's.
 """
 
 from collections.abc import Mapping
 from typing import Any
-
-from frugalrl.config.schema import RolloutSettings
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # 2402.03300: std of the group, mean of completion means, KL 0.04 (its section 4.2), PPO's clip of 0.2.
@@ -80,9 +78,10 @@ OVERLONG_FRACTION = 5
 """DAPO's soft overlong punishment begins a fifth before the cap: 4,096 of 20,480 tokens."""
 
 
-def expand_preset(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A training recipe as read, with the preset that `algorithm.preset` names laid under it.
+def expand_preset(raw: Mapping[str, Any], default_cap_tokens: int) -> dict[str, Any]:
+    """A training recipe as read, with the preset that `algorithm.preset` names as its defaults.
 
+    default_cap_tokens: the cap on completions of a recipe that sets none.
     A recipe without a preset, or one that validation will refuse (an unknown name, a section that is no
     mapping), comes back as it is.
     """
@@ -91,29 +90,29 @@ def expand_preset(raw: Mapping[str, Any]) -> dict[str, Any]:
     name = algorithm.get("preset") if isinstance(algorithm, Mapping) else None
     if not isinstance(name, str) or name not in PRESETS:
         return recipe
-    recipe = _laid_under(PRESETS[name], recipe)
+    recipe = _with_defaults(PRESETS[name], recipe)
     if name == "dapo":
-        recipe["rewards"] = _with_soft_overlong(recipe)
+        recipe["rewards"] = _with_soft_overlong(recipe, default_cap_tokens)
     return recipe
 
 
-def _laid_under(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(given)
     for key, value in preset.items():
         if not isinstance(value, Mapping):
             merged.setdefault(key, value)
         elif given.get(key) is None or isinstance(given[key], Mapping):
-            merged[key] = _laid_under(value, given.get(key) or {})
+            merged[key] = _with_defaults(value, given.get(key) or {})
     return merged
 
 
-def _with_soft_overlong(recipe: Mapping[str, Any]) -> Any:
+def _with_soft_overlong(recipe: Mapping[str, Any], default_cap_tokens: int) -> Any:
     """The rewards with DAPO's length term at weight 1, unless the recipe has that term with a weight of its own."""
     rewards = recipe.get("rewards")
     if not isinstance(rewards, list) or any(_name_of(term).startswith("soft_overlong") for term in rewards):
         return rewards
     rollout = recipe["rollout"] if isinstance(recipe["rollout"], Mapping) else {}
-    cap = rollout.get("max_completion_tokens", RolloutSettings().max_completion_tokens)
+    cap = rollout.get("max_completion_tokens", default_cap_tokens)
     if not isinstance(cap, int) or cap < OVERLONG_FRACTION:
         return rewards
     term = {"name": "soft_overlong", "weight": 1.0, "args": {"cache_tokens": cap // OVERLONG_FRACTION}}

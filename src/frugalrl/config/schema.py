@@ -11,13 +11,15 @@ Decisions:
 It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`.
 """
 
+from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
+from frugalrl.functions import SAMPLERS, Setting, known_name
 
 ARITHMETIC = "arithmetic"
 LOGIC = "logic"
@@ -78,27 +80,34 @@ class PromptSettings(Section):
         return self
 
 
+SamplerName = Annotated[str, AfterValidator(partial(known_name, table=SAMPLERS, what="sampler"))]
+
+
 class SamplerSettings(Section):
     """In which order training problems come. See data/sampler.py."""
 
-    mode: Literal["shuffle", "curriculum"] = Field(
-        "shuffle", description="curriculum: each epoch goes through `bands` in order, shuffled within a band"
+    mode: SamplerName = Field(
+        "shuffle",
+        description="shuffle; curriculum: each epoch goes through `bands` in order, shuffled within a band; or the "
+        "dotted path of a function of your own",
     )
+    args: dict[str, Setting] = Field({}, description="settings of a sampler of your own")
     bands: tuple[str, ...] = Field((), description="of a curriculum: values of the column `band`, the first one first")
     skip_solved: Fraction | None = Field(
-        None, description="a problem rests if at least this share of its group was correct, e.g. 1.0; null: never"
+        None,
+        description="skip a problem for now if at least this share of its group was correct, e.g. 1.0; null: never",
     )
     skip_unsolved: Fraction | None = Field(
-        None, description="a problem rests if at most this share of its group was correct, e.g. 0.0; null: never"
+        None, description="skip a problem for now if at most this share of its group was correct, e.g. 0.0; null: never"
     )
-    re_entry_steps: Positive = Field(50, description="steps that a problem rests")
+    re_entry_steps: Positive = Field(50, description="steps that a problem is skipped for")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if (self.mode == "curriculum") != bool(self.bands):
+        if self.mode in SAMPLERS and (self.mode == "curriculum") != bool(self.bands):
             raise ValueError("a curriculum needs `bands`, the first one first; a shuffle has none")
         if None not in (self.skip_solved, self.skip_unsolved) and self.skip_unsolved >= self.skip_solved:  # type: ignore[operator]  # neither is None
-            raise ValueError("skip_unsolved must be below skip_solved, or every problem rests")
+            raise ValueError("skip_unsolved must be below skip_solved, or every problem is skipped")
         return self
 
 
@@ -122,12 +131,44 @@ class RewardTerm(Section):
         None, description="off below this group accuracy; a cosine pays the plain verdict while it is off"
     )
     conversational: bool = Field(False, description="hand a function of your own messages, not text")
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        600.0, description="of a function of your own, for the completions of one prompt; then the run ends"
+    )
+
+
+class VerifierSettings(Section):
+    """Limits on comparing an answer with its gold, in training and evaluation alike; see docs/rewards/answers.md."""
+
+    cpu_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        2.0, description="processor time of one comparison; one that needs more is unknown: cpu_limit"
+    )
+    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="backstop by the clock: wall_limit; null: 30 times cpu_seconds"
+    )
+    workers: Positive = Field(2, description="processes")
+
+    @model_validator(mode="after")
+    def _the_backstop_is_behind_the_limit(self) -> Self:
+        if self.wall_seconds is not None and self.wall_seconds < self.cpu_seconds:
+            raise ValueError("wall_seconds is only a backstop: give at least cpu_seconds")
+        return self
+
+
+class TorchEngineSettings(Section):
+    """The engine in process: samples with the policy's own weights, on CPU or one GPU."""
+
+    kind: Literal["torch"] = "torch"
+
+
+EngineSettings = TorchEngineSettings
+"""What `rollout.engine` may be: sections told apart by `kind`, each with a builder in `rollout/factory.py`."""
 
 
 class RolloutSettings(Section):
     """How completions are sampled for training."""
 
-    prompts_per_step: Positive = Field(8, description="problems a step")
+    engine: EngineSettings = Field(TorchEngineSettings(), description="what samples the completions")
+    prompts_per_step: Positive = Field(8, description="problems per step")
     group_size: Annotated[int, Field(ge=2)] = Field(8, description="completions of each problem")
     max_prompt_tokens: Positive = Field(512, description="a longer prompt is an error unless skipped")
     skip_long_prompts: bool = Field(False, description="leave out problems whose prompt is too long")
@@ -226,6 +267,7 @@ class TrainRecipe(Section):
     model: ModelSettings = ModelSettings()
     data: DataSettings
     rewards: Annotated[tuple[RewardTerm, ...], Field(min_length=1)]
+    verifier: VerifierSettings = VerifierSettings()
     rollout: RolloutSettings = RolloutSettings()
     algorithm: AlgorithmSettings = AlgorithmSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

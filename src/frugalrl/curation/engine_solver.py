@@ -5,14 +5,14 @@ import json
 from collections.abc import Iterator, Sequence
 
 from frugalrl.config.curation_schema import EngineSolver
-from frugalrl.config.schema import ModelSettings, PromptSettings
+from frugalrl.config.schema import ModelSettings, PromptSettings, TorchEngineSettings
 from frugalrl.curation.solver import REFUSED, Answer, Ask
 from frugalrl.data.prompts import messages_for, render, tokenize
 from frugalrl.errors import ModelError
 from frugalrl.evaluation.benchmark_run import prompt_hash
 from frugalrl.rollout.collect import completion_seed
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
-from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.rollout.factory import build_engine
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.training.model.policy import load_policy, weights_hash
 
@@ -31,7 +31,8 @@ class InProcess:
                 f"{settings.model} has a context of {self._policy.context_tokens} tokens, which leaves no room for a "
                 f"prompt beside max_completion_tokens {settings.max_completion_tokens}. Lower it."
             )
-        self._engine = TorchEngine(self._policy.model, self._policy.end_token_ids, settings.max_sequences)
+        policy = self._policy
+        self._engine = build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, settings.max_sequences)
         self._sampling = SamplingParams(settings.max_completion_tokens, settings.temperature, settings.top_p)
         self._prompt = PromptSettings(system=settings.system, template=settings.template)
         self._rows, self._seed = settings.max_sequences, seed

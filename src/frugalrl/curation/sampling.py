@@ -134,7 +134,10 @@ def _verdicts(
         for key, (question, number), sample in zip(keys, wanted, samples, strict=True)
     ]
     open_at = [at for at, verdict in enumerate(known) if verdict is None]
-    items = [AnswerItem(samples[at].completion, wanted[at][0].gold, samples[at].reasoning_open) for at in open_at]
+    items = [
+        AnswerItem(samples[at].completion, wanted[at][0].gold, samples[at].reasoning_open, wanted[at][0].text)
+        for at in open_at
+    ]
     for at, verdict in zip(open_at, pool.judge_many(items), strict=True):
         question, number = wanted[at]
         cache.add_verdict(keys[at], number, question.gold, verdict.label)

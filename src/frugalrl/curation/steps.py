@@ -135,7 +135,7 @@ def _gold_from_solution(name: str, step: spec.GoldFromSolution, rows: Sequence[P
 
 def _gold_parses(name: str, step: spec.GoldParses, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
     golds = [row.answer for row in rows]
-    with VerifierPool(limit_seconds=step.limit_seconds) as pool:
+    with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
         faults = gold_faults(golds, pool, tools.progress(name, len(set(golds))))
     return _outcome(parsed_golds(rows, faults, step.action))
 
@@ -154,7 +154,7 @@ def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools
         [row.answer for row in rows],
         tools.statement,
     )
-    with VerifierPool(limit_seconds=step.limit_seconds) as pool:
+    with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
         return _outcome(rule_steps.without_duplicates(rows, matches, equivalence(pool), lambda done: None))
 
 
@@ -194,7 +194,7 @@ def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools
     questions = [Question(row.problem, row.answer) for row in asked]
     by_solver: list[list[PassRate | None]] = []
     facts: dict[str, str] = {}
-    with VerifierPool(limit_seconds=_VERDICT_SECONDS) as pool:
+    with VerifierPool(cpu_seconds=_VERDICT_SECONDS) as pool:
         for solver_name in step.solvers:
             solver = tools.solver(solver_name)
             facts[solver_name] = solver.solver_id

@@ -5,16 +5,29 @@ whether it did, see `text.reasoning.prefills_think`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from frugalrl.config.schema import PromptSettings
 from frugalrl.errors import DataError, ModelError
 from frugalrl.types import Problem, Prompt
 
 Message = dict[str, str]
 
 
-def messages_for(text: str, settings: PromptSettings) -> list[Message]:
+class PromptFormat(Protocol):
+    """How a problem becomes a prompt; a recipe's section `data.prompt` is one."""
+
+    @property
+    def system(self) -> str | None:
+        """The system message, if there is one."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """The user's message; ``{problem}`` is replaced."""
+        ...
+
+
+def messages_for(text: str, settings: PromptFormat) -> list[Message]:
     """The conversation that asks a problem: a system message if the recipe has one, then the user's."""
     user = {"role": "user", "content": settings.template.replace("{problem}", text)}
     return [user] if settings.system is None else [{"role": "system", "content": settings.system}, user]
@@ -38,7 +51,7 @@ def tokenize(tokenizer: Any, text: str) -> tuple[int, ...]:
 def build_prompts(
     tokenizer: Any,
     problems: Iterable[Problem],
-    settings: PromptSettings,
+    settings: PromptFormat,
     max_prompt_tokens: int,
     skip_long: bool = False,
 ) -> list[Prompt]:

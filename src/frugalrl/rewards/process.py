@@ -1,48 +1,66 @@
-"""The process reward: what share of the equalities a solution states does hold?
+"""The process reward: how much of the way from the problem's numbers to the answer do true equalities carry?
 
 A light check of intermediate steps without a model, which the paper names as the missing piece. It sees
-calculations, not reasons: a wrong plan carried out faultlessly earns it in full.
+calculations, not reasons: the right numbers put together by the wrong operations earn it in full.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 
+from frugalrl.verify.steps.derivation import Derivation, derivation_of
 from frugalrl.verify.steps.equalities import Equality, stated_equalities
 
 Verify = Callable[[str, str], bool | None]
 """Whether two sides are equal, by a slower verifier; None if it cannot tell."""
+NOTHING_STATED = Derivation(stated=0, carried=0, wrong=0, given=0, given_used=0)
+"""Of a completion without equalities."""
 
 
-def process_reward(checks: Sequence[bool], min_stated: int = 3, verifier_checks: int = 4) -> float | None:
-    """The share of checked equalities that hold, in 0..1; None if fewer than `min_stated` could be checked.
+def process_reward(derivation: Derivation, verifier_checks: int = 4) -> float | None:
+    """Share of the problem's numbers that reach the answer, times the share of carrying equalities that hold.
 
-    The gate keeps a policy from living off one safe equality, and None keeps it from being punished for
-    prose. `verifier_checks` (how many equalities beyond exact arithmetic the verifier may be asked about,
-    for each completion) is used by `checks_of`, and stands here because it is set together.
-    Raises ValueError if `min_stated` is not positive or `verifier_checks` is negative.
+    ``given_used / given * carried / (carried + wrong)``, in 0..1; the first share is 1 for a problem without
+    numbers. None if no equality could be checked, and 0 if none of those carries anything: a list of true sums
+    beside the point earns nothing. `verifier_checks` (how many equalities beyond exact arithmetic the verifier may
+    be asked about, for each completion) is used by `checked_equalities`, and stands here because it is a setting of
+    the same term. Raises ValueError if it is negative.
     """
-    if min_stated < 1:
-        raise ValueError("min_stated must be at least 1")
     if verifier_checks < 0:
         raise ValueError("verifier_checks must not be negative")
-    return sum(checks) / len(checks) if len(checks) >= min_stated else None
+    if not derivation.stated:
+        return None
+    if not derivation.carried:
+        return 0.0
+    used = derivation.given_used / derivation.given if derivation.given else 1.0
+    return used * derivation.carried / (derivation.carried + derivation.wrong)
+
+
+def process_derivation(
+    text: str, problem: str, answer: str | None, verify: Verify | None = None, verifier_checks: int = 0
+) -> Derivation:
+    """What the equalities of a completion carry from a problem's text to the answer that it gives."""
+    return derivation_of(checked_equalities(text, verify, verifier_checks), problem, answer)
+
+
+def checked_equalities(text: str, verify: Verify | None = None, verifier_checks: int = 0) -> list[Equality]:
+    """The distinct stated equalities in order, those that the exact parser leaves open put to the verifier.
+
+    verify: asked about at most `verifier_checks` equalities between constants; its None, and every equality that
+        may be one to solve, stay open.
+    """
+    equalities = []
+    asked = 0
+    for equality in stated_equalities(text):
+        if equality.holds is None and verify is not None and asked < verifier_checks and _is_for_the_verifier(equality):
+            asked += 1
+            equality = replace(equality, holds=verify(equality.left, equality.right))
+        equalities.append(equality)
+    return equalities
 
 
 def checks_of(text: str, verify: Verify | None = None, verifier_checks: int = 0) -> list[bool]:
-    """One truth value for each distinct stated equality that could be checked, in order of the text.
-
-    verify: asked about at most `verifier_checks` equalities between constants that the exact parser cannot
-        read; its None, and every equality that may be one to solve, are left out.
-    """
-    checks = []
-    asked = 0
-    for equality in stated_equalities(text):
-        holds = equality.holds
-        if holds is None and verify is not None and asked < verifier_checks and _is_for_the_verifier(equality):
-            asked += 1
-            holds = verify(equality.left, equality.right)
-        if holds is not None:
-            checks.append(holds)
-    return checks
+    """One truth value for each of `checked_equalities` that could be checked."""
+    return [found.holds for found in checked_equalities(text, verify, verifier_checks) if found.holds is not None]
 
 
 def _is_for_the_verifier(equality: Equality) -> bool:

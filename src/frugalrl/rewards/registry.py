@@ -19,7 +19,7 @@ from frugalrl.rewards import terms
 from frugalrl.rewards.format import tag_count_reward
 from frugalrl.rewards.length import cosine_reward, soft_overlong_reward
 from frugalrl.rewards.open_rs import open_rs_cosine, open_rs_repetition
-from frugalrl.rewards.process import process_reward
+from frugalrl.rewards.process import NOTHING_STATED, process_reward
 from frugalrl.rewards.process_model import process_model_settings
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.rewards.user_functions import Values
@@ -56,7 +56,7 @@ BUILT_IN: dict[str, BuiltIn] = {
     "reasoning_steps": BuiltIn(terms.reasoning_steps, reasoning_steps_reward, ("", False)),
     "language": BuiltIn(terms.language, terms.language_settings),
     "clean": BuiltIn(terms.clean, terms.clean_settings),
-    "process": BuiltIn(terms.process, process_reward, ((),)),
+    "process": BuiltIn(terms.process, process_reward, (NOTHING_STATED,)),
     "process_model": BuiltIn(terms.process_model_term, process_model_settings, load=terms.load_process_model),
     "code": BuiltIn(terms.code, code_settings),
     "code_format": BuiltIn(terms.code_format),

@@ -14,14 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frugalrl.config.schema import RewardTerm
-from frugalrl.errors import RecipeError
+from frugalrl.errors import BudgetEndedError, RecipeError, RewardTimeoutError
+from frugalrl.functions import import_function
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
-from frugalrl.rewards.user_functions import Values, call_user_function, import_function
+from frugalrl.rewards.time_limit import OutOfTimeError, call_within
+from frugalrl.rewards.user_functions import Values, call_user_function, check_parameters
 from frugalrl.tasks.logic import is_logic, logic_verdict
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
 from frugalrl.verify.answers import CORRECT_VALUE, AnswerItem, judge_many
 from frugalrl.verify.code.checker import code_verdicts, find_tests
+
+_GRACE_SECONDS = 10.0
+"""For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Rubric:
 
     terms: Mapping[str, Term]
     weights: Mapping[str, float]
+    timeouts: Mapping[str, float]
+    """Seconds that a function of the user's own may take for a group."""
 
 
 def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> Rubric:
@@ -45,21 +52,63 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
     if not any(term.weight for term in settings):
         raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
     terms = {term.name: _term(term, max_completion_tokens) for term in settings}
-    return Rubric(terms, {term.name: term.weight for term in settings})
+    timeouts = {term.name: term.timeout_seconds for term in settings if not is_built_in(term.name)}
+    return Rubric(terms, {term.name: term.weight for term in settings}, timeouts)
 
 
-def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
-    """Judge and reward every completion of a group."""
+def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -> None:
+    """Raise RecipeError for a function of the user's own with a parameter that the problems have no column for."""
+    columns = set.intersection(*(set(problem.columns) for problem in problems)) if problems else set()
+    for term in settings:
+        if not is_built_in(term.name):
+            check_parameters(import_function(term.name, "reward"), term.name, term.args, columns)
+
+
+def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.inf) -> ScoredGroup:
+    """Judge and reward every completion of a group.
+
+    seconds_left: of the run's budget. Raises RewardTimeoutError for a user's function that is still at work at its own
+    limit, and BudgetEndedError for one that is when the budget ends.
+    """
     verdicts = verdicts_of(group)
-    columns = {name: list(term(group, verdicts)) for name, term in rubric.terms.items()}
-    for name, values in columns.items():
-        _check_values(name, values, len(group.completions))
+    columns = term_values(rubric, group, verdicts, seconds_left)
     scored = []
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}
-        reward = sum(rubric.weights[name] * value for name, value in breakdown.items() if value is not None)
+        reward = sum((rubric.weights[name] * value for name, value in breakdown.items() if value is not None), 0.0)
         scored.append(ScoredCompletion(completion, reward, breakdown, verdicts[index]))
     return ScoredGroup(group.prompt, tuple(scored))
+
+
+def term_values(
+    rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float = math.inf
+) -> dict[str, Values]:
+    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_group` does."""
+    columns = {name: _values_of(rubric, name, group, verdicts, seconds_left) for name in rubric.terms}
+    for name, values in columns.items():
+        _check_values(name, values, len(group.completions))
+    return columns
+
+
+def _values_of(
+    rubric: Rubric, name: str, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float
+) -> Values:
+    term, timeout = rubric.terms[name], rubric.timeouts.get(name)
+    if timeout is None:
+        return term(group, verdicts)
+    seconds = min(timeout, max(seconds_left, _GRACE_SECONDS))
+    try:
+        return call_within(lambda: term(group, verdicts), seconds)
+    except OutOfTimeError:
+        if seconds < timeout:
+            raise BudgetEndedError(
+                f"The run's budget ended while the reward {name} was at work. Raise the budget, or give the reward a "
+                "time limit on what it waits for."
+            ) from None
+        raise RewardTimeoutError(
+            f"The reward {name} did not return within {timeout:g} s for the {len(group.completions)} completions of "
+            "one prompt. Give it a time limit on what it waits for, or raise its timeout_seconds."
+        ) from None
 
 
 def verdicts_of(group: RolloutGroup) -> list[Verdict]:
@@ -89,7 +138,9 @@ def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
     if is_built_in(settings.name):
         term = built_in_term(settings.name, settings.args, max_completion_tokens)
     elif "." in settings.name:
-        term = functools.partial(_user_term, import_function(settings.name), settings)
+        function = import_function(settings.name, "reward")
+        check_parameters(function, settings.name, settings.args, None)
+        term = functools.partial(_user_term, function, settings)
     else:
         raise unknown_reward(settings.name)
     if settings.gate_group_accuracy is None:

@@ -10,7 +10,7 @@ from typing import Any
 from frugalrl.rewards import open_rs, process_model
 from frugalrl.rewards.format import code_format_reward, format_reward, tag_count_reward
 from frugalrl.rewards.length import cosine_reward, group_length_rewards, soft_overlong_reward
-from frugalrl.rewards.process import checks_of, process_reward
+from frugalrl.rewards.process import process_derivation, process_reward
 from frugalrl.rewards.reasoning_steps import reasoning_steps_reward
 from frugalrl.rewards.user_functions import Values
 from frugalrl.text.language import language_code, language_fraction, language_reward
@@ -21,8 +21,11 @@ from frugalrl.text.repetition import repetition_reward, words_of
 from frugalrl.types import RolloutGroup, Verdict
 from frugalrl.verify.answers import CORRECT_VALUE, judge
 from frugalrl.verify.code import checker as code_reward
+from frugalrl.verify.maths.extraction import AnswerPolicy, extract_answer
 
 Verdicts = Sequence[Verdict]
+_STATED_TOO = AnswerPolicy(without_box="stated")
+"""For the process reward a plain "A: 26" is the answer, whatever the run's own policy says of boxes."""
 
 
 def accuracy(group: RolloutGroup, verdicts: Verdicts) -> Values:
@@ -131,12 +134,14 @@ def clean(group: RolloutGroup, verdicts: Verdicts, target_language: str = "en") 
     ]
 
 
-def process(group: RolloutGroup, verdicts: Verdicts, min_stated: int = 3, verifier_checks: int = 4) -> Values:
-    """`process_reward` of the equalities a completion states, the answer's part included."""
-    return [
-        process_reward(checks_of(text, _judged_equal, verifier_checks), min_stated, verifier_checks)
-        for text in _texts(group)
-    ]
+def process(group: RolloutGroup, verdicts: Verdicts, verifier_checks: int = 4) -> Values:
+    """`process_reward` of what a completion's equalities carry from the problem to the answer it gives."""
+    reasoning_open, problem = _prefilled(group), group.prompt.problem.text
+    values = []
+    for text in _texts(group):
+        answer = extract_answer(text, reasoning_open, _STATED_TOO).answer
+        values.append(process_reward(process_derivation(text, problem, answer, _judged_equal, verifier_checks)))
+    return values
 
 
 def load_process_model(**settings: Any) -> tuple[process_model.StepScorer, process_model.Aggregate]:

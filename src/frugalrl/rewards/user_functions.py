@@ -2,14 +2,16 @@
 
 ``f(prompts=..., completions=..., completion_ids=..., **columns) -> list[float | None]``, sync or async. As in
 TRL, each column holds one entry for each completion, None means "no verdict", and a function that names its
-parameters without ``**kwargs`` is given only those.
+parameters without ``**kwargs`` is given only those. `trainer_state` knows the global step and nothing else. Values
+may be numbers of numpy or torch, or an array of them.
 """
 
 import asyncio
-import importlib
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from frugalrl.errors import RecipeError
@@ -17,17 +19,59 @@ from frugalrl.types import RolloutGroup
 
 Values = Sequence[float | None]
 
+_GIVEN = frozenset({"prompts", "completions", "completion_ids", "trainer_state", "problem", "answer"})
+_TRL_ALONE = frozenset({"log_extra", "log_metric", "environments"})
+"""What newer TRL passes too, and has no counterpart here."""
 
-def import_function(path: str) -> Callable[..., Any]:
-    """The function at ``package.module.name``. Raises RecipeError if there is none that can be called."""
-    module_name, _, name = path.rpartition(".")
+
+@dataclass(frozen=True)
+class TrainerState:
+    """What a function may ask of TRL's `trainer_state`."""
+
+    global_step: int
+    """Optimizer updates that the sampling weights had seen."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"trainer_state has global_step and no {name}: that belongs to another trainer")
+
+
+def check_parameters(
+    function: Callable[..., Any], path: str, args: Collection[str], columns: Collection[str] | None
+) -> None:
+    """Raise RecipeError for an argument that the function does not take, or a parameter that nothing would fill.
+
+    columns: of every problem; None while the data are not known, when any name may still be one of theirs.
+    """
+    parameters = _parameters(function)
+    if parameters is None:
+        return
+    takes_all = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+    unknown = sorted(set(args) - {one.name for one in parameters})
+    if unknown and not takes_all:
+        raise RecipeError(f"The reward {path} has no parameter {unknown[0]!r}. Take it out of its args.")
+    for one in parameters:
+        if one.kind is inspect.Parameter.POSITIONAL_ONLY and one.default is inspect.Parameter.empty:
+            raise RecipeError(f"The reward {path} takes {one.name} by position only. Rewards are called by name.")
+        is_needed = one.kind in _BY_NAME and one.default is inspect.Parameter.empty
+        is_known = one.name in _GIVEN or one.name in args
+        if not is_needed or is_known or (columns is None and one.name not in _TRL_ALONE) or one.name in (columns or ()):
+            continue
+        there = ", ".join(sorted(_GIVEN | set(columns or ())))
+        raise RecipeError(
+            f"The reward {path} needs {one.name!r}, which is no column of every problem. Give the parameter a "
+            f"default, set it in args, or use one of: {there}."
+        )
+
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """None for a compiled function that does not tell."""
     try:
-        function = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"The reward {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
-    if not callable(function):
-        raise RecipeError(f"The reward {path!r} is not a function. Name one that takes TRL's arguments.")
-    return function  # type: ignore[no-any-return]
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return None
 
 
 def call_user_function(
@@ -52,9 +96,27 @@ def call_user_function(
     except Exception as error:  # whatever the user's code raises, they need to see it, and whose it is
         error.add_note(f"Raised by the reward {path}.")
         raise
-    if isinstance(values, str) or not hasattr(values, "__iter__"):
+    return _plain_values(values, path)
+
+
+def _plain_values(values: Any, path: str) -> Values:
+    """Built-in numbers and None, from a list or an array of numpy or torch. What is neither is left for the rubric."""
+    is_array = hasattr(values, "tolist")
+    plain = values.tolist() if is_array else values
+    if isinstance(plain, str | bytes | Mapping) or not hasattr(plain, "__iter__"):
         raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None a completion.")
-    return list(values)
+    return [_plain_number(_only(value) if is_array else value) for value in plain]
+
+
+def _plain_number(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = _only(value.tolist())
+    return float(value) if isinstance(value, Real) else value
+
+
+def _only(value: Any) -> Any:
+    """The one number of a row or a vector of one."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _keywords(group: RolloutGroup, conversational: bool) -> dict[str, Any]:
@@ -69,12 +131,15 @@ def _keywords(group: RolloutGroup, conversational: bool) -> dict[str, Any]:
         "prompts": [prompt] * count,
         "completions": completions,
         "completion_ids": [list(completion.token_ids) for completion in group.completions],
+        "trainer_state": TrainerState(
+            max((max(one.policy_versions, default=0) for one in group.completions), default=0)
+        ),
     }
 
 
 def _accepted(function: Callable[..., Any], keywords: dict[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+    parameters = _parameters(function)
+    if parameters is None or any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return keywords
     named = {parameter.name for parameter in parameters}
     return {name: value for name, value in keywords.items() if name in named}

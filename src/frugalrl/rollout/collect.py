@@ -61,6 +61,7 @@ def _completion(tokenizer: Any, sequence: SampledSequence, seed: int) -> Complet
         token_ids=sequence.token_ids,
         rollout_logprobs=sequence.logprobs,
         finish_reason=sequence.finish_reason,
-        policy_version=sequence.policy_version,
+        policy_versions=sequence.policy_versions,
         seed=seed,
+        loss_mask=sequence.loss_mask,
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from frugalrl.types import FinishReason
+from frugalrl.types import FinishReason, require_one_for_each_token
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,35 @@ class SampledSequence:
     """Of each token under the policy at the sampling temperature, in nats, over the whole vocabulary
     (top-p and top-k restrict what is drawn, not what is reported); at temperature 0 under the policy itself."""
     finish_reason: FinishReason
-    policy_version: int
+    policy_versions: tuple[int, ...]
+    """Of each token: the version of the weights that sampled it. A server may change weights in mid-sequence."""
+    loss_mask: tuple[bool, ...] = ()
+    """Of each token: whether the policy sampled it and learns from it; a tool's or a user's tokens do not count.
+    Given none, all do."""
+
+    def __post_init__(self) -> None:
+        if not self.loss_mask:
+            object.__setattr__(self, "loss_mask", (True,) * len(self.token_ids))
+        require_one_for_each_token(self.token_ids, self.logprobs, self.policy_versions, self.loss_mask)
+
+
+@dataclass(frozen=True)
+class SharedModel:
+    """Weights in the memory of this process: the trainer's own model, in place."""
+
+    model: Any
+    """A transformers causal LM."""
+
+
+@dataclass(frozen=True)
+class WeightFolder:
+    """Weights in a folder in Hub layout: `model.safetensors`, or shards of it."""
+
+    path: Path
+
+
+WeightSource = SharedModel | WeightFolder
+"""Where an engine finds weights."""
 
 
 class RolloutEngine(Protocol):
@@ -53,9 +82,13 @@ class RolloutEngine(Protocol):
         """One list a request, in order; in it one sequence a seed, in order.
 
         A sequence depends on its prompt, its seed and the weights, not on what else is sampled with it.
+        Raises ModelError if the weights give no distribution to draw from (NaN, infinity).
         """
         ...
 
-    def load_weights(self, model: Any, policy_version: int) -> None:
-        """Sample from these weights from now on."""
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """Sample from these weights from now on, and report this version of them.
+
+        Raises ModelError for a source that this engine cannot read, or weights that do not fit its model.
+        """
         ...

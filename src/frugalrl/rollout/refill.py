@@ -1,4 +1,4 @@
-"""Dynamic sampling (DAPO, 2503.14476, section 3.2): groups that teach nothing are replaced by fresh problems.
+"""Dynamic sampling (DAPO, 2503.14476, section 3.2): groups without a learning signal are replaced by fresh problems.
 
 A group whose rewards are all equal has advantages of zero. It is discarded, and the next problems in the data are
 sampled in its place, round after round, until the batch is full or the step has cost as much more as the recipe
@@ -21,7 +21,7 @@ class FilledBatch:
     """What a step sampled, and what of it is learned from."""
 
     kept: tuple[ScoredGroup, ...]
-    """At most as many as were wanted. If no group teaches anything: the first ones as they came."""
+    """At most as many as were wanted. If no group has a signal: the first ones as they came."""
     sampled: tuple[ScoredGroup, ...]
     """All, in order: what the step's metrics are about."""
     refilled: int
@@ -30,26 +30,26 @@ class FilledBatch:
     """Groups sampled beyond those wanted, as a share of those wanted."""
 
 
-def teaches(group: ScoredGroup) -> bool:
+def has_signal(group: ScoredGroup) -> bool:
     """Whether the rewards of a group differ, so that some of its advantages are not zero."""
     return len({scored.reward for scored in group.completions}) > 1
 
 
 def fill_batch(sample: SampleGroups, wanted: int, max_extra_groups: int) -> FilledBatch:
-    """Sample `wanted` groups; replace those that teach nothing, with at most `max_extra_groups` more in all.
+    """Sample `wanted` groups; replace those without a learning signal, with at most `max_extra_groups` more in all.
 
     With `max_extra_groups` 0 nothing is replaced and nothing is left out.
     """
     sampled = list(sample(wanted, 0))
     if max_extra_groups == 0:
         return FilledBatch(tuple(sampled), tuple(sampled), 0, 0.0)
-    first = [group for group in sampled if teaches(group)]
+    first = [group for group in sampled if has_signal(group)]
     kept, round_number = list(first), 0
     while len(kept) < wanted and len(sampled) - wanted < max_extra_groups:
         round_number += 1
         missing = min(wanted - len(kept), max_extra_groups - (len(sampled) - wanted))
         fresh = list(sample(missing, round_number))
         sampled += fresh
-        kept += [group for group in fresh if teaches(group)]
+        kept += [group for group in fresh if has_signal(group)]
     extra = (len(sampled) - wanted) / wanted
     return FilledBatch(tuple(kept or sampled[:wanted]), tuple(sampled), len(kept) - len(first), extra)

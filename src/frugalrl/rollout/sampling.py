@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import SamplingParams
 
 
@@ -22,7 +23,8 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
 
     logits: [B, V]. uniforms: float64 [B].
     Returns int64 [B], and float32 [B]: the log-probability over the whole vocabulary at the sampling
-    temperature (at temperature 0: the model's own), whatever top-k and top-p left out.
+    temperature (at temperature 0: the model's own), whatever top-k and top-p left out. A row with a logit that is NaN
+    or infinite gives a log-probability that is not finite, and a token that means nothing: see `refuse_broken`.
     """
     logits = logits.float()
     if sampling.temperature == 0:
@@ -32,9 +34,23 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
     # The distribution is cumulated in fp64: over 151,936 tokens fp32 would lose the rare ones.
     weights = torch.softmax(_restrict(scaled, sampling), dim=-1, dtype=torch.float64)
     cumulated = weights.cumsum(-1)
-    target = uniforms[:, None] * cumulated[:, -1:]
+    total = cumulated[:, -1:]
+    # A product rounded up to the total would fall behind the last token.
+    target = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
     tokens = torch.searchsorted(cumulated, target, right=True).squeeze(-1)
+    # NaN lies behind every token: an index out of range is an error on a CPU and the end of the process on a GPU.
+    tokens = tokens.clamp(max=logits.shape[-1] - 1)
     return tokens, _logprob_of(scaled, tokens)
+
+
+def refuse_broken(logprobs: Tensor) -> None:
+    """Raise ModelError if a drawn token has a log-probability that is not finite: its logits were not. A host sync."""
+    if not bool(logprobs.isfinite().all()):
+        raise ModelError(
+            "The model's logits are NaN or infinite, so no token can be drawn: its weights are not finite, or have "
+            "grown too large at too high a learning rate. Check the model's files, or lower optimizer.learning_rate "
+            "and start from weights before that."
+        )
 
 
 def _logprob_of(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -1,20 +1,31 @@
 """A rollout engine that answers from a script: for tests and examples, without a model."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
+from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams, WeightSource
 from frugalrl.types import FinishReason
 
 Script = Callable[[tuple[int, ...], int], tuple[int, ...]]
 """Prompt ids and seed in, the completion's token ids out, its end token included."""
+LossMask = Callable[[tuple[int, ...]], tuple[bool, ...]]
+"""A completion's token ids in; of each, whether it counts in the loss."""
 
 
 class ScriptedEngine:
-    """Gives what a function says, cut at the cap; every token has the log-probability `logprob`."""
+    """Gives what a function says, cut at the cap; every token has the log-probability `logprob`.
 
-    def __init__(self, script: Script, logprob: float = -1.0, logprobs_are_exact: bool = False) -> None:
+    loss_mask: says which tokens count in the loss, as those of a tool do not; by default all do.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        logprob: float = -1.0,
+        logprobs_are_exact: bool = False,
+        loss_mask: LossMask = lambda token_ids: (True,) * len(token_ids),
+    ) -> None:
         self._script = script
+        self._loss_mask = loss_mask
         self._logprob = logprob
         self._exact = logprobs_are_exact
         self.policy_version = 0
@@ -23,7 +34,8 @@ class ScriptedEngine:
     def logprobs_are_exact(self) -> bool:
         return self._exact
 
-    def load_weights(self, model: Any, policy_version: int) -> None:
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """Note the version; a script has no weights."""
         self.policy_version = policy_version
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
@@ -34,4 +46,5 @@ class ScriptedEngine:
         whole = self._script(prompt_ids, seed)
         token_ids = whole[: sampling.max_completion_tokens]
         reason: FinishReason = "stop" if len(whole) <= sampling.max_completion_tokens else "length"
-        return SampledSequence(token_ids, (self._logprob,) * len(token_ids), reason, self.policy_version)
+        logprobs, versions = (self._logprob,) * len(token_ids), (self.policy_version,) * len(token_ids)
+        return SampledSequence(token_ids, logprobs, reason, versions, self._loss_mask(token_ids))

@@ -5,18 +5,34 @@ finished sequence leaves the batch at once, and the next prompt takes its rows. 
 fp32 (within 1e-4 of transformers' forward pass; a test holds them to it), so they can serve as old log-probs.
 """
 
+import copy
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
+from frugalrl.errors import ModelError
 from frugalrl.rollout.decoder import KeyValueCache, decode, prefill
-from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams
-from frugalrl.rollout.sampling import draw_tokens, uniform_stream
+from frugalrl.rollout.engine import (
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    SharedModel,
+    WeightFolder,
+    WeightSource,
+)
+from frugalrl.rollout.memory import is_out_of_memory
+from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
 from frugalrl.types import FinishReason
+
+logger = logging.getLogger(__name__)
 
 PREFILL_TOKENS = 16384
 """Padded prompt tokens read in one forward pass: bounds the activations of a prefill."""
@@ -38,8 +54,9 @@ class TorchEngine:
     """Samples from a transformers causal LM of the Qwen2, Qwen3 or Llama family."""
 
     def __init__(self, model: Any, end_token_ids: frozenset[int], max_sequences: int, policy_version: int = 0) -> None:
-        """max_sequences: cache rows, and so the largest batch."""
+        """model: shared with whoever gives it. max_sequences: cache rows, and so the largest batch."""
         self._model = model
+        self._owns_model = False
         self._end_tokens = torch.tensor(sorted(end_token_ids), device=model.device)
         self._max_sequences = max_sequences
         self._policy_version = policy_version
@@ -49,14 +66,45 @@ class TorchEngine:
     def logprobs_are_exact(self) -> bool:
         return bool(self._model.dtype == torch.float32)
 
-    def load_weights(self, model: Any, policy_version: int) -> None:
-        """The weights are shared: what the trainer changed is already here."""
-        self._model = model
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """A shared model is sampled from as it is; a folder is read into a model of the engine's own."""
+        match source:
+            case SharedModel(model):
+                self._model, self._owns_model = model, False
+            case WeightFolder(path):
+                tensors = _read_tensors(path, self._model)
+                if not self._owns_model:  # the trainer's model is not ours to change
+                    self._model, self._owns_model = copy.deepcopy(self._model), True
+                self._model.load_state_dict(tensors, strict=False)
+            case _:
+                raise ModelError(
+                    f"The torch engine cannot load weights from a {type(source).__name__}. Give it a SharedModel or a "
+                    "WeightFolder."
+                )
         self._policy_version = policy_version
 
-    @torch.inference_mode()
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`."""
+        """See `RolloutEngine.generate`. With fewer rows from then on where the memory does not hold them.
+
+        A sequence does not depend on its batch (exactly in fp32), so nothing is lost by starting again.
+        """
+        while True:
+            try:
+                return self._generate(requests, sampling)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or self._max_sequences == 1:
+                    raise
+            self._cache = None
+            torch.cuda.empty_cache()
+            self._max_sequences = -(-self._max_sequences // 2)
+            logger.warning(
+                "Out of memory in a rollout: %d sequences at once from here on. Set rollout.max_sequences and "
+                "evaluation.max_sequences to start with them.",
+                self._max_sequences,
+            )
+
+    @torch.inference_mode()
+    def _generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
         queue = deque(self._parts(requests))
         batch = _Batch(self._cache_for(requests, sampling), sampling, self._end_tokens)
@@ -67,7 +115,8 @@ class TorchEngine:
                 logits.append(batch.prefill(self._model, parts))
             for request, sample, token_ids, logprobs, stopped in batch.draw(torch.cat(logits)):
                 reason: FinishReason = "stop" if stopped else "length"
-                results[request][sample] = SampledSequence(token_ids, logprobs, reason, self._policy_version)
+                versions = (self._policy_version,) * len(token_ids)
+                results[request][sample] = SampledSequence(token_ids, logprobs, reason, versions)
         return [[sequence for sequence in row if sequence is not None] for row in results]
 
     def _parts(self, requests: Sequence[RolloutRequest]) -> list[_Part]:
@@ -104,6 +153,29 @@ class TorchEngine:
             rounded = -(-needed // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
             self._cache = KeyValueCache(self._model, self._max_sequences, rounded)
         return self._cache
+
+
+def _read_tensors(folder: Path, model: Any) -> dict[str, Tensor]:
+    """A folder's weights, if they are those of such a model: each tensor once, by name and shape. Raises ModelError."""
+    try:
+        files = sorted(folder.glob("model*.safetensors"))
+        tensors = {name: tensor for file in files for name, tensor in safetensors.torch.load_file(file).items()}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"The weights in {folder} cannot be read: {error}. Give a folder in Hub layout.") from None
+    if not files:
+        raise ModelError(f"There are no weights (model*.safetensors) in {folder}. Give a folder in Hub layout.")
+    own = model.state_dict()
+    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
+    wrong = dict.fromkeys(own.keys() - tensors.keys() - tied, "missing")
+    wrong |= dict.fromkeys(tensors.keys() - own.keys(), "unknown")
+    wrong |= {
+        name: "of another shape" for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape
+    }
+    if wrong:
+        shown = ", ".join(f"{name} is {what}" for name, what in sorted(wrong.items())[:3])
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        raise ModelError(f"The weights in {folder} do not fit the engine's model: {shown}{more}. Give a folder of it.")
+    return tensors
 
 
 Finished = tuple[int, int, tuple[int, ...], tuple[float, ...], bool]
@@ -159,8 +231,12 @@ class _Batch:
         self._logprobs[rows, drawn] = logprobs
         self._drawn[:n] += 1
         stopped = torch.isin(tokens, self._end_tokens)
-        done = stopped | (self._drawn[:n] >= self._sampling.max_completion_tokens)
-        return self._retire(done.nonzero().squeeze(-1).tolist(), stopped.tolist()) if done.any() else []
+        # A row whose logits are broken leaves with those that are finished, so that looking costs no wait of its own.
+        done = stopped | (self._drawn[:n] >= self._sampling.max_completion_tokens) | ~logprobs.isfinite()
+        if not done.any():
+            return []
+        refuse_broken(logprobs)
+        return self._retire(done.nonzero().squeeze(-1).tolist(), stopped.tolist())
 
     def _retire(self, done: list[int], stopped: list[bool]) -> list[Finished]:
         finished = []

@@ -12,9 +12,10 @@ The identifier is an argument, so that this module stays pure: see `language_id.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
+from frugalrl.text.english import english_share, has_foreign_run, kind_of
 from frugalrl.text.prose import sentences_of, without_names
 from frugalrl.text.scripts import COMPACT_SCRIPTS, script_counts, scripts_of_language
 
@@ -33,22 +34,16 @@ MIN_DISTINCT_WORDS = 4
 """A foreign label on fewer is mostly one English noun many times over."""
 CONFIDENT = 0.8
 """Enough for a sentence that names make up most of."""
-_GREEK_WORD = re.compile("[\u0370-\u03ff\u1f00-\u1fff]{3,}")
-
-# Frequent English words that other languages in Latin script do not have, or hardly.
-_DISTINCTIVE = frozenset(
-    "the and that this these those which with from were been have their there they than thus hence because "  # noqa: SIM905 (words read better as text)
-    "since when where while what who how each every both any some such other only must should would could "
-    "does let our you your its first second third therefore however numbers between gives equal equals "
-    "find given value values answer follows implies using above below right she before into out "
-    "dollars cents hours minutes days weeks month year earns spends cost costs proof claim words items "
-    "equation integer integers positive ways possible points triangle angle side sides".split()
+ENGLISH_ENOUGH = 0.5
+"""Share of English words among those that say anything, from which on a sentence without a foreign run is English."""
+_GREEK = "\u0370-\u03ff\u1f00-\u1fff"
+_ACCENTED_GREEK = "\u0386\u0388-\u038f\u03ac-\u03af\u03ca-\u03ce\u1f00-\u1fff"
+_GREEK_WORD = re.compile(
+    f"[{_GREEK}]{{2,}}[{_ACCENTED_GREEK}]|[{_ACCENTED_GREEK}][{_GREEK}]{{2,}}"
+    f"|[{_GREEK}][{_ACCENTED_GREEK}][{_GREEK}]|[{_GREEK}]{{7,}}"
 )
-# And those that others have too: they count, but do not carry a sentence alone.
-_ENGLISH = _DISTINCTIVE | frozenset(
-    "are has then all can will not did be by for if we us it is of to at so per point her he his him more "  # noqa: SIM905
-    "less after get left line number case in as an on per most".split()
-)
+"""A word and not a product of variables: three letters and an accent, or seven letters."""
+_HEBREW_WORD = re.compile("[\u05d0-\u05ea]{2,}")
 
 
 def language_code(text: str) -> str:
@@ -106,24 +101,33 @@ def _stretches(sentences: Sequence[str]) -> Iterator[str]:
 
 def _label(sentence: str, identify: Identify, target: str) -> SentenceLabel:
     own_scripts = scripts_of_language(target)
-    if _is_of_foreign_script(sentence, own_scripts):
-        return "foreign"
     counts = script_counts(sentence)
+    if _is_of_foreign_script(sentence, counts, own_scripts):
+        return "foreign"
     if own_scripts & COMPACT_SCRIPTS and any(counts.get(script, 0) >= 2 for script in own_scripts):
         return "target"
     letters = sum(counts.values())
+    if target == "en":
+        return _label_of_english(sentence, letters, identify)
     if letters < FEWEST_LETTERS:
         return "unknown"
-    words = sentence.lower().split()
-    english = sum(word in _ENGLISH for word in words) / len(words) if target == "en" else 0.0
-    if english >= 0.2 and not _DISTINCTIVE.isdisjoint(words):
-        return "target"
     language, probability = identify(sentence.lower())
     if language == target:
         return "target"
     needed = MIN_PROBABILITY if letters >= MIN_LETTERS else SURE
-    doubtful = probability < needed or len(set(words)) < MIN_DISTINCT_WORDS or english >= 0.25
+    doubtful = probability < needed or len(set(sentence.lower().split())) < MIN_DISTINCT_WORDS
     return "unknown" if doubtful or not _stays_foreign(sentence, probability, identify, target) else "foreign"
+
+
+def _label_of_english(sentence: str, letters: int, identify: Identify) -> SentenceLabel:
+    words = sentence.split()
+    kinds = [kind_of(word, at == 0) for at, word in enumerate(words)]
+    if has_foreign_run(words, kinds, identify):
+        return "foreign"
+    if letters < FEWEST_LETTERS:
+        return "unknown"
+    known = english_share(kinds) >= ENGLISH_ENOUGH and kinds.count("english") >= 2
+    return "target" if known or identify(sentence.lower())[0] == "en" else "unknown"
 
 
 def _stays_foreign(sentence: str, probability: float, identify: Identify, target: str) -> bool:
@@ -135,15 +139,15 @@ def _stays_foreign(sentence: str, probability: float, identify: Identify, target
     return language != target and again >= 0.5
 
 
-def _is_of_foreign_script(sentence: str, own_scripts: frozenset[str]) -> bool:
+def _is_of_foreign_script(sentence: str, counts: Mapping[str, int], own_scripts: frozenset[str]) -> bool:
     if sentence.isascii():
         return False
-    for script, count in script_counts(sentence).items():
+    for script in counts:
         if script in own_scripts or script == "latin":
             continue
         if script == "greek":
-            if sum(map(len, _GREEK_WORD.findall(sentence))) >= 12:
+            if _GREEK_WORD.search(sentence) is not None:
                 return True
-        elif count >= (2 if script in COMPACT_SCRIPTS else 4):
+        elif script != "hebrew" or _HEBREW_WORD.search(sentence) is not None:
             return True
     return False

@@ -22,11 +22,16 @@ _MATHS = re.compile(
     r"\$\$(.+?)\$\$|\\\[((?:(?!\\\[).)+?)\\\]|\\\(((?:(?!\\\().)+?)\\\)|\$((?:[^$\\]|\\.)+?)\$", re.DOTALL
 )
 _WORDS_IN_MATHS = re.compile(r"\\(?:text|mbox|textbf|textit|textrm|mathrm|hbox)\s*\{([^{}]*)\}")
-_PROSE_IN_MATHS = re.compile(r"\b[^\W\d_]{2,40}(?:,? [^\W\d_]{2,40}){3}|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2}")
+_PROSE_IN_MATHS = re.compile(r"\b[^\W\d_]{2,40}(?:,? [^\W\d_]{2,40}){3}|[\u3041-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _COMMAND = re.compile(r"\\[A-Za-z]+\*?|\\.")
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])[\s)*]+|[。！？；：।؟]+|\n+")
 _PARTICLES = frozenset({"de", "del", "della", "di", "von", "van", "der", "den", "la", "le", "l", "d"})
 _POINTS = re.compile(r"\b[A-Z]{2,4}s?\b")
+_VARIABLE = re.compile(
+    "(?=.*[\u0391-\u03a9\u03b1-\u03c9\u03d0-\u03f5\u00b2\u00b3\u00b5\u00b9\u2070-\u209f\u2100-\u214f\U0001d400-\U0001d7ff])"
+    "[A-Za-z\u0391-\u03a9\u03b1-\u03c9\u03d0-\u03f5\u00b2\u00b3\u00b5\u00b9\u2070-\u209f\u2100-\u214f\U0001d400-\U0001d7ff]{1,6}"
+)
+"""A letter of mathematics (Greek without an accent, blackboard, script), or a few of them, with indices."""
 _NOT_LETTERS = re.compile(r"[\W\d_]+")
 _EMPTY = " "
 
@@ -40,6 +45,8 @@ def sentences_of(text: str) -> list[str]:
     sentences = []
     for part in _SENTENCE_END.split(plain):
         words = _NOT_LETTERS.sub(" ", _POINTS.sub(_EMPTY, part)).split()
+        if not part.isascii():
+            words = [word for word in words if word.isascii() or _VARIABLE.fullmatch(word) is None]
         kept = [word for word in words if len(word) > 1 or not word.isascii() or word in "aI"]
         if any(len(word) > 1 or not word.isascii() for word in kept):
             sentences.append(" ".join(kept))

@@ -12,9 +12,11 @@ _BLOCKS: dict[str, str] = {
     "indic": "\u0900-\u0dff",
     "thai": "\u0e01-\u0e2e\u0e40-\u0e44",
     "georgian_armenian": "\u10a0-\u10ff\u0531-\u0587",
-    "hangul": "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af",
-    "kana": "\u3041-\u30fa\u30fc-\u30ff",
-    "han": "\u3005\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f",
+    "hangul": "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff\uffa0-\uffdc",
+    "kana": "\u3041-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f",
+    "han": "\u2e80-\u2fd5\u3005-\u3007\u3100-\u312f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af",
+    "other": "\u0700-\u074f\u0780-\u07ff\u0840-\u08ff\u0e81-\u0edf\u0f40-\u0fbc\u1000-\u109f\u1200-\u139f\u13a0-\u18af"
+    "\u1900-\u1cff\u2d00-\u2dff\ua000-\ua4ff\ua500-\ua6ff\ua800-\ua95f\ua980-\uabff",
 }
 SCRIPTS: tuple[str, ...] = tuple(_BLOCKS)
 _PATTERNS = {script: re.compile(f"[{block}]") for script, block in _BLOCKS.items()}

@@ -1,5 +1,6 @@
 """The batch of a step: problems, groups of completions, rewards; refilled where groups carry no learning signal."""
 
+import math
 from dataclasses import replace
 
 from frugalrl.data.sampler import next_problems, observe
@@ -23,15 +24,21 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
         nonlocal sampler
         # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
         seed_parts = (recipe.seed, step) if round_number == 0 else (recipe.seed, step, "refill", round_number)
-        indices, sampler = next_problems(sampler, run.sampler, len(run.problems.train), count)
+        indices, sampler = next_problems(sampler, run.sampler, count)
         taken.extend(indices)
         prompts = [run.problems.train[index] for index in indices]
         with run.clock.timed("rollout"):
             groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.clock.timed("reward"):
-            return [score_group(rubric, group) for group in groups]
+            return [score_group(rubric, group, _seconds_left(run, progress)) for group in groups]
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]
-    sampler = observe(sampler, run.sampler, zip(taken, accuracies, strict=True))
+    sampler = observe(sampler, zip(taken, accuracies, strict=True))
     return replace(progress, sampler=sampler), batch
+
+
+def _seconds_left(run: Run, progress: Progress) -> float:
+    """Of the budget, until the final evaluation and save must begin; infinite without a cap on time."""
+    cap = run.budget.seconds
+    return math.inf if cap is None else cap - run.seconds - progress.spending.end_seconds(run.load_seconds)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from frugalrl.algorithms.advantages import AdvantageRule, group_advantages
+from frugalrl.algorithms.advantages import Advantages
 from frugalrl.algorithms.aggregation import Aggregation, token_weights
 from frugalrl.types import MicroBatch, ScoredGroup
 
@@ -19,12 +19,16 @@ class TrainingRow:
     rollout_logprobs: tuple[float, ...]
     advantage: float
     token_weight: float
-    """The weight of each of its tokens in the batch's loss."""
+    """The weight of each of its loss tokens in the batch's loss."""
+    loss_mask: tuple[bool, ...]
+    """Of each completion token: whether it counts in the loss."""
+    policy_versions: tuple[int, ...]
+    """Of each completion token: of the weights that sampled it."""
 
 
 def training_rows(
     groups: Sequence[ScoredGroup],
-    rule: AdvantageRule,
+    advantages: Advantages,
     aggregation: Aggregation,
     constant_tokens: int,
     mask_truncated: bool = False,
@@ -33,21 +37,30 @@ def training_rows(
 
     mask_truncated: leave out completions that reached the cap (DAPO's overlong filtering, 2503.14476, section 3.4).
     Their rewards stay in the baseline of their group and they stay in the number of completions, as in TRL; only
-    their tokens leave the loss.
+    their tokens leave the loss. A completion without a single loss token is left out in the same way. Lengths count
+    loss tokens only.
     """
-    advantages = [
+    values = [
         value
         for group in groups
-        for value in group_advantages(torch.tensor([scored.reward for scored in group.completions]), rule).tolist()
+        for value in advantages(torch.tensor([scored.reward for scored in group.completions])).tolist()
     ]
     completions = [(group.prompt, scored.completion) for group in groups for scored in group.completions]
     learned = [not (mask_truncated and completion.finish_reason == "length") for _, completion in completions]
-    lengths = torch.tensor([len(one.token_ids) * kept for (_, one), kept in zip(completions, learned, strict=True)])
-    weights = token_weights(lengths, aggregation, constant_tokens).tolist()
+    lengths = [sum(one.loss_mask) * kept for (_, one), kept in zip(completions, learned, strict=True)]
+    weights = token_weights(torch.tensor(lengths), aggregation, constant_tokens).tolist()
     return [
-        TrainingRow(prompt.token_ids, completion.token_ids, completion.rollout_logprobs, advantage, weight)
-        for (prompt, completion), advantage, weight, kept in zip(completions, advantages, weights, learned, strict=True)
-        if kept
+        TrainingRow(
+            prompt.token_ids,
+            completion.token_ids,
+            completion.rollout_logprobs,
+            advantage,
+            weight,
+            completion.loss_mask,
+            completion.policy_versions,
+        )
+        for (prompt, completion), advantage, weight, length in zip(completions, values, weights, lengths, strict=True)
+        if length > 0
     ]
 
 
@@ -78,16 +91,19 @@ def _rectangle(rows: Sequence[TrainingRow], indices: list[int], pad_id: int, dev
     input_ids = torch.full((len(indices), width), pad_id, dtype=torch.int64)
     loss_mask = torch.zeros_like(input_ids, dtype=torch.bool)
     rollout_logprobs = torch.zeros(len(indices), width)
+    policy_versions = torch.zeros_like(input_ids)
     for at, index in enumerate(indices):
         row = rows[index]
         start, end = len(row.prompt_ids), _length(row)
         input_ids[at, :end] = torch.tensor(row.prompt_ids + row.completion_ids)
-        loss_mask[at, start:end] = True
+        loss_mask[at, start:end] = torch.tensor(row.loss_mask)
         rollout_logprobs[at, start:end] = torch.tensor(row.rollout_logprobs)
+        policy_versions[at, start:end] = torch.tensor(row.policy_versions)
     return MicroBatch(
         input_ids=input_ids.to(device),
         loss_mask=loss_mask.to(device),
         advantages=torch.tensor([rows[index].advantage for index in indices], device=device),
         token_weights=torch.tensor([rows[index].token_weight for index in indices], device=device),
-        rollout_logprobs=rollout_logprobs.to(device),
+        rollout_logprobs=rollout_logprobs.masked_fill(~loss_mask, 0.0).to(device),
+        policy_versions=policy_versions.masked_fill(~loss_mask, 0).to(device),
     )

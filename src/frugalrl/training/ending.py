@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frugalrl.errors import RecipeError, UserError
+from frugalrl.errors import BudgetEndedError, RecipeError, UserError
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
@@ -41,6 +41,13 @@ def reason_to_end(run: Run, progress: Progress) -> End | None:
     if step == 0:
         raise RecipeError(f"The budget does not allow a single step ({reason}). Raise it, or evaluate less.")
     return End(reason, (f"Ending after step {step} of {recipe.training.steps} to keep within {reason}.",))
+
+
+def end_of_budget(error: BudgetEndedError, step: int) -> End:
+    """That the budget's time ended within a step, which is then not made. Raises it again before the first step."""
+    if step == 0:
+        raise error
+    return End(f"budget.hours: {error}", (f"Ending after step {step}. {error}",))
 
 
 def kept_for_resume(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> str:

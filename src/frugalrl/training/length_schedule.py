@@ -16,11 +16,63 @@ Reward per token says nothing while the mean reward is not positive; nothing shr
 Not covered: FastCuRL's other half, which chooses the problems of a stage by the length of their prompts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from frugalrl.config.stability_schema import LengthScheduleSettings, LengthStage
+
+class Stage(Protocol):
+    """One stage of a staged schedule."""
+
+    @property
+    def cap_tokens(self) -> int: ...
+
+    @property
+    def steps(self) -> int:
+        """Relative to those of the other stages: together they fill the run."""
+        ...
+
+
+class LengthStage(NamedTuple):
+    """A stage of a published schedule."""
+
+    cap_tokens: int
+    steps: int
+
+
+class LengthRule(Protocol):
+    """How the cap moves; a recipe's section `length_schedule` is one, and says what each value means."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def least_tokens(self) -> int | None: ...
+
+    @property
+    def most_tokens(self) -> int | None: ...
+
+    @property
+    def every(self) -> int: ...
+
+    @property
+    def factor(self) -> float: ...
+
+    @property
+    def grow_above(self) -> float: ...
+
+    @property
+    def shrink_below(self) -> float: ...
+
+    @property
+    def tolerance(self) -> float: ...
+
+    @property
+    def stages(self) -> Sequence[Stage]: ...
+
 
 PUBLISHED: Mapping[str, tuple[tuple[int, int], ...]] = {
     # Model card of DeepScaleR-1.5B-Preview: 8k until step 1,040, 16k until 1,520, 24k until about 1,750.
@@ -59,7 +111,7 @@ class LengthState:
     """Whether the last decision was to grow."""
 
 
-def stages_of(settings: LengthScheduleSettings) -> tuple[LengthStage, ...]:
+def stages_of(settings: LengthRule) -> Sequence[Stage]:
     """The stages of a staged schedule, published ones scaled; empty for the measured one."""
     if settings.kind not in PUBLISHED:
         return settings.stages
@@ -69,7 +121,7 @@ def stages_of(settings: LengthScheduleSettings) -> tuple[LengthStage, ...]:
     )
 
 
-def staged_cap(stages: tuple[LengthStage, ...], step: int, total_steps: int) -> int:
+def staged_cap(stages: Sequence[Stage], step: int, total_steps: int) -> int:
     """The cap of a step, counted from 0, when the stages are stretched so that together they fill the run."""
     total, ended = sum(stage.steps for stage in stages), 0
     for stage in stages:
@@ -79,7 +131,7 @@ def staged_cap(stages: tuple[LengthStage, ...], step: int, total_steps: int) -> 
     return stages[-1].cap_tokens
 
 
-def bounds(settings: LengthScheduleSettings, first_cap: int) -> tuple[int, int]:
+def bounds(settings: LengthRule, first_cap: int) -> tuple[int, int]:
     """The least and the most tokens that the cap can come to, first_cap being `rollout.max_completion_tokens`."""
     stages = stages_of(settings)
     if stages:
@@ -88,12 +140,12 @@ def bounds(settings: LengthScheduleSettings, first_cap: int) -> tuple[int, int]:
     return settings.least_tokens or max(1, first_cap // 2), settings.most_tokens or 2 * first_cap
 
 
-def largest_cap(settings: LengthScheduleSettings | None, first_cap: int) -> int:
+def largest_cap(settings: LengthRule | None, first_cap: int) -> int:
     """The most tokens a completion can come to, which is also what evaluations are given."""
     return first_cap if settings is None else max(first_cap, bounds(settings, first_cap)[1])
 
 
-def first_state(settings: LengthScheduleSettings, first_cap: int, total_steps: int) -> LengthState:
+def first_state(settings: LengthRule, first_cap: int, total_steps: int) -> LengthState:
     """The state before step 1."""
     stages = stages_of(settings)
     if stages:
@@ -106,7 +158,7 @@ def observe_length(
     state: LengthState,
     step: int,
     metrics: Mapping[str, float],
-    settings: LengthScheduleSettings,
+    settings: LengthRule,
     first_cap: int,
     total_steps: int,
 ) -> LengthState:
@@ -138,7 +190,7 @@ def length_from_json(values: Mapping[str, Any]) -> LengthState:
     return LengthState(**{**values, "last": None if last is None else Means(**last)})
 
 
-def _decide(state: LengthState, settings: LengthScheduleSettings, limits: tuple[int, int]) -> LengthState:
+def _decide(state: LengthState, settings: LengthRule, limits: tuple[int, int]) -> LengthState:
     now = Means(state.truncated / state.steps, state.reward / state.steps, state.tokens / state.steps)
     least, most = limits
     cap, grew = state.cap_tokens, False

@@ -9,6 +9,7 @@ from frugalrl.text.language import Identify
 from frugalrl.text.meter import TextReport, meter_metrics, meter_text
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import ScoredGroup, StepMetrics
+from frugalrl.verify.reasons import LIMIT_REASONS
 
 
 def step_metrics(
@@ -25,7 +26,7 @@ def step_metrics(
     language of a sentence; the meter's target is English.
     """
     completions = [scored for group in groups for scored in group.completions]
-    rewards = torch.tensor([[scored.reward for scored in group.completions] for group in groups])
+    rewards = torch.tensor([[float(scored.reward) for scored in group.completions] for group in groups])
     lengths = torch.tensor([len(scored.completion.token_ids) for scored in completions], dtype=torch.float64)
     labels = [scored.verdict.label for scored in completions]
     busy = sum(seconds.values())
@@ -35,6 +36,7 @@ def step_metrics(
         **_reward_means(groups),
         "verdict/correct_frac": labels.count("correct") / len(labels),
         "verdict/unknown_frac": labels.count("unknown") / len(labels),
+        "verdict/limit_frac": _fraction(one.verdict.reason in LIMIT_REASONS for one in completions),
         "group/zero_std_frac": zero_std_fraction(rewards),
         "completion/mean_tokens": float(lengths.mean()),
         "completion/max_tokens": float(lengths.max()),

@@ -60,6 +60,11 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
         raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
+    if len(disjoint) < rollout.prompts_per_step:
+        show(
+            f"WARNING: {len(disjoint)} training problems are fewer than prompts_per_step ({rollout.prompts_per_step}): "
+            "a step asks some of them more than once."
+        )
     return ProblemSets(disjoint, choosing, test)
 
 

@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from frugalrl.algorithms.advantages import AdvantageRule
+from frugalrl.algorithms.advantages import Advantages
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.rewards.rubric import Rubric, build_rubric
+from frugalrl.rewards.rubric import Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
-from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.rollout.factory import build_engine
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -26,10 +26,11 @@ from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, load_policy, weights_hash
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
-from frugalrl.training.rules import advantage_rule, sampler_rule, update_settings
+from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt
+from frugalrl.verify.answers import configure_default_pool
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Run:
     """By the cap on completion tokens: rewards that are bounded by the cap follow it, unless their bound is set."""
     problems: ProblemSets
     sampler: SamplerRule
-    advantage: AdvantageRule
+    advantage: Advantages
     update: UpdateSettings
     budget: Budget
     log: RunLog
@@ -100,11 +101,14 @@ def load_run(recipe: TrainRecipe, folder: Path, weights: Path | None, log: RunLo
     weights: a checkpoint to take the policy's weights from; None takes the recipe's model. Raises UserError.
     """
     began = time.monotonic()
+    check_algorithm(recipe)
+    configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe)
     path = recipe.model.path if weights is None else str(weights)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
+    check_columns(recipe.rewards, [prompt.problem for prompt in problems.train])
     engine, evaluation_engine = _engines(recipe, policy)
     return Run(
         recipe=recipe,
@@ -143,9 +147,9 @@ def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
 
 def _rubric_by_cap(recipe: TrainRecipe) -> Callable[[int], Rubric]:
     """Raises RecipeError if a reward cannot be bounded by a cap that the run can come to."""
-    first_cap = recipe.rollout.max_completion_tokens
+    first_cap, rule = recipe.rollout.max_completion_tokens, recipe.length_schedule
     rubric = functools.cache(functools.partial(build_rubric, recipe.rewards))
-    for cap in {first_cap} if recipe.length_schedule is None else bounds(recipe.length_schedule, first_cap):
+    for cap in {first_cap} if rule is None else bounds(rule, first_cap):
         rubric(cap)
     return rubric
 
@@ -154,7 +158,8 @@ def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, Rollou
     """One for rollouts and one for evaluation: the same one where its batch is large enough for both."""
     rollout = recipe.rollout
     rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
-    engine = TorchEngine(policy.model, policy.end_token_ids, rows)
+    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine
-    return engine, TorchEngine(policy.model, policy.end_token_ids, recipe.evaluation.max_sequences)
+    rows = recipe.evaluation.max_sequences
+    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)

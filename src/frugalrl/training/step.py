@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from frugalrl.reporting.console import progress_line
+from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.refill import FilledBatch
 from frugalrl.text.language_id import load_identifier
 from frugalrl.training.batching import TrainingRow, micro_batches
@@ -57,7 +58,7 @@ def update_within_memory(
     not fit, or if the memory ran out after weights had changed.
     """
     tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
-    update = replace(run.update, entropy_coef=settings.entropy_coef)
+    update = replace(run.update, entropy_coef=settings.entropy_coef, policy_version=progress.policy_version)
     longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
     while True:
         begun = run.optimizer.steps_begun
@@ -78,11 +79,6 @@ def update_within_memory(
             f"   Out of memory in step {progress.step + 1}: micro-batches have {tokens} tokens from here on. "
             f"Set training.micro_batch_tokens={tokens} to start with them."
         )
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a device, or the host's allocator, had no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def after_step(

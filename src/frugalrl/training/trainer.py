@@ -14,12 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import BudgetEndedError
 from frugalrl.reporting.console import PROGRESS_HEADER
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
-from frugalrl.training.ending import kept_after_an_error, kept_for_resume, reason_to_end
+from frugalrl.training.ending import end_of_budget, kept_after_an_error, kept_for_resume, reason_to_end
 from frugalrl.training.evaluating import evaluate_base, evaluate_validation, is_evaluation_due
 from frugalrl.training.finishing import finish
 from frugalrl.training.hooks.hook import StepHook
@@ -99,7 +100,11 @@ def run_steps(
             break
         if should_stop():
             raise StopRequested
-        progress, report = grpo_step(run, progress, hooks)
+        try:
+            progress, report = grpo_step(run, progress, hooks)
+        except BudgetEndedError as error:  # in a reward that is still at work: the step is given up
+            end = end_of_budget(error, progress.step)
+            break
         yield progress
         report_step(run, progress, report)
     for line in end.notes:

@@ -31,6 +31,8 @@ class UpdateSettings:
     old_from_rollout: bool
     entropy_coef: float = 0.0
     """Weight of the mean entropy of the batch's tokens, which is subtracted from the loss."""
+    policy_version: int = 0
+    """Of the policy before the first update: the tokens' own versions say how far behind they are."""
 
 
 def update_policy(
@@ -56,6 +58,7 @@ def update_policy(
     tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
     sums: Counter[str] = Counter()
     norms = []
+    staleness = torch.cat([settings.policy_version - batch.policy_versions[batch.loss_mask] for batch in batches])
     for _ in range(settings.updates):
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
             sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens))
@@ -63,6 +66,8 @@ def update_policy(
     return {
         "loss/total": sums.pop("loss/total") / settings.updates,
         **{name: total / (tokens * settings.updates) for name, total in sums.items()},
+        "policy/staleness": float(staleness.double().mean()),
+        "policy/staleness_max": float(staleness.max()),
         "policy/grad_norm": sum(norms) / len(norms),
         "policy/skipped_updates": float(sum(not math.isfinite(norm) for norm in norms)),
     }
@@ -74,6 +79,8 @@ _ALWAYS_MEASURED = (
     "policy/entropy",
     "policy/clipped_frac",
     "policy/rollout_logprob_gap",
+    "policy/staleness",
+    "policy/staleness_max",
     "policy/grad_norm",
 )
 

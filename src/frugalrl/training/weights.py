@@ -1,6 +1,7 @@
 """The weights of a run as they change hands: to the engines, to the reference, back from a checkpoint or the base."""
 
 from frugalrl.errors import ModelError, OutputError
+from frugalrl.rollout.engine import SharedModel
 from frugalrl.training.model.policy import load_policy, weights_hash
 from frugalrl.training.model.reference import copy_weights
 from frugalrl.training.run import Run
@@ -14,7 +15,7 @@ BASE_STEP = 0
 def publish_weights(run: Run, policy_version: int) -> None:
     """Make both engines sample from the policy as it is now."""
     for engine in (run.engine, run.evaluation_engine):
-        engine.load_weights(run.policy.model, policy_version)
+        engine.load_weights(SharedModel(run.policy.model), policy_version)
 
 
 def reset_reference(run: Run) -> None:

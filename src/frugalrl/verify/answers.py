@@ -8,7 +8,6 @@ A gold that cannot be read gives `unknown`, never a reward. Whether a completion
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 
 from frugalrl.types import Verdict
 from frugalrl.verify.maths.extraction import (
@@ -38,16 +37,31 @@ def judge_many(items: Iterable[AnswerItem]) -> list[Verdict]:
     return default_pool().judge_many(items)
 
 
-@cache
 def default_pool() -> VerifierPool:
-    """The pool of this process."""
-    return VerifierPool()
+    """The pool of this process: every verdict without a pool of its own comes from it."""
+    if not _DEFAULT:
+        _DEFAULT.append(VerifierPool())
+    return _DEFAULT[0]
+
+
+def configure_default_pool(workers: int, cpu_seconds: float, wall_seconds: float | None) -> None:
+    """Give the pool of this process a recipe's limits, before its first use or later: then it starts anew."""
+    wanted = VerifierPool(workers, cpu_seconds, wall_seconds)
+    if _DEFAULT and (_DEFAULT[0].workers, _DEFAULT[0].limits) == (wanted.workers, wanted.limits):
+        return
+    for pool in _DEFAULT:
+        pool.close()
+    _DEFAULT[:] = [wanted]
+
+
+_DEFAULT: list[VerifierPool] = []
 
 
 __all__ = [
     "CORRECT_VALUE",
     "AnswerItem",
     "AnswerPolicy",
+    "configure_default_pool",
     "default_pool",
     "gold_from_solution",
     "judge",

@@ -14,13 +14,15 @@ from typing import Literal
 
 from frugalrl.verify.maths.comparison import prepared_gold
 from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
-from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, read_shape
+from frugalrl.verify.maths.shapes import read_shape
+from frugalrl.verify.maths.structures import Shape, TooManyItemsError
 from frugalrl.verify.maths.text_answers import choice_letter, is_text
 from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
 
 Problem = Literal["unparseable", "not_itself", "not_respelt", "accepts_wrong", "slow"]
 SLOW_SECONDS = 0.25
 """A quarter of the default limit: what needs longer on an idle machine times out on a busy one."""
+_MAX_WRITTEN_BITS = 10_000
 _UNREADABLE = ("unparseable_gold", "gold_beyond_limits")
 _WRONG_ANSWERS = ("", "0", "123454321", "-7/9", "x", "\\text{none of these}", "A, B, C, D, E", "\\pm 1")
 """Nothing, two numbers, a name, prose, hedges."""
@@ -112,7 +114,7 @@ def wrong_answers(gold: str) -> tuple[str, ...]:
     if cleaned is None:
         return _WRONG_ANSWERS[:2]
     number = _number(cleaned)
-    if number is not None:
+    if number is not None and _is_writable(number):
         values = {number.value, number.value * 100} if number.percent else {number.value}
         neighbours = (number.value * Fraction(3, 2) + 1, -2 * number.value - 3)  # clear of rounding and of percent
         junk = (wrong for wrong in _WRONG_ANSWERS if not _may_be(wrong, values))
@@ -124,6 +126,11 @@ def wrong_answers(gold: str) -> tuple[str, ...]:
         neighbour = () if "=" in cleaned or "<" in cleaned or "\\" + "le" in cleaned else (f"{cleaned}+1",)
         return (*(wrong for wrong in _WRONG_ANSWERS if wrong != cleaned and wrong != "\\pm 1"), *neighbour)
     return (*_WRONG_ANSWERS[:6], _shape_transformed(cleaned, _changed_value, backwards=False))
+
+
+def _is_writable(number: ExactNumber) -> bool:
+    """Whether Python writes the number out: 2011! has more digits than it does."""
+    return max(number.value.numerator.bit_length(), number.value.denominator.bit_length()) <= _MAX_WRITTEN_BITS
 
 
 def _may_be(wrong: str, values: set[Fraction]) -> bool:
@@ -150,7 +157,7 @@ def _shape_transformed(text: str, change: Callable[[str], str], backwards: bool)
 def _respelt_value(text: str) -> str:
     """An exact number as a quotient; a decimal keeps its digits, and what is no number gets brackets."""
     number = _number(text)
-    if number is None:
+    if number is None or not _is_writable(number):
         return f"({text})" if "=" not in text and "\\infty" not in text else f" {text} "
     if number.significant_digits is not None or number.percent:
         return f"{text} "
@@ -162,7 +169,9 @@ def _changed_value(text: str) -> str:
         return "17"
     left, equals, value = text.rpartition("=")
     number = _number(value.strip())
-    return f"{left}{equals}{value}+1" if number is None else f"{left}{equals}{number.value + 1}"
+    if number is None or not _is_writable(number):
+        return f"{left}{equals}{value}+1"
+    return f"{left}{equals}{number.value + 1}"
 
 
 def _shape(text: str) -> Shape | None:

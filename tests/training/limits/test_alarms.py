@@ -15,7 +15,7 @@ def group(*scored: tuple[dict, str, str, str]) -> ScoredGroup:
         PROMPT,
         tuple(
             ScoredCompletion(
-                Completion("", (1, 2), (-1.0, -1.0), finish, 0, 0), 0.0, breakdown, Verdict(label, None, why)
+                Completion("", (1, 2), (-1.0, -1.0), finish, (0, 0), 0), 0.0, breakdown, Verdict(label, None, why)
             )
             for breakdown, label, why, finish in scored
         ),

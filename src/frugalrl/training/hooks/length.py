@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from frugalrl.config.stability_schema import LengthScheduleSettings
 from frugalrl.training.hooks.hook import After, StepHook, StepRecord, StepSettings
 from frugalrl.training.length_schedule import (
+    LengthRule,
     LengthState,
     first_state,
     length_from_json,
@@ -20,7 +20,7 @@ class LengthSchedule(StepHook):
 
     name = "length"
 
-    def __init__(self, schedule: LengthScheduleSettings, first_cap: int, total_steps: int) -> None:
+    def __init__(self, schedule: LengthRule, first_cap: int, total_steps: int) -> None:
         self._schedule, self._first_cap, self._total_steps = schedule, first_cap, total_steps
 
     def before(self, run: Run, progress: Progress, settings: StepSettings) -> tuple[Progress, StepSettings]:

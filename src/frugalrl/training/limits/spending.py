@@ -69,15 +69,20 @@ class Spending:
 
         load_seconds: what loading the model took, which stands in for saving until something was saved.
         """
-        saving = load_seconds if self.save_seconds is None else self.save_seconds
         next_step = together(
             most_expensive(self.recent_steps),
             self.evaluations.get("validation", NOTHING) if evaluates_next else NOTHING,
             Cost(self.save_seconds or load_seconds, 0) if saves_next else NOTHING,
         )
-        # Evaluating every split, loading the weights that were selected, and saving them.
-        end_of_run = together(*self.evaluations.values(), Cost(saving + load_seconds, 0))
+        end_of_run = together(*self.evaluations.values(), Cost(self._saving(load_seconds), 0))
         return reason_to_end(budget, Cost(seconds, self.tokens), steps, next_step, end_of_run)
+
+    def end_seconds(self, load_seconds: float) -> float:
+        """What the end of the run is foreseen to take: evaluating every split, loading the selected weights, saving."""
+        return sum(cost.seconds for cost in self.evaluations.values()) + self._saving(load_seconds)
+
+    def _saving(self, load_seconds: float) -> float:
+        return load_seconds + (load_seconds if self.save_seconds is None else self.save_seconds)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -5,27 +5,46 @@ Tests are read from the columns people have: `test` with `entry_point` (HumanEva
 from another process and another sandbox than the graded code (`sandboxed.py`); programs that read input and
 print are compared line by line here, all lines: the released comparison stopped at the shorter text.
 
+A program that a limit refused memory, a thread or space, that the kernel killed, or that the machine gave no
+processor, has no verdict: `unknown`, never `incorrect`. One that used up its own time has: `timeout` is a failure.
+
 Without isolation the reward refuses to run, unless the user accepts the risk in so many words.
 """
 
+import ast
+import contextlib
 import functools
 import json
 import os
 import re
 import secrets
 import select
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.errors import DataError, RecipeError
 from frugalrl.text.reasoning import split_reasoning
-from frugalrl.types import Problem, Verdict
-from frugalrl.verify.code.sandbox import Limits, isolation_problem, memory_file, start, stop
+from frugalrl.types import Problem, Verdict, VerdictLabel
+from frugalrl.verify.code.sandbox import Limits, Sandbox, isolation_problem, memory_file, start, stop
+from frugalrl.verify.code.sandboxed import REFUSALS
+from frugalrl.verify.reasons import KILLED, LIMIT_REASONS, WALL_LIMIT
+
+TIMEOUT = "timeout"
+_LOOK_SECONDS = 0.1
+_END_SECONDS = 1.0
+"""For a program whose pipes are closed to end."""
+_STATUS_REASONS = {
+    **{status: reason for reason, status in REFUSALS.items()},
+    **dict.fromkeys((-signal.SIGXCPU, 128 + signal.SIGXCPU), TIMEOUT),
+    **dict.fromkeys((-signal.SIGKILL, 128 + signal.SIGKILL), KILLED),
+}
+"""Of the interpreter itself, and as bubblewrap passes it on."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,12 @@ class Outcome:
     passed: int
     total: int
     reason: str
-    """In a word or two: ``"passed"``, ``"timeout"``, ``"AssertionError"`` ..."""
+    """In a word or two: ``"passed"``, ``"timeout"``, ``"AssertionError"``, or one of `LIMIT_REASONS`."""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether a limit spoke, and not the tests."""
+        return self.passed < self.total and self.reason in LIMIT_REASONS
 
 
 @dataclass(frozen=True)
@@ -91,7 +115,7 @@ def code_settings(
     problem = isolation_problem()
     if problem is not None and not accept_risk_without_sandbox:
         raise RecipeError(
-            f"The code reward would run a model's programs without isolation: {problem}. Mend that, or accept "
+            f"The code reward would run a model's programs without isolation: {problem}. Fix that, or accept "
             "that they can read, change and send whatever you can with accept_risk_without_sandbox: true."
         )
     limits = Limits(wall_seconds=wall_seconds, memory_bytes=memory_mb << 20)
@@ -101,19 +125,24 @@ def code_settings(
 def code_rewards(
     completions: Sequence[str], problem: Problem, reasoning_open: bool, settings: CodeSettings
 ) -> list[float | None]:
-    """One value in 0..1 for each completion; None for all if the problem has no tests."""
+    """One value in 0..1 for each completion; None where a limit decided, and for all if the problem has no tests."""
     tests = find_tests(problem)
     if tests is None:
         return [None] * len(completions)
     programs = [extract_code(completion, reasoning_open) for completion in completions]
-    shares = [outcome.passed / outcome.total for outcome in _outcomes(programs, tests, settings)]
-    return [share if settings.partial_credit else float(share == 1.0) for share in shares]
+    outcomes = _outcomes(programs, tests, settings)
+    return [None if outcome.is_undecided else _paid(outcome, settings) for outcome in outcomes]
+
+
+def _paid(outcome: Outcome, settings: CodeSettings) -> float:
+    share = outcome.passed / outcome.total
+    return share if settings.partial_credit else float(share == 1.0)
 
 
 def code_verdicts(completions: Sequence[str], problem: Problem, reasoning_open: bool) -> list[Verdict]:
     """The verdicts of a code problem: correct if all tests pass under the default limits.
 
-    Unknown for all if the problem has no tests, or where programs cannot be isolated.
+    Unknown where a limit decided, and for all if the problem has no tests or programs cannot be isolated.
     """
     tests, no_sandbox = find_tests(problem), isolation_problem()
     if tests is None or no_sandbox is not None:
@@ -121,9 +150,15 @@ def code_verdicts(completions: Sequence[str], problem: Problem, reasoning_open: 
     programs = [extract_code(completion, reasoning_open) for completion in completions]
     outcomes = _outcomes(programs, tests, code_settings())
     return [
-        Verdict("correct" if outcome.passed == outcome.total else "incorrect", program or None, outcome.reason)
+        Verdict(_label(outcome), program or None, outcome.reason)
         for program, outcome in zip(programs, outcomes, strict=True)
     ]
+
+
+def _label(outcome: Outcome) -> VerdictLabel:
+    if outcome.is_undecided:
+        return "unknown"
+    return "correct" if outcome.passed == outcome.total else "incorrect"
 
 
 def _outcomes(programs: Sequence[str], tests: Tests, settings: CodeSettings) -> list[Outcome]:
@@ -151,7 +186,7 @@ def find_tests(problem: Problem) -> Tests | None:
     """The tests in a problem's columns, or None. Raises DataError if they are there and cannot be read."""
     columns = problem.columns
     if isinstance(columns.get("test"), str) and isinstance(columns.get("entry_point"), str):
-        prompt = problem.text if _compiles(problem.text) else ""
+        prompt = problem.text if _defines(problem.text, columns["entry_point"]) else ""
         return CallTests((columns["test"],), prompt, columns["entry_point"])
     if columns.get("test_list"):
         imports = columns.get("test_imports") or []
@@ -168,14 +203,34 @@ def run_tests(program: str, tests: Tests, limits: Limits, isolated: bool = True)
         return Outcome(0, total, "no_code")
     if isinstance(tests, CallTests):
         return _run_call_tests(program, tests, limits, isolated)
-    deadline = time.monotonic() + limits.wall_seconds
+    clock = _Clock(limits)
     passed, reason = 0, "passed"
     for given, expected in tests.cases:
-        printed, problem = _printed(program, given, limits, isolated, deadline)
+        printed, problem = _printed(program, given, limits, isolated, clock)
         right = problem == "" and _lines(printed) == _lines(expected)
         passed += right
-        reason = reason if right else problem or "different output"
+        if not right and reason not in LIMIT_REASONS:  # a case without a verdict leaves the whole without one
+            reason = problem or "different output"
     return Outcome(passed, total, reason)
+
+
+class _Clock:
+    """The time of one program with all its tests: its own, without what its processes stood in line for."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._started = time.monotonic()
+        self._waited: dict[int, float] = {}
+
+    def exceeded(self, sandboxes: Sequence[Sandbox]) -> str:
+        """`timeout` if the program has used up its time, `wall_limit` if the machine has; "" if neither."""
+        for sandbox in sandboxes:
+            waited = sandbox.waited_seconds()
+            self._waited[id(sandbox)] = max(waited, self._waited.get(id(sandbox), 0.0))
+        elapsed = time.monotonic() - self._started
+        if elapsed - sum(self._waited.values()) >= self._limits.wall_seconds:
+            return TIMEOUT
+        return WALL_LIMIT if elapsed >= self._limits.wall_factor * self._limits.wall_seconds else ""
 
 
 # -------------------------------------------------------------------------------- functions that are called
@@ -193,47 +248,45 @@ def _run_call_tests(program: str, tests: CallTests, limits: Limits, isolated: bo
     }
     report = _graded(json.dumps(config).encode(), limits, isolated)
     total = len(tests.tests)
-    if report is None:
-        return Outcome(0, total, "timeout")
+    if isinstance(report, str):
+        return Outcome(0, total, report)
     if report.get("nonce") != nonce or type(report.get("passed")) is not int:
         return Outcome(0, total, "no report")
     if report["run"] != total or report["calls"] < 1:
-        return Outcome(0, total, str(report["reason"])[:80] or "no test called the program")
-    reason = "passed" if report["passed"] == total else str(report["reason"])[:80]
+        return Outcome(0, total, report["refused"] or str(report["reason"])[:80] or "no test called the program")
+    reason = "passed" if report["passed"] == total else report["refused"] or str(report["reason"])[:80]
     return Outcome(report["passed"], total, reason)
 
 
-def _graded(config: bytes, limits: Limits, isolated: bool) -> Mapping[str, Any] | None:
-    """The grader's report; None if there was none in time; empty if it is not one."""
+def _graded(config: bytes, limits: Limits, isolated: bool) -> Mapping[str, Any] | str:
+    """The grader's report, empty if it is not one; or why there is none that counts."""
     to_solution, to_grader, report = os.pipe(), os.pipe(), os.pipe()
     config_fd = memory_file("config", config)
-    processes: list[subprocess.Popen[bytes]] = []
-    with tempfile.TemporaryDirectory(prefix="frugalrl-code-") as folder:
+    ends = (*to_solution, *to_grader, report[1], config_fd)
+    sandboxes: list[Sandbox] = []
+    with _folder(isolated) as folder:
         try:
-            processes.append(
-                start(
-                    "serve_solution()",
-                    limits,
-                    isolated,
-                    to_solution[0],
-                    to_grader[1],
-                    (),
-                    folder,
-                )
-            )
-            call = f"grade({config_fd}, {report[1]})"
-            fds = (config_fd, report[1])
-            processes.append(start(call, limits, isolated, to_grader[0], to_solution[1], fds, folder))
-            for descriptor in (*to_solution, *to_grader, report[1], config_fd):
-                os.close(descriptor)
-            deadline = time.monotonic() + limits.wall_seconds
-            data, in_time = _read_all(report[0], limits.output_bytes, deadline)
+            try:
+                solution = start("serve_solution()", limits, isolated, to_solution[0], to_grader[1], (), folder)
+                sandboxes.append(solution)
+                fds = (config_fd, report[1])
+                call = f"grade({config_fd}, {report[1]})"
+                sandboxes.append(start(call, limits, isolated, to_grader[0], to_solution[1], fds, folder))
+            finally:
+                for descriptor in ends:
+                    os.close(descriptor)
+            data, problem = _read_all(report[0], limits.output_bytes, _Clock(limits), sandboxes)
+            found = _report_of(data)
+            if "EOFError" in str(found.get("reason")) or not found:  # the program ended before its tests did
+                problem = problem or _end_of(solution)
         finally:
-            for process in processes:
-                stop(process)
+            for sandbox in sandboxes:
+                stop(sandbox)
             os.close(report[0])
-    if not in_time:
-        return None
+    return problem or found
+
+
+def _report_of(data: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(data)
     except ValueError:
@@ -241,47 +294,73 @@ def _graded(config: bytes, limits: Limits, isolated: bool) -> Mapping[str, Any] 
     return found if isinstance(found, dict) else {}
 
 
+def _end_of(sandbox: Sandbox) -> str:
+    """What a program's own end says of limits; "" where it says nothing, or has not come."""
+    try:
+        return _STATUS_REASONS.get(sandbox.process.wait(_END_SECONDS), "")
+    except subprocess.TimeoutExpired:
+        return ""
+
+
+@contextlib.contextmanager
+def _folder(isolated: bool) -> Iterator[str]:
+    """Where a program without a sandbox runs; one in a sandbox has a /tmp of its own, and leaves nothing."""
+    if isolated:
+        yield "/"
+        return
+    with tempfile.TemporaryDirectory(prefix="frugalrl-code-") as folder:
+        yield folder
+
+
 # ------------------------------------------------------------------------------------- programs that print
 
 
-def _printed(program: str, given: str, limits: Limits, isolated: bool, deadline: float) -> tuple[str, str]:
+def _printed(program: str, given: str, limits: Limits, isolated: bool, clock: _Clock) -> tuple[str, str]:
     """What a program prints, and what went wrong ("" if nothing did)."""
     source_fd = memory_file("source", program.encode(errors="surrogatepass"))
     input_fd = memory_file("input", given.encode(errors="surrogatepass"))
     out_read, out_write = os.pipe()
-    with tempfile.TemporaryDirectory(prefix="frugalrl-code-") as folder:
-        call = f"run_program({source_fd})"
-        process = start(call, limits, isolated, input_fd, out_write, (source_fd,), folder)
+    sandbox: Sandbox | None = None
+    with _folder(isolated) as folder:
         try:
-            for descriptor in (source_fd, input_fd, out_write):
-                os.close(descriptor)
-            data, in_time = _read_all(out_read, limits.output_bytes, deadline)
+            try:
+                call = f"run_program({source_fd})"
+                sandbox = start(call, limits, isolated, input_fd, out_write, (source_fd,), folder)
+            finally:
+                for descriptor in (source_fd, input_fd, out_write):
+                    os.close(descriptor)
+            data, problem = _read_all(out_read, limits.output_bytes, clock, [sandbox])
             if len(data) > limits.output_bytes:
                 return "", "too much output"
-            if in_time:
-                process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            in_time = False
+            while not problem and sandbox.process.poll() is None:
+                time.sleep(_LOOK_SECONDS)
+                problem = clock.exceeded([sandbox])
         finally:
-            stop(process)
+            if sandbox is not None:
+                stop(sandbox)
             os.close(out_read)
-    if not in_time:
-        return "", "timeout"
-    return data.decode(errors="replace"), "" if process.returncode == 0 else f"exit status {process.returncode}"
+    status = sandbox.process.returncode
+    if problem or status == 0:
+        return data.decode(errors="replace"), problem
+    return "", _STATUS_REASONS.get(status, f"exit status {status}")
 
 
-def _read_all(descriptor: int, limit_bytes: int, deadline: float) -> tuple[bytes, bool]:
-    """What comes until the end, one byte past the limit, or the deadline; and whether it was in time."""
+def _read_all(descriptor: int, limit_bytes: int, clock: _Clock, sandboxes: Sequence[Sandbox]) -> tuple[bytes, str]:
+    """What comes until the end, one byte past the limit, or the end of the time; and which time that was."""
     data = bytearray()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
     while len(data) <= limit_bytes:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return bytes(data), False
+        exceeded = clock.exceeded(sandboxes)
+        if exceeded:
+            return bytes(data), exceeded
+        if not poll.poll(1000 * _LOOK_SECONDS):
+            continue
         chunk = os.read(descriptor, 1 << 16)
         if not chunk:
             break
         data += chunk
-    return bytes(data), True
+    return bytes(data), ""
 
 
 def _lines(text: str) -> list[str]:
@@ -298,7 +377,7 @@ def _print_tests(info: object, problem_id: str) -> PrintTests:
     if not isinstance(cases, list) or not cases or not all(_is_case(case) for case in cases):
         raise DataError(
             f"The verification_info of problem {problem_id} holds no test_cases with input and output. "
-            "Mend the column or leave the row out."
+            "Fix the column or leave the row out."
         )
     return PrintTests(tuple((case["input"], case["output"]) for case in cases))
 
@@ -307,9 +386,13 @@ def _is_case(case: object) -> bool:
     return isinstance(case, dict) and isinstance(case.get("input"), str) and isinstance(case.get("output"), str)
 
 
-def _compiles(text: str) -> bool:
+def _defines(text: str, name: str) -> bool:
+    """Whether a problem's text is the code that a program goes on from: Python that begins the function asked for.
+
+    A text in words can be Python by chance ("Add", "x + 1"), or by design; it is not run for that.
+    """
     try:
-        compile(text, "prompt", "exec")
-    except (SyntaxError, ValueError):
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    return True
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name for node in tree.body)

@@ -6,6 +6,12 @@ kernel's keyrings, tracing, namespaces and mounts, and limits on memory, file si
 and open files. Started as root it changes to an unprivileged user before it runs anything, since root's
 processes are not counted and keep their rights; started by a user it gets a user namespace.
 
+All of it ends with the process that started it, however that ends: bubblewrap dies with its parent; its init, the
+first process of the sandbox's own process namespace, dies with bubblewrap; and when a namespace's first process
+dies the kernel kills all others in it. That init is bubblewrap's and not the program, because a program can clear its
+own parent-death signal, and a change of user id clears it too. A program whose parent died before bubblewrap could
+ask for that signal finds a pipe closed and does not begin. Without bubblewrap a guard process does what it can.
+
 bubblewrap needs namespaces, which Docker's default profile denies: `isolation_problem` says so in a sentence.
 
 Not covered: a bound on the memory of several processes together (it is a limit for each), and faults of the
@@ -14,7 +20,7 @@ kernel itself.
 
 import functools
 import inspect
-import itertools
+import math
 import os
 import platform
 import shutil
@@ -28,6 +34,7 @@ from pathlib import Path
 from typing import IO
 
 from frugalrl.verify.code import sandboxed
+from frugalrl.verify.code.users import user_leases
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,9 @@ class Limits:
     """What one program may use."""
 
     wall_seconds: float = 10.0
+    """Of its own time: by the clock, less what it stood in line for a processor. Also of processor time, rounded up."""
+    wall_factor: float = 10.0
+    """The backstop by the clock alone, in `wall_seconds`."""
     memory_bytes: int = 512 << 20
     """Address space of each process."""
     tmp_bytes: int = 32 << 20
@@ -43,9 +53,28 @@ class Limits:
     processes: int = 8
 
 
-# Ids of their own for programs that run at once, so that one's process limit does not count another's.
-_FIRST_USER, _USERS = 61_184, 4_096  # systemd's range for dynamic users: no account has them
-_next_user = itertools.count()
+@dataclass(frozen=True)
+class Sandbox:
+    """A confined interpreter at work."""
+
+    process: "subprocess.Popen[bytes]"
+    """bubblewrap, or without isolation the guard."""
+    user: int | None
+    """The user id that it holds, if started as root."""
+
+    def waited_seconds(self) -> float:
+        """How long its main processes stood in line for a processor: what the machine took, not the program.
+
+        0 where the kernel does not say. Of the program's main thread only: what its children take from it is its own.
+        """
+        total, pid = 0, self.process.pid
+        try:
+            for _ in range(3):  # bubblewrap, its init, the program; or the guard, the program
+                total += int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1])
+                pid = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()[0])
+        except (OSError, IndexError, ValueError):
+            pass  # the end of the chain, or of a process
+        return total / 1e9
 
 
 @functools.cache
@@ -57,12 +86,17 @@ def isolation_problem() -> str | None:
         return "bubblewrap is not installed (Debian and Ubuntu: apt-get install bubblewrap)"
     if platform.machine() not in _SECCOMP:
         return f"there is no system-call filter for {platform.machine()}"
-    process = start("", Limits(), isolated=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        sandbox = start("", Limits(), isolated=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    except OSError as error:
+        return f"it cannot be started ({error})"
+    process = sandbox.process
     try:
         _, errors = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
-        stop(process)
         return "bubblewrap did not start within a minute"
+    finally:
+        stop(sandbox)
     if process.returncode != 0:
         last_line = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         return f"bubblewrap cannot make a sandbox here ({last_line}); containers often deny namespaces"
@@ -76,45 +110,53 @@ def start(
     stdin: int | IO[bytes],
     stdout: int | IO[bytes],
     pass_fds: Sequence[int] = (),
-    folder: str = "/tmp",
-) -> "subprocess.Popen[bytes]":
+    folder: str = "/",
+) -> Sandbox:
     """Start an interpreter on `sandboxed`'s text, confined, that then runs `call`, e.g. ``"serve_solution()"``.
 
-    isolated: in bubblewrap; else only with limits, in `folder`. The caller stops the process.
+    isolated: in bubblewrap; else only with limits, in `folder`. The caller stops it. Raises OSError where it cannot
+    be started.
     """
     as_root = isolated and os.geteuid() == 0
-    user = _FIRST_USER + next(_next_user) % _USERS if as_root else None
-    confine = (
-        f"confine({limits.memory_bytes}, {limits.tmp_bytes}, {int(limits.wall_seconds) + 1}, "
-        f"{limits.processes if isolated else None}, {user})"
-    )
-    script = "\n".join((_script(), confine, call))
-    interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-X", "utf8", "-c", script]
+    lifeline = _lifeline(os.getpid())
+    user = user_leases().take() if as_root else None
     filter_fd = _seccomp_fd() if isolated else None
-    fds = [*pass_fds, *([filter_fd] if filter_fd is not None else [])]
-    command = [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
     try:
-        return subprocess.Popen(
+        begin = f"leave_if_orphaned({lifeline})" if isolated else f"guard({lifeline}, {folder!r})"
+        confine = (
+            f"confine({limits.memory_bytes}, {limits.tmp_bytes}, {math.ceil(limits.wall_seconds)}, "
+            f"{limits.processes if isolated else None}, {user})"
+        )
+        script = "\n".join((_script(), begin, confine, call))
+        interpreter = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-X", "utf8", "-c", script]
+        command = [*_bubblewrap(limits, as_root, filter_fd), *interpreter] if filter_fd is not None else interpreter
+        process = subprocess.Popen(
             command,
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE if not call else subprocess.DEVNULL,
             env={},
             cwd="/" if isolated else folder,
-            pass_fds=fds,
+            pass_fds=[*pass_fds, lifeline, *([filter_fd] if filter_fd is not None else [])],
             start_new_session=True,
         )
+        return Sandbox(process, user)
+    except BaseException:
+        if user is not None:
+            user_leases().give_back(user)
+        raise
     finally:
         if filter_fd is not None:
             os.close(filter_fd)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process with everything it started, and wait for it.
+def stop(sandbox: Sandbox) -> None:
+    """Kill a sandbox with everything in it, wait for it, and free its user id.
 
-    bubblewrap's own child goes first, so that bubblewrap reaps it and no zombie is left to an init that may
-    not reap (a container's first process seldom does). For the same reason there is no init in the sandbox.
+    The child goes first, the sandbox's init or the guarded program, so that it is reaped and no zombie is left to an
+    init that may not reap (a container's first process seldom does).
     """
+    process = sandbox.process
     try:
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
@@ -127,6 +169,14 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+    if sandbox.user is not None:
+        user_leases().give_back(sandbox.user)
+
+
+@functools.cache
+def _lifeline(_pid: int) -> int:
+    """The reading end of a pipe whose other end only this process holds, until it ends. A forked child has its own."""
+    return os.pipe()[0]
 
 
 @functools.cache
@@ -135,7 +185,7 @@ def _script() -> str:
 
 
 def _bubblewrap(limits: Limits, as_root: bool, filter_fd: int) -> list[str]:
-    command = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--as-pid-1"]
+    command = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session"]
     command += ["--cap-drop", "ALL"]
     if as_root:
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--unshare-pid", "--unshare-net"]

@@ -9,13 +9,31 @@ solution that writes to the pipes itself can only say what it might as well have
 
 import ast
 import builtins
+import contextlib
+import ctypes
+import errno
 import json
 import os
 import resource
+import select
+import shutil
+import signal
 import sys
+import threading
 from typing import Any, BinaryIO
 
 MAX_MESSAGE_BYTES = 8 << 20
+_GUARD_MILLISECONDS = 20
+REFUSALS = {"memory_limit": 121, "process_limit": 122, "disk_limit": 123}
+"""What a limit may refuse a program, by its reason, with the exit status of a whole program that was refused it."""
+_REFUSED_BY_ERRNO = {
+    errno.ENOMEM: "memory_limit",
+    errno.EAGAIN: "process_limit",
+    errno.ENOSPC: "disk_limit",
+    errno.EFBIG: "disk_limit",
+    errno.EDQUOT: "disk_limit",
+    errno.EMFILE: "disk_limit",
+}
 _LARGEST_PLAIN_INT = 1 << 53
 
 
@@ -102,7 +120,7 @@ def confine(memory_bytes: int, file_bytes: int, cpu_seconds: int, processes: int
     limits = [
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, file_bytes),
-        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_CPU, cpu_seconds + 1),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 64),
     ]
@@ -111,11 +129,99 @@ def confine(memory_bytes: int, file_bytes: int, cpu_seconds: int, processes: int
     for name, value in limits:
         hard = resource.getrlimit(name)[1]
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(name, (bound, bound))
+        # Processor time ends by SIGXCPU, which nothing else sends; a second more until SIGKILL.
+        soft = max(1, bound - 1) if name == resource.RLIMIT_CPU else bound
+        resource.setrlimit(name, (soft, bound))
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
+
+
+def leave_if_orphaned(lifeline: int) -> None:
+    """In a sandbox: end here if the scorer has ended already. From now on bubblewrap follows it."""
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    if poll.poll(0):
+        os._exit(0)
+    os.close(lifeline)
+
+
+def guard(lifeline: int, folder: str) -> None:
+    """Without a sandbox: go on in a child. This process waits for it or for the scorer to end, and leaves nothing.
+
+    As a subreaper it inherits what daemonises itself, and kills that too; if the scorer is gone the folder goes.
+    """
+    libc = ctypes.CDLL(None)
+    libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    child = os.fork()
+    if child == 0:
+        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: the guard can be killed too
+        os.close(lifeline)
+        return
+    for number in map(int, os.listdir("/proc/self/fd")):  # else the other end of a pipe never sees its end
+        if number != lifeline:
+            with contextlib.suppress(OSError):
+                os.close(number)
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    is_orphaned, status = False, None
+    while status is None and not is_orphaned:
+        is_orphaned = bool(poll.poll(_GUARD_MILLISECONDS))
+        status = _reap(child)
+    while _kill_children():
+        _reap(child)
+    if is_orphaned:
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0 if status is None else status)
+
+
+def _reap(child: int) -> int | None:
+    """Collect what has ended; the child's exit status as a shell would give it, if it is among them."""
+    status = None
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, raw = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            if pid == child:
+                code = os.waitstatus_to_exitcode(raw)
+                status = code if code >= 0 else 128 - code
+    return status
+
+
+def _kill_children() -> bool:
+    """Whether there were any. Their own children come next: a subreaper inherits them."""
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        children = file.read().split()
+    for pid in children:
+        with contextlib.suppress(OSError):
+            os.kill(int(pid), signal.SIGKILL)
+    return bool(children)
+
+
+def refusal(error: BaseException | None) -> str:
+    """Which limit an exception comes from, itself or what it was raised from; "" if from none."""
+    for _ in range(20):  # a chain may be a ring
+        if isinstance(error, MemoryError):
+            return "memory_limit"
+        if isinstance(error, OSError) and error.errno in _REFUSED_BY_ERRNO:
+            return _REFUSED_BY_ERRNO[error.errno]
+        if isinstance(error, RuntimeError) and str(error).startswith("can't start new thread"):
+            return "process_limit"
+        error = None if error is None else error.__cause__ or error.__context__
+    return ""
+
+
+def _note_refusals() -> list[str]:
+    """What the program's other threads are refused, as it happens: their exceptions reach nobody else."""
+    refused: list[str] = []
+
+    def note(arguments: threading.ExceptHookArgs) -> None:
+        refused.extend(filter(None, [refusal(arguments.exc_value)]))
+
+    threading.excepthook = note
+    return refused
 
 
 def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -130,11 +236,12 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 def serve_solution() -> None:
     """Run the source that comes first, then answer calls of its functions until the pipe ends."""
     incoming, outgoing = _own_pipes()
+    refused = _note_refusals()
     namespace: dict[str, Any] = {"__name__": "solution"}
     try:
         exec(compile(receive(incoming), "solution.py", "exec"), namespace)
     except BaseException as error:  # whatever a program raises while it loads, sys.exit among it
-        send(outgoing, {"error": type(error).__name__})
+        send(outgoing, {"error": type(error).__name__, "refused": _first_refusal(refused, error)})
         return
     send(outgoing, {"names": [name for name, value in namespace.items() if callable(value)]})
     while True:
@@ -145,27 +252,40 @@ def serve_solution() -> None:
         try:
             function = namespace[call["name"]]
             result = function(*decode(call["args"]), **decode(call["keywords"]))
-            reply = {"value": encode(result)}
+            reply = {"value": encode(result), "refused": _first_refusal(refused, None)}
         except BaseException as error:  # the caller is told; the next test may still pass
-            reply = {"error": type(error).__name__}
+            reply = {"error": type(error).__name__, "refused": _first_refusal(refused, error)}
         send(outgoing, reply)
+
+
+def _first_refusal(refused: list[str], error: BaseException | None) -> str:
+    return next(iter(refused), "") or refusal(error)
 
 
 def run_program(source_fd: int) -> None:
     """Run a whole program as ``__main__`` on the real standard input and output."""
     with os.fdopen(source_fd, "rb") as file:
         source = file.read()
+    refused = _note_refusals()
     namespace = {"__name__": "__main__", "__builtins__": builtins}
-    exec(compile(source, "solution.py", "exec"), namespace)
+    try:
+        exec(compile(source, "solution.py", "exec"), namespace)
+    except Exception as error:
+        reason = _first_refusal(refused, error)
+        if not reason:
+            raise
+        os._exit(REFUSALS[reason])
+    if refused:
+        os._exit(REFUSALS[refused[0]])
 
 
 class Solution:
     """The grader's end of the pipes."""
 
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, source: str) -> None:
-        self.incoming, self.outgoing, self.calls = incoming, outgoing, 0
+    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, source: str, report: dict[str, Any]) -> None:
+        self.incoming, self.outgoing, self.report = incoming, outgoing, report
         send(outgoing, source)
-        reply = receive(incoming)
+        reply = self._reply()
         if "names" not in reply:
             raise EOFError(f"loading raised {str(reply.get('error'))[:80]}")
         self.names = frozenset(map(str, reply["names"]))
@@ -174,9 +294,9 @@ class Solution:
         """A stand-in that calls the solution's function of that name."""
 
         def call(*args: Any, **keywords: Any) -> Any:
-            self.calls += 1
+            self.report["calls"] += 1
             send(self.outgoing, {"name": name, "args": encode(args), "keywords": encode(keywords)})
-            reply = receive(self.incoming)
+            reply = self._reply()
             if type(reply) is dict and "value" in reply:
                 return decode(reply["value"])
             raised = getattr(builtins, str(dict(reply).get("error")), None)
@@ -185,22 +305,29 @@ class Solution:
 
         return call
 
+    def _reply(self) -> Any:
+        reply = receive(self.incoming)
+        refused = reply.get("refused") if type(reply) is dict else None
+        if type(refused) is str and refused in REFUSALS:
+            self.report["refused"] = refused
+        return reply
+
 
 def grade(config_fd: int, report_fd: int) -> None:
     """Run the tests against the solution at the other end, and report how many passed, with the nonce."""
     with os.fdopen(config_fd, "rb") as file:
         config = json.loads(file.read())
     incoming, outgoing = _own_pipes()
-    report = {"nonce": config["nonce"], "passed": 0, "run": 0, "calls": 0, "reason": ""}
+    report = {"nonce": config["nonce"], "passed": 0, "run": 0, "calls": 0, "reason": "", "refused": ""}
     try:
-        solution = Solution(incoming, outgoing, config["source"])
+        solution = Solution(incoming, outgoing, config["source"], report)
         namespace = _test_namespace(config, solution)
         for test in config["tests"]:
             report["run"] += 1
             report["passed"] += _passes(test, namespace, config, solution, report)
-        report["calls"] = solution.calls
     except Exception as error:  # the report must come, whatever the program or a broken test file did
         report["reason"] = f"{type(error).__name__} {error}"[:200]
+        report["refused"] = report["refused"] or refusal(error)
     os.write(report_fd, json.dumps(report).encode())
 
 

@@ -12,7 +12,7 @@ lg e i circ alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta io
 tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega binom le ge ne lt gt in
 notin cup cap setminus emptyset mathbb lfloor rfloor lceil rceil begin end sum prod int lim to max min gcd lcm det
 bmod pmod mod ldots prime overline bar vec hat ell hbar mid vert lvert rvert Re Im arg partial text limits subset
-complement backslash approx equiv dot ddot odot
+complement backslash approx equiv dot ddot odot triangle perp parallel top star dagger angle
 """
 _COMMANDS = frozenset(_COMMAND_NAMES.split())
 _ENVIRONMENT_NAMES = "matrix pmatrix bmatrix vmatrix Bmatrix Vmatrix smallmatrix array cases aligned align"

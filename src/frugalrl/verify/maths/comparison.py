@@ -19,51 +19,31 @@ The policy on meaning, each line held by tests:
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import permutations
 
-from frugalrl.verify.maths.admission import is_admissible
-from frugalrl.verify.maths.exact_numbers import (
-    ExactNumber,
-    TooLargeError,
-    based_number,
-    is_clock,
-    read_number,
-    value_in_base,
-)
+from frugalrl.verify.maths.clocks import read_clock, same_clock, same_hour
+from frugalrl.verify.maths.exact_numbers import TooLargeError, read_number
 from frugalrl.verify.maths.extraction import unboxed
-from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, nesting_depth
-from frugalrl.verify.maths.rounding import same_number
-from frugalrl.verify.maths.shapes import Shape, TooManyItemsError, is_name, is_reversed_interval, read_shape, sides
-from frugalrl.verify.maths.text_answers import (
-    choice_letter,
-    chooses,
-    holds_long_word,
-    holds_words,
-    is_text,
-    same_clock,
-    same_words,
-)
-from frugalrl.verify.maths.units import split_unit, strip_lead_in, units_clash, with_magnitude
-
-Outcome = Literal["same", "different", "undecided", "bad_gold"]
-Symbolic = Callable[[str, str], Outcome]
-"""Answer and gold, both single values in cleaned LaTeX, to an outcome."""
+from frugalrl.verify.maths.latex_text import clean, compact, is_balanced, join_thousands, nesting_depth
+from frugalrl.verify.maths.phrases import in_digits, spelled_out, strip_lead_in
+from frugalrl.verify.maths.scopes import aligned, letters, read_statement, without_scope
+from frugalrl.verify.maths.shapes import is_reversed_interval, read_shape
+from frugalrl.verify.maths.structures import Shape, TooManyItemsError
+from frugalrl.verify.maths.text_answers import choice_letter, choice_text, chooses, is_text, names_choice, same_words
+from frugalrl.verify.maths.units import currency_sign, is_number
+from frugalrl.verify.maths.values import GoldTooLargeError, Outcome, Symbolic, ask, compare_values
+from frugalrl.verify.maths.vectors import read_axes
 
 MAX_ANSWER_CHARS = 20_000
 """Longer answers are incorrect unread; a sum of 5,000 terms still fits."""
-MAX_SYMBOLIC_CHARS = 1_000
-"""Longest value that computer algebra is asked about; the longest gold of the benchmarks has 280."""
 MAX_NESTING = 40
 _DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})")
 """``1000,99``: no number of thousands; a decimal where the gold is a single value."""
+_CURRENCY_PREFIX = re.compile(r"^(?:USD?|AUD?|CAD?|HKD?|NTD?|SGD?) ?(?=\d)")
+_MAX_BOUND = 3
 _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
-_LONE_VARIABLE = re.compile(r"[a-df-hj-zA-Z](?: ?_ ?\{?\w{1,3}\}?)?")
-"""No number is a variable; e and i are numbers."""
-_VARIABLE = re.compile(r"(?<![\\A-Za-z])[a-df-hj-zA-Z](?![A-Za-z])")
-_MAX_SPELLED_BITS = 3_000
-_FUNCTION_SIDE = re.compile(r"y|[a-zA-Z] ?\( ?[a-z] ?\)")
 
 
 @dataclass(frozen=True)
@@ -72,10 +52,6 @@ class Comparison:
 
     outcome: Outcome
     reason: str
-
-
-class _GoldTooLargeError(Exception):
-    """The gold is beyond the bounds, whatever the answer is."""
 
 
 _MOST_TELLING: tuple[Outcome, ...] = ("same", "undecided", "different", "bad_gold")
@@ -109,21 +85,32 @@ def compare(answer: str, gold: str, symbolic: Symbolic = undecided) -> Compariso
     cleaned = clean(unboxed(answer))
     if cleaned is None:
         return Comparison("different", "unreadable_characters")
-    cleaned = cleaned.strip(" ,;")
+    cleaned = _with_currency(unboxed(answer), cleaned.strip(" ,;"))
+    readable_gold = _with_currency(unboxed(gold), readable_gold)
     if compact(cleaned) == compact(readable_gold):
         return Comparison("same", "equal")
     if nesting_depth(cleaned) > MAX_NESTING:
         return Comparison("different", "too_deep")
-    if not is_balanced(cleaned) and not is_reversed_interval(cleaned):
+    is_choice = choice_letter(readable_gold) is not None
+    if not is_choice and not is_balanced(cleaned) and not is_reversed_interval(cleaned):
         return Comparison("different", "unbalanced")
     try:
         outcome = _compare_prepared(cleaned, readable_gold, symbolic)
-    except _GoldTooLargeError:
+    except GoldTooLargeError:
         return Comparison("bad_gold", "gold_beyond_limits")
     except (TooLargeError, TooManyItemsError):
         return Comparison("different", "beyond_limits")
     reason = {"same": "equal", "bad_gold": "unparseable_gold"}.get(outcome, outcome)
     return Comparison(outcome, reason)
+
+
+def _with_currency(stored: str, cleaned: str) -> str:
+    """An amount of money with its currency in words; cleaning drops the sign."""
+    sign = currency_sign(stored)
+    if not sign:
+        return cleaned
+    amount = _CURRENCY_PREFIX.sub("", cleaned.strip("€£¥₹₽ "))
+    return f"{amount} \\text{{ {sign}}}" if is_number(spelled_out(amount)) else cleaned
 
 
 def prepared_gold(gold: str) -> str | None:
@@ -146,9 +133,23 @@ def prepared_gold(gold: str) -> str | None:
 def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     letter = choice_letter(gold)
     if letter is not None:
-        return "same" if chooses(answer, letter) else "different"
-    stripped = strip_lead_in(answer)
-    gold = strip_lead_in(gold)
+        text = choice_text(gold)
+        if chooses(answer, letter):
+            return "same"
+        return _compare_prepared(answer, text, symbolic) if text and not names_choice(answer) else "different"
+    stripped = in_digits(join_thousands(strip_lead_in(answer)))
+    gold = in_digits(join_thousands(strip_lead_in(gold)))
+    if compact(stripped) == compact(gold):
+        return "same"
+    clock = read_clock(gold)
+    if clock is not None:
+        answer_clock = read_clock(stripped)
+        is_same = same_clock(answer_clock, clock) if answer_clock else same_hour(clock, stripped)
+        return "same" if is_same else "different"
+    statement = read_statement(gold)
+    if statement is not None:
+        return _compare_statements(stripped, gold, symbolic)
+    stripped, gold = _with_names_aligned(stripped, gold)
     if compact(stripped) == compact(gold):
         return "same"
     if is_text(gold):
@@ -156,10 +157,27 @@ def _compare_prepared(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
     try:
         gold_shape = read_shape(gold)
     except TooManyItemsError:
-        raise _GoldTooLargeError from None
+        raise GoldTooLargeError from None
     if gold_shape.kind == "value" and _DECIMAL_COMMA.fullmatch(stripped):
         stripped = stripped.replace(",", ".")
     return _compare_shapes(read_shape(stripped), gold_shape, symbolic)
+
+
+def _with_names_aligned(answer: str, gold: str) -> tuple[str, str]:
+    """Both without what declares their names at the end, and with the same names for what is declared."""
+    body, answer_names = without_scope(answer)
+    gold_body, gold_names = without_scope(gold)
+    if not answer_names and not gold_names:
+        return answer, gold
+    return aligned(body, gold_body, answer_names, gold_names), gold_body
+
+
+def _compare_statements(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
+    """ "For all x in D: body": the quantifier, the domain and the body, whatever the name."""
+    ours, theirs = read_statement(answer), read_statement(gold)
+    if ours is None or theirs is None or (ours.quantifier, ours.domain) != (theirs.quantifier, theirs.domain):
+        return "different"
+    return _compare_prepared(aligned(ours.body, theirs.body, (ours.name,), (theirs.name,)), theirs.body, symbolic)
 
 
 def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
@@ -175,11 +193,17 @@ def _compare_as_lists(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
 
 def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     if gold.kind == "value" and answer.kind == "value":
-        return _compare_values(answer.text, gold.text, symbolic)
+        return compare_values(answer.text, gold.text, symbolic)
     if answer.kind == "value" and len(gold.items) == 1 and gold.is_collection:
         return _compare_shapes(answer, gold.items[0], symbolic)
     if gold.kind == "value" and len(answer.items) == 1 and answer.is_collection:
         return _compare_shapes(answer.items[0], gold, symbolic)
+    if "chain" in (gold.kind, answer.kind):
+        return _compare_chains(answer, gold, symbolic)
+    if "builder" in (gold.kind, answer.kind):
+        return _compare_builders(answer, gold, symbolic) if answer.kind == gold.kind else "different"
+    if gold.brackets == "mod" and answer.brackets == "mod":
+        return _compare_residues(answer, gold, symbolic)
     if gold.kind == "value" or answer.kind == "value":
         return _compare_mixed_kinds(answer, gold, symbolic)
     if gold.is_collection and answer.is_collection:
@@ -192,6 +216,60 @@ def _compare_shapes(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     return _compare_in_order(answer.items, gold.items, symbolic)
 
 
+def _compare_chains(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Chains of relations, member by member; what is written otherwise goes to algebra."""
+    if answer.kind == gold.kind and answer.brackets == gold.brackets and len(answer.items) == len(gold.items):
+        outcome = _compare_in_order(answer.items, gold.items, symbolic)
+        if outcome != "different":
+            return outcome
+    is_relation = answer.kind == "chain" or (answer.variable and answer.kind == "tuple")
+    is_gold_relation = gold.kind == "chain" or (gold.variable and gold.kind == "tuple")
+    return ask(answer.text, gold.text, symbolic) if is_relation and is_gold_relation else "different"
+
+
+def _compare_builders(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Sets by their elements and conditions, under any renaming of the letters that both only bind."""
+    if len(answer.items) != len(gold.items):
+        return "different"
+    bound = _bound_letters(gold)
+    own = _bound_letters(answer)
+    if len(bound) != len(own) or len(bound) > _MAX_BOUND:
+        return "different"
+    best: Outcome = "different"
+    for names in permutations(own):
+        items = [
+            Shape("value", aligned(item.text, "".join(bound), names, bound)) if names != bound else item
+            for item in answer.items
+        ]
+        shapes = [read_shape(item.text) for item in items], [read_shape(item.text) for item in gold.items]
+        outcome = _compare_shapes(shapes[0][0], shapes[1][0], symbolic)
+        if outcome == "same":
+            outcome = _compare_unordered(shapes[0][1:], tuple(shapes[1][1:]), symbolic)
+        if outcome in ("same", "bad_gold"):
+            return outcome
+        best = "undecided" if "undecided" in (best, outcome) else best
+    return best
+
+
+def _bound_letters(builder: Shape) -> tuple[str, ...]:
+    """The letters of the element, and those that a condition declares."""
+    declared = [item.text.partition("\\in")[0] for item in builder.items[1:] if "\\in" in item.text]
+    element = builder.items[0].text.partition("\\in")[0]
+    return tuple(sorted(set().union(*(letters(text) for text in [element, *declared])) - {"e", "i"}))
+
+
+def _compare_residues(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
+    """Congruences: the same modulus, and residues that differ by a multiple of it."""
+    if answer.variable and gold.variable and answer.variable != gold.variable:
+        return "different"
+    numbers = [read_number(item.text) for item in (*answer.items, *gold.items)]
+    if any(number is None for number in numbers):
+        return _compare_in_order(answer.items, gold.items, symbolic)
+    residue, modulus, gold_residue, gold_modulus = (number.value for number in numbers if number is not None)
+    is_same = modulus == gold_modulus != 0 and (residue - gold_residue) % modulus == 0
+    return "same" if is_same else "different"
+
+
 def _without_repeats(items: tuple[Shape, ...]) -> list[Shape]:
     """A collection without what it names twice in the same words."""
     return list({compact(item.text): item for item in items}.values())
@@ -199,12 +277,19 @@ def _without_repeats(items: tuple[Shape, ...]) -> list[Shape]:
 
 def _compare_mixed_kinds(answer: Shape, gold: Shape, symbolic: Symbolic) -> Outcome:
     """One side is a structure and the other a single value that may name one, such as a set difference."""
+    if "tuple" in (gold.kind, answer.kind) and "value" in (gold.kind, answer.kind):
+        tuple_side, value_side = (gold, answer) if gold.kind == "tuple" else (answer, gold)
+        components = read_axes(value_side.text, len(tuple_side.items))
+        if components is not None:
+            shape = Shape("tuple", value_side.text, tuple(Shape("value", part) for part in components), "()", "")
+            sides = (shape, gold) if answer is value_side else (answer, shape)
+            return _compare_in_order(sides[0].items, sides[1].items, symbolic)
     if "\\setminus" in answer.text + gold.text or "\\mathbb" in answer.text + gold.text:
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     if gold.kind == "value" and not is_text(gold.text) and _has_structure(gold.text):
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     if answer.kind == "value" and _has_structure(answer.text):
-        return _ask(answer.text, gold.text, symbolic)
+        return ask(answer.text, gold.text, symbolic)
     return "different"
 
 
@@ -217,6 +302,10 @@ def _same_kind_of_tuple(answer: Shape, gold: Shape) -> bool:
         return False
     if answer.variable and gold.variable and answer.variable != gold.variable:
         return False
+    if {answer.brackets, gold.brackets} & {"mod", "case"}:
+        return answer.brackets == gold.brackets
+    if {answer.variable, gold.variable} & {"row", "column"} and {answer.brackets, gold.brackets} <= {"()", "[]"}:
+        return True
     return answer.brackets == gold.brackets or "list" in (answer.kind, gold.kind) or len(gold.items) > 2
 
 
@@ -254,127 +343,3 @@ def _compare_unordered(answers: list[Shape], golds: tuple[Shape, ...], symbolic:
         else:
             return "different"
     return "undecided" if doubtful else "same"
-
-
-# -------------------------------------------------------------------------------------------------- values
-
-
-def _compare_values(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    if compact(answer) == compact(gold):
-        return "same"
-    gold_sides, answer_sides = sides(gold), sides(answer)
-    if len(gold_sides) == 1 and len(answer_sides) == 1:
-        return _compare_plain(answer, gold, symbolic)
-    gold_name, gold_value = _named(gold_sides)
-    if gold_value is None:
-        return "different" if len(answer_sides) == 1 else _ask(answer, gold, symbolic)
-    answer_name = answer_sides[0] if len(answer_sides) > 1 and is_name(answer_sides[0]) else ""
-    if gold_name and answer_name and not _same_name(gold_name, answer_name):
-        return "different"
-    if len(answer_sides) == 2 and not answer_name and gold_name and _VARIABLE.search(gold_value):
-        return _ask(answer, gold, symbolic)  # "2x - y = 3" for "y = 2x - 3"
-    members = answer_sides[1:] if answer_name else answer_sides
-    outcomes = [_compare_plain(member, gold_value, symbolic) for member in members]
-    for outcome in ("bad_gold", "different", "undecided"):
-        if outcome in outcomes:
-            return outcome
-    return "same"
-
-
-def _named(gold_sides: list[str]) -> tuple[str, str | None]:
-    """Name and value of a gold; no value if it is an equation that names nothing."""
-    if len(gold_sides) == 1:
-        return "", gold_sides[0]
-    return (gold_sides[0], gold_sides[-1]) if is_name(gold_sides[0]) else ("", None)
-
-
-def _same_name(one: str, other: str) -> bool:
-    """Whether two left sides may name the same thing: equal, or both a function's value (y, f(x))."""
-    if (
-        sorted(compact(one).split("+")) == sorted(compact(other).split("+"))
-        or "\\text" in one + other
-        or min(len(one), len(other)) > 8
-    ):
-        return True
-    return _FUNCTION_SIDE.fullmatch(one) is not None and _FUNCTION_SIDE.fullmatch(other) is not None
-
-
-def _compare_plain(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    """Single values without an equals sign: numbers, text, and what only algebra can tell."""
-    answer = _before_approximation(strip_lead_in(answer))
-    if compact(answer) == compact(gold):
-        return "same"
-    if is_text(gold):
-        return "same" if same_words(answer, gold) else "different"
-    if is_clock(gold) or is_clock(answer):
-        return "same" if same_clock(answer, gold) else "different"
-    based = _compare_based(answer, gold)
-    if based is not None:
-        return based
-    answer_value, answer_unit = split_unit(with_magnitude(answer))
-    gold_value, gold_unit = split_unit(with_magnitude(gold))
-    if units_clash(answer_unit, gold_unit):
-        return "different"
-    gold_number = _gold_number(gold_value)
-    answer_number = read_number(answer_value)
-    if gold_number is not None and answer_number is not None:
-        return "same" if same_number(answer_number, gold_number) else "different"
-    if gold_number is not None and _LONE_VARIABLE.fullmatch(answer_value):
-        return "different"
-    if holds_long_word(gold_value):
-        return "same" if same_words(answer, gold) else "different"
-    if not answer_value or holds_words(answer_value):
-        return "different"
-    return _ask(_spelled(answer_value, answer_number), _spelled(gold_value, gold_number), symbolic)
-
-
-def _spelled(text: str, number: ExactNumber | None) -> str:
-    """An exact number as a plain fraction: the parser knows no mixed numbers and no thousands."""
-    if number is None or (number.significant_digits is not None and not number.percent):
-        return text
-    if max(number.value.numerator.bit_length(), number.value.denominator.bit_length()) > _MAX_SPELLED_BITS:
-        raise TooLargeError
-    return f"\\frac{{{number.value.numerator}}}{{{number.value.denominator}}}"
-
-
-def _gold_number(text: str) -> ExactNumber | None:
-    try:
-        return read_number(text)
-    except TooLargeError:
-        raise _GoldTooLargeError from None
-
-
-def _before_approximation(text: str) -> str:
-    """The exact side of ``\\frac{\\sqrt{3}}{3} \\approx 0.577``; the value of ``x \\approx 5``."""
-    left, sign, right = text.partition("\\approx")
-    if not sign or not left.strip():
-        return right.strip() if sign else text
-    return right.strip() if is_name(left.strip()) else left.strip()
-
-
-def _compare_based(answer: str, gold: str) -> Outcome | None:
-    """Numbers in a stated base; None if neither side is one."""
-    gold_based, answer_based = based_number(gold), based_number(answer)
-    if gold_based is not None and answer_based is not None:
-        return "same" if gold_based == answer_based else "different"
-    if gold_based is not None:
-        digits = compact(answer).lower().lstrip("0")
-        return "same" if digits == gold_based[0] else "different"
-    if answer_based is not None:
-        gold_number = _gold_number(gold)
-        if gold_number is None:
-            return None
-        return "same" if value_in_base(*answer_based) == gold_number.value else "different"
-    return None
-
-
-def _ask(answer: str, gold: str, symbolic: Symbolic) -> Outcome:
-    if len(gold) > MAX_SYMBOLIC_CHARS:
-        raise _GoldTooLargeError
-    if len(answer) > MAX_SYMBOLIC_CHARS:
-        raise TooLargeError
-    if not is_admissible(gold):
-        return "bad_gold"
-    if not is_admissible(answer):
-        return "different"
-    return symbolic(answer, gold)

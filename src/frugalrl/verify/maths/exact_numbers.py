@@ -7,7 +7,7 @@ whatever a model writes.
 
 Conventions: a percent sign divides by 100; ``2\\frac{1}{3}`` and ``2 1/3`` are mixed numbers; ``10 000``,
 ``10,000`` and ``10{,}000`` are ten thousand; ``0.\\overline{3}`` is 1/3; ``1.5e3`` is 1500; ``101_2`` is no
-number here (see `based_number`). Roots are read only where they come out rational.
+number here (see `bases`). Roots are read only where they come out rational.
 """
 
 import math
@@ -34,14 +34,13 @@ _SCIENTIFIC = re.compile(
     rf"([-+]?) ?({_LITERAL}) ?(?:\\times|\\cdot|\*|x) ?10 ?\^ ?(?:\{{ ?([-+]? ?\d{{1,24}}) ?\}}|([-+]?\d{{1,24}}))"
 )
 _REPEATING = re.compile(r"([-+]?) ?(\d*)\.(\d*)(?:\\(?:overline|bar|dot)) ?\{ ?(\d+) ?\}")
-_BASED = re.compile(r"[({]?([-+]?[0-9A-Za-z]{1,64})[)}]? ?_ ?(?:\{ ?(?:\\text\{ ?)?\(?(\d{1,2}|[a-z]+)\)? ?\}?\}|(\d))")
 _TOKENS = re.compile(
     rf"\s*(?:(?P<number>{_LITERAL})|(?P<command>\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))|(?P<other>[-+*/^!(){{}}%:\[\]]))"
 )
 _ONLY_ARITHMETIC = re.compile(r"(?:[\d\s.,+\-*/^!(){}%:\[\]]|\\(?:frac|sqrt|times|cdot|div|binom)(?![A-Za-z]))+")
+_SUM_OF_PERCENTS = re.compile(r"%|[^\s({+*/:^eE-]\s*[+-]")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?: ?[AaPp]\.? ?[Mm]\.?)?")
 """Half past two is no ratio, or it would equal a quarter past one."""
-_BASE_NAMES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 
 
 class TooLargeError(ArithmeticError):
@@ -69,6 +68,8 @@ def read_number(text: str) -> ExactNumber | None:
         return None
     body = text.removesuffix(" percent").removesuffix("%").strip()
     percent = body != text.strip()
+    if percent and _SUM_OF_PERCENTS.search(body):
+        body, percent = text.strip(), False  # "25% + 59%" is a sum, not a percentage of one
     decimal = _read_decimal(body)
     if decimal is None:
         value = _evaluate(body)
@@ -86,26 +87,6 @@ def read_number(text: str) -> ExactNumber | None:
 def is_clock(text: str) -> bool:
     """Whether a text may be a time of day; such are compared as text."""
     return _CLOCK.fullmatch(text) is not None
-
-
-def based_number(text: str) -> tuple[str, int] | None:
-    """Digits and base of a number such as ``101_2`` or ``1A_{16}``; None for anything else."""
-    match = _BASED.fullmatch(text)
-    if not match:
-        return None
-    base_text = match.group(2) or match.group(3)
-    base = int(base_text) if base_text.isdigit() else _BASE_NAMES.get(base_text, 0)
-    digits = match.group(1).lower().lstrip("+")
-    try:
-        int(digits, base)
-    except ValueError:
-        return None
-    return ("-" if digits.startswith("-") else "") + (digits.lstrip("-0") or "0"), base
-
-
-def value_in_base(digits: str, base: int) -> int:
-    """What `based_number` read, as an integer."""
-    return int(digits, base)
 
 
 def _read_decimal(text: str) -> ExactNumber | None:
@@ -253,7 +234,7 @@ class _Reader:
     def power(self, depth: int) -> Fraction:
         value = self.atom(depth)
         while self.peek() in ("!", "%"):
-            value = self.bounded(_factorial(value) if self.take() == "!" else value / 100)
+            value = self.bounded(self.factorial_of(value) if self.take() == "!" else value / 100)
         if self.peek() != "^":
             return value
         self.take()
@@ -263,6 +244,13 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise TooLargeError
         return self.bounded(_raised(value, sign * self.power(depth + 1)))
+
+    def factorial_of(self, value: Fraction) -> Fraction:
+        """``n!``; two signs together are the double factorial."""
+        if self.peek() != "!":
+            return _factorial(value)
+        self.take()
+        return _combinatorial(value, _MAX_FACTORIAL, lambda n: math.prod(range(n, 0, -2)))
 
     def atom(self, depth: int) -> Fraction:
         if depth > MAX_DEPTH:

@@ -40,6 +40,8 @@ class AnswerPolicy:
     """Which of several boxed answers counts; `refuse` makes more than one an incorrect answer."""
     without_box: Literal["refuse", "stated"] = "refuse"
     """Whether an answer may be stated in words instead of a box."""
+    percent: Literal["by_question", "as_gold", "points"] = "by_question"
+    """How a percent sign on the answer to a bare gold is read: see `percentages`. By the question, or always so."""
 
 
 DEFAULT_POLICY = AnswerPolicy()

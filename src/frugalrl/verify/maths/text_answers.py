@@ -3,15 +3,31 @@
 import re
 
 from frugalrl.verify.maths.latex_text import bare_text
-from frugalrl.verify.maths.units import strip_lead_in
+from frugalrl.verify.maths.phrases import strip_lead_in
 
 _CHOICE_OF_GOLD = re.compile(r"([A-J])[.:]?|\(([A-Ja-j])\)[.:]?(?: .+)?|([A-J])[.:)] .+")
 _CHOSEN = re.compile(
-    r"(?:(?:option|choice|answer) )?"
-    r"(?:[(\[] ?([A-J]) ?[)\]][.:]?(?: ?[^\W_].*)?|([A-J])[.:]?|([A-J])[.:)] .*)",
+    r"(?:(?:option|choice|answer) )?(?:[(\[] ?([A-J]) ?[)\]][.:]?|([A-J])(?=[.:)]|$| is )[.:)]?)"
+    r"(?P<tail>(?: .*|[^\w ].*|[^\W_].*)?)",
     re.IGNORECASE,
 )
-_OTHER_CHOICE = re.compile(r"\( ?([A-J]) ?\)|(?:\bor\b|\band\b|,|/|&) ?\(?([A-J])(?![A-Za-z])")
+_CONFIRMING = re.compile(
+    r"(?:is|must be|has to be)(?: the)?(?: only)?(?: correct| right)?(?: answer| option| choice)?\.?", re.IGNORECASE
+)
+_REJECTING = re.compile(
+    r"[\s,;:.!?\[(\-]*(?:(?:is|was|are|be|being)\b|isn|wasn|can\b|cannot|can't|could|would|should|must|may|might|has\b|"
+    r"seems|looks|and\b|or\b|but\b|not\W*$|nor\b|then\b|also\b|plus\b|maybe|perhaps|possibly|instead|rather|unless|except|"
+    r"wrong|incorrect|rejected|eliminated|excluded|ruled out|impossible\W*$|[/&+|]|->|\\to\b|\\ne\b)",
+    re.IGNORECASE,
+)
+_JOINING = (
+    "or|and|also|but|is|it's|actually|rather|maybe|perhaps|option|choice|answer|not|then|so|plus|nor|though|no|yet"
+)
+_OTHER_CHOICE = re.compile(
+    rf"[(\[] ?([A-J]) ?[)\]]|(?:\b(?:{_JOINING})\b:?|[,;/&+:]|->) ?\(?([A-J])(?![A-Za-z'’]| [a-z])"
+    r"|\b([A-J]) (?:is|was|too|as well|also|instead)\b"
+)
+"""Another letter that is named as a choice; "and A triangle" names none."""
 _FUNCTION_NAMES = """sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan log ln exp lim max min sup inf gcd
     lcm det sqrt frac arg deg dim ker mod"""
 _FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
@@ -25,15 +41,31 @@ def choice_letter(gold: str) -> str | None:
     return next(group for group in choice.groups() if group).upper() if choice else None
 
 
+def choice_text(gold: str) -> str:
+    """What stands behind the letter of a gold that is a choice: "Paris" of "(B) Paris"."""
+    return re.sub(r"^\(?[A-Ja-j][).:]{1,2} ?", "", _without_groups(gold)) if len(gold) > 3 else ""
+
+
 def chooses(answer: str, letter: str) -> bool:
-    """Whether an answer picks one choice, and this one. The letter decides, not the words behind it."""
+    """Whether an answer picks one choice, and this one. The letter decides, not the words behind it.
+
+    A letter that is taken back ("(B) is wrong"), doubled ("(B) and also C") or one of several picks nothing.
+    """
     plain = strip_lead_in(_without_groups(answer).strip(" ."))
     chosen = _CHOSEN.fullmatch(plain)
-    if not chosen:
+    if not chosen or (chosen.group(1) or chosen.group(2)).upper() != letter:
         return False
-    found = next(group for group in chosen.groups() if group).upper()
-    others = {(match.group(1) or match.group(2)) for match in _OTHER_CHOICE.finditer(plain)}
-    return found == letter and others <= {letter}
+    tail = chosen.group("tail").strip()
+    if not tail or _CONFIRMING.fullmatch(tail):
+        return True
+    others = {next(group for group in found.groups() if group) for found in _OTHER_CHOICE.finditer(tail)}
+    is_bare_letter = re.fullmatch(r"\W*[A-J]\W*", tail) is not None
+    return not _REJECTING.match(tail) and others <= {letter} and not is_bare_letter
+
+
+def names_choice(answer: str) -> bool:
+    """Whether an answer begins with the letter of some choice."""
+    return _CHOSEN.fullmatch(strip_lead_in(_without_groups(answer).strip(" ."))) is not None
 
 
 def is_text(text: str) -> bool:
@@ -60,11 +92,6 @@ def same_words(answer: str, gold: str) -> bool:
     """Whether two texts hold the same words, whatever their case and punctuation."""
     words = bare_text(answer)
     return bool(words) and words == bare_text(gold)
-
-
-def same_clock(answer: str, gold: str) -> bool:
-    """Whether two times of day are spelt alike, but for spaces, full stops and case."""
-    return re.sub(r"[ .]", "", answer).lower() == re.sub(r"[ .]", "", gold).lower()
 
 
 def _without_groups(text: str) -> str:

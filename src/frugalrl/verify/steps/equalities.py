@@ -56,6 +56,10 @@ _CUTS_RIGHT = frozenset(
 )
 
 
+FLOAT_DIGITS = 15
+"""What a double holds exactly."""
+
+
 @dataclass(frozen=True)
 class Equality:
     """One stated equality."""
@@ -71,7 +75,7 @@ def stated_equalities(text: str, limit: int = 200) -> list[Equality]:
     found: dict[tuple[str, str], Equality] = {}
     for left, right in _pairs(text):
         key = (re.sub(r"\s+", "", left), re.sub(r"\s+", "", right))
-        if key[0] == key[1] or key in found or not (_has_operation(left) or _has_operation(right)):
+        if key[0] == key[1] or key in found or not (has_operation(left) or has_operation(right)):
             continue
         found[key] = Equality(left, right, check(left, right))
         if len(found) == limit:
@@ -90,7 +94,9 @@ def check(left: str, right: str) -> bool | None:
     a, b = constant(first), constant(second)
     if a is None or b is None:
         return None
-    return _rounds_to(a, b, right) or _rounds_to(b, a, left) or _percent_as_unit(a, b, left, right)
+    if _rounds_to(a, b, right) or _rounds_to(b, a, left) or _percent_as_unit(a, b, left, right):
+        return True
+    return _is_float_noise(a, b, left) or _is_float_noise(a, b, right)
 
 
 def _rounds_to(exact: Fraction, stated: Fraction, text: str) -> bool:
@@ -100,6 +106,12 @@ def _rounds_to(exact: Fraction, stated: Fraction, text: str) -> bool:
         return False
     place = Fraction(1, 10 ** (len(decimal[1]) + 2 * text.rstrip().endswith("%")))
     return abs(exact - stated) <= place / 2
+
+
+def _is_float_noise(a: Fraction, b: Fraction, text: str) -> bool:
+    """A calculator's "99.00000000000001": a side of fifteen digits or more that differs in the last ones only."""
+    digits = re.fullmatch(r"\s*-?(\d*\.\d+)\s*", text)
+    return digits is not None and len(digits[1]) > FLOAT_DIGITS and abs(a - b) <= abs(a) / 10**12
 
 
 def _percent_as_unit(a: Fraction, b: Fraction, left: str, right: str) -> bool:
@@ -140,5 +152,6 @@ def _sides_of(run: list[str], word_before: str, word_after: str) -> Iterator[tup
             yield left, right
 
 
-def _has_operation(side: str) -> bool:
+def has_operation(side: str) -> bool:
+    """Whether a side is more than one number or name."""
     return re.search(r"[\w)}%]\s*[-+*/^!]|\\frac|\\sqrt|\\binom|\d\s*\(|\)\s*\(", side) is not None

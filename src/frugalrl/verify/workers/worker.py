@@ -7,7 +7,8 @@ process id; when that socket closes, because the parent closed it or died, it ki
 
 A worker answers one comparison after another on its own socket until it is killed. It has a limit on memory, may
 write no file, and dies with the zygote. Messages are JSON with a length in front: what a worker sends is never
-unpickled. No time limit here: a hanging worker cannot be trusted to keep one, so its parent does.
+unpickled. No time limit here: a hanging worker cannot be trusted to keep one, so its parent does. What it took is
+said in readings of the process's own clock, which is the one that the parent looks at.
 """
 
 import contextlib
@@ -24,13 +25,14 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from frugalrl.verify.maths.comparison import Comparison, Outcome, compare, most_telling
+from frugalrl.verify.maths.comparison import Comparison, compare, most_telling
+from frugalrl.verify.maths.values import Outcome
+from frugalrl.verify.reasons import MEMORY_LIMIT, RECURSION_LIMIT
 
 _LENGTH = struct.Struct("!I")
 MAX_MESSAGE_BYTES = 1 << 20
-MEMORY_LIMIT = "memory_limit"
 _PR_SET_PDEATHSIG = 1
-_RECURSION_LIMIT = 2_000
+_STACK_DEPTH = 2_000
 """Deep enough for 40 levels of brackets through two parsers; too shallow to overflow an 8 MB C stack."""
 _WARM_UP = (
     ("\\frac{x}{2}+\\sqrt{x}", "\\frac12 x"),
@@ -133,10 +135,9 @@ def _run_worker(connection: socket.socket, memory_limit_bytes: int) -> None:
         _restrict(memory_limit_bytes)
         while True:
             answer, golds = receive_message(connection)
-            started = time.process_time()
+            began = time.process_time()
             comparison = compared_with_any(answer, golds)
-            cpu_seconds = time.process_time() - started
-            send_message(connection, [comparison.outcome, comparison.reason, cpu_seconds])
+            send_message(connection, [comparison.outcome, comparison.reason, began, time.process_time()])
             if comparison.reason == MEMORY_LIMIT:
                 break
     except (EOFError, OSError):
@@ -148,7 +149,7 @@ def _run_worker(connection: socket.socket, memory_limit_bytes: int) -> None:
 def _restrict(memory_limit_bytes: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    sys.setrecursionlimit(_RECURSION_LIMIT)
+    sys.setrecursionlimit(_STACK_DEPTH)
     for limit, value in (
         (resource.RLIMIT_AS, memory_limit_bytes),
         (resource.RLIMIT_CORE, 0),
@@ -178,7 +179,7 @@ def _compared(answer: str, gold: str) -> Comparison:
         except MemoryError:
             failures.append(MEMORY_LIMIT)
         except RecursionError:
-            failures.append("recursion_limit")
+            failures.append(RECURSION_LIMIT)
         except Exception:  # whatever a parser or a simplifier raises on odd input: it has no verdict
             failures.append("symbolic_error")
         return "undecided"
