@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,10 @@ def saved(policy, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def three(saved, tmp_path) -> Path:
+def three(policy, tmp_path) -> Path:
     """A `checkpoints` folder with steps 10, 20 and 30."""
     for step in (10, 20, 30):
-        shutil.copytree(saved, tmp_path / checkpoint_name(step))
+        save_checkpoint(policy, replace(STATE, values={"step": step}), tmp_path / checkpoint_name(step), "card")
     point(tmp_path, LATEST, "step-000030")
     return tmp_path
 
@@ -219,7 +220,7 @@ def test_at_every_moment_of_a_replacement_a_whole_checkpoint_can_be_found(policy
         return done
 
     monkeypatch.setattr(Path, "rename", watched)
-    save_checkpoint(policy, TrainingState({"step": 8}, {}), tmp_path / "run" / "step-000007", "card")
+    save_checkpoint(policy, TrainingState({"step": 7, "again": 1}, {}), tmp_path / "run" / "step-000007", "card")
     monkeypatch.undo()
     assert len(moments) == 2
     steps = []
@@ -228,8 +229,8 @@ def test_at_every_moment_of_a_replacement_a_whole_checkpoint_can_be_found(policy
         bring_back_replaced(moment)
         found, notes = newest_whole(moment)
         assert (names(moment), notes) == (["step-000007"], [])
-        steps.append(load_training_state(found).values["step"])
-    assert steps == [7, 8]
+        steps.append(dict(load_training_state(found).values))
+    assert steps == [{"step": 7}, {"step": 7, "again": 1}]
     assert names(tmp_path / "run") == ["step-000007"]
 
 
