@@ -59,11 +59,12 @@ def _refuse_unfit_ends(path: str, tokenizer: Any, rows: int, configured: Collect
             "tokenizer_config.json, or eos_token_id in generation_config.json."
         )
     written = _ids_after_an_answer(tokenizer)
-    special = set(tokenizer.all_special_ids) | set(tokenizer.get_added_vocab().values())
-    if written is not None and not ends & written and not ends & special:
+    words = {token for token in ends if str(tokenizer.convert_ids_to_tokens(token)).lstrip("Ġ▁").isalnum()}
+    if written is not None and words - written:
         raise ModelError(
-            f"The end token of {path!r}, {_names(tokenizer, ends)}, is ordinary text that its chat template does not "
-            f"write after an answer. {_remedy(tokenizer, written)}"
+            f"The end token {_names(tokenizer, words)} of {path!r} is ordinary text, which would cut completions "
+            f"wherever it comes up. Correct eos_token_id in generation_config.json, and eos_token in "
+            "tokenizer_config.json."
         )
 
 
