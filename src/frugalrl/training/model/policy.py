@@ -105,7 +105,10 @@ def load_policy(settings: ModelSettings) -> Policy:
     model.to(device)
     model.eval()
     if settings.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        # transformers 5.19 has the method under its old name only, of which 5.23 warns.
+        name = "activation_checkpointing_enable"
+        enable = getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")
+        enable({"use_reentrant": False})
         model.train()  # transformers recomputes only in training mode; these models hold no dropout
     return Policy(model, tokenizer, settings.path)
 
