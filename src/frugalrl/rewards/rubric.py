@@ -76,9 +76,9 @@ def score_groups(
     return [_scored(rubric, group, verdicts, seconds_left()) for group, verdicts in judged]
 
 
-def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
+def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.inf) -> ScoredGroup:
     """Judge and reward every completion of a group. Raises as `score_groups` does."""
-    return score_groups(rubric, [group])[0]
+    return score_groups(rubric, [group], lambda: seconds_left)[0]
 
 
 def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float) -> ScoredGroup:
