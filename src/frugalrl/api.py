@@ -1,0 +1,280 @@
+"""The public API: what the command line does, as functions. `import frugalrl` offers everything here.
+
+Every function imports what it needs when it is called, raises `frugalrl.errors.UserError` with one sentence of what is
+wrong and one of what to do, and returns a frozen record. docs/python-api.md shows each by example.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from frugalrl.errors import DataError, OutputError, RecipeError
+from frugalrl.results import CompareResult, CurateResult, ReportResult, SftResult, TrainResult
+
+if TYPE_CHECKING:
+    from frugalrl.config.curation_schema import CurationSpec
+    from frugalrl.config.loading import Changes
+    from frugalrl.config.schema import SftRecipe, TrainRecipe
+    from frugalrl.config.section import Section
+    from frugalrl.rewards.given import Given
+    from frugalrl.types import Verdict
+
+    R = TypeVar("R", bound=Section)
+
+Source = str | Path | Mapping[str, Any]
+"""A recipe: a file, the name of a shipped one (``quickstart``, ``mini/open-rs3``), or its keys and values."""
+Kind = Literal["train", "sft", "curate"]
+Show = Callable[[str], object]
+"""Takes a line for people, e.g. ``print``."""
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""
+
+
+# ---------------------------------------------------------------------------------------------------- recipes
+
+
+@overload
+def load_recipe(source: Source, changes: "Changes" = ()) -> "TrainRecipe": ...
+@overload
+def load_recipe(source: Source, changes: "Changes" = (), *, kind: Literal["train"]) -> "TrainRecipe": ...
+@overload
+def load_recipe(source: Source, changes: "Changes" = (), *, kind: Literal["sft"]) -> "SftRecipe": ...
+@overload
+def load_recipe(source: Source, changes: "Changes" = (), *, kind: Literal["curate"]) -> "CurationSpec": ...
+
+
+def load_recipe(source: Source, changes: "Changes" = (), *, kind: Kind = "train") -> "Section":
+    """Read a recipe, change it, and validate it.
+
+    changes: new values by dotted key, ``{"training.steps": 20, "rewards.0.weight": 2.0}``, or as on the command line,
+        ``["training.steps=20"]``.
+    kind: what it is a recipe for. Raises RecipeError, which names the wrong place and the nearest key.
+    """
+    from frugalrl.config.curation_schema import CurationSpec
+    from frugalrl.config.loading import load_recipe as load
+    from frugalrl.config.loading import recipe_from
+    from frugalrl.config.schema import SftRecipe, TrainRecipe
+
+    kinds: dict[str, type[Section]] = {"train": TrainRecipe, "sft": SftRecipe, "curate": CurationSpec}
+    if kind not in kinds:
+        raise RecipeError(f"There is no kind of recipe {kind!r}. Give kind as one of {', '.join(kinds)}.")
+    if isinstance(source, Mapping):
+        return recipe_from(source, kinds[kind], changes)
+    if not isinstance(source, str | os.PathLike):
+        raise RecipeError(
+            f"A recipe cannot be read from {source!r}. Give a path, a shipped recipe's name or a mapping."
+        )
+    return load(source, kinds[kind], changes)
+
+
+def change(recipe: "R", changes: "Changes") -> "R":
+    """The recipe with other values, as `load_recipe` takes them, validated anew. The recipe itself stays as it is.
+
+    A preset of an algorithm is applied when a recipe is read: give ``algorithm.preset`` to `load_recipe`.
+    """
+    from frugalrl.config.loading import change_recipe
+
+    return change_recipe(recipe, changes)
+
+
+# --------------------------------------------------------------------------------------------------- training
+
+
+def train(
+    recipe: "TrainRecipe | Source",
+    *,
+    rewards: "Sequence[Given] | None" = None,
+    on_step: Callable[[dict[str, Any]], object] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    show: Show | None = None,
+) -> TrainResult:
+    """Train with GRPO, and measure the gain on held-out problems.
+
+    rewards: used in place of the recipe's. Each is a name, a function with TRL's signature (see `Reward`), a pair of
+        either with its weight, or a section of a recipe: ``[*recipe.rewards, (brevity, 0.2)]`` adds one. The saved
+        recipe names functions by their dotted path; to resume a run whose functions cannot be imported by it (those of
+        a script or notebook), give them again.
+    on_step: called after each step with its metrics by name, and `step`; what it returns is ignored.
+    out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
+    resume: from the newest checkpoint of that folder.
+    show: takes the lines that `frugalrl train` prints; None is silent.
+
+    Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
+    Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
+    """
+    from frugalrl.reporting.report import report_runs
+    from frugalrl.training import trainer
+    from frugalrl.training.hooks.callback import Callback
+    from frugalrl.training.limits.launcher import refuse_several_processes
+    from frugalrl.training.limits.signals import GracefulStop
+    from frugalrl.training.state.run_folder import open_run_folder
+
+    chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
+    if on_step is not None and not callable(on_step):
+        raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
+    refuse_several_processes(os.environ)
+    say = _line_by_line(show)
+    hooks = [] if on_step is None else [Callback(on_step)]
+    with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
+        say(opened.message)
+        summary = trainer.train(
+            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
+        )
+        if summary is not None:
+            report_runs([opened.path], opened.path / "report.html")
+        return TrainResult(opened.path, summary)
+
+
+def sft(
+    recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
+) -> SftResult:
+    """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    from frugalrl.training.limits.launcher import refuse_several_processes
+    from frugalrl.training.limits.signals import GracefulStop
+    from frugalrl.training.sft import run_sft
+    from frugalrl.training.state.run_folder import open_run_folder
+
+    chosen = _loaded(recipe, "sft")
+    refuse_several_processes(os.environ)
+    say = _line_by_line(show)
+    with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
+        say(opened.message)
+        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
+
+
+def _with_rewards(
+    recipe: "TrainRecipe", rewards: "Sequence[Given] | None"
+) -> "tuple[TrainRecipe, dict[str, Callable[..., Any]]]":
+    from frugalrl.rewards.given import given_rewards
+
+    if rewards is None:
+        return recipe, {}
+    terms, functions = given_rewards(rewards)
+    return change(recipe, {"rewards": list(terms)}), functions
+
+
+@overload
+def _loaded(recipe: "TrainRecipe | Source", kind: Literal["train"]) -> "TrainRecipe": ...
+@overload
+def _loaded(recipe: "SftRecipe | Source", kind: Literal["sft"]) -> "SftRecipe": ...
+@overload
+def _loaded(recipe: "CurationSpec | Source", kind: Literal["curate"]) -> "CurationSpec": ...
+
+
+def _loaded(recipe: Any, kind: Any) -> "Section":
+    """A recipe as it is, or read."""
+    from frugalrl.config.curation_schema import CurationSpec
+    from frugalrl.config.schema import SftRecipe, TrainRecipe
+
+    kinds: dict[type[Section], str] = {TrainRecipe: "train", SftRecipe: "sft", CurationSpec: "curate"}
+    if type(recipe) not in kinds:
+        return load_recipe(recipe, kind=kind)
+    if kinds[type(recipe)] != kind:
+        raise RecipeError(f"{recipe.name} is a recipe for {kinds[type(recipe)]}(). Give {kind}() one of its own kind.")
+    section: Section = recipe
+    return section
+
+
+def _line_by_line(show: Show | None) -> Callable[[str], None]:
+    if show is None:
+        return _silent
+    if not callable(show):
+        raise RecipeError(f"show is {show!r}, which cannot be called. Give a function of one line, such as print.")
+    return lambda line: (show(line), None)[1]
+
+
+def _path(out: str | Path | None) -> Path | None:
+    return None if out is None else Path(out)
+
+
+# -------------------------------------------------------------------------------------------- what came of it
+
+
+def compare(first: str | Path, second: str | Path | None = None) -> CompareResult:
+    """Whether the second model is better than the first on the same problems, problem by problem.
+
+    Each is a folder or file that `evaluate` wrote, a run's folder, or a file of its `evaluations/`. A run alone is
+    compared with its own base. Raises DataError for what is not there, or was measured on other problems.
+    """
+    from frugalrl.evaluation.comparing import compare as compare_measured
+    from frugalrl.evaluation.measured_reader import read_first_and_last, read_measured
+    from frugalrl.reporting.comparison_text import comparison_lines
+
+    paths = [Path(one) for one in (first, second) if one is not None]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is nothing at {path}. Name a run's folder, or what `frugalrl eval` wrote.")
+    if second is None:
+        base, trained = read_first_and_last(paths[0])
+        names = f"{first}, its base", f"{first}, kept"
+    else:
+        base, trained = read_measured(paths[0]), read_measured(paths[1])
+        names = str(first), str(second)
+    comparisons = compare_measured(base, trained)
+    return CompareResult(tuple(comparisons), *names, comparison_lines(comparisons, *names), paths[-1])
+
+
+def curate(
+    spec: "CurationSpec | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
+) -> CurateResult:
+    """From raw pools of problems to a clean, difficulty-mixed set, and why each problem was kept or dropped.
+
+    out: the folder; None means ``curated/NAME``. A run that was interrupted is finished with `resume`.
+    """
+    from frugalrl.curation.pipeline import curate as curate_in
+    from frugalrl.curation.workspace import open_workspace
+
+    chosen = _loaded(spec, "curate")
+    with open_workspace(chosen, _path(out), resume) as workspace:
+        return CurateResult(workspace.path, curate_in(chosen, workspace, _line_by_line(show)))
+
+
+def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = None) -> ReportResult:
+    """One HTML page and a Markdown card of a run, or of several over each other.
+
+    out: the .html file; None means ``RUN/report.html``, or ``report.html`` here for several runs.
+    """
+    from frugalrl.reporting.report import report_runs
+
+    folders = [Path(one) for one in ([runs] if isinstance(runs, str | Path) else runs)]
+    if not folders:
+        raise OutputError("A report is of runs, and none is named. Name one or more run folders.")
+    page = _path(out) or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
+    return ReportResult(page, report_runs(folders, page))
+
+
+# ------------------------------------------------------------------------------------------------- one answer
+
+
+def verify(
+    answer: str,
+    gold: str | Sequence[str],
+    *,
+    question: str | None = None,
+    reasoning_open: bool = False,
+    without_box: Literal["stated", "refuse"] = "stated",
+    several_boxes: Literal["last", "first", "refuse"] = "last",
+) -> "Verdict":
+    r"""Whether an answer is equivalent to a gold one: ``verify("0.5", r"\frac{1}{2}").label`` is ``"correct"``.
+
+    answer: a bare answer, or a whole completion, of which the final answer counts.
+    gold: the accepted answer, or several of which any will do.
+    question: the problem; says whether a percentage is asked for.
+    reasoning_open: whether the prompt had opened ``<think>`` already.
+    without_box: an answer outside ``\boxed{}`` is read where it is stated, or refused as training does.
+
+    Runs in worker processes under a time limit, without torch. A gold that cannot be read is ``unknown``.
+    """
+    from frugalrl.verify.answers import AnswerItem, AnswerPolicy, policy_pool
+
+    for name, value in (("answer", answer), ("gold", gold)):
+        texts = [value] if isinstance(value, str) or not isinstance(value, Sequence) else list(value)
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise DataError(f"The {name} is {value!r}. Give text, for example verify('0.5', '1/2').")
+    golds = gold if isinstance(gold, str) else tuple(gold)
+    pool = policy_pool(AnswerPolicy(several_boxes=several_boxes, without_box=without_box))
+    return pool.judge(AnswerItem(answer, golds, reasoning_open, question))
