@@ -19,6 +19,7 @@ from seeded_runs import MINI, MORE_SEEDS, SEEDS, SeededRun, run_all
 
 from frugalrl.commands.guard import log_lines
 from frugalrl.config.stability_schema import GuardSettings
+from frugalrl.evaluation.results import read_results
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.summary import versions
 from frugalrl.statistics.intervals import Estimate, paired_difference
@@ -82,9 +83,8 @@ def pair(off: Path, on: Path) -> tuple[tuple[str, Path], tuple[str, Path]]:
 def correct(folder: Path, step: int) -> list[list[bool]]:
     """Verdicts on the test split after a step: problems x samples."""
     by_problem: dict[str, list[bool]] = {}
-    for line in (folder / "evaluations" / f"test-step-{step:06d}.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        by_problem.setdefault(row["problem_id"], []).append(row["verdict"] == "correct")
+    for sample in read_results(folder / "evaluations" / f"test-step-{step:06d}.jsonl").samples:
+        by_problem.setdefault(sample.problem_id, []).append(sample.is_correct)
     return list(by_problem.values())
 
 

@@ -114,7 +114,7 @@ def test_a_gist_is_synonyms_then_fillers_out_then_endings_off(stem: list[str]) -
     expected = []
     for at, token in enumerate(stem):
         token = statements._SYNONYMS.get(token, token)
-        is_letter = len(token) == 1 and not statements._is_filler_letter(stem, at)
+        is_letter = len(token) == 1 and not statements.is_article(stem, at)
         if token not in statements._FILLER or is_letter:
             expected.append(statements._stemmed(token))
     while expected and expected[-1] == "=":

@@ -121,6 +121,10 @@ class Decontaminate(StepBase):
     benchmarks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="names of `frugalrl eval`, or paths of your own .jsonl"
     )
+    witness: str | None = Field(
+        None, description="a name under `solvers`, asked whether a doubtful pair is one problem in other words"
+    )
+    limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison of golds")
 
 
 class PromptLanguage(StepBase):
@@ -333,6 +337,8 @@ class CurationSpec(Section):
                     _refuse_unknown(f"a quota of {name} names the pool", quota.pools or (), pools)
             if isinstance(step, Difficulty):
                 _refuse_unknown(f"step {name} names the solver", step.solvers, list(self.solvers))
+            if isinstance(step, Decontaminate) and step.witness is not None:
+                _refuse_unknown(f"step {name} names the solver", (step.witness,), list(self.solvers))
             if isinstance(step, Judge):
                 _refuse_unknown(f"step {name} names the solver", (step.solver,), list(self.solvers))
         return self

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from frugalrl.config.curation_schema import EngineSolver
 from frugalrl.config.schema import ModelSettings, PromptSettings, TorchEngineSettings
 from frugalrl.curation.solver import REFUSED, Answer, Ask
+from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.data.prompts import messages_for, render, tokenize
 from frugalrl.errors import ModelError
-from frugalrl.evaluation.benchmark_run import prompt_hash
-from frugalrl.rollout.collect import completion_seed
+from frugalrl.rollout.collect import completion_seed, completion_text
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine
 from frugalrl.text.reasoning import prefills_think
@@ -74,6 +74,5 @@ class InProcess:
             positions, opened, self._engine.generate(requests, self._sampling), strict=True
         ):
             for at, sequence in zip(own, sequences, strict=True):
-                shown = sequence.token_ids[:-1] if sequence.finish_reason == "stop" else sequence.token_ids
-                text = tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+                text = completion_text(tokenizer, sequence)
                 yield at, Answer(text, sequence.finish_reason, len(sequence.token_ids), is_open)

@@ -13,6 +13,7 @@ from frugalrl.data.duplicates import Match, groups_of
 from frugalrl.data.gold_conflicts import Member, decide_group
 from frugalrl.data.prompt_language import UNKNOWN, prompt_language
 from frugalrl.data.question_rules import question_fault
+from frugalrl.data.restated_index import SameAnswer, SameProblem
 from frugalrl.data.statements import Statement
 from frugalrl.text.language import Identify
 
@@ -43,11 +44,20 @@ def in_language(rows: Sequence[PoolRow], language: str, identify: Identify) -> l
     return decisions
 
 
-def without_overlap(rows: Sequence[PoolRow], index: Index, read: Callable[[str], Statement]) -> list[Decision]:
-    """Drop problems that overlap with a benchmark; the matched row is in the decision. read: takes a text apart."""
+def without_overlap(
+    rows: Sequence[PoolRow],
+    index: Index,
+    read: Callable[[str], Statement],
+    equivalent: SameAnswer | None = None,
+    witness: SameProblem | None = None,
+) -> list[Decision]:
+    """Drop problems that overlap with a benchmark; the matched row is in the decision.
+
+    read: takes a text apart. equivalent, witness: second opinions, see `data.restated_index`.
+    """
     decisions: list[Decision] = []
     for row in rows:
-        overlap = find_overlap(index, row.problem, gold=row.answer, read=read)
+        overlap = find_overlap(index, row.problem, gold=row.answer, read=read, equivalent=equivalent, witness=witness)
         if overlap is None:
             decisions.append(Decision(row.id, True, "no_overlap"))
         else:

@@ -22,9 +22,11 @@ from frugalrl.curation.records import Decision, PoolRow, StepOutcome
 from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, answered, judgement, pass_rates
 from frugalrl.curation.solver import REFUSED, Solver
+from frugalrl.curation.witness import WITNESS_TEMPLATE, witness_of
 from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
+from frugalrl.data.restated_index import SameProblem
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
@@ -162,9 +164,18 @@ def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow],
     loaded = [tools.benchmarks[one] for one in step.benchmarks]
     texts = {one.name: [(problem.id, problem.text, problem.gold) for problem in one.problems] for one in loaded}
     index = build_index(texts)
-    outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement))
-    hashes = {one.name: one.data_hash for one in loaded}
-    return StepOutcome(outcome.decisions, facts={"benchmarks": hashes})
+    facts: dict[str, dict[str, str]] = {"benchmarks": {one.name: one.data_hash for one in loaded}}
+    witness: SameProblem | None = None
+    if step.witness is not None:
+        settings = tools.spec.solvers[step.witness]
+        solver = make_solver(settings.model_copy(update={"template": WITNESS_TEMPLATE}), tools.spec.seed)
+        witness, facts["solvers"] = witness_of(solver, tools.cache()), {step.witness: solver.solver_id}
+    with VerifierPool(workers=1, cpu_seconds=step.limit_seconds) as pool:
+        same = equivalence(pool)
+        outcome = _in_parts(
+            name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement, same, witness)
+        )
+    return StepOutcome(outcome.decisions, facts=facts)
 
 
 def _language(name: str, step: spec.PromptLanguage, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:

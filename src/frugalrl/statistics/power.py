@@ -70,7 +70,7 @@ def noise_seen_from(base: Correct) -> Noise:
 
 
 def smallest_detectable_effect(noise: Noise, n: int, k: int) -> float:
-    """The true difference, in 0..1, that a comparison on n problems with k samples finds in four of five tries.
+    """The true difference, in 0..1, that a comparison on n problems with k samples detects with 80 % power.
 
     NaN with fewer than two problems or unknown noise.
     """

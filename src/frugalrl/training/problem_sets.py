@@ -9,9 +9,9 @@ from typing import Any
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.fingerprint import prompts_hash
 from frugalrl.data.prompts import build_prompts
-from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmarks import benchmark_in
+from frugalrl.tasks.loading import load_problems
 from frugalrl.types import Prompt
 
 Show = Callable[[str], None]
