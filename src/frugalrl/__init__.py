@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from frugalrl.api import change as change
     from frugalrl.api import compare as compare
     from frugalrl.api import curate as curate
+    from frugalrl.api import evaluate as evaluate
     from frugalrl.api import load_recipe as load_recipe
     from frugalrl.api import report as report
+    from frugalrl.api import score as score
     from frugalrl.api import sft as sft
     from frugalrl.api import train as train
     from frugalrl.api import verify as verify
@@ -22,14 +24,14 @@ if TYPE_CHECKING:
     from frugalrl.protocols import Loss as Loss
     from frugalrl.protocols import Reward as Reward
     from frugalrl.rollout.engine import RolloutEngine as RolloutEngine
+    from frugalrl.tasks.task import Task as Task
 
 __version__ = "0.1.0"
 
-_API = "frugalrl.api"
 _PUBLIC = {
     **dict.fromkeys(
-        ("load_recipe", "change", "train", "sft", "compare", "curate", "report", "verify"),
-        _API,
+        ("load_recipe", "change", "train", "sft", "evaluate", "compare", "curate", "report", "verify", "score"),
+        "frugalrl.api",
     ),
     "UserError": "frugalrl.errors",
     "Reward": "frugalrl.protocols",
@@ -37,6 +39,7 @@ _PUBLIC = {
     "AdvantageRule": "frugalrl.protocols",
     "RolloutEngine": "frugalrl.rollout.engine",
     "Solver": "frugalrl.curation.solver",
+    "Task": "frugalrl.tasks.task",
 }
 """Where each public name is defined."""
 

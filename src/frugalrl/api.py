@@ -4,19 +4,30 @@ Every function imports what it needs when it is called, raises `frugalrl.errors.
 wrong and one of what to do, and returns a frozen record. docs/python-api.md shows each by example.
 """
 
+import json
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from frugalrl.errors import DataError, OutputError, RecipeError
-from frugalrl.results import CompareResult, CurateResult, ReportResult, SftResult, TrainResult
+from frugalrl.results import (
+    CompareResult,
+    CurateResult,
+    EvaluateResult,
+    ReportResult,
+    ScoreResult,
+    SftResult,
+    TrainResult,
+)
 
 if TYPE_CHECKING:
     from frugalrl.config.curation_schema import CurationSpec
     from frugalrl.config.loading import Changes
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
+    from frugalrl.evaluation import benchmarking
     from frugalrl.rewards.given import Given
     from frugalrl.types import Verdict
 
@@ -27,6 +38,11 @@ Source = str | Path | Mapping[str, Any]
 Kind = Literal["train", "sft", "curate"]
 Show = Callable[[str], object]
 """Takes a line for people, e.g. ``print``."""
+
+
+DATA_VARIABLE = "FRUGALRL_DATA"
+"""The folder of shared data sets and benchmarks."""
+_DATA_DEFAULT = "../shared/data"
 
 
 def _silent(line: str) -> None:
@@ -165,18 +181,18 @@ def _loaded(recipe: "SftRecipe | Source", kind: Literal["sft"]) -> "SftRecipe": 
 def _loaded(recipe: "CurationSpec | Source", kind: Literal["curate"]) -> "CurationSpec": ...
 
 
-def _loaded(recipe: Any, kind: Any) -> "Section":
+def _loaded(recipe: Any, kind: Kind) -> Any:
     """A recipe as it is, or read."""
     from frugalrl.config.curation_schema import CurationSpec
     from frugalrl.config.schema import SftRecipe, TrainRecipe
 
-    kinds: dict[type[Section], str] = {TrainRecipe: "train", SftRecipe: "sft", CurationSpec: "curate"}
-    if type(recipe) not in kinds:
+    kinds: dict[type, Kind] = {TrainRecipe: "train", SftRecipe: "sft", CurationSpec: "curate"}
+    found = kinds.get(type(recipe))
+    if found is None:
         return load_recipe(recipe, kind=kind)
-    if kinds[type(recipe)] != kind:
-        raise RecipeError(f"{recipe.name} is a recipe for {kinds[type(recipe)]}(). Give {kind}() one of its own kind.")
-    section: Section = recipe
-    return section
+    if found != kind:
+        raise RecipeError(f"{recipe.name} is a recipe for {found}(). Give {kind}() one of its own kind.")
+    return recipe
 
 
 def _line_by_line(show: Show | None) -> Callable[[str], None]:
@@ -192,6 +208,81 @@ def _path(out: str | Path | None) -> Path | None:
 
 
 # -------------------------------------------------------------------------------------------- what came of it
+
+
+def evaluate(
+    model: str | Path,
+    bench: str | Sequence[str],
+    *,
+    preset: str | None = None,
+    k: int | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    max_sequences: int = 32,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    out: str | Path | None = None,
+    show: Show | None = None,
+) -> EvaluateResult:
+    """Accuracy of a model on benchmarks, with intervals.
+
+    model: a folder in Hub layout, a Hub id, or ``builtin:tiny``.
+    bench: names such as ``math500``, or the path of your own .jsonl; several as a list, or with commas between.
+    preset: ask and sample as published: ``open-rs``. The settings after it win over it.
+    k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
+    limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
+    out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
+    """
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
+
+    settings = benchmarking.Settings(preset, k, temperature, max_tokens, limit, seed, max_sequences)
+    benchmarking.check_settings(settings)
+    names = bench.split(",") if isinstance(bench, str) else list(bench)
+    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)))
+    loaded = _loaded_model(str(model), dtype, device, max_sequences, _path(out))
+    say = _line_by_line(show)
+    plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
+    scores = []
+    for planned in plans:
+        score = benchmarking.carry_out(
+            loaded,
+            planned,
+            settings,
+            on_start=lambda planned, there: say(opening_line(planned, there)),
+            on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
+        )
+        scores.append((planned.benchmark.name, score))
+    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
+
+
+def _loaded_model(
+    name: str,
+    dtype: Literal["float32", "bfloat16"] | None,
+    device: Literal["auto", "cpu", "cuda"],
+    max_sequences: int,
+    folder: Path | None,
+) -> "benchmarking.Model":
+    from frugalrl.config.schema import ModelSettings, TorchEngineSettings
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.rollout.factory import build_engine
+    from frugalrl.training.model.policy import load_policy, pick_device, weights_hash
+
+    found = pick_device(device)
+    kept: Literal["float32", "bfloat16"] = dtype or ("bfloat16" if found.type == "cuda" else "float32")
+    policy = load_policy(ModelSettings(path=name, dtype=kept, device=device))
+    return benchmarking.Model(
+        name=name,
+        tokenizer=policy.tokenizer,
+        context_tokens=policy.context_tokens,
+        engine=build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, max_sequences),
+        weights=weights_hash(policy),
+        dtype=kept,
+        device=str(found),
+        folder=folder or benchmarking.default_folder(name),
+    )
 
 
 def compare(first: str | Path, second: str | Path | None = None) -> CompareResult:
@@ -244,10 +335,65 @@ def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = Non
     if not folders:
         raise OutputError("A report is of runs, and none is named. Name one or more run folders.")
     page = _path(out) or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
-    return ReportResult(page, report_runs(folders, page))
+    return ReportResult(page, report_runs(folders, page), tuple(folders))
 
 
-# ------------------------------------------------------------------------------------------------- one answer
+# -------------------------------------------------------------------------------------------- verdicts, rewards
+
+
+def score(
+    completions: str | Path | Sequence[Mapping[str, Any]],
+    *,
+    rewards: "Sequence[Given]" = ("accuracy",),
+    out: str | Path | None = None,
+    without_box: Literal["stated", "refuse"] = "stated",
+    several_boxes: Literal["last", "first", "refuse"] = "last",
+    reasoning_open: bool = False,
+    max_completion_tokens: int = 4096,
+    cpu_seconds: float = 2.0,
+    workers: int = 2,
+) -> ScoreResult:
+    """Verdicts and rewards of stored completions, as training would give them.
+
+    completions: rows with `completion` and `gold`, or a .jsonl or .parquet file of them (.gz too). Rows that follow
+        each other with the same `problem` are one group.
+    rewards: as for `train`.
+    out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
+    without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
+    """
+    from frugalrl.data.sources import read_rows
+    from frugalrl.files import written_whole
+    from frugalrl.rewards.given import given_rewards
+    from frugalrl.rewards.rubric import build_rubric
+    from frugalrl.rewards.scoring import Tally, scored_rows
+    from frugalrl.verify.answers import AnswerPolicy
+    from frugalrl.verify.workers.pool import VerifierPool
+
+    if workers < 1 or not 0 < cpu_seconds < math.inf:
+        raise DataError("A verifier needs a process and a time limit above 0. Change workers or cpu_seconds.")
+    terms, functions = given_rewards(rewards)
+    rubric = build_rubric(terms, max_completion_tokens, functions)
+    rows = read_rows(Path(completions)) if isinstance(completions, str | Path) else _numbered(completions)
+    policy = AnswerPolicy(several_boxes=several_boxes, without_box=without_box)
+    tally, file = Tally(), _path(out)
+    with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
+        scored = scored_rows(rows, rubric, pool, reasoning_open, tally)
+        if file is None:
+            kept = tuple(scored)
+        else:
+            kept = ()
+            with written_whole(file) as written:
+                for row in scored:
+                    written.write(json.dumps(row) + "\n")
+    names = [term.name for term in terms]
+    return ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+
+
+def _numbered(rows: Any) -> "Iterator[tuple[str, Mapping[str, Any]]]":
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise DataError(f"Row {number} is {row!r}. Give mappings, such as {{'completion': ..., 'gold': ...}}.")
+        yield f"row {number}", row
 
 
 def verify(

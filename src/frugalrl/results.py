@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frugalrl.curation.summary import CurationReport
     from frugalrl.evaluation.comparing import Comparison
+    from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.reporting.summary import Score, Summary
 
 _CSS = "text-align:left;vertical-align:top;padding:2px 10px"
@@ -114,6 +115,53 @@ class SftResult(Result):
 
 
 @dataclass(frozen=True, repr=False)
+class EvaluateResult(Result):
+    """A model on benchmarks."""
+
+    folder: Path
+    """A file for each benchmark, with every judged sample."""
+    model: str
+    scores: "tuple[tuple[str, BenchmarkScore], ...]"
+    """By benchmark, in the order asked."""
+    text: str
+    """The table that `frugalrl eval` prints."""
+
+    @property
+    def summary(self) -> "dict[str, BenchmarkScore]":
+        """By benchmark."""
+        return dict(self.scores)
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """For each benchmark: accuracy (avg@k) with its 95 % interval, and what it hides; shares in 0..1."""
+        return [
+            {
+                "benchmark": name,
+                "problems": one.problems,
+                "k": one.samples,
+                "avg_at_k": one.accuracy.value,
+                "ci_low": one.accuracy.ci_low,
+                "ci_high": one.accuracy.ci_high,
+                "pass_at_k": one.pass_at_k,
+                "majority_at_k": one.majority_at_k,
+                "smallest_effect": one.smallest_effect,
+                "truncated_fraction": one.truncated_fraction,
+                "unknown": one.unknown,
+                "mean_tokens": one.mean_tokens,
+            }
+            for name, one in self.scores
+        ]
+
+    def _rows(self) -> Sequence[tuple[str, str]]:
+        rows = [("model", self.model)]
+        for name, one in self.scores:
+            value = one.accuracy
+            interval = f"{100 * value.value:.1f} % [{100 * value.ci_low:.1f}, {100 * value.ci_high:.1f}]"
+            rows.append((name, f"{interval}, {one.problems} problems x {one.samples}"))
+        return [*rows, ("folder", str(self.folder))]
+
+
+@dataclass(frozen=True, repr=False)
 class CompareResult(Result):
     """Two models on the same problems, the second against the first."""
 
@@ -191,37 +239,31 @@ class CurateResult(Result):
 class ScoreResult(Result):
     """Verdicts and rewards of stored completions."""
 
-    rows: tuple[Mapping[str, Any], ...]
-    """Each row as it came, with `verdict`, `extracted`, `reason`, `seconds` and a column for each reward."""
+    file: Path | None
+    """What was written; None if the rows are held in memory."""
+    kept: tuple[Mapping[str, Any], ...]
+    """The rows, if they were not written."""
+    summary: Mapping[str, float | None]
+    """The share of each verdict, and the mean of each reward over the completions that have it; None for none."""
     text: str
     """What `frugalrl score` prints: verdicts by reason, the mean of each reward."""
-    rewards: tuple[str, ...]
-    """Their names."""
-    folder: Path | None
-    """Of the file that was written; None if none was."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the file."""
+        return None if self.file is None else self.file.parent
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows as plain mappings."""
-        return [dict(row) for row in self.rows]
-
-    @property
-    def summary(self) -> dict[str, float | None]:
-        """The share of each verdict, and the mean of each reward over the completions that have it."""
-        count = len(self.rows)
-        shares = {
-            label: sum(row["verdict"] == label for row in self.rows) / count if count else None
-            for label in ("correct", "incorrect", "unknown")
-        }
-        return shares | {name: self._mean(name) for name in self.rewards}
-
-    def _mean(self, name: str) -> float | None:
-        values = [row[name] for row in self.rows if row[name] is not None]
-        return sum(values) / len(values) if values else None
+        """Each row as it came, with `verdict`, `extracted`, `reason`, `seconds` and a column for each reward."""
+        if self.file is None:
+            return [dict(row) for row in self.kept]
+        with self.file.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
     def _rows(self) -> Sequence[tuple[str, str]]:
         numbers = [(name, "-" if value is None else f"{value:.3f}") for name, value in self.summary.items()]
-        return [("completions", str(len(self.rows))), *numbers]
+        return numbers if self.file is None else [("file", str(self.file)), *numbers]
 
 
 @dataclass(frozen=True, repr=False)
@@ -232,6 +274,23 @@ class ReportResult(Result):
     """The HTML page, one file without network or scripts."""
     card: Path
     """The Markdown card."""
+    folders: tuple[Path, ...]
+    """Of the runs."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the page is."""
+        return self.page.parent
+
+    @property
+    def summary(self) -> str:
+        """The card's text."""
+        return self.card.read_text(encoding="utf-8")
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of each run's log, with the run's folder in `run`."""
+        return [{"run": str(folder), **line} for folder in self.folders for line in _logged(folder)]
 
     def _rows(self) -> Sequence[tuple[str, str]]:
         return [("page", str(self.page)), ("card", str(self.card))]

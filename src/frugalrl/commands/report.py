@@ -49,4 +49,4 @@ def _paper_report(out: Path) -> ReportResult:
     """The report on the published numbers."""
     from frugalrl.reporting.report import report_paper
 
-    return ReportResult(out, report_paper(out))
+    return ReportResult(out, report_paper(out), ())
