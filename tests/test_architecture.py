@@ -81,6 +81,7 @@ LEVELS = {
     "verify.answers": ADAPTERS,
     "tasks.gold_rows": ADAPTERS,
     "verify.golds": ADAPTERS,
+    "verify.one_answer": ADAPTERS,
     "verify.code": ADAPTERS,
     "verify.maths.identity": ADAPTERS,
     "verify.maths.symbolic": ADAPTERS,

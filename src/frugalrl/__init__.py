@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from frugalrl.api import score as score
     from frugalrl.api import sft as sft
     from frugalrl.api import train as train
-    from frugalrl.api import verify as verify
     from frugalrl.curation.solver import Solver as Solver
     from frugalrl.errors import UserError as UserError
     from frugalrl.protocols import AdvantageRule as AdvantageRule
@@ -25,14 +24,16 @@ if TYPE_CHECKING:
     from frugalrl.protocols import Reward as Reward
     from frugalrl.rollout.engine import RolloutEngine as RolloutEngine
     from frugalrl.tasks.task import Task as Task
+    from frugalrl.verify.one_answer import verify as verify
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(
-        ("load_recipe", "change", "train", "sft", "evaluate", "compare", "curate", "report", "verify", "score"),
+        ("load_recipe", "change", "train", "sft", "evaluate", "compare", "curate", "report", "score"),
         "frugalrl.api",
     ),
+    "verify": "frugalrl.verify.one_answer",
     "UserError": "frugalrl.errors",
     "Reward": "frugalrl.protocols",
     "Loss": "frugalrl.protocols",
@@ -49,6 +50,8 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'frugalrl' has no attribute {name!r}")
+    if name == "verify":  # the package of that name is the function, too: no order of imports makes a difference
+        return importlib.import_module("frugalrl.verify")
     value = getattr(importlib.import_module(_PUBLIC[name]), name)
     globals()[name] = value
     return value

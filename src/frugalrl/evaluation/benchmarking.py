@@ -101,7 +101,7 @@ def load_benchmarks(names: Sequence[str], data_folder: Path) -> list[LoadedBench
     """Each benchmark once, in order. Raises DataError if one cannot be read, or two would be kept under one name."""
     wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
     if not wanted:
-        raise DataError("No benchmark is named. Give one or more, for example math500,amc23.")
+        raise DataError("bench names no benchmark. Give one or more, for example math500,amc23.")
     benchmarks = [load_benchmark(name, data_folder) for name in wanted]
     called = [benchmark.name for benchmark in benchmarks]
     repeated = next((name for name in called if called.count(name) > 1), None)
@@ -131,7 +131,7 @@ def plan(model: Model, benchmark: LoadedBenchmark, settings: Settings) -> Plan:
     if wanted is not None and longest + wanted > model.context_tokens:
         raise ModelError(
             f"A prompt of {longest} tokens and {wanted} of completion do not fit the {model.context_tokens} of "
-            f"{model.name}. Give max_tokens (--max-tokens) {model.context_tokens - longest} or less."
+            f"{model.name}. Give max_tokens {model.context_tokens - longest} or less."
         )
     temperature = preset.temperature if preset else DEFAULT_TEMPERATURE
     sampling = SamplingParams(
