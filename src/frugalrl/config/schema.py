@@ -297,13 +297,6 @@ class TrainRecipe(Section):
     budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
 
-    @property
-    def checkpoint_every(self) -> int | None:
-        """Steps between checkpoints: `training.save_every`, or where a guard needs some, as often as is evaluated."""
-        if self.training.save_every is not None or not self.guard.enabled:
-            return self.training.save_every
-        return self.evaluation.every or max(1, self.training.steps // 10)
-
     @model_validator(mode="after")
     def _names_are_not_repeated(self) -> Self:
         names = [term.name for term in self.rewards]
@@ -312,6 +305,14 @@ class TrainRecipe(Section):
         if all(term.weight == 0 for term in self.rewards):
             raise ValueError("every reward has weight 0: nothing could be learned")
         return self
+
+
+class GuardPart(Section):
+    """The part of a recipe that a replay of the guard needs."""
+
+    guard: GuardSettings = GuardSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
 
 class ScratchModel(Section):

@@ -29,11 +29,13 @@ class Sample:
 
     completion: str
     finish_reason: str
-    """``stop``, ``length``, or ``refused`` by an endpoint."""
+    """``stop`` or ``length``. Older files hold ``refused`` too, which is asked again."""
     tokens: int
     """Of the completion; -1 where an endpoint does not say."""
     reasoning_open: bool
     """Whether the prompt's template had opened ``<think>`` already."""
+    prompt_tokens: int = -1
+    """Of the prompt; -1 where nobody says, and in older files."""
 
 
 def sample_key(solver_id: str, asked: str, text: str) -> str:

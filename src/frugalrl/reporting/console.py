@@ -77,7 +77,7 @@ def _next(summary: Summary, folder: str) -> str:
     if summary.kept_step == 0 or summary.verdict == "worse" or (last is not None and last.verdict == "worse"):
         return (
             "Next: the model did not get better, or got worse again. Look at the report; before a longer run try "
-            "half the learning rate (optimizer.learning_rate), the guard (guard.enabled=true), or easier problems."
+            "half the learning rate (optimizer.learning_rate), or easier problems."
         )
     return f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs."
 

@@ -31,15 +31,15 @@ def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Pr
 
 
 def is_evaluation_due(run: Run, progress: Progress) -> bool:
-    """Whether validation is to be evaluated after this step, by the recipe or for a hook, and has not been yet."""
-    due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps) or progress.evaluation_wanted
+    """Whether the recipe wants validation evaluated after this step, and it has not been yet."""
+    due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps)
     return due and progress.evaluated_step < progress.step and bool(run.problems.validation)
 
 
 def evaluate_validation(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
     """The policy as it is on validation. Raises StopRequested."""
     progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
-    return replace(progress, evaluated_step=progress.step, evaluation_wanted=False)
+    return replace(progress, evaluated_step=progress.step)
 
 
 def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], split: str, model_step: int) -> Progress:
@@ -131,13 +131,13 @@ def _evaluated(run: Run, split: str, step: int) -> Evaluation:
         evaluation = evaluate(
             run.evaluation_engine, run.policy.tokenizer, run.problems_of(split), run.recipe.evaluation, run.largest_cap
         )
-        save_evaluation(evaluation, run.evaluation_file(split, step), _subject(run, split, step))
+        save_evaluation(evaluation, run.evaluation_file(split, step), subject(run, split, step))
         shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
         note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
     return evaluation
 
 
-def _subject(run: Run, split: str, step: int) -> Subject:
+def subject(run: Run, split: str, step: int) -> Subject:
     """What an evaluation of the current policy is of, for the header of its file."""
     return Subject(
         benchmark=split,
