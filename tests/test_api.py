@@ -369,6 +369,8 @@ def test_an_evaluation_is_kept_and_not_drawn_again(tmp_path):
     assert "2 problems x 2" in repr(first)
     assert "2 problems x 2" in first._repr_html_()
     assert (first.folder / "arithmetic.jsonl").is_file()
+    assert [(one["benchmark"], one["sample"]) for one in first.samples] == [("arithmetic", n % 2) for n in range(4)]
+    assert {one["verdict"] for one in first.samples} <= {"correct", "incorrect", "unknown"}
     assert frugalrl.compare(first.folder, again.folder).summary == {"arithmetic": "inconclusive"}
 
 

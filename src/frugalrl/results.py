@@ -8,7 +8,7 @@ import html
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,16 @@ class EvaluateResult(Result):
                 "mean_tokens": one.mean_tokens,
             }
             for name, one in self.scores
+        ]
+
+    @property
+    def samples(self) -> list[dict[str, Any]]:
+        """Every judged sample that is kept: `benchmark`, `problem_id`, `sample`, `text`, `extracted`, `verdict` ..."""
+        from frugalrl.evaluation.results import read_results, results_path
+
+        files = {name: results_path(self.folder, name) for name, _ in self.scores}
+        return [
+            {"benchmark": name, **asdict(one)} for name, file in files.items() for one in read_results(file).samples
         ]
 
     def _rows(self) -> Sequence[tuple[str, str]]:
