@@ -12,7 +12,7 @@ from pathlib import Path
 import frugalrl
 
 GROUP_SIZE = 8
-PROBLEM = {"id": "one", "problem": "Calculate $12 + 7$.", "answer": "19"}
+PROBLEM = {"id": "one", "task": "arithmetic", "problem": "Calculate $6 \\times 5 + 7 \\times 4 - 29$.", "answer": "29"}
 
 
 def brevity(completions: list[str], **columns: object) -> list[float]:

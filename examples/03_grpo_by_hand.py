@@ -1,7 +1,7 @@
 """Ten steps of GRPO on the shipped tiny model, written out: what is inside of `frugalrl.train`.
 
-The recipe comes from the public API, the parts from the rooms that `train` itself takes them from. Left out are its log,
-checkpoints, reference model and learning-rate schedule:
+The recipe comes from the public API, the parts from the rooms that `train` itself takes them from. Left out are its
+log, checkpoints, reference model and learning-rate schedule:
 problems -> groups of completions -> rewards -> advantages -> micro-batches -> loss -> update.
 """
 
