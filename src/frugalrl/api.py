@@ -241,8 +241,8 @@ def evaluate(
     benchmarking.check_settings(settings)
     names = bench.split(",") if isinstance(bench, str) else list(bench)
     benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)))
-    loaded = _loaded_model(str(model), dtype, device, max_sequences, _path(out))
     say = _line_by_line(show)
+    loaded = _loaded_model(str(model), dtype, device, max_sequences, _path(out), say)
     plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
     scores = []
     for planned in plans:
@@ -263,6 +263,7 @@ def _loaded_model(
     device: Literal["auto", "cpu", "cuda"],
     max_sequences: int,
     folder: Path | None,
+    say: Callable[[str], None],
 ) -> "benchmarking.Model":
     from frugalrl.config.schema import ModelSettings, TorchEngineSettings
     from frugalrl.evaluation import benchmarking
@@ -272,6 +273,8 @@ def _loaded_model(
     found = pick_device(device)
     kept: Literal["float32", "bfloat16"] = dtype or ("bfloat16" if found.type == "cuda" else "float32")
     policy = load_policy(ModelSettings(path=name, dtype=kept, device=device))
+    if policy.end_token_note is not None:
+        say(f"WARNING: {policy.end_token_note}")
     return benchmarking.Model(
         name=name,
         tokenizer=policy.tokenizer,

@@ -23,8 +23,9 @@ class GracefulStop:
 
     def __enter__(self) -> "GracefulStop":
         is_main = threading.current_thread() is threading.main_thread()
-        # What nohup ignores stays ignored: the run is meant to outlive its terminal.
-        wanted = [number for number in self._SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
+        # Under nohup SIGHUP stays ignored: such a run is meant to outlive its terminal.
+        kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        wanted = [number for number in self._SIGNALS if is_main and not (kept and number == signal.SIGHUP)]
         self._before = {number: signal.signal(number, self._ask) for number in wanted}
         return self
 
