@@ -166,11 +166,11 @@ def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
         (("--bench", "torn.jsonl"), DataError, r"torn\.jsonl, line 1, is not JSON"),
         (("--bench", "arithmetic,./arithmetic.jsonl"), DataError, r"would write to arithmetic\.jsonl"),
         (("--bench", ","), DataError, "names no benchmark"),
-        (("--bench", "arithmetic", "--k", "0"), DataError, "--k is 0"),
-        (("--bench", "arithmetic", "--limit", "-1"), DataError, "--limit is -1"),
-        (("--bench", "arithmetic", "--temperature", "nan"), DataError, "--temperature is nan"),
+        (("--bench", "arithmetic", "--k", "0"), DataError, "^k is 0"),
+        (("--bench", "arithmetic", "--limit", "-1"), DataError, "^limit is -1"),
+        (("--bench", "arithmetic", "--temperature", "nan"), DataError, "^temperature is nan"),
         (("--bench", "arithmetic", "--preset", "openrs"), DataError, "no preset 'openrs'"),
-        (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "--max-tokens 8"),
+        (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "max_tokens 8"),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, options, error, says):

@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import BudgetEndedError, RecipeError, RewardTimeoutError
@@ -29,6 +30,10 @@ MAX_REWARD = 1e9
 """Of a completion, by absolute value. Without a divisor it is the advantage, whose gradient is squared in float32."""
 
 
+RewardFunctions = Mapping[str, Callable[..., Any]]
+"""Functions of the user's own by the name that the recipe's rewards have for them."""
+
+
 @dataclass(frozen=True)
 class Rubric:
     """Weighted terms by name."""
@@ -39,8 +44,12 @@ class Rubric:
     """Seconds that a function of the user's own may take for a group."""
 
 
-def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> Rubric:
+def build_rubric(
+    settings: Sequence[RewardTerm], max_completion_tokens: int, functions: RewardFunctions | None = None
+) -> Rubric:
     """The rubric of a recipe.
+
+    functions: of the user's own; those that are not among them are imported by their dotted path.
 
     Raises RecipeError for an unknown reward, argument or dotted path, an argument of another type or out of
     range, a name that stands twice, and a rubric in which nothing has a weight.
@@ -51,17 +60,19 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
             raise RecipeError(f"The rubric names the reward {name} twice. Keep one, with the sum of their weights.")
     if not any(term.weight for term in settings):
         raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
-    terms = {term.name: _term(term, max_completion_tokens) for term in settings}
+    terms = {term.name: _term(term, max_completion_tokens, functions) for term in settings}
     timeouts = {term.name: term.timeout_seconds for term in settings if not is_built_in(term.name)}
     return Rubric(terms, {term.name: term.weight for term in settings}, timeouts)
 
 
-def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -> None:
+def check_columns(
+    settings: Sequence[RewardTerm], problems: Sequence[Problem], functions: RewardFunctions | None = None
+) -> None:
     """Raise RecipeError for a function of the user's own with a parameter that the problems have no column for."""
     columns = set.intersection(*(set(problem.columns) for problem in problems)) if problems else set()
     for term in settings:
         if not is_built_in(term.name):
-            check_parameters(import_function(term.name, "reward"), term.name, term.args, columns)
+            check_parameters(_own_function(term.name, functions), term.name, term.args, columns)
 
 
 def score_groups(
@@ -140,11 +151,23 @@ def group_accuracy(verdicts: Sequence[Verdict]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
+def _own_function(name: str, functions: RewardFunctions | None) -> Callable[..., Any]:
+    """A function of the user's own: as it was given, or imported. Raises RecipeError."""
+    if functions and name in functions:
+        return functions[name]
+    if name.startswith("__main__.") or "<" in name:
+        raise RecipeError(
+            f"The reward {name} was given in a script or notebook and cannot be imported. Give the function again: "
+            "frugalrl.train(recipe, rewards=[...], out=..., resume=True)."
+        )
+    return import_function(name, "reward")
+
+
+def _term(settings: RewardTerm, max_completion_tokens: int, functions: RewardFunctions | None) -> Term:
     if is_built_in(settings.name):
         term = built_in_term(settings.name, settings.args, max_completion_tokens)
     elif "." in settings.name:
-        function = import_function(settings.name, "reward")
+        function = _own_function(settings.name, functions)
         check_parameters(function, settings.name, settings.args, None)
         term = functools.partial(_user_term, function, settings)
     else:
