@@ -1,7 +1,10 @@
 """The table of benchmarks: how golds are read, and that every gold of the real ones can be."""
 
+import re
+
 import pytest
 
+from frugalrl.config.schema import ProblemSource
 from frugalrl.errors import DataError
 from frugalrl.evaluation import benchmark_loading
 from frugalrl.evaluation.benchmark_loading import load_benchmark
@@ -14,6 +17,7 @@ from frugalrl.evaluation.benchmarks import (
     benchmark_named,
     preset_named,
 )
+from frugalrl.tasks.loading import load_problems
 from frugalrl.verify.workers.pool import AnswerItem
 from tests.conftest import write_jsonl
 
@@ -69,6 +73,16 @@ def test_a_damaged_benchmark_is_refused(tmp_path):
     path = write_jsonl(tmp_path / "own.jsonl", [{"problem": "1+1?"}])
     with pytest.raises(DataError, match=r"1 rows have no gold answer, the first at .*own.jsonl, line 1"):
         load_benchmark(str(path), None)
+
+
+@pytest.mark.parametrize("row", [{"problem": "1+1?"}, {"text": "1+1?", "answer": "2"}])
+def test_a_file_without_a_recipe_gets_no_advice_to_set_a_recipes_keys(tmp_path, row):
+    path = write_jsonl(tmp_path / "own.jsonl", [row])
+    with pytest.raises(DataError) as caught:
+        load_benchmark(str(path), None)
+    assert not re.search("_field|skip_without_gold", str(caught.value))
+    with pytest.raises(DataError, match="_field"):
+        load_problems(ProblemSource(source=str(path)))
 
 
 @pytest.mark.parametrize("name", [*FIVE, "gsm8k"])
