@@ -44,7 +44,7 @@ def test_an_unknown_name_gets_the_nearest_one():
 def test_without_a_local_file_the_hub_is_asked(monkeypatch, tmp_path):
     asked = []
 
-    def load_problems(source):
+    def load_problems(source, advice):
         asked.append(source)
         raise DataError("asked")
 
