@@ -18,8 +18,8 @@ class TrainingSettings(Section):
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
     save_every: Positive | None = Field(
         None,
-        description="steps between checkpoints to resume from; null: none between. The best by validation, the last step and "
-        "the kept model are saved in any case, and the newest step after an error or a request to stop",
+        description="steps between checkpoints to resume from; null: none between. The best by validation, the last "
+        "step and the kept model are saved in any case, and the newest step after an error or a request to stop",
     )
     keep_last: Positive | None = Field(
         None, description="newest checkpoints to keep, beside best and the one to resume from; null: all"
