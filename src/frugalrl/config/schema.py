@@ -15,7 +15,7 @@ a run's length and cost in `run_schema.py`, those of the guard in `stability_sch
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
@@ -29,6 +29,7 @@ DEFAULT_SOURCE = "arithmetic"
 """A task's name; any source that is none, by name or dotted path, is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
+_MAX_LEARNING_RATE = 1e3
 
 
 class ModelSettings(Section):
@@ -237,21 +238,43 @@ class OptimizerSettings(Section):
 
     name: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, the rest by AdamW")
     learning_rate: PositiveFloat = Field(
-        1e-6, description="AdamW's full rate, after the warm-up; 1e-5 by default in an SFT recipe"
+        1e-6,
+        allow_inf_nan=True,
+        description="AdamW's full rate, after the warm-up; 1e-6 (1.5B) to 3e-3 (the tiny model) have worked here; "
+        "1e-5 by default in an SFT recipe",
     )
-    muon_learning_rate: PositiveFloat = Field(0.02, description="of the hidden matrices, if name is muon")
-    beta1: Fraction = Field(0.9, description="of AdamW: decay of the mean of gradients")
-    beta2: Fraction = Field(0.999, description="of AdamW: decay of the mean of their squares")
+    muon_learning_rate: PositiveFloat = Field(
+        0.02, allow_inf_nan=True, description="of the hidden matrices, if name is muon"
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of AdamW: decay of the mean of gradients")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="of AdamW: decay of the mean of their squares"
+    )
     epsilon: PositiveFloat = Field(1e-8, description="of AdamW: added to the divisor")
     weight_decay: NonNegative = Field(0.0, description="of both optimizers")
     max_grad_norm: PositiveFloat = Field(1.0, description="the gradient's norm is clipped to it")
-    schedule: Literal["cosine", "linear", "constant"] = Field(
-        "cosine", description="how the rate falls after the warm-up"
-    )
-    warmup_fraction: Fraction = Field(
-        0.1, description="share of all steps in which the rate rises linearly to the full rate"
-    )
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="of the rate after the warm-up")
+    warmup_fraction: Fraction = Field(0.1, description="share of all steps in which the rate rises linearly from 0")
     min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
+
+    @field_validator("learning_rate", "muon_learning_rate")
+    @classmethod
+    def _rate_can_be_meant(cls, rate: float) -> float:
+        """AdamW moves each weight by about the rate. A rate too high but meant is for the alarms, which end a run; with
+        a large epsilon AdamW is SGD, whose rates may well be above 1."""
+        if rate > _MAX_LEARNING_RATE:
+            raise ValueError(
+                f"a learning rate of {rate:g} destroys any model at the first update: 1e-6 (1.5B) to 3e-3 (the tiny "
+                f"model) have worked, 0.02 for Muon, and {_MAX_LEARNING_RATE:g} is the most that is taken"
+            )
+        return rate
+
+    @model_validator(mode="after")
+    def _decay_leaves_something(self) -> Self:
+        rate = max(self.learning_rate, self.muon_learning_rate if self.name == "muon" else 0.0)
+        if rate * self.weight_decay >= 1:
+            raise ValueError("learning rate x weight_decay is 1 or more: each step would turn the weights' signs")
+        return self
 
 
 class EvaluationSettings(Section):
