@@ -1,6 +1,6 @@
 """The documentation says what the code is: generated pages, links, paths, keys and recipes on its pages.
 
-Not covered: whether a sentence is true, and commands (tests of the commands do that).
+Not covered: whether a sentence is true, and what a command prints.
 """
 
 import ast
@@ -17,6 +17,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from frugalrl.cli import main
 from frugalrl.config.curation_schema import CurationSpec
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
@@ -31,6 +32,7 @@ HISTORY = {"CHANGELOG.md", "lab-log.md"}
 OWN_FILES = {"my_rewards.py", "parity_task.py", "my_file.py"}
 """Files of a reader's own, in examples."""
 RECIPES: dict[str, type[BaseModel]] = {"train": TrainRecipe, "sft": SftRecipe, "curate": CurationSpec}
+DATA_FILES = (".jsonl", ".json", ".yaml", ".md", ".py", ".html", ".parquet", ".safetensors")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 living = pytest.mark.parametrize(
@@ -176,10 +178,45 @@ def test_what_is_named_below_a_room_is_a_module_or_a_recipes_key(page: Path) -> 
     wrong = []
     for token in set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:\(\))?`", prose(page))):
         room = token.partition(".")[0]
-        is_a_data_file = token.endswith((".jsonl", ".json", ".yaml", ".md", ".py", ".html", ".parquet"))
-        if room in rooms and not is_a_data_file and token not in keys and not is_in_the_package(token):
+        if room in rooms and not token.endswith(DATA_FILES) and token not in keys and not is_in_the_package(token):
             wrong.append(token)
     assert wrong == []
+
+
+@living
+def test_what_is_named_as_a_part_of_a_module_stands_in_it(page: Path) -> None:
+    """`module.name`, and `file.py`: `name`, `name`; a module may be named without its package."""
+    text, wrong = prose(page), []
+    keys = {key for kind in RECIPES.values() for key in recipe_keys(kind)}
+    for module, name in re.findall(r"`([a-z_]+)\.([a-zA-Z_]\w+)(?:\(\))?`", text):
+        is_key = any(key == f"{module}.{name}" or key.endswith(f".{module}.{name}") for key in keys)
+        places = [] if is_key or f".{name}" in DATA_FILES else list(PACKAGE.rglob(f"{module}.py"))
+        wrong += [f"{module}.{name}"] if places and not any(name in names_in(place) for place in places) else []
+    for file, names in re.findall(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)", text):
+        place = next(ROOT / one for one in files() if one.endswith(file))
+        wrong += [f"{file}: {name}" for name in re.findall(r"\w+", names) if name not in names_in(place)]
+    assert wrong == []
+
+
+# ------------------------------------------------------------------------------------------------- commands
+
+
+def test_every_command_on_a_page_exists_and_has_the_options_it_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    given: dict[str, set[str]] = {}
+    for page in PAGES:
+        if page.name not in HISTORY:
+            lines = page.read_text(encoding="utf-8").replace("\\\n", " ")
+            for command, rest in re.findall(
+                r"(?:^ {4}|^|[`(])(?:\$ )?frugalrl ([a-z-]+)([^`#\n]*)", lines, re.MULTILINE
+            ):
+                given.setdefault(command, set()).update(re.findall(r"(?<![\w-])--[a-z-]+", rest))
+    assert {"train", "eval", "compare", "curate", "score"} <= set(given)
+    for command, options in given.items():
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0, command
+        known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+        assert options <= known, command
 
 
 # -------------------------------------------------------------------------------------------------- recipes
