@@ -198,6 +198,32 @@ def test_what_is_named_as_a_part_of_a_module_stands_in_it(page: Path) -> None:
     assert wrong == []
 
 
+# -------------------------------------------------------------------------------------------------- metrics
+
+
+def metrics_of_the_glossary(heading: str) -> set[str]:
+    """The names in the first column of the table below a heading."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    table = glossary.partition(f"### {heading}")[2].partition("\n#")[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_metric_of_the_glossary_is_written_by_the_code_and_the_other_way_round() -> None:
+    code = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    of_steps, of_evaluations = metrics_of_the_glossary("A training step"), metrics_of_the_glossary("An evaluation")
+    prefixes = {name.partition("/")[0] for name in of_steps if "/" in name}
+    assert {"loss", "policy", "guard", "completion", "meter"} <= prefixes
+    families = {f"{prefix}/" for prefix in re.findall(r'f"([a-z]+)/\{', code)}  # time/{phase}, reward/{name}
+    stale = {name for name in of_steps if f'"{name}"' not in code and not name.startswith(tuple(families))}
+    assert stale == set()
+    assert {name for name in of_evaluations if f'"{name.removeprefix("SPLIT/")}"' not in code} == set()
+    sft = (PACKAGE / "training" / "sft.py").read_text(encoding="utf-8")
+    assert {name for name in metrics_of_the_glossary("Supervised fine-tuning") if f'"{name}"' not in sft} == set()
+    written = {name for prefix in prefixes for name in re.findall(rf'"({prefix}/[a-z_]+)"', code)}
+    assert written - of_steps - metrics_of_the_glossary("Supervised fine-tuning") == set()
+
+
 # ------------------------------------------------------------------------------------------------- commands
 
 
