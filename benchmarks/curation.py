@@ -27,7 +27,7 @@ BENCHMARKS = ["aime24", "math500", "amc23", "minerva", "olympiadbench"]
 BANDS = [("easy", 1, 1), ("medium", 2, 3), ("hard", 4, 5)]
 
 
-def spec_of(pool: str) -> CurationSpec:
+def spec_of(pool: str, column: str = "difficulty_level") -> CurationSpec:
     """All steps that need no model, quotas by band, 300 held-out problems."""
     given: dict[str, Any] = {
         "name": "benchmark",
@@ -40,7 +40,7 @@ def spec_of(pool: str) -> CurationSpec:
             {"step": "decontaminate", "benchmarks": BENCHMARKS},
             {
                 "step": "difficulty",
-                "column": "difficulty_level",
+                "column": column,
                 "bands": [{"name": name, "low": low, "high": high} for name, low, high in BANDS],
             },
             {"step": "mix", "quotas": [{"count": 3000, "bands": ["hard"]}, {"count": 1000, "bands": ["easy"]}]},
@@ -56,8 +56,8 @@ def clocks() -> tuple[float, float, float]:
     return time.perf_counter(), own.ru_utime + own.ru_stime, children.ru_utime + children.ru_stime
 
 
-def measured(spec: CurationSpec, folder: Path) -> dict[str, Any]:
-    """Seconds between the lines that end the steps; what comes after the last of them is `write`."""
+def measured(spec: CurationSpec, folder: Path, lines: list[str]) -> dict[str, Any]:
+    """Seconds between the lines that end the steps; what comes after is `write`. The lines are added to `lines`."""
     steps: list[dict[str, Any]] = []
     first = last = clocks()
 
@@ -69,6 +69,7 @@ def measured(spec: CurationSpec, folder: Path) -> dict[str, Any]:
         last = now
 
     def show(line: str) -> None:
+        lines.append(line)
         if not line.startswith(" "):
             note(line.split(":")[0])
 
@@ -86,7 +87,7 @@ def main() -> None:
     chosen = parser.parse_args()
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        found = measured(spec_of(chosen.pool), Path(folder) / "set")
+        found = measured(spec_of(chosen.pool), Path(folder) / "set", [])
         manifest = json.loads((Path(folder) / "set" / "manifest.json").read_text(encoding="utf-8"))
     record = {
         "what": "frugalrl curate, all steps without a model, by step",

@@ -1,153 +1,221 @@
-"""The guard on a recipe that collapses, and on healthy ones: `python benchmarks/guard.py`, after `make experiments`.
+"""How often the guard is wrong, and how soon it is right: `python benchmarks/guard.py simulate`, then `real`.
 
-Five seeds of recipes/mini/collapse.yaml without and with the guard, with its defaults; finished runs are skipped. Both
-end with their best checkpoint by validation, and are compared on 198 problems of the test split, four samples each,
-which no choice has seen: what is kept against the base, and kept with the guard against kept without it, paired by
-problem. Then the guard is replayed over the logs of healthy recipes, where a guard that does nothing changes nothing.
-Writes records/guard.json and a table into docs/what-works.md.
+`simulate`: made-up runs (guard_worlds.py). Runs whose accuracy never falls give the false alarms; eight kinds of
+collapse, made after the rules were fixed, give the delay from the onset to the rollback. A few minutes on one core.
+
+`real`: runs of the tiny model that go wrong, by a reward or a rate (recipes/mini/collapse.yaml with replaced values),
+guarded, in --out; finished ones are skipped. About a minute and a half of one core each.
+
+Writes records/guard.json and the tables of docs/guard.md.
 """
 
 import argparse
 import json
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from claims import accuracy_by_step
 from doc_tables import put
-from seeded_runs import MINI, MORE_SEEDS, SEEDS, SeededRun, run_all
+from guard_worlds import COLLAPSES, Outcome, Setting, Truth, collapse, nulls, wandering, watch
+from seeded_runs import MINI, SeededRun, run_all
 
-from frugalrl.commands.guard import log_lines
 from frugalrl.config.stability_schema import GuardSettings
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.summary import versions
-from frugalrl.statistics.intervals import Estimate, paired_difference
-from frugalrl.training.guard.replay import replay
+from frugalrl.statistics.intervals import wilson
 
 RECORD = Path(__file__).parent / "records" / "guard.json"
-TEST = "data.test={source: arithmetic, split: test, limit: 198, seed: 13}"
-HEALTHY = ("open-rs1", "open-rs2", "open-rs3")
+ACTS = ("rollback", "stop")
+NULL_RUNS = {100: 30, 300: 12, 1000: 4}
+"""Runs of each cell, by steps."""
+COLLAPSE_RUNS, COLLAPSE_STEPS = 15, 240
+CORRELATIONS = (0.0, 0.5, 0.9)
+WATCHED = {
+    "50 problems x 1, every 10 steps": Setting(50, 1, 10),
+    "100 x 4, every 10": Setting(100, 4, 10, shared_seeds=True),
+    "200 x 2, every 25": Setting(200, 2, 25),
+    "no validation, 100 held out": Setting(100, 1, None),
+}
+SHORT = ("evaluation.every=10", "evaluation.samples_per_problem=2", "data.validation.limit=60")
+REAL: dict[str, tuple[int, tuple[str, ...]]] = {
+    "collapse": (1, ()),
+    "wrong-paid": (1, (*SHORT, "training.steps=30", "rewards=[{name: format},{name: accuracy, weight: -2.0}]")),
+    "rate-too-high": (1, (*SHORT, "training.steps=30", "optimizer.learning_rate=4.0e-3")),
+    "held-out": (2, ("data.validation=null", "training.steps=60")),
+}
+"""Seed, and values replaced in the collapse recipe."""
 
 
 def main() -> None:
-    """Train what is missing, compare, replay, record."""
+    """Simulate or train, record, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/experiments"), help="where make experiments put its runs"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("what", choices=("simulate", "real"))
+    parser.add_argument("--out", type=Path, default=Path("runs/guard"), help="of the real runs")
+    parser.add_argument("--workers", type=int, default=2, help="real runs at a time, one thread each")
     chosen = parser.parse_args()
-    seeds = (*SEEDS, *MORE_SEEDS)
-    off = [SeededRun("guard-off", MINI / "collapse.yaml", seed, (TEST,)) for seed in seeds]
-    on = [SeededRun("guard-on", MINI / "collapse.yaml", seed, (TEST, "guard.enabled=true")) for seed in seeds]
-    healthy = [SeededRun(f"mini-{name}", MINI / f"{name}.yaml", seed) for name in HEALTHY for seed in SEEDS]
-    run_all([*on, *off, *healthy], chosen.out, chosen.workers)
-    compared = [
-        compare(seed, without.folder(chosen.out), guarded.folder(chosen.out))
-        for seed, without, guarded in zip(seeds, off, on, strict=True)
-    ]
-    replayed = [replay_of(run.folder(chosen.out)) for run in healthy]
-    whole = {"collapse": compared, "healthy": replayed, "versions": versions()}
-    RECORD.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    found = table(compared) + "\n" + healthy_table(replayed)
-    put("what-works.md", "guard", found)
-    print(found)
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    if chosen.what == "simulate":
+        record["nulls"] = [row for steps in NULL_RUNS for row in null_rows(steps)]
+        record["least_fall_0"] = strict_row()
+        record["wandering"] = wandering_row()
+        record["collapses"] = [row for name in COLLAPSES for row in collapse_rows(name)]
+        put("guard.md", "nulls", null_table(record["nulls"], [record["wandering"], record["least_fall_0"]]))
+        put("guard.md", "collapses", collapse_table(record["collapses"]))
+    else:
+        runs = [SeededRun(name, MINI / "collapse.yaml", seed, overrides) for name, (seed, overrides) in REAL.items()]
+        record["real"] = [real_row(folder) for folder in run_all(runs, chosen.out, chosen.workers)]
+        put("guard.md", "real", real_table(record["real"]))
+    record["versions"] = versions()
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def compare(seed: int, off: Path, on: Path) -> dict[str, Any]:
-    """One seed with and without the guard; accuracies in 0..1, differences with their 95 % intervals."""
-    kept = {name: json.loads((folder / "summary.json").read_text())["kept_step"] for name, folder in pair(off, on)}
-    base = correct(on, 0)
-    with_guard, without = correct(on, kept["on"]), correct(off, kept["off"])
-    validation = {name: accuracy_by_step(read_run(folder, name)) for name, folder in pair(off, on)}
+def null_rows(steps: int) -> list[dict[str, Any]]:
+    """Each null with each noise and each way of watching."""
+    rows = []
+    for watched, setting in WATCHED.items():
+        for correlation in CORRELATIONS:
+            for name, truth in nulls(steps).items():
+                noisy = Setting(**{**asdict(setting), "correlation": correlation})
+                outcomes = [watch(truth, noisy, seed) for seed in range(NULL_RUNS[steps])]
+                about = {"null": name, "steps": steps, "watched": watched, "correlation": correlation}
+                rows.append(about | counted(outcomes, steps))
+    return rows
+
+
+def wandering_row() -> dict[str, Any]:
+    """A policy that gets better and worse by two points all the time."""
+    setting = WATCHED["100 x 4, every 10"]
+    outcomes = [watch(wandering(300, seed), setting, seed) for seed in range(40)]
+    return {"null": "wandering by 2 points", "steps": 300, "watched": "100 x 4, every 10"} | counted(outcomes, 300)
+
+
+def strict_row() -> dict[str, Any]:
+    """The test alone, without the fall that is left alone: evaluations of 50 samples after every fifth step."""
+    settings, setting = GuardSettings(least_fall=0.0), Setting(50, 1, 5)
+    outcomes = [watch(nulls(300)["flat"], setting, seed, settings) for seed in range(100)]
+    return {"null": "flat, least_fall 0", "steps": 300, "watched": "50 x 1, every 5"} | counted(outcomes, 300)
+
+
+def counted(outcomes: list[Outcome], steps: int) -> dict[str, Any]:
+    """Runs, those that were found to fall, those rolled back, and what the guard spent."""
     return {
-        "seed": seed,
-        "kept_step": kept,
-        "last_validation": {name: found[max(found)] for name, found in validation.items()},
-        "base_validation": validation["on"][0],
-        "kept_less_base": as_list(paired_difference(base, with_guard)),
-        "unguarded_kept_less_base": as_list(paired_difference(base, without)),
-        "guarded_less_unguarded": as_list(paired_difference(without, with_guard)),
-        "acts": [one for one in events(on) if one["action"] != "warn"],
-        "warnings": sum(one["action"] == "warn" for one in events(on)),
-        "steps": max(step for step, _ in read_run(on, "on").steps),
+        "runs": len(outcomes),
+        "suspected": sum(any("become worse" in one.reason for one in run.decisions) for run in outcomes),
+        "rolled_back": sum(any(one.action in ACTS for one in run.decisions) for run in outcomes),
+        "called": sum(run.called for run in outcomes),
+        "signs": sum(
+            one.action == "evaluate" and "since step" in one.reason and "No eval" not in one.reason
+            for run in outcomes
+            for one in run.decisions
+        ),
+        "called_per_100_steps": 100 * sum(run.called for run in outcomes) / len(outcomes) / steps,
+        "token_share": statistics.fmean(run.token_share for run in outcomes),
     }
 
 
-def pair(off: Path, on: Path) -> tuple[tuple[str, Path], tuple[str, Path]]:
-    """Both runs by name."""
-    return ("off", off), ("on", on)
+def collapse_rows(name: str) -> list[dict[str, Any]]:
+    """A kind of collapse with each way of watching; onsets from step 40 to 120."""
+    rows, kind = [], COLLAPSES[name]
+    for watched, setting in WATCHED.items():
+        noisy = Setting(**{**asdict(setting), "correlation": 0.5})
+        delays, early = [], 0
+        for seed in range(COLLAPSE_RUNS):
+            onset = int(np.random.default_rng(500 + seed).integers(40, 121))
+            truth: Truth = collapse(kind, onset, COLLAPSE_STEPS)
+            acted = [one.step for one in watch(truth, noisy, seed).decisions if one.action in ACTS]
+            early += bool(acted) and acted[0] < onset
+            delays.append(acted[0] - onset if acted else None)
+        rows.append({"kind": name, "takes": kind.takes, "watched": watched, "delays": delays, "before_onset": early})
+    return rows
 
 
-def correct(folder: Path, step: int) -> list[list[bool]]:
-    """Verdicts on the test split after a step: problems x samples."""
-    by_problem: dict[str, list[bool]] = {}
-    for line in (folder / "evaluations" / f"test-step-{step:06d}.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        by_problem.setdefault(row["problem_id"], []).append(row["verdict"] == "correct")
-    return list(by_problem.values())
-
-
-def events(folder: Path) -> list[dict[str, Any]]:
-    """What the guard did, in order."""
+def real_row(folder: Path) -> dict[str, Any]:
+    """What became of a guarded run of the tiny model."""
     file = folder / "guard.jsonl"
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    run = read_run(folder, folder.name)
+    validation = accuracy_by_step(run) if any("validation/avg_at_k" in values for _, values in run.evaluations) else {}
+    clock = json.loads((folder / "summary.json").read_text(encoding="utf-8"))["wall_seconds"]
+    return {
+        "run": folder.name,
+        "events": [json.loads(line) for line in lines],
+        "validation": {str(step): value for step, value in validation.items()},
+        "training_accuracy": [values["verdict/correct_frac"] for _, values in run.steps],
+        "wall_seconds": clock,
+    }
 
 
-def replay_of(folder: Path) -> dict[str, Any]:
-    """What the guard would have done in a run, with its defaults."""
-    found = replay(log_lines(read_run(folder, folder.name)), GuardSettings(enabled=True))
-    decisions = [{"step": one.step, "action": one.action, "reason": one.reason} for one in found.decisions]
-    return {"run": folder.name, "decisions": decisions}
+def total(rows: Iterable[dict[str, Any]]) -> str:
+    """Rolled back of all runs, with the interval of the rate."""
+    given = list(rows)
+    runs, back = sum(row["runs"] for row in given), sum(row["rolled_back"] for row in given)
+    rate = wilson(back / runs, runs)
+    return f"{back} of {runs:,} ({100 * rate.ci_low:.1f} to {100 * rate.ci_high:.1f} %)"
 
 
-def as_list(found: Estimate) -> list[float]:
-    """Value and interval."""
-    return [found.value, found.ci_low, found.ci_high]
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line a seed, in Markdown; points on the test split."""
+def null_table(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> str:
+    """False rollbacks by steps and by way of watching, over nulls and noises."""
     lines = [
-        "| seed | last validation, guard off | on | what the guard did | kept step, off | on | kept less base, on "
-        "| kept with guard less kept without |",
-        "|---|---|---|---|---|---|---|---|",
+        "| accuracy never falls | steps | runs rolled back (95 % interval) | suspected "
+        "| evaluations called per 100 steps | asked for by a sign | share of tokens |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        did = ", ".join(act(one) for one in row["acts"]) or "nothing"
-        cells = [
-            str(row["seed"]),
-            *(f"{100 * row['last_validation'][name]:.1f} %" for name in ("off", "on")),
-            did,
-            *(str(row["kept_step"][name]) for name in ("off", "on")),
-            points(row["kept_less_base"]),
-            points(row["guarded_less_unguarded"]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+    for watched in WATCHED:
+        for steps in NULL_RUNS:
+            cells = [row for row in rows if row["watched"] == watched and row["steps"] == steps]
+            lines.append(line_of(watched, steps, cells))
+    lines += [line_of(f"{row['null']} ({row['watched']})", row["steps"], [row]) for row in others]
+    lines.append(line_of("all but the last two", "", rows))
     return "\n".join(lines) + "\n"
 
 
-def act(one: dict[str, Any]) -> str:
-    """An event in a few words."""
-    if one["action"] == "rolled_back":
-        return f"back to step {one['to']}"
-    return f"{one['action']} after step {one['step']}"
+def line_of(name: str, steps: int | str, cells: list[dict[str, Any]]) -> str:
+    """A line of the table of nulls."""
+    done = sum(row["runs"] * row["steps"] for row in cells) / 100
+    called, signs = (sum(row[key] for row in cells) / done for key in ("called", "signs"))
+    share = sum(row["token_share"] * row["runs"] for row in cells) / sum(row["runs"] for row in cells)
+    suspected = sum(row["suspected"] for row in cells)
+    return f"| {name} | {steps} | {total(cells)} | {suspected} | {called:.2f} | {signs:.2f} | {100 * share:.1f} % |"
 
 
-def healthy_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Replays over healthy runs: warnings, and anything more."""
-    lines = ["| healthy run | warnings, at steps | rollbacks and stops |", "|---|---|---|"]
-    for row in rows:
-        warned = [str(one["step"]) for one in row["decisions"] if one["action"] == "warn"]
-        acted = [f"{one['action']} at {one['step']}" for one in row["decisions"] if one["action"] != "warn"]
-        lines.append(f"| {row['run']} | {', '.join(warned) or 'none'} | {', '.join(acted) or 'none'} |")
+def collapse_table(rows: list[dict[str, Any]]) -> str:
+    """Median delay, the largest, and how many were missed."""
+    lines = [
+        f"| collapse, and steps it takes | {' | '.join(WATCHED)} |",
+        f"|---|{'---|' * len(WATCHED)}",
+    ]
+    for name, kind in COLLAPSES.items():
+        cells = [delay_of(row["delays"]) for row in rows if row["kind"] == name]
+        lines.append(f"| {name}, {kind.takes} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def points(found: Sequence[float]) -> str:
-    """Percentage points with the interval."""
-    value, low, high = (f"{100 * one:+.1f}" for one in found)
-    return f"{value} [{low}, {high}]"
+def delay_of(delays: list[int | None]) -> str:
+    """Median and largest delay of those found, and those missed."""
+    found = [one for one in delays if one is not None]
+    missed = len(delays) - len(found)
+    shown = f"{statistics.median(found):.0f} (at most {max(found)})" if found else "-"
+    return f"{shown}{f', {missed} missed' if missed else ''}"
+
+
+def real_table(rows: list[dict[str, Any]]) -> str:
+    """One line a run."""
+    lines = ["| run | rolled back | validation by step, % | training accuracy, first and last five steps |"]
+    lines.append("|---|---|---|---|")
+    for row in rows:
+        acts = [f"after {one['step']}" for one in row["events"] if one["action"] == "rollback"]
+        back = [f"to {one['to']}" for one in row["events"] if one["action"] == "rolled_back"]
+        stops = [f"stopped after {one['step']}" for one in row["events"] if one["action"] == "stop"]
+        did = [f"{one} {other}" for one, other in zip(acts, back, strict=False)] + stops
+        seen = ", ".join(f"{step}: {100 * value:.0f}" for step, value in row["validation"].items())
+        accuracy = row["training_accuracy"]
+        first, last = (100 * statistics.fmean(part) for part in (accuracy[:5], accuracy[-5:]))
+        lines.append(f"| {row['run']} | {', '.join(did) or 'no'} | {seen or '-'} | {first:.0f}, {last:.0f} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ import torch
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.config.schema import ModelSettings, ProblemSource, PromptSettings, RewardTerm
 from frugalrl.data.prompts import build_prompts
-from frugalrl.data.sources import load_problems
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.tasks.loading import load_problems
 from frugalrl.training.model.policy import Policy, load_policy, trainable_parameters
 from frugalrl.types import Completion, Prompt
 

@@ -18,14 +18,14 @@ from frugalrl.config.schema import (
 )
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sampler import take
-from frugalrl.data.sources import load_problems
-from frugalrl.evaluation.evaluator import evaluate
+from frugalrl.evaluation.runner import evaluate
 from frugalrl.reporting.console import difference, estimate
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.statistics.intervals import paired_difference
+from frugalrl.tasks.loading import load_problems
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, load_policy

@@ -7,6 +7,7 @@ The type of a value says how far it has come. Token counts are in tokens of the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ NOTHING_TO_LEARN = "nothing can be learned any more"
 
 
 @dataclass(frozen=True)
+class Check:
+    """Who judges the answers to a problem, and what counts as right beside its gold."""
+
+    task: str = "maths"
+    """A name in the table of tasks, or the dotted path of a user's own."""
+    also_accepted: tuple[str, ...] = ()
+    """Answers that are as right as the gold; any one will do. Answers that are right together are one gold."""
+    tolerance: Fraction | None = None
+    """A number no further than this from the gold is right, too."""
+
+
+@dataclass(frozen=True)
 class Problem:
     """A question with a checkable answer."""
 
@@ -31,9 +44,15 @@ class Problem:
     text: str
     """What is asked, without template, e.g. ``"Compute $12 + 7 \\times 3$."``."""
     gold: str
-    """The accepted answer, e.g. ``"33"`` or ``"\\frac{1}{2}"``."""
+    """The accepted answer, e.g. ``"33"`` or ``"\\frac{1}{2}"``; empty where a checker needs none."""
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Every other column of its row, passed to reward functions by name."""
+    check: Check = Check()
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The answers of which any one is right, the gold first."""
+        return (self.gold, *self.check.also_accepted)
 
 
 @dataclass(frozen=True)

@@ -81,3 +81,18 @@ def test_a_file_without_golds_is_refused(tmp_path: Path) -> None:
         _run(tmp_path, [{"gold": "x"}], "--field", "target")
     with pytest.raises(DataError, match="--workers"):
         _run(tmp_path, [{"gold": "x"}], "--workers", "0")
+
+
+def test_rows_of_other_tasks_are_counted_and_their_golds_not_read_as_mathematics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"answer": ["2", "-2"]},
+        {"problem": "Add.", "answer": "def add(a, b): ...", "test_list": ["assert add(1, 2) == 3"]},
+    ]
+    assert _run(tmp_path, rows) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 golds, 2 different, 2 fit for training")
+    assert "1 rows are judged by tests or a checker: their golds are not checked." in printed
+    with pytest.raises(DataError, match="no tests can be read"):
+        _run(tmp_path, [{"answer": "def add(a, b): ...", "entry_point": "add"}])

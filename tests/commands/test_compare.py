@@ -1,8 +1,8 @@
-"""`frugalrl compare`: better, worse, cannot tell; what does not belong together."""
+"""`frugalrl compare`: better, worse, inconclusive; what does not belong together."""
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from frugalrl.commands import compare as command
 from frugalrl.errors import DataError, OutputError
 from frugalrl.evaluation.records import SampleRecord
-from frugalrl.evaluation.results import ResultsHeader, SampleResult
+from frugalrl.evaluation.results import ResultsHeader, write_results
 
-HEADER = ResultsHeader("math500", "org/model", "m1", "p1", "d1", 0.6, 0.95, 4096, 0, "float32")
+HEADER = ResultsHeader(
+    "math500", "org/model", None, "m1", "p1", "d1", 0.6, 0.95, 4096, 0, "float32", "0.1.0", "0.9.0", 1.0
+)
 
 
 def compare(*paths: Path) -> int:
@@ -24,9 +26,8 @@ def compare(*paths: Path) -> int:
 
 def results(path: Path, right: int, n: int = 40, k: int = 2, header: ResultsHeader = HEADER, first: int = 0) -> Path:
     """n problems of k samples; the first `right` problems are solved each time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     samples = [
-        SampleResult(
+        SampleRecord(
             problem_id=f"p{number}",
             sample=sample,
             seed=1,
@@ -35,25 +36,18 @@ def results(path: Path, right: int, n: int = 40, k: int = 2, header: ResultsHead
             extracted="1" if number < right else "2",
             verdict="correct" if number < right else "incorrect",
             reason="equal",
-            seconds=0.1,
             text="",
         )
         for number in range(first, first + n)
         for sample in range(k)
     ]
-    lines = [{"record": "header", **asdict(header)}, *({"record": "sample", **asdict(one)} for one in samples)]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_results(path, header, {"device": "cpu"}, samples)
     return path
 
 
 def run_file(folder: Path, split: str, step: int, right: int, n: int = 40) -> None:
-    records = [
-        SampleRecord(f"p{number}", 0, "correct" if number < right else "incorrect", "equal", "1", 10, False, "")
-        for number in range(n)
-    ]
     path = folder / "evaluations" / f"{split}-step-{step:06d}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(record)) + "\n" for record in records))
+    results(path, right, n, k=1, header=replace(HEADER, benchmark=split, step=step, data_hash=f"{n} problems"))
 
 
 def test_a_clear_gain_is_better_with_its_numbers(tmp_path, capsys):
@@ -62,7 +56,7 @@ def test_a_clear_gain_is_better_with_its_numbers(tmp_path, capsys):
     assert "math500    40  2  25.0 % [14.2, 40.2]  62.5 % [47.0, 75.8]  +37.5 points [+21.8, +53.2]" in out
     assert "< 0.001  better" in out
     assert "math500: B is better than A, by +37.5 points" in out
-    assert "math500    A      25.0 %  25.0 %      2 %        10" in out
+    assert "math500    A      25.0 %  25.0 %      2 %        0        10" in out
 
 
 def test_a_loss_is_worse(tmp_path, capsys):
@@ -73,15 +67,15 @@ def test_a_loss_is_worse(tmp_path, capsys):
 def test_a_small_difference_cannot_be_told_and_says_what_would_be_needed(tmp_path, capsys):
     compare(results(tmp_path / "a/math500.jsonl", 10), results(tmp_path / "b/math500.jsonl", 12))
     out = capsys.readouterr().out
-    assert "cannot tell at n = 40, k = 2" in out
-    assert "This finds differences of 10.0 points or more, in four of five tries" in out
+    assert "inconclusive at n = 40, k = 2" in out
+    assert "This finds differences of 10.0 points or more, with 80 % power" in out
     assert "you would need about 155 problems at k = 2; more samples of these problems would not do" in out
 
 
 def test_equal_results_need_nothing(tmp_path, capsys):
     path = results(tmp_path / "a/math500.jsonl", 10)
     compare(path, path)
-    assert "cannot tell at n = 40, k = 2. All problems differ by the same, or none does" in capsys.readouterr().out
+    assert "inconclusive at n = 40, k = 2. All problems differ by the same, or none does" in capsys.readouterr().out
 
 
 def test_folders_are_compared_benchmark_by_benchmark_with_correction(tmp_path, capsys):
@@ -116,7 +110,7 @@ def test_a_finished_run_is_compared_by_the_model_it_kept(tmp_path, capsys):
     for step, right in ((0, 10), (50, 25), (100, 12)):
         run_file(tmp_path / "run", "validation", step, right)
     compare(tmp_path / "run")
-    assert "validation: cannot tell" in capsys.readouterr().out
+    assert "validation: inconclusive" in capsys.readouterr().out
     (tmp_path / "run" / "summary.json").write_text(json.dumps({"kept_step": 50}))
     compare(tmp_path / "run")
     assert "validation: B is better than A, by +37.5 points" in capsys.readouterr().out
@@ -135,7 +129,7 @@ def test_other_data_are_refused(tmp_path):
         compare(results(tmp_path / "a.jsonl", 10), other)
     run_file(tmp_path / "one", "test", 5, 10)
     run_file(tmp_path / "two", "test", 5, 10, n=39)
-    with pytest.raises(DataError, match="40 and 39 problems, 39 of them in both"):
+    with pytest.raises(DataError, match="other problems or golds"):
         compare(tmp_path / "one", tmp_path / "two")
 
 
@@ -153,3 +147,13 @@ def test_nothing_shared_nothing_there_nothing_readable(tmp_path):
     (tmp_path / "broken.jsonl").write_text("{\n")
     with pytest.raises(OutputError, match="no readable results file"):
         compare(first, tmp_path / "broken.jsonl")
+
+
+def test_every_setting_of_the_header_that_differs_is_noted(tmp_path, capsys):
+    other = replace(HEADER, prompt_hash="p2", seed=3, dtype="bfloat16", verifier_limit_seconds=5.0, model="other")
+    compare(results(tmp_path / "a.jsonl", 10), results(tmp_path / "b.jsonl", 25, header=other))
+    out = capsys.readouterr().out
+    for note in ("prompt_hash is p1 and p2", "seed is 0 and 3", "dtype is float32 and bfloat16"):
+        assert note in out
+    assert "verifier_limit_seconds is 1.0 and 5.0" in out
+    assert "model is" not in out

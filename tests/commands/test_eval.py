@@ -12,7 +12,9 @@ import pytest
 
 from frugalrl.commands import eval as command
 from frugalrl.errors import DataError, ModelError, OutputError, UserError
+from frugalrl.evaluation.benchmark_loading import load_benchmark
 from frugalrl.evaluation.results import read_results
+from frugalrl.tasks.logic import generate, logic_problem
 from tests.conftest import write_jsonl
 
 FAST = ("--limit", "9", "--max-sequences", "6", "--max-tokens", "96", "--device", "cpu")
@@ -44,16 +46,15 @@ def test_the_table_shows_accuracy_and_what_it_is_worth(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("arithmetic: 9 problems x 2 from arithmetic, temperature 0.6, top_p 0.95, at most 96")
     assert lines[1].startswith("  arithmetic 12/18  truncated 0 %  ")
-    assert lines[1].endswith(" left")
+    assert lines[1].endswith(" remaining")
     assert lines[-3].split() == [
         "benchmark", "problems", "k", "avg@k", "95", "%", "interval", "pass@k", "majority@k",
-        "least", "gain", "truncated", "unknown", "tokens",
+        "detectable", "truncated", "unknown", "tokens",
     ]  # fmt: skip
     assert lines[-2].split()[:3] == ["arithmetic", "9", "2"]
     assert lines[-1] == f"Results: {Path('evaluations/tiny')}"
     found = read_results(tmp_path / "evaluations" / "tiny" / "arithmetic.jsonl")
     assert len(found.samples) == 18
-    assert all(one.seconds > 0 for one in found.samples)
     assert (found.header.model, found.header.max_completion_tokens) == ("builtin:tiny", 96)
 
 
@@ -105,9 +106,9 @@ def test_greedy_needs_one_sample(capsys):
 
 
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(monkeypatch, capsys):
-    from frugalrl.evaluation import benchmark_run
+    from frugalrl.evaluation import runner
 
-    collect, calls = benchmark_run.collect_samples, []
+    collect, calls = runner.collect_samples, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -115,9 +116,9 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(monkeypatch, capsys):
             raise KeyboardInterrupt
         return collect(*arguments)
 
-    monkeypatch.setattr(benchmark_run, "collect_samples", interrupted)
+    monkeypatch.setattr(runner, "collect_samples", interrupted)
     assert run("--bench", "arithmetic", "--k", "2") == 130
-    assert capsys.readouterr().out.endswith("the same command goes on from there.\n")
+    assert capsys.readouterr().out.endswith("the same command resumes from there.\n")
     assert run("--bench", "arithmetic", "--k", "2") == 0
     assert "; 12 samples are there already" in capsys.readouterr().out
 
@@ -130,6 +131,29 @@ def test_a_file_of_ones_own_beside_a_benchmark(tmp_path, capsys):
     assert table[1].split()[:3] == ["arithmetic", "9", "4"]
     assert table[2].split()[:3] == ["sums", "3", "1"]
     assert (tmp_path / "results" / "sums.jsonl").exists()
+
+
+def test_puzzles_and_programs_of_ones_own_are_judged_and_asked_as_such(tmp_path, capsys):
+    puzzle = logic_problem(next(generate(1, "test")), 0, "test")
+    write_jsonl(tmp_path / "puzzles.jsonl", [{"problem": puzzle.text, "answer": puzzle.gold, **puzzle.columns}])
+    write_jsonl(tmp_path / "programs.jsonl", [{"problem": "Add.", "test_list": ["assert add(1, 2) == 3"]}])
+    assert run("--bench", "puzzles.jsonl,programs.jsonl", "--out", "results") == 0
+    puzzles, programs = (read_results(tmp_path / "results" / f"{name}.jsonl") for name in ("puzzles", "programs"))
+    assert puzzles.samples[0].reason in ("no_box", "unreadable_answer", "different", "equal", "unclosed_reasoning")
+    assert programs.samples[0].reason in ("no_code", "no_sandbox")
+    assert puzzles.header.prompt_hash != programs.header.prompt_hash
+    write_jsonl(tmp_path / "broken.jsonl", [{"problem": "Add.", "answer": "x", "entry_point": "add"}])
+    with pytest.raises(DataError, match=r"broken.jsonl, line 1: .* is of code, but no tests can be read"):
+        run("--bench", "broken.jsonl")
+
+
+def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
+    rows = [{"problem": "1+1?", "answer": "2"}, {"problem": "Add.", "test_list": ["assert add(1, 2) == 3"]}]
+    write_jsonl(tmp_path / "mixed.jsonl", rows)
+    loaded = load_benchmark(str(tmp_path / "mixed.jsonl"), None)
+    assert ["boxed" in one for one in loaded.templates] == [True, False]
+    assert ["python" in one for one in loaded.templates] == [False, True]
+    assert run("--bench", "mixed.jsonl", "--out", "results") == 0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.data.sources import load_problems
+from frugalrl.tasks.loading import load_problems
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 MINI = {path.stem: load_recipe(path, TrainRecipe) for path in sorted((RECIPES / "mini").glob("*.yaml"))}

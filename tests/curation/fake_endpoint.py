@@ -4,11 +4,38 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Reply = str | int
-"""A completion's text, or a status code."""
+
+@dataclass(frozen=True)
+class Status:
+    """A status code with headers."""
+
+    code: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer with the reason for its end."""
+
+    text: str
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The body of a reply of status 200."""
+
+    body: str
+
+
+CLOSED = "\0closed"
+"""Instead of a reply the connection is closed."""
+Reply = str | int | Status | Completion | Raw
+"""A completion's text, a status code, or one of the above."""
 
 
 class Asked:
@@ -37,13 +64,16 @@ def fake_endpoint(reply: Callable[[str, int], Reply]) -> Iterator[tuple[str, Ask
                 asked.now += 1
                 asked.most = max(asked.most, asked.now)
             answer = reply(body["messages"][-1]["content"], number)
-            status = answer if isinstance(answer, int) else 200
-            choice = {"message": {"content": answer}, "finish_reason": "stop"}
-            values = {"choices": [choice], "usage": {"completion_tokens": 7}}
-            data = json.dumps(values if status == 200 else {"error": {"message": "as told"}}).encode()
             with asked.lock:
                 asked.now -= 1
+            if answer == CLOSED:
+                self.close_connection = True
+                return
+            status, headers, text = _written(answer)
+            data = text.encode()
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -60,3 +90,16 @@ def fake_endpoint(reply: Callable[[str, int], Reply]) -> Iterator[tuple[str, Ask
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _written(answer: Reply) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body of a reply."""
+    if isinstance(answer, Raw):
+        return 200, {}, answer.body
+    if isinstance(answer, int):
+        answer = Status(answer)
+    if isinstance(answer, Status):
+        return answer.code, answer.headers, json.dumps({"error": {"message": "as told"}})
+    done = answer if isinstance(answer, Completion) else Completion(answer, "stop")
+    choice = {"message": {"content": done.text}, "finish_reason": done.finish_reason}
+    return 200, {}, json.dumps({"choices": [choice], "usage": {"completion_tokens": 7, "prompt_tokens": 11}})

@@ -64,5 +64,8 @@ def test_progress_speaks_now_and_then_with_an_eta():
     for done in range(1, 101):
         now[0] = float(done)
         progress(done)
-    assert lines[:2] == ["  step 3/100  3s gone, about 1m37s left", "  step 8/100  8s gone, about 1m32s left"]
+    assert lines[:2] == [
+        "  step 3/100  3s elapsed, about 1m37s remaining",
+        "  step 8/100  8s elapsed, about 1m32s remaining",
+    ]
     assert len(lines) == 20

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from frugalrl.curation.pipeline import curate
 from frugalrl.curation.report_card import curation_card, curation_page, differences, funnel, warnings
+from frugalrl.curation.sampling_facts import SampleCounts, SamplingFacts
 from frugalrl.curation.workspace import open_workspace
 from frugalrl.reporting.bars import funnel_bars, grouped_bars
 from tests.curation.pools import pool_rows, spec_of, write_pool
@@ -72,3 +74,13 @@ def test_charts_say_in_words_what_they_show(report):
     assert chart.count("<rect") == 4
     assert "pools 20, mix 16" in funnel_bars("Funnel", [("pools", 20), ("mix", 16)])
     assert grouped_bars("band", [], [("pool", [])], "band").startswith("<svg")
+
+
+def test_what_was_sampled_and_what_was_changed_at_reading_stand_in_both(report):
+    counts = SampleCounts(samples=40, truncated=10, empty=2, unknown=1, prompt_tokens=900, completion_tokens=12_345)
+    facts = SamplingFacts("difficulty", "strong", counts, problems=20, refused=3, failed=1, no_full_answer=4)
+    told = replace(report, sampling=(facts,), reading=("pool: 3 values of 'answer' spell a missing value.",))
+    for text in (curation_page(told), curation_card(told)):
+        for says in ("What was sampled", "10 (25.0 %)", "12,345", "3 values of", "strong"):
+            assert says in text
+    assert "What was sampled" not in curation_page(report)

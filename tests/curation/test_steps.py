@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from frugalrl.config.curation_schema import Difficulty, Mix, Splits
 from frugalrl.config.loading import parse_recipe
 from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
-from frugalrl.curation.records import Decision, PoolRow, applied, decision_of, ledger_line
-from frugalrl.curation.selection_steps import difficulty_from_column, mixed, split_counts, split_rows
+from frugalrl.curation.records import Decision, PoolRow, decision_of, ledger_line
+from frugalrl.curation.selection_steps import (
+    column_notes,
+    difficulty_from_column,
+    mixed,
+    quotas_taken,
+    split_decisions,
+    splits_drawn,
+)
 from frugalrl.curation.text_steps import has_box, prompt_tokens, read_golds
 from frugalrl.errors import DataError, RecipeError
 
@@ -43,7 +50,7 @@ def test_a_gold_is_read_where_there_is_none_or_where_asked():
 def test_golds_that_the_verdict_layer_cannot_read_are_dropped_or_flagged(patient_pool):
     golds = ["5", "\\frac{1}{2}", "", "\\frac{1}{", "B", "\\text{Evelyn}", "(1, 2)", "x^2+1", "2^{2^{40}}"]
     rows = [row(str(at), answer=gold) for at, gold in enumerate(golds)]
-    faults = gold_faults(golds, patient_pool, lambda done: None)
+    faults = gold_faults(golds, patient_pool)
     dropped = parsed_golds(rows, faults, "drop")
     assert [golds[at] for at, one in enumerate(dropped) if not one.kept] == ["", "\\frac{1}{", "2^{2^{40}}"]
     assert [one.reason for one in dropped if not one.kept] == ["missing", "unparseable_gold", "gold_beyond_limits"]
@@ -61,7 +68,7 @@ def test_golds_of_duplicates_are_compared_by_the_verdict_layer(patient_pool):
 
 def test_long_prompts_go_and_the_count_stays_in_the_row():
     rows = [row("a", problem="one two"), row("b", problem="one two three")]
-    found = prompt_tokens(rows, lambda texts: [len(text.split()) for text in texts], most=2, tick=lambda done: None)
+    found = prompt_tokens(rows, lambda texts: [len(text.split()) for text in texts], most=2)
     assert reasons(found) == [(True, "fits"), (False, "too_long")]
     assert found[0].changes == {"prompt_tokens": 2}
     assert found[1].detail == {"most": 2, "tokens": 3}
@@ -97,8 +104,9 @@ def test_difficulty_from_a_column():
 )
 def test_a_column_that_does_not_fit_says_so(more, says):
     rows = [row("a", columns={"level": 1}), row("b", columns={"level": 5}), row("c", columns={"level": None})]
+    asked = step(Difficulty, **{"step": "difficulty", "bands": BANDS, **more})
     with pytest.raises(DataError, match=says):
-        difficulty_from_column(rows, step(Difficulty, **{"step": "difficulty", "bands": BANDS, **more}))
+        column_notes(rows, asked) and difficulty_from_column(rows, asked)
 
 
 def test_every_possible_pass_rate_needs_a_band():
@@ -108,6 +116,13 @@ def test_every_possible_pass_rate_needs_a_band():
 
 # ------------------------------------------------------------------------------------------------- quotas
 
+
+def drawn(rows, asked, seed):
+    """Decisions of a mix, and its notes."""
+    taken, short = quotas_taken(rows, asked, seed)
+    return list(mixed(rows, taken)), short
+
+
 MIXED = [
     row(f"{band}{at}", columns={"band": band}) for band, count in (("hard", 6), ("easy", 3)) for at in range(count)
 ]
@@ -115,23 +130,23 @@ MIXED = [
 
 def test_quotas_take_what_they_ask_for_by_the_seed():
     asked = step(Mix, step="mix", quotas=[{"count": 4, "bands": ["hard"]}, {"count": 2, "bands": ["easy"]}])
-    found, short = mixed(MIXED, asked, seed=1)
+    found, short = drawn(MIXED, asked, seed=1)
     kept = [one.id for one in found if one.kept]
     assert short == []
     assert sorted(name[:4] for name in kept) == ["easy"] * 2 + ["hard"] * 4
-    assert [one.id for one in mixed(MIXED, asked, seed=1)[0] if one.kept] == kept
-    assert any([one.id for one in mixed(MIXED, asked, seed=seed)[0] if one.kept] != kept for seed in range(2, 8))
+    assert [one.id for one in drawn(MIXED, asked, seed=1)[0] if one.kept] == kept
+    assert any([one.id for one in drawn(MIXED, asked, seed=seed)[0] if one.kept] != kept for seed in range(2, 8))
 
 
 def test_the_draw_does_not_depend_on_the_order_of_the_pool():
     asked = step(Mix, step="mix", quotas=[{"count": 3, "bands": ["hard"]}])
-    kept = {one.id for one in mixed(MIXED, asked, 1)[0] if one.kept}
-    assert {one.id for one in mixed(MIXED[::-1], asked, 1)[0] if one.kept} == kept
+    kept = {one.id for one in drawn(MIXED, asked, 1)[0] if one.kept}
+    assert {one.id for one in drawn(MIXED[::-1], asked, 1)[0] if one.kept} == kept
 
 
 def test_a_problem_goes_to_one_quota_only():
     asked = step(Mix, step="mix", quotas=[{"count": 4, "bands": ["hard"]}, {"count": 5}])
-    found, _ = mixed(MIXED, asked, 0)
+    found, _ = drawn(MIXED, asked, 0)
     assert all(one.kept for one in found)
     assert sum(one.reason == "quota_2" for one in found) == 5
 
@@ -139,15 +154,15 @@ def test_a_problem_goes_to_one_quota_only():
 def test_a_quota_larger_than_its_band_is_an_error_or_is_said():
     quotas = [{"count": 5, "bands": ["easy"], "pools": ["p"]}]
     with pytest.raises(DataError, match=r"Quota 1 asks for 5 of pool p, band easy, and there are 3\. Lower it"):
-        mixed(MIXED, step(Mix, step="mix", quotas=quotas), 0)
-    found, short = mixed(MIXED, step(Mix, step="mix", quotas=quotas, allow_short=True), 0)
+        drawn(MIXED, step(Mix, step="mix", quotas=quotas), 0)
+    found, short = drawn(MIXED, step(Mix, step="mix", quotas=quotas, allow_short=True), 0)
     assert sum(one.kept for one in found) == 3
     assert short == ["Quota 1 asks for 5 of pool p, band easy, and there are 3: all of them are taken."]
 
 
 def test_a_band_that_nobody_has_names_the_nearest():
     with pytest.raises(DataError, match=r"names the band 'hrad', which no row has\. Did you mean 'hard'"):
-        mixed(MIXED, step(Mix, step="mix", quotas=[{"count": 1, "bands": ["hrad"]}]), 0)
+        drawn(MIXED, step(Mix, step="mix", quotas=[{"count": 1, "bands": ["hrad"]}]), 0)
 
 
 # ------------------------------------------------------------------------------------------------- splits
@@ -158,8 +173,9 @@ def test_a_band_that_nobody_has_names_the_nearest():
 def test_splits_are_exact_and_near_duplicates_stay_in_training(total, validation, test, seed):
     rows = [row(str(at)) for at in range(total)]
     groups = [(0, 3, 7), (1, 2)]
-    found = split_rows(rows, groups, parse_recipe({"validation": validation, "test": test}, Splits), seed)
-    counted = split_counts(found)
+    asked = parse_recipe({"validation": validation, "test": test}, Splits)
+    found = list(split_decisions(rows, splits_drawn(rows, groups, asked, seed)))
+    counted = {name: sum(one.reason == name for one in found) for name in ("train", "validation", "test")}
     assert counted == {"train": total - validation - test, "validation": validation, "test": test}
     assert {found[at].reason for group in groups for at in group} == {"train"}
 
@@ -167,20 +183,15 @@ def test_splits_are_exact_and_near_duplicates_stay_in_training(total, validation
 def test_splits_that_leave_nothing_to_train_on_are_refused():
     rows = [row(str(at)) for at in range(4)]
     with pytest.raises(DataError, match="hold out 4 of 4 problems"):
-        split_rows(rows, [], parse_recipe({"validation": 2, "test": 2}, Splits), 0)
+        splits_drawn(rows, [], parse_recipe({"validation": 2, "test": 2}, Splits), 0)
     with pytest.raises(DataError, match="only 0 have no near duplicate"):
-        split_rows(rows, [(0, 1, 2, 3)], parse_recipe({"validation": 1}, Splits), 0)
+        splits_drawn(rows, [(0, 1, 2, 3)], parse_recipe({"validation": 1}, Splits), 0)
 
 
 # ------------------------------------------------------------------------------------------------- records
 
 
-def test_decisions_make_the_next_rows_and_survive_the_ledger():
-    rows = [row("a", answer="1", columns={"x": 1}), row("b")]
+def test_decisions_survive_the_ledger():
     decisions = [Decision("a", True, "why", {"n": 1}, {"answer": "2", "band": "hard"}), Decision("b", False, "not")]
-    (kept,) = applied(rows, decisions)
-    assert (kept.answer, kept.columns) == ("2", {"x": 1, "band": "hard"})
     assert [decision_of(ledger_line("s", one)) for one in decisions] == decisions
     assert ledger_line("s", decisions[1]) == {"id": "b", "step": "s", "kept": False, "reason": "not"}
-    with pytest.raises(ValueError, match="every row once"):
-        applied(rows, decisions[:1])

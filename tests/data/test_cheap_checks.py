@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugalrl.curation.ledger import read_part, write_part
-from frugalrl.curation.records import Decision, StepOutcome, ledger_line
+from frugalrl.curation.ledger import exhausted, read_part, write_part
+from frugalrl.curation.records import Deciding, Decision, Ending, ledger_line
 from frugalrl.data import answer_options, question_rules, statements
 from frugalrl.data.decontamination import build_index, find_overlap
 from frugalrl.data.duplicates import near_duplicate_matches
@@ -114,7 +114,7 @@ def test_a_gist_is_synonyms_then_fillers_out_then_endings_off(stem: list[str]) -
     expected = []
     for at, token in enumerate(stem):
         token = statements._SYNONYMS.get(token, token)
-        is_letter = len(token) == 1 and not statements._is_filler_letter(stem, at)
+        is_letter = len(token) == 1 and not statements.is_article(stem, at)
         if token not in statements._FILLER or is_letter:
             expected.append(statements._stemmed(token))
     while expected and expected[-1] == "=":
@@ -145,7 +145,12 @@ def test_a_reader_that_remembers_gives_the_matches_and_the_overlap_of_one_that_d
 
 def test_a_part_holds_the_lines_that_json_dumps_writes(tmp_path: Path) -> None:
     decision = Decision("a", False, "no_box", {"why": 'π \u2028 "x"', "n": 0.1}, {"gold": None})
-    write_part(tmp_path / "part.jsonl", "step", StepOutcome((decision,), ("Ein Satz ü",)))
+
+    def deciding() -> Deciding:
+        yield decision
+        return Ending(("Ein Satz ü",))
+
+    exhausted(write_part(tmp_path / "part.jsonl", "step", deciding()))
     first = (tmp_path / "part.jsonl").read_text(encoding="utf-8").split("\n")[0]
     assert first == json.dumps(ledger_line("step", decision), ensure_ascii=False)
-    assert read_part(tmp_path / "part.jsonl").decisions == (decision,)
+    assert exhausted(read_part(tmp_path / "part.jsonl")) == ([decision], Ending(("Ein Satz ü",)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frugalrl.data.question_rules import question_fault
+from frugalrl.data.question_rules import is_judged, question_fault
 
 FAULTS = [
     ("proof", "Let $n$ be odd. Prove that $n^2-1$ is divisible by 8.", ""),
@@ -62,3 +62,33 @@ def test_with_nothing_to_check_a_proof_beside_a_question_counts():
     assert question_fault(text, "180") is None
     assert question_fault(text, "", "It is clear.").reason == "proof"
     assert question_fault(text, "", "So it is \\boxed{180}.") is None
+
+
+FOREIGN = [
+    ("fr", "Soit $n$ un entier. Trouver le plus petit entier $n$ tel que $n^2 > 50$."),
+    ("de", "Bestimme die kleinste natürliche Zahl $n$ mit $n^2 > 50$ und gib sie an."),
+    ("es", "Calcular el valor de $x$ tal que $x^2 = 49$ y $x$ es positivo."),
+    ("ru", "Найдите наименьшее натуральное число $n$ такое, что $n^2 > 50$ и делится на 3."),
+    ("zh", "已知 $a$ 和 $b$ 是正整数 ， 求 $a+b$ 的 最小 值 。"),
+]
+
+
+@pytest.mark.parametrize(("language", "text"), FOREIGN)
+def test_that_nothing_is_asked_is_said_of_english_texts_only(language, text):
+    assert question_fault(text, "3").reason == "no_question"  # what the rules would say if it were English
+    assert question_fault(text, "3", language=language) is None
+    assert not is_judged(text, language)
+
+
+def test_what_the_rules_quote_is_a_fault_in_any_language():
+    text = "Quelle est la bonne réponse ? (A) 4 (B) 5 (C) 6 (D) 7"
+    assert question_fault(text, "B", language="fr").reason == "multiple_choice"
+    parts = "Нехай $f(x)=x^2$. (a) Знайдіть $f(2)$? (b) Чому дорівнює $f(3)$?"
+    assert question_fault(parts, "4", language="uk").reason == "multi_part"
+
+
+def test_a_short_text_of_unknown_language_is_judged_by_what_it_shows():
+    assert is_judged("Compute $\\sin 60^\\circ$.", "unknown")
+    assert not is_judged("$x^2 + 3 x + 2 = 0 , x > 1 , x < 9$", "unknown")
+    english = "If $a=\\log_8 225$ and $b=\\log_2 15$, then"
+    assert question_fault(english, "1", language="unknown").reason == "no_question"

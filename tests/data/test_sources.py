@@ -8,8 +8,8 @@ import pyarrow.parquet
 import pytest
 
 from frugalrl.config.schema import CompletionSource, ProblemSource
-from frugalrl.data.sources import load_completions, load_problems
 from frugalrl.errors import DataError
+from frugalrl.tasks.loading import load_completions, load_problems
 from tests.conftest import write_jsonl
 
 ROWS = [

@@ -5,13 +5,12 @@ import itertools
 import pytest
 
 from frugalrl.config.schema import ProblemSource, RewardTerm
-from frugalrl.data.sources import load_problems
 from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.tasks.arithmetic import split_of
+from frugalrl.tasks.loading import load_problems
 from frugalrl.tasks.logic import (
     Clue,
     generate,
-    is_logic,
     logic_problem,
     logic_verdict,
     solutions,
@@ -160,7 +159,7 @@ def test_where_there_is_no_answer_the_reason_is_given(completion, reasoning_open
 
 def test_a_rubric_judges_logic_problems_by_their_checker():
     problem = logic_problem(PUZZLES[0], 0, "train")
-    assert is_logic(problem)
+    assert problem.check.task == "logic"
     assert problem.columns["key"] == PUZZLES[0].key
     swapped = ", ".join(reversed(problem.gold.split(", ")))
     completions = tuple(
@@ -176,7 +175,7 @@ def test_logic_is_a_source_of_problems_by_name():
     source = ProblemSource(source="logic", split="validation", limit=6)
     problems = load_problems(source)
     assert [problem.id for problem in problems] == [f"logic-validation-{number}" for number in range(6)]
-    assert all(is_logic(problem) for problem in problems)
+    assert all(problem.check.task == "logic" for problem in problems)
     assert (
         load_problems(ProblemSource(source="logic", split="validation", limit=3, difficulties=(1,)))[2].columns[
             "difficulty"

@@ -47,7 +47,7 @@ def run(folder, judged=None, monkeypatch=None, **changes):
 
 def replace_verdicts(monkeypatch, judged):
     """On validation, the first `judged[evaluation]` of the three problems are right, and no other."""
-    from frugalrl.evaluation import evaluator
+    from frugalrl.evaluation import runner
     from frugalrl.types import Verdict
 
     asked = {}
@@ -60,7 +60,7 @@ def replace_verdicts(monkeypatch, judged):
         label = "correct" if int(problem.rsplit("-", 1)[-1]) < judged[evaluation] else "incorrect"
         return [Verdict(label, "1", "equal") for _ in group.completions]
 
-    monkeypatch.setattr(evaluator, "verdicts_of", verdicts)
+    monkeypatch.setattr(runner, "judge_groups", lambda groups: [verdicts(group) for group in groups])
 
 
 def weights(folder):
@@ -89,7 +89,7 @@ def test_the_best_is_kept_though_the_run_went_on(tmp_path, monkeypatch):
 
 def test_the_base_is_kept_where_nothing_beats_it(tmp_path, monkeypatch):
     summary, _ = run(tmp_path / "run", [2, 1, 2, 0, 2], monkeypatch)
-    assert (summary.kept_step, summary.difference.value, summary.verdict) == (0, 0.0, "cannot tell")
+    assert (summary.kept_step, summary.difference.value, summary.verdict) == (0, 0.0, "inconclusive")
     assert "No checkpoint is better than the base" in summary.choice[0]
     from frugalrl.config.schema import ModelSettings
     from frugalrl.training.model.policy import load_policy

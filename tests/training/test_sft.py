@@ -94,7 +94,7 @@ def test_passes_of_different_size_make_one_gradient(tmp_path):
 
 def test_a_think_that_the_template_prefills_is_not_written_twice(model_folder, tmp_path):
     from frugalrl.config.schema import ModelSettings
-    from frugalrl.data.sources import PromptedCompletion
+    from frugalrl.data.prompts import PromptedCompletion
     from frugalrl.training.model.policy import load_policy
     from frugalrl.training.sft import _example
 

@@ -6,8 +6,9 @@ import pytest
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import DataError, RecipeError
-from frugalrl.rewards.rubric import build_rubric, score_group, verdicts_of
-from frugalrl.types import Problem
+from frugalrl.rewards.rubric import build_rubric, score_group
+from frugalrl.tasks.judging import judge_groups
+from frugalrl.types import Check, Problem
 from frugalrl.verify.code import checker as code
 from frugalrl.verify.code import sandboxed
 from frugalrl.verify.code.checker import (
@@ -31,7 +32,7 @@ RIGHT = "def add(a, b):\n    return a + b"
 
 
 def problem(text="Add two numbers.", **columns):
-    return Problem("p", text, "", columns)
+    return Problem("p", text, "", columns, Check("code"))
 
 
 def fenced(source):
@@ -191,7 +192,7 @@ def test_the_term_pays_all_or_nothing_or_the_share():
 @isolated
 def test_a_code_problems_verdict_is_its_tests():
     group = group_of([fenced(RIGHT), fenced("x = 1"), "no code"], test_list=list(ADD.tests))
-    verdicts = verdicts_of(group)
+    verdicts = judge_groups([group])[0]
     assert [verdict.label for verdict in verdicts] == ["correct", "incorrect", "incorrect"]
     assert verdicts[2].reason == "no_code"
     rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="code")], 100)

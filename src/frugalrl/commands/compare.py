@@ -12,7 +12,7 @@ def register(subparsers: Any) -> None:
     """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
     parser = subparsers.add_parser(
         "compare",
-        help="two models on the same problems: better, worse, or cannot tell, and what would be needed",
+        help="two models on the same problems: better, worse, or inconclusive, and what would be needed",
         description="Compare two evaluations problem by problem: the paired difference with its interval, a "
         "permutation test, and a plain verdict. A run alone is compared with its own base.",
     )

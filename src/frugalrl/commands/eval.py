@@ -1,12 +1,11 @@
-"""`frugalrl eval MODEL --bench aime24,math500`: accuracy on benchmarks, with what it is worth.
+"""`frugalrl eval MODEL --bench aime24,math500`: accuracy on benchmarks, with its uncertainty.
 
 Results go to a folder, a file for each benchmark, and are kept: the same command again draws nothing twice, a
-larger --k draws only what is new, a killed one goes on. The table shows what would otherwise hide in an accuracy:
+larger --k draws only what is new, a killed one is resumed. The table shows what an accuracy alone would hide:
 the interval, the truncated share, and answers without a verdict.
 """
 
 import argparse
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -18,9 +17,11 @@ from frugalrl.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
-    from frugalrl.evaluation.benchmark_run import BenchmarkScore, Progress
     from frugalrl.evaluation.benchmarks import Preset
+    from frugalrl.evaluation.records import Subject
     from frugalrl.evaluation.results import ResultsHeader
+    from frugalrl.evaluation.runner import Progress
+    from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.rollout.engine import SamplingParams
     from frugalrl.training.model.policy import Policy
     from frugalrl.types import Prompt
@@ -31,9 +32,7 @@ _PARENT = Path("evaluations")
 _TEMPERATURE = 0.6
 _TOP_P = 0.95
 """What the makers of R1-Distill recommend, and nearly everybody evaluates with."""
-"""Of wall clock for an answer: more than training gives, since a verdict is kept and a machine may be busy."""
 _STOPPED = 130
-_VERSIONED = ("frugalrl", "torch", "transformers", "math-verify")
 
 
 def register(subparsers: Any) -> None:
@@ -42,14 +41,14 @@ def register(subparsers: Any) -> None:
         "eval",
         help="accuracy of a model on benchmarks, with intervals; resumes where it stopped",
         description="Sample and judge k completions of each problem of some benchmarks. Results are kept in a folder: "
-        "the same command again goes on where it was stopped, and a larger --k only adds samples.",
+        "the same command again resumes where it was stopped, and a larger --k only adds samples.",
     )
     parser.add_argument("model", help="folder in Hub layout, Hub id, or builtin:tiny")
     parser.add_argument(
         "--bench",
         required=True,
         help="with commas between: aime24, aime25, math500, amc23, minerva, olympiadbench, gsm8k, arithmetic, or the "
-        "path of your own .jsonl (problem, answer)",
+        "path of your own .jsonl (problem, answer; or problems of code or logic)",
     )
     parser.add_argument("--preset", help="ask and sample as published: open-rs")
     parser.add_argument("--k", type=int, help="samples a problem (default: the benchmark's own, 1 to 16; greedy 1)")
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         rows = [(one.benchmark.name, _evaluated(model, one, arguments)) for one in runs]
     except KeyboardInterrupt:
-        _show(f"\nStopped. What is finished is in {model.out}; the same command goes on from there.")
+        _show(f"\nStopped. What is finished is in {model.out}; the same command resumes from there.")
         return _STOPPED
     _show(table(rows))
     _show(f"Results: {model.out}")
@@ -121,8 +120,8 @@ class _Model:
     name: str
     weights: str
     dtype: str
+    device: str
     out: Path
-    session: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -131,6 +130,7 @@ class _Planned:
     prompts: "tuple[Prompt, ...]"
     sampling: "SamplingParams"
     samples: int
+    subject: "Subject"
     header: "ResultsHeader"
 
 
@@ -149,8 +149,8 @@ def _load(arguments: argparse.Namespace) -> _Model:
         name=arguments.model,
         weights=weights_hash(policy),
         dtype=dtype,
+        device=str(device),
         out=arguments.out or _PARENT / last,
-        session={**{name: importlib.metadata.version(name) for name in _VERSIONED}, "device": str(device)},
     )
 
 
@@ -158,14 +158,18 @@ def _planned(
     model: _Model, benchmark: "LoadedBenchmark", preset: "Preset | None", arguments: argparse.Namespace
 ) -> _Planned:
     from frugalrl.config.schema import PromptSettings
+    from frugalrl.data.fingerprint import joined_hash, prompt_hash
     from frugalrl.data.prompts import build_prompts
-    from frugalrl.evaluation.benchmark_run import prompt_hash
     from frugalrl.evaluation.benchmarks import DEFAULT_MAX_TOKENS
     from frugalrl.rollout.engine import SamplingParams
 
-    settings = PromptSettings(template=preset.template if preset else benchmark.template)
-    context = model.policy.context_tokens
-    prompts = build_prompts(model.policy.tokenizer, benchmark.problems, settings, max_prompt_tokens=context - 1)
+    templates = [preset.template] * len(benchmark.problems) if preset else list(benchmark.templates)
+    settings = {template: PromptSettings(template=template) for template in dict.fromkeys(templates)}
+    tokenizer, context = model.policy.tokenizer, model.policy.context_tokens
+    prompts = [
+        build_prompts(tokenizer, [problem], settings[template], max_prompt_tokens=context - 1)[0]
+        for problem, template in zip(benchmark.problems, templates, strict=True)
+    ]
     longest = max(len(prompt.token_ids) for prompt in prompts)
     wanted = arguments.max_tokens or (preset.max_completion_tokens if preset else None)
     if wanted is not None and longest + wanted > context:
@@ -179,54 +183,50 @@ def _planned(
         temperature=temperature if arguments.temperature is None else arguments.temperature,
         top_p=preset.top_p if preset else _TOP_P,
     )
+    asked = joined_hash([prompt_hash(tokenizer, one) for one in settings.values()])
+    subject = _subject(model, benchmark.name, asked)
     return _Planned(
         benchmark=benchmark,
         prompts=tuple(prompts[: arguments.limit]),
         sampling=sampling,
         samples=arguments.k or (benchmark.samples if sampling.temperature > 0 else 1),
-        header=_header(model, benchmark, sampling, prompt_hash(model.policy.tokenizer, settings), arguments.seed),
+        subject=subject,
+        header=_header(subject, benchmark.data_hash, sampling, arguments.seed),
     )
 
 
-def _header(
-    model: _Model, benchmark: "LoadedBenchmark", sampling: "SamplingParams", prompt_hash: str, seed: int
-) -> "ResultsHeader":
-    from frugalrl.evaluation.results import ResultsHeader
+def _subject(model: _Model, benchmark: str, prompt_hash: str) -> "Subject":
+    from frugalrl.evaluation.ledger import run_and_step_of
+    from frugalrl.evaluation.records import Subject
 
-    return ResultsHeader(
-        benchmark=benchmark.name,
-        model=model.name,
-        model_hash=model.weights,
-        prompt_hash=prompt_hash,
-        data_hash=benchmark.data_hash,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_completion_tokens=sampling.max_completion_tokens,
-        seed=seed,
-        dtype=model.dtype,
-    )
+    found = run_and_step_of(Path(model.name))
+    step = None if found is None else found[1]
+    return Subject(benchmark, model.name, step, model.weights, prompt_hash, model.dtype, model.device)
+
+
+def _header(subject: "Subject", data_hash: str, sampling: "SamplingParams", seed: int) -> "ResultsHeader":
+    from frugalrl.evaluation.results import header_of
+    from frugalrl.evaluation.runner import verifier_limit_seconds
+
+    return header_of(subject, data_hash, sampling, seed, verifier_limit_seconds())
 
 
 # ---------------------------------------------------------------------------------------------------- sampling
 
 
 def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) -> "BenchmarkScore":
-    from frugalrl.evaluation.benchmark_run import run_benchmark, score
-    from frugalrl.evaluation.results import ResultsWriter, results_path
-    from frugalrl.verify.workers.pool import VerifierPool
+    from frugalrl.evaluation.results import ResultsWriter, results_path, session_of
+    from frugalrl.evaluation.runner import run_benchmark
+    from frugalrl.evaluation.scores import score
 
     benchmark = planned.benchmark
-    with (
-        ResultsWriter(results_path(model.out, benchmark.name), planned.header, model.session) as writer,
-        VerifierPool() as pool,
-    ):
+    path = results_path(model.out, benchmark.name)
+    with ResultsWriter(path, planned.header, session_of(planned.subject)) as writer:
         _show(_opening_line(planned, len(writer.samples)))
         run_benchmark(
             model.engine,
             model.policy.tokenizer,
-            pool,
             planned.prompts,
-            benchmark.golds,
             writer,
             planned.samples,
             planned.sampling,
@@ -239,7 +239,7 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
 
 
 def _note_in_the_runs_ledger(model: _Model, planned: _Planned) -> None:
-    """A model of a run is looked at: the run's report is to know."""
+    """The run's report counts every look at one of its models."""
     from frugalrl.evaluation.ledger import note_look, run_and_step_of
 
     found = run_and_step_of(Path(model.name))
@@ -264,17 +264,18 @@ def progress_line(name: str, progress: "Progress") -> str:
 
     truncated = percent(progress.truncated / progress.done)
     return (
-        f"  {name} {progress.done}/{progress.total}  truncated {truncated}  {duration(progress.seconds)} gone, "
-        f"about {duration(progress.eta_seconds)} left"
+        f"  {name} {progress.done}/{progress.total}  truncated {truncated}  {duration(progress.seconds)} elapsed, "
+        f"about {duration(progress.eta_seconds)} remaining"
     )
 
 
 def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
-    """The final table: a line for each benchmark; accuracies in percent, the least gain that can be seen in points."""
+    """The final table: a line for each benchmark; accuracies in percent, the minimum detectable effect in
+    points."""
     from frugalrl.reporting.console import percent
     from frugalrl.reporting.console import table as lined_up
 
-    heads = ("benchmark", "problems", "k", "avg@k", "95 % interval", "pass@k", "majority@k", "least gain")
+    heads = ("benchmark", "problems", "k", "avg@k", "95 % interval", "pass@k", "majority@k", "detectable")
     lines: list[tuple[str, ...]] = [(*heads, "truncated", "unknown", "tokens")]
     for name, score in rows:
         accuracy = score.accuracy
@@ -285,7 +286,7 @@ def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
                 str(score.samples),
                 f"{100 * accuracy.value:.1f}",
                 f"[{100 * accuracy.ci_low:.1f}, {100 * accuracy.ci_high:.1f}]",
-                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k, score.least_gain)),
+                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k, score.smallest_effect)),
                 percent(score.truncated_fraction),
                 str(score.unknown),
                 f"{score.mean_tokens:.0f}",

@@ -11,7 +11,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.files import written_whole
-from frugalrl.rewards.rubric import Rubric, build_rubric, compares_answers, term_values, verdicts_of
+from frugalrl.rewards.rubric import Rubric, build_rubric, term_values
+from frugalrl.tasks.judging import compares_answers, judge_groups_timed
+from frugalrl.tasks.loading import row_problem
 from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
+from frugalrl.types import Check, Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.maths.extraction import AnswerPolicy
-from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
+from frugalrl.verify.workers.pool import DEFAULT_CPU_SECONDS, Judgement, VerifierPool
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 _GOLD_FIELDS = ("gold", "answer")
@@ -39,7 +41,9 @@ _ROWS_AT_ONCE = 512
 class _Row:
     values: Mapping[str, Any]
     completion: str
-    gold: str | list[str]
+    where: str
+    golds: tuple[str, ...]
+    """Accepted answers, of which any will do."""
     prompt: str
     reasoning_open: bool
     group_key: object
@@ -72,7 +76,12 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--max-completion-tokens", type=int, default=4096, help="bound of length rewards (default: 4096)"
     )
-    parser.add_argument("--cpu-seconds", type=float, default=2.0, help="processor time for each answer (default: 2)")
+    parser.add_argument(
+        "--cpu-seconds",
+        type=float,
+        default=DEFAULT_CPU_SECONDS,
+        help=f"processor time for each answer (default: {DEFAULT_CPU_SECONDS:g})",
+    )
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
     parser.set_defaults(func=run)
 
@@ -110,7 +119,8 @@ def _read(values: Mapping[str, Any], where: str, reasoning_open: bool) -> _Row:
     return _Row(
         values,
         completion if isinstance(completion, str) else "",
-        [str(one) for one in gold] if isinstance(gold, list) else str(gold if gold is not None else ""),
+        where,
+        tuple(map(str, gold)) if isinstance(gold, list) else (str(gold if gold is not None else ""),),
         prompt,
         reasoning_open or prefills_think(prompt),
         problem or object(),
@@ -127,7 +137,7 @@ def _first(values: Mapping[str, Any], names: Sequence[str], where: str, what: st
 def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
     """Whole groups, `_ROWS_AT_ONCE` rows or a little more at once."""
     batch: list[_Row] = []
-    for _, group in groupby(rows, key=lambda row: (row.group_key, str(row.gold))):
+    for _, group in groupby(rows, key=_group_key):
         batch.extend(group)
         if len(batch) >= _ROWS_AT_ONCE:
             yield batch
@@ -137,26 +147,18 @@ def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
 
 
 def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_Tally") -> Iterable[dict[str, Any]]:
-    items = [
-        AnswerItem(
-            row.completion, row.gold, row.reasoning_open, row.group_key if isinstance(row.group_key, str) else None
-        )
-        for row in batch
-    ]
-    judgements = pool.judge_timed(items)
-    scored = zip(batch, judgements, strict=True)
-    for _, members in groupby(scored, key=lambda pair: (pair[0].group_key, str(pair[0].gold))):
-        rows, judged = zip(*members, strict=True)
-        group = _group(rows)
-        if not compares_answers(group.prompt.problem):
-            verdicts = verdicts_of(group)
-            judged = tuple(replace(one, verdict=verdict) for one, verdict in zip(judged, verdicts, strict=True))
-        verdicts = [judgement.verdict for judgement in judged]
-        columns = term_values(rubric, group, verdicts)
+    members = [list(own) for _, own in groupby(batch, key=_group_key)]
+    groups = [_group(rows) for rows in members]
+    for rows, group, judged in zip(members, groups, judge_groups_timed(groups, pool), strict=True):
+        columns = term_values(rubric, group, [judgement.verdict for judgement in judged])
         for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
             rewards = {name: values[index] for name, values in columns.items()}
-            tally.add(row, judgement, rewards)
+            tally.add(row, judgement, rewards, compares_answers(group.prompt.problem))
             yield {**row.values, **_verdict_columns(judgement), **rewards}
+
+
+def _group_key(row: _Row) -> tuple[object, ...]:
+    return row.group_key, row.golds, row.reasoning_open
 
 
 def _verdict_columns(judgement: Judgement) -> dict[str, Any]:
@@ -171,10 +173,13 @@ def _verdict_columns(judgement: Judgement) -> dict[str, Any]:
 
 def _group(rows: Sequence[_Row]) -> RolloutGroup:
     first = rows[0]
-    gold = first.gold if isinstance(first.gold, str) else (first.gold or [""])[0]
     text = next((str(first.values[name]) for name in _PROBLEM_FIELDS if name in first.values), first.prompt)
-    problem = Problem(str(first.values.get("id", "")), text, gold, first.values)
-    prompt = Prompt(problem, first.prompt or ("<think>\n" if first.reasoning_open else ""), ())
+    golds = first.golds or ("",)
+    check = Check(also_accepted=golds[1:])
+    read = Problem(str(first.values.get("id", "")), text, golds[0], first.values, check)
+    problem = row_problem(read, first.where)
+    opening = "<think>\n" if first.reasoning_open and not prefills_think(first.prompt) else ""
+    prompt = Prompt(problem, first.prompt + opening, ())
     return RolloutGroup(prompt, tuple(_completion(row) for row in rows))
 
 
@@ -202,13 +207,13 @@ class _Tally:
         self.unboxed = 0
         self.slowest = 0.0
 
-    def add(self, row: _Row, judgement: Judgement, rewards: Mapping[str, float | None]) -> None:
+    def add(self, row: _Row, judgement: Judgement, rewards: Mapping[str, float | None], compares_answers: bool) -> None:
         verdict = judgement.verdict
         self.labels[verdict.label] += 1
         self.reasons[verdict.label][verdict.reason] += 1
         self.slowest = max(self.slowest, judgement.seconds)
         self.estimated += not isinstance(row.values.get("completion_ids"), list)
-        self.unboxed += verdict.extracted is not None and "\\boxed" not in row.completion
+        self.unboxed += compares_answers and verdict.extracted is not None and "\\boxed" not in row.completion
         for name, value in rewards.items():
             if value is not None:
                 self.sums[name] += value  # type: ignore[assignment]  # Counter adds floats as well as integers

@@ -121,6 +121,10 @@ class Decontaminate(StepBase):
     benchmarks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="names of `frugalrl eval`, or paths of your own .jsonl"
     )
+    witness: str | None = Field(
+        None, description="a name under `solvers`, asked whether a doubtful pair is one problem in other words"
+    )
+    limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison of golds")
 
 
 class PromptLanguage(StepBase):
@@ -174,6 +178,11 @@ class Difficulty(StepBase):
         PASS_RATE_BANDS, description="ranges of the pass rate or the column; the first that holds a value counts"
     )
     drop: tuple[str, ...] = Field((), description="bands whose problems are dropped")
+    cut_off: Literal["unknown", "wrong"] = Field(
+        "unknown",
+        description="the band of a problem, each of whose samples was cut off or empty; wrong: as if they were wrong "
+        "answers",
+    )
     missing: Literal["keep", "drop", "error"] = Field(
         "keep", description="rows without a value in the column; kept ones are in the band `unknown`"
     )
@@ -281,7 +290,14 @@ class EndpointSolver(SolverBase):
     model: str = Field(description="the name that the server knows it by")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; null: none is sent")
     concurrency: Positive = Field(8, description="requests in flight at once")
-    retries: Annotated[int, Field(ge=0)] = Field(3, description="more attempts after a failure that may pass")
+    retries: Annotated[int, Field(ge=0)] = Field(
+        8, description="more attempts after a failure that may pass; pauses grow from a second to two minutes"
+    )
+    most_failed: Fraction = Field(
+        0.05,
+        description="share of the problems whose requests may fail for good, each of them marked; three may in any "
+        "case, and none if 0. Above it the run ends",
+    )
     timeout_seconds: PositiveFloat = Field(600.0, description="of one request")
 
 
@@ -333,6 +349,8 @@ class CurationSpec(Section):
                     _refuse_unknown(f"a quota of {name} names the pool", quota.pools or (), pools)
             if isinstance(step, Difficulty):
                 _refuse_unknown(f"step {name} names the solver", step.solvers, list(self.solvers))
+            if isinstance(step, Decontaminate) and step.witness is not None:
+                _refuse_unknown(f"step {name} names the solver", (step.witness,), list(self.solvers))
             if isinstance(step, Judge):
                 _refuse_unknown(f"step {name} names the solver", (step.solver,), list(self.solvers))
         return self

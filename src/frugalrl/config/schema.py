@@ -17,13 +17,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
+from frugalrl.config.task_table import TASKS, makes_completions, splits_of
 from frugalrl.functions import SAMPLERS, Setting, known_name
 
-ARITHMETIC = "arithmetic"
-LOGIC = "logic"
-"""The source names of the built-in synthetic tasks; any other source is a file, a folder or a Hub id."""
+DEFAULT_SOURCE = "arithmetic"
+"""A task's name; any source that is none, by name or dotted path, is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
 
@@ -44,26 +45,43 @@ class ProblemSource(Section):
     """Where problems come from: rows with `problem` and `answer` or `solution`."""
 
     source: str = Field(
-        ARITHMETIC, description="arithmetic, logic, a .jsonl/.parquet file (.gz too), a folder of them, or a Hub id"
+        DEFAULT_SOURCE,
+        description="arithmetic, logic, the dotted path of a task of your own, a .jsonl/.parquet file (.gz too), a "
+        "folder of them, or a Hub id",
     )
-    split: str = Field("train", description="of a Hub id or of the arithmetic task")
+    task: str | None = Field(
+        None,
+        description="what judges the rows of a file: maths, code, logic, or the dotted path of a task of your own; "
+        "null: told by the columns",
+    )
+    split: str = Field("train", description="of a Hub id or of a task with problems of its own")
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
     revision: str | None = Field(None, description="of a Hub id")
     problem_field: str = "problem"
     answer_field: str = "answer"
     solution_field: str = Field("solution", description="read for its last box where a row has no answer")
     skip_without_gold: bool = Field(False, description="leave out rows without a gold answer")
-    limit: Positive | None = Field(None, description="take only the first rows; needed for arithmetic")
-    seed: int = Field(0, description="of the arithmetic task's stream")
-    difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="of the arithmetic task")
+    limit: Positive | None = Field(None, description="take only the first rows; needed for an endless task")
+    seed: int = Field(0, description="of a task's own problems")
+    difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="of a task's own problems")
 
     @model_validator(mode="after")
-    def _a_synthetic_task_needs_a_limit(self) -> Self:
-        if self.source in (ARITHMETIC, LOGIC):
-            if self.limit is None:
-                raise ValueError(f"the {self.source} task is endless: say how many problems to take with `limit`")
-            if self.split not in ("train", "validation", "test"):
-                raise ValueError(f"the {self.source} task has the splits train, validation and test")
+    def _an_endless_task_says_how_much(self) -> Self:
+        splits = splits_of(self.source)
+        if splits and self.limit is None:
+            raise ValueError(f"the {self.source} task is endless: say how many problems to take with `limit`")
+        if splits and self.split not in splits:
+            raise ValueError(f"the {self.source} task has the splits {', '.join(splits[:-1])} and {splits[-1]}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_task_is_known(self) -> Self:
+        if self.task is None:
+            return self
+        if self.task not in TASKS and not is_dotted_path(self.task):
+            raise ValueError(f"there is no task {self.task!r}: use {', '.join(TASKS)}, or module.TASK of your own")
+        if splits_of(self.source):
+            raise ValueError(f"{self.source} is a task itself: leave `task` out")
         return self
 
 
@@ -279,13 +297,6 @@ class TrainRecipe(Section):
     budget: BudgetSettings = BudgetSettings()
     trackers: tuple[TrackerSettings, ...] = ()
 
-    @property
-    def checkpoint_every(self) -> int | None:
-        """Steps between checkpoints: `training.save_every`, or where a guard needs some, as often as is evaluated."""
-        if self.training.save_every is not None or not self.guard.enabled:
-            return self.training.save_every
-        return self.evaluation.every or max(1, self.training.steps // 10)
-
     @model_validator(mode="after")
     def _names_are_not_repeated(self) -> Self:
         names = [term.name for term in self.rewards]
@@ -294,6 +305,14 @@ class TrainRecipe(Section):
         if all(term.weight == 0 for term in self.rewards):
             raise ValueError("every reward has weight 0: nothing could be learned")
         return self
+
+
+class GuardPart(Section):
+    """The part of a recipe that a replay of the guard needs."""
+
+    guard: GuardSettings = GuardSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
 
 class ScratchModel(Section):
@@ -313,7 +332,7 @@ class ScratchModel(Section):
 class CompletionSource(Section):
     """Prompts with completions: rows of a file or Hub data set, or the arithmetic task's strategies."""
 
-    source: str = Field(ARITHMETIC, description="as for problems")
+    source: str = Field(DEFAULT_SOURCE, description="as for problems")
     split: str = "train"
     subset: str | None = None
     revision: str | None = None
@@ -325,9 +344,11 @@ class CompletionSource(Section):
     second_language_fraction: Fraction = Field(0.12, description="of the arithmetic task's completions")
 
     @model_validator(mode="after")
-    def _arithmetic_needs_a_limit(self) -> Self:
-        if self.source == ARITHMETIC and self.limit is None:
-            raise ValueError("the arithmetic task is endless: say how many completions to take with `limit`")
+    def _an_endless_task_says_how_much(self) -> Self:
+        if splits_of(self.source) and not makes_completions(self.source):
+            raise ValueError(f"the {self.source} task has no completions: give a file, a folder or a Hub id")
+        if makes_completions(self.source) and self.limit is None:
+            raise ValueError(f"the {self.source} task is endless: say how many completions to take with `limit`")
         return self
 
 

@@ -7,13 +7,17 @@ interval says.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from frugalrl.config.curation_schema import Band
+from frugalrl.curation.sampling_facts import SampleCounts
 from frugalrl.statistics.intervals import wilson
 
 UNKNOWN_BAND = "unknown"
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+_MOST = 1e300
+"""Beyond it a number is infinite, or soon will be."""
 _TRAILING_NUMBER = re.compile(r"(?:^|\s)(-?\d+(?:\.\d+)?)$")
 
 
@@ -26,6 +30,7 @@ class PassRate:
     samples: int
     """Drawn, which early stopping makes fewer than asked for."""
     band: str
+    counts: SampleCounts = field(default_factory=SampleCounts)
 
     @property
     def rate(self) -> float:
@@ -42,6 +47,17 @@ class PassRate:
             "samples": self.samples,
             "solver": self.solver,
         }
+
+
+@dataclass(frozen=True)
+class Unrated:
+    """Why a problem has no pass rate by a solver."""
+
+    solver: str
+    why: Literal["refused", "failed", "no_full_answer"]
+    said: str
+    """By the server, where it refused or failed."""
+    counts: SampleCounts
 
 
 def band_of(value: float, bands: Sequence[Band]) -> str | None:
@@ -72,6 +88,8 @@ def column_value(columns: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value) if value == value else None
-    found = _TRAILING_NUMBER.search(str(value).strip())
-    return float(found[1]) if found else None
+        return float(value) if abs(value) < _MOST else None
+    text = str(value).strip()
+    found = _NUMBER.fullmatch(text) or _TRAILING_NUMBER.search(text)
+    number = float(found[1]) if found else None
+    return number if number is not None and abs(number) < _MOST else None

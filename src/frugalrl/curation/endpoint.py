@@ -1,10 +1,14 @@
 """A solver behind an OpenAI-compatible server: requests by the standard library, a bounded number at once.
 
 Decisions:
-- What may pass (no connection, a time-out, 429, 5xx) is tried again after a growing pause. What will not (a wrong
-  key, an unknown model) ends the run at once, with the server's own words.
-- A request that the server refuses for its content (400, 413, 422: most often a prompt beyond the context) makes that
-  problem `refused`. If it refuses the first few and has taken none, that is a fault of the settings, and an error.
+- What may pass (no connection, a time-out, 429, 5xx, an error in a reply of status 200) is tried again after a pause
+  that grows to minutes; a server's `Retry-After` holds for all requests.
+- A problem whose tries are used up is `failed`, with the reason, and the others go on. How many may fail is
+  `sampling`'s to judge.
+- A request that the server refuses for its content makes that problem `refused`.
+- A server that stopped answering, a wrong key, url or model are no faults of problems. When several in a row have
+  failed, or the first few were refused, or the first reply is about the settings, one that was answered before (or a
+  trivial one) is asked again, and if that has no answer either the run ends. Nothing of it is kept as failed.
 
 Not covered: streaming; a template that opens ``<think>`` in the prompt, which a server does not tell.
 """
@@ -12,37 +16,46 @@ Not covered: streaming; a template that opens ``<think>`` in the prompt, which a
 import hashlib
 import http.client
 import json
+import random
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
-from typing import Any
 
 from frugalrl.config.curation_schema import EndpointSolver
 from frugalrl.config.schema import PromptSettings
-from frugalrl.curation.solver import REFUSED, Answer, Ask
+from frugalrl.curation.backoff import Clock, SystemClock, pause_seconds, retry_after_seconds
+from frugalrl.curation.replies import Fault, fault_of_status, one_line, read_reply
+from frugalrl.curation.solver import FAILED, REFUSED, Answer, Ask
 from frugalrl.data.prompts import messages_for
 from frugalrl.errors import ModelError
 from frugalrl.rollout.collect import completion_seed
 
-_MAY_PASS = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-_OF_THE_CONTENT = frozenset({400, 413, 422})
-_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
-_REFUSED_AT_FIRST = 5
-"""So many refusals before the first answer are no accident of single problems."""
+_IN_A_ROW = 5
+"""So many problems that failed (or, at first, were refused) without an answer between them make the server suspect."""
+_TRIVIAL = Ask("What is 1 + 1?", 0)
+"""Asked of a suspect server that has not answered anything yet; a resumed run may have only hopeless problems left."""
+_TRIES_AT_FIRST = 3
+"""Of a server that cannot be reached and never was: a wrong url should not take minutes to be found."""
 
 
 class Endpoint:
     """See `frugalrl.curation.solver.Solver`."""
 
-    def __init__(self, settings: EndpointSolver, seed: int, api_key: str | None) -> None:
+    def __init__(self, settings: EndpointSolver, seed: int, api_key: str | None, clock: Clock | None = None) -> None:
         self._settings = settings
         self._seed = seed
         self._key = api_key
+        self._clock = clock or SystemClock()
+        self._jitter = random.Random(f"backoff/{seed}")
         self._prompt = PromptSettings(system=settings.system, template=settings.template)
-        self._lock = threading.Lock()
-        self._refused, self._taken = 0, 0
+        self._lock, self._probing = threading.Lock(), threading.Lock()
+        self._refused_in_a_row, self._taken = 0, 0
+        self._held_until = 0.0
+        self._failed_in_a_row: set[str] = set()
+        self._answered: Ask | None = None
+        """The last one, to be asked again when the server is suspect."""
         self._stopped = threading.Event()
 
     @property
@@ -59,10 +72,15 @@ class Endpoint:
     def batch(self) -> int:
         return 4 * self._settings.concurrency
 
+    @property
+    def most_failed(self) -> float:
+        return self._settings.most_failed
+
     def answers(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Answer]]:
         """See `Solver.answers`."""
         self._stopped.clear()
-        with ThreadPoolExecutor(self._settings.concurrency) as threads:
+        threads = ThreadPoolExecutor(self._settings.concurrency)
+        try:
             pending = {threads.submit(self._answer, ask): at for at, ask in enumerate(asks)}
             fault: BaseException | None = None
             for future in as_completed(pending):
@@ -80,8 +98,33 @@ class Endpoint:
                 yield pending[future], answer
             if fault is not None:
                 raise fault
+        finally:
+            self._stopped.set()  # whoever waits for another attempt, or has not begun, gives up
+            threads.shutdown(cancel_futures=True)
+
+    # ---------------------------------------------------------------------------------------- one problem
 
     def _answer(self, ask: Ask) -> Answer:
+        request = self._request(ask)
+        attempt = 0
+        while True:
+            self._pause(max(0.0, self._held_until - self._clock.now()))
+            outcome = self._attempt(request)
+            if isinstance(outcome, Answer):
+                self._note_answer(ask, outcome)
+                return outcome
+            if outcome.kind == "content":
+                return self._refusal(outcome)
+            attempt += 1
+            if attempt >= self._tries(outcome):
+                return self._failure(ask, outcome, attempt)
+            with self._lock:
+                seconds = pause_seconds(attempt - 1, outcome.retry_after_seconds, self._jitter.random())
+                if outcome.retry_after_seconds is not None:
+                    self._held_until = max(self._held_until, self._clock.now() + seconds)
+            self._pause(seconds)
+
+    def _request(self, ask: Ask) -> urllib.request.Request:
         settings = self._settings
         body = {
             "model": settings.model,
@@ -91,65 +134,82 @@ class Endpoint:
             "max_tokens": settings.max_completion_tokens,
             "seed": completion_seed("curate", self._seed, ask.text, ask.sample) % 2**31,
         }
-        request = urllib.request.Request(
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return urllib.request.Request(
             settings.url.rstrip("/") + "/chat/completions",
             data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **self._authorization()},
+            headers={"Content-Type": "application/json", **key},
         )
-        for attempt in range(settings.retries + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=settings.timeout_seconds) as response:
-                    answer = self._read(json.loads(response.read()))
-            except urllib.error.HTTPError as error:
-                refused = self._after_status(error, last=attempt == settings.retries)
-                if refused is not None:
-                    return refused
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                if attempt == settings.retries:
-                    raise self._unreachable(getattr(error, "reason", None) or error) from None
-            else:
-                with self._lock:
-                    self._taken += 1
-                return answer
-            if self._stopped.wait(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)):
-                raise self._unreachable("another request failed for good")
-        raise self._unreachable("no attempt was made")
 
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-    def _read(self, response: Any) -> Answer:
+    def _attempt(self, request: urllib.request.Request) -> Answer | Fault:
         try:
-            choice = response["choices"][0]
-            text = choice["message"].get("content") or ""
-            tokens = (response.get("usage") or {}).get("completion_tokens", -1)
-            return Answer(str(text), str(choice.get("finish_reason") or "stop"), int(tokens))
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise ModelError(
-                f"{self._settings.url} answered something that is no chat completion: {str(response)[:200]!r}. Check "
-                "that the url ends in /v1 and is an OpenAI-compatible server's."
-            ) from None
+            with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as response:
+                return read_reply(response.read())
+        except urllib.error.HTTPError as error:
+            asked = retry_after_seconds(error.headers.get("Retry-After"), self._clock.now())
+            return fault_of_status(error.code, _said(error), asked)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Fault("no_connection", f"no connection: {one_line(str(getattr(error, 'reason', None) or error))}")
 
-    def _after_status(self, error: urllib.error.HTTPError, last: bool) -> Answer | None:
-        """A refusal, or None if another attempt may help. Raises ModelError otherwise."""
-        said = _said(error)
-        if error.code in _OF_THE_CONTENT:
+    def _tries(self, fault: Fault) -> int:
+        most = self._settings.retries + 1
+        if fault.kind == "settings" or (fault.kind == "no_server" and self._taken == 0):
+            return 1
+        return min(most, _TRIES_AT_FIRST) if fault.kind == "no_connection" and self._taken == 0 else most
+
+    def _pause(self, seconds: float) -> None:
+        if self._stopped.is_set() or (seconds > 0 and self._clock.wait(seconds, self._stopped)):
+            raise self._error("was not asked further, because another request ended the run")
+
+    # ------------------------------------------------------------------------------------- what they add up to
+
+    def _note_answer(self, ask: Ask, answer: Answer) -> None:
+        with self._lock:
+            self._taken += answer.finish_reason != REFUSED
+            self._failed_in_a_row.clear()
+            self._answered = ask
+
+    def _refusal(self, fault: Fault) -> Answer:
+        with self._lock:
+            self._refused_in_a_row += 1
+            suspect = self._taken == 0 and self._refused_in_a_row >= _IN_A_ROW
+        if suspect:
+            self._probe(f"refuses every problem; the last time it said {fault.said}")
+        return Answer("", REFUSED, 0, said=fault.said)
+
+    def _failure(self, ask: Ask, fault: Fault, tries: int) -> Answer:
+        """The problem as failed. Raises ModelError if it is the server that fails."""
+        with self._lock:
+            self._failed_in_a_row.add(ask.text)
+            count = len(self._failed_in_a_row)
+        if self._taken == 0 and fault.kind in ("settings", "no_server"):
+            self._probe(f"answers {fault.said}")
+        elif count >= _IN_A_ROW:
+            also = ", and so did one that was answered before" if self._answered is not None else ""
+            self._probe(f"does not answer: {count} problems in a row failed{also}; the last time it said {fault.said}")
+        return Answer("", FAILED, 0, said=f"{fault.said} ({tries} {'try' if tries == 1 else 'tries'})")
+
+    def _probe(self, happened: str) -> None:
+        """Ask what was answered before, or a trivial problem. Raises ModelError if that has no answer either."""
+        with self._probing:
             with self._lock:
-                self._refused += 1
-                hopeless = self._taken == 0 and self._refused >= _REFUSED_AT_FIRST
-            if not hopeless:
-                return Answer("", REFUSED, 0)
-        elif error.code in _MAY_PASS and not last:
-            return None
-        raise ModelError(
-            f"{self._settings.url} answers {error.code} for the model {self._settings.model!r}: {said}. Check url, "
-            "model, api_key_env and sampling; what was sampled so far is kept, --resume goes on from there."
-        )
+                is_settled = self._taken > 0 and len(self._failed_in_a_row) < _IN_A_ROW
+            if is_settled:  # another thread has asked meanwhile
+                return
+            outcome = self._attempt(self._request(self._answered or _TRIVIAL))
+            if isinstance(outcome, Fault):
+                self._stopped.set()
+                raise self._error(happened)
+            with self._lock:
+                self._taken += 1
+                self._refused_in_a_row = 0
+                self._failed_in_a_row.clear()
 
-    def _unreachable(self, reason: object) -> ModelError:
+    def _error(self, happened: str) -> ModelError:
         return ModelError(
-            f"The endpoint {self._settings.url} cannot be reached: {reason}. Start the server or mend the url; what "
-            "was sampled so far is kept, --resume goes on from there."
+            f"The endpoint {self._settings.url} with the model {self._settings.model!r} {happened}. Check that it "
+            "runs, and its url (which ends in /v1), model and api_key_env; what was sampled so far is kept, resume "
+            "with --resume."
         )
 
 
@@ -158,4 +218,4 @@ def _said(error: urllib.error.HTTPError) -> str:
         text = error.read(2000).decode("utf-8", "replace")
     except OSError:
         return str(error.reason)
-    return " ".join(text.split())[:300] or str(error.reason)
+    return one_line(text) or str(error.reason)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from frugalrl.config.curation_schema import EngineSolver
 from frugalrl.config.schema import ModelSettings, PromptSettings, TorchEngineSettings
 from frugalrl.curation.solver import REFUSED, Answer, Ask
+from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.data.prompts import messages_for, render, tokenize
 from frugalrl.errors import ModelError
-from frugalrl.evaluation.benchmark_run import prompt_hash
-from frugalrl.rollout.collect import completion_seed
+from frugalrl.rollout.collect import completion_seed, completion_text
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine
 from frugalrl.text.reasoning import prefills_think
@@ -53,27 +53,32 @@ class InProcess:
     def batch(self) -> int:
         return 4 * self._rows
 
+    @property
+    def most_failed(self) -> float:
+        return 0.0
+
     def answers(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Answer]]:
         """See `Solver.answers`."""
         tokenizer = self._policy.tokenizer
         by_text: dict[str, list[int]] = {}
         for at, ask in enumerate(asks):
             by_text.setdefault(ask.text, []).append(at)
-        requests, positions, opened = [], [], []
+        requests, positions, opened, lengths = [], [], [], []
         for text, own in by_text.items():
             prompt = render(tokenizer, messages_for(text, self._prompt))
             token_ids = tokenize(tokenizer, prompt)
             if len(token_ids) > self._room:
-                yield from ((at, Answer("", REFUSED, 0)) for at in own)
+                said = f"the prompt has {len(token_ids):,} tokens, and there is room for {self._room:,}"
+                yield from ((at, Answer("", REFUSED, 0, said=said)) for at in own)
                 continue
             seeds = tuple(completion_seed("curate", self._seed, text, asks[at].sample) for at in own)
             requests.append(RolloutRequest(token_ids, seeds))
             positions.append(own)
             opened.append(prefills_think(prompt))
-        for own, is_open, sequences in zip(
-            positions, opened, self._engine.generate(requests, self._sampling), strict=True
+            lengths.append(len(token_ids))
+        for own, is_open, length, sequences in zip(
+            positions, opened, lengths, self._engine.generate(requests, self._sampling), strict=True
         ):
             for at, sequence in zip(own, sequences, strict=True):
-                shown = sequence.token_ids[:-1] if sequence.finish_reason == "stop" else sequence.token_ids
-                text = tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-                yield at, Answer(text, sequence.finish_reason, len(sequence.token_ids), is_open)
+                text = completion_text(tokenizer, sequence)
+                yield at, Answer(text, sequence.finish_reason, len(sequence.token_ids), is_open, length)

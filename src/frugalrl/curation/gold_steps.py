@@ -1,32 +1,51 @@
 """The steps that need verdicts on golds: which can be read, and which of a duplicate's golds agree."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from frugalrl.curation.records import Decision, PoolRow
-from frugalrl.curation.text_steps import Tick
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 WRONG_ANSWER = "123454321"
 """What no gold is. A gold that can be read gives it the verdict `incorrect`; the others give `unknown`."""
+HELD = 200_000
+"""Golds remembered, about 40 MB: frequent ones are judged once in a pool of any size."""
 _TOGETHER = 500
 
 
-def gold_faults(golds: Sequence[str], pool: VerifierPool, tick: Tick) -> dict[str, str | None]:
-    """Why each gold cannot be read, or None if it can.
+class GoldReader:
+    """Why a gold cannot be read, or None if it can; the last `HELD` different golds are remembered.
 
     Asked of the verdict layer as training would: a wrong answer to a readable gold gets a verdict.
     """
-    distinct = list(dict.fromkeys(golds))
-    faults: dict[str, str | None] = {gold: "missing" for gold in distinct if not gold.strip()}
-    asked = [gold for gold in distinct if gold not in faults]
-    for start in range(0, len(asked), _TOGETHER):
-        part = asked[start : start + _TOGETHER]
-        verdicts = pool.judge_many(AnswerItem(f"\\boxed{{{WRONG_ANSWER}}}", gold) for gold in part)
-        for gold, verdict in zip(part, verdicts, strict=True):
-            faults[gold] = verdict.reason if verdict.label == "unknown" else None
-        tick(start + len(part))
-    return faults
+
+    def __init__(self, pool: VerifierPool) -> None:
+        self._pool = pool
+        self._known: OrderedDict[str, str | None] = OrderedDict()
+
+    def faults(self, golds: Iterable[str]) -> dict[str, str | None]:
+        """The fault of each gold."""
+        distinct = dict.fromkeys(golds)
+        asked = [gold for gold in distinct if gold.strip() and gold not in self._known]
+        for start in range(0, len(asked), _TOGETHER):
+            part = asked[start : start + _TOGETHER]
+            verdicts = self._pool.judge_many(AnswerItem(f"\\boxed{{{WRONG_ANSWER}}}", gold) for gold in part)
+            for gold, verdict in zip(part, verdicts, strict=True):
+                self._known[gold] = verdict.reason if verdict.label == "unknown" else None
+        found: dict[str, str | None] = {}
+        for gold in distinct:
+            if gold.strip():
+                self._known.move_to_end(gold)
+            found[gold] = self._known[gold] if gold.strip() else "missing"
+        while len(self._known) > HELD:
+            self._known.popitem(last=False)
+        return found
+
+
+def gold_faults(golds: Sequence[str], pool: VerifierPool) -> dict[str, str | None]:
+    """Why each gold cannot be read, or None if it can."""
+    return GoldReader(pool).faults(golds)
 
 
 def parsed_golds(

@@ -1,14 +1,14 @@
 """The ledger on disk: a part for each finished step, which is also what a killed run resumes from.
 
 A part is written whole under its final name, so it is there or it is not. Its last line holds the step's notes and
-says that it is complete; the lines before it are the ledger's own.
+says that it is complete; the lines before it are the ledger's own. Lines are written and read one at a time.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from frugalrl.curation.records import StepOutcome, decision_of, ledger_line
+from frugalrl.curation.records import Deciding, Decision, Ending, decision_of, ledger_line
 from frugalrl.errors import OutputError
 from frugalrl.files import written_whole
 
@@ -16,23 +16,51 @@ _LINES = json.JSONEncoder(ensure_ascii=False)
 """Made once: `json.dumps` makes one for each line."""
 
 
-def write_part(path: Path, step: str, outcome: StepOutcome) -> None:
-    """Write a step's outcome, all of it or nothing. Raises OutputError."""
-    with written_whole(path) as file:
-        for decision in outcome.decisions:
-            file.write(_LINES.encode(ledger_line(step, decision)) + "\n")
-        end = {"end": step, "notes": list(outcome.notes), "facts": dict(outcome.facts)}
-        file.write(_LINES.encode(end) + "\n")
+class _StepError(Exception):
+    """An OSError of the step itself, which says nothing about the file that is being written."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
-def read_part(path: Path) -> StepOutcome:
-    """A step's outcome as it was written. Raises OutputError if the part is damaged."""
+def write_part(path: Path, step: str, deciding: Deciding) -> Deciding:
+    """The same decisions, each written as it passes; the part is there when they end. Raises OutputError."""
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        end = lines.pop()
-        return StepOutcome(tuple(decision_of(line) for line in lines), tuple(end["notes"]), end["facts"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise OutputError(f"{path} is damaged: {error}. Remove it; --resume then does its step again.") from None
+        with written_whole(path) as file:
+            while True:
+                try:
+                    decision = next(deciding)
+                except StopIteration as stop:
+                    ending: Ending = stop.value
+                    break
+                except OSError as error:
+                    raise _StepError(error) from None
+                file.write(_LINES.encode(ledger_line(step, decision)) + "\n")
+                yield decision
+            end = {"end": step, "notes": list(ending.notes), "facts": dict(ending.facts)}
+            file.write(_LINES.encode(end) + "\n")
+    except _StepError as inside:
+        raise inside.error from None
+    return ending
+
+
+def read_part(path: Path) -> Deciding:
+    """A step's decisions and ending as they were written. Raises OutputError if the part is damaged."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                values = json.loads(line)
+                if "end" in values:
+                    return Ending(tuple(values["notes"]), values["facts"])
+                yield decision_of(values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, str(error)) from None
+    raise _damaged(path, "its end is missing")
+
+
+def _damaged(path: Path, why: str) -> OutputError:
+    return OutputError(f"{path} is damaged: {why}. Remove it; --resume then does its step again.")
 
 
 def join_parts(parts: Sequence[Path], path: Path) -> None:
@@ -41,6 +69,16 @@ def join_parts(parts: Sequence[Path], path: Path) -> None:
         for part in parts:
             for line in _lines_but_the_last(part):
                 file.write(line)
+
+
+def exhausted(deciding: Deciding) -> tuple[list[Decision], Ending]:
+    """All decisions at once, for steps that are known to be small."""
+    decisions = []
+    while True:
+        try:
+            decisions.append(next(deciding))
+        except StopIteration as stop:
+            return decisions, stop.value
 
 
 def _lines_but_the_last(path: Path) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,26 @@ from frugalrl.files import written_whole
 
 def write_splits(folder: Path, rows_by_split: Mapping[str, Sequence[PoolRow]]) -> list[Path]:
     """Write each split that has rows, with the same columns in all. Raises OutputError."""
-    added = (name for rows in rows_by_split.values() for row in rows for name in row.columns)
-    columns = list(dict.fromkeys([*FIELDS, *added]))
-    written = []
-    for split, rows in rows_by_split.items():
-        if not rows:
-            continue
-        values = [row.values() for row in rows]
-        paths = [folder / f"{split}.jsonl", folder / f"{split}.parquet"]
-        write_jsonl(paths[0], values)
-        write_parquet(paths[1], values, columns)
-        written += paths
-    return written
+    splits = {name: Written(rows) for name, rows in rows_by_split.items() if len(rows)}
+    for name, rows in splits.items():
+        write_jsonl(folder / f"{name}.jsonl", rows)
+    columns = list(dict.fromkeys([*FIELDS, *(column for rows in splits.values() for column in rows.columns)]))
+    for name, rows in splits.items():
+        write_parquet(folder / f"{name}.parquet", rows, columns)
+    return [folder / f"{name}.{kind}" for name in splits for kind in ("jsonl", "parquet")]
+
+
+class Written(Iterable[Mapping[str, Any]]):
+    """Rows as they are written; iterating notes their columns."""
+
+    def __init__(self, rows: Iterable[PoolRow]) -> None:
+        self._rows = rows
+        self.columns: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for row in self._rows:
+            self.columns.update(dict.fromkeys(row.columns))
+            yield row.values()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -23,5 +23,8 @@ class Progress:
         if seconds < self._next or not 0 < done < self._total:
             return
         self._next = seconds + EVERY_SECONDS
-        left = seconds / done * (self._total - done)
-        self._show(f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} gone, about {duration(left)} left")
+        remaining = seconds / done * (self._total - done)
+        self._show(
+            f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} elapsed, "
+            f"about {duration(remaining)} remaining"
+        )

@@ -1,13 +1,13 @@
 """The records of curation: rows of a pool, and what each step decided about each of them.
 
 Decisions:
-- A step never edits a row. It says for each row whether it stays, why, and which values change; `applied` makes the
-  next rows. The ledger is these decisions written down, so a run resumes by reading them again.
+- A step never edits a row. It says for each row whether it stays, why, and which values change. The ledger is these
+  decisions written down, so a run resumes by reading them again.
+- A step gives its decisions one after another, so that no more than a few are in memory.
 - What a step adds (band, pass_rate ...) becomes a column of the row, and so of the written set.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,23 +53,18 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class StepOutcome:
-    """What a step decided, and what it has to say about it."""
+class Ending:
+    """What a step has to say when it has decided about every row."""
 
-    decisions: tuple[Decision, ...]
     notes: tuple[str, ...] = ()
     """Sentences for output and report: short quotas, answers that could not be read ..."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What identifies its inputs beside the rows: benchmarks and their hashes, solvers and their weights."""
+    """What identifies its inputs beside the rows (benchmarks and their hashes, solvers and their weights), and what it
+    cost."""
 
 
-def applied(rows: Sequence[PoolRow], decisions: Sequence[Decision]) -> list[PoolRow]:
-    """The rows that stay, in order, with their changes. Raises ValueError if a row has no decision."""
-    by_id = {decision.id: decision for decision in decisions}
-    lacking = next((row.id for row in rows if row.id not in by_id), None)
-    if lacking is not None or len(by_id) != len(rows) or len(decisions) != len(rows):
-        raise ValueError(f"a step must decide about every row once (row {lacking})")
-    return [_changed(row, by_id[row.id].changes) for row in rows if by_id[row.id].kept]
+Deciding = Generator[Decision, None, Ending]
+"""A step at work: a decision about each row, in order, and then its ending."""
 
 
 def ledger_line(step: str, decision: Decision) -> dict[str, Any]:
@@ -85,11 +80,3 @@ def ledger_line(step: str, decision: Decision) -> dict[str, Any]:
 def decision_of(line: Mapping[str, Any]) -> Decision:
     """The decision that a ledger line holds."""
     return Decision(line["id"], line["kept"], line["reason"], line.get("detail", {}), line.get("changes", {}))
-
-
-def _changed(row: PoolRow, changes: Mapping[str, Any]) -> PoolRow:
-    if not changes:
-        return row
-    added = {name: value for name, value in changes.items() if name not in FIELDS}
-    named = {name: value for name, value in changes.items() if name in FIELDS}
-    return dataclasses.replace(row, **named, columns={**row.columns, **added})

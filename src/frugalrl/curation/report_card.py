@@ -33,6 +33,10 @@ def curation_page(report: CurationReport) -> str:
             html.notes(differences(report)),
         )
     )
+    if report.sampling:
+        heads, rows = sampling_cells(report)
+        table = html.html_table(heads, [[html.cell(value) for value in row] for row in rows])
+        parts.append(html.section("What was sampled", table))
     parts.append(html.section("What the set is made of", _charts(report), *_tables(report)))
     parts.append(html.section("Dropped, with examples", *[_step_html(step) for step in report.steps if step.examples]))
     return html.page(f"Report card: {report.name}", lead(report), parts)
@@ -44,6 +48,8 @@ def curation_card(report: CurationReport) -> str:
     lines += [f"> {plain(sentence)}\n" for sentence in warnings(report)]
     lines += ["## Funnel", "", *_markdown(*funnel_cells(report)), ""]
     lines += [f"- {plain(sentence)}" for sentence in differences(report)]
+    if report.sampling:
+        lines += ["", "## What was sampled", "", *_markdown(*sampling_cells(report))]
     lines += ["", "## What the set is made of", ""]
     for name, shares in _distributions(report):
         lines += [f"### {name}", "", *_markdown(*share_cells(name, shares)), ""]
@@ -68,7 +74,7 @@ def lead(report: CurationReport) -> str:
 def warnings(report: CurationReport) -> list[str]:
     """What a person must not overlook."""
     skipped = [f"Step {step.name} was SKIPPED: {step.skipped}" for step in report.steps if step.skipped is not None]
-    return skipped + [f"{step.name}: {note}" for step in report.steps for note in step.notes]
+    return skipped + list(report.reading) + [f"{step.name}: {note}" for step in report.steps for note in step.notes]
 
 
 def funnel(report: CurationReport) -> list[tuple[str, int]]:
@@ -93,6 +99,22 @@ def funnel_cells(report: CurationReport) -> tuple[list[str], list[list[str]]]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, kept, count in step.reasons if not kept)
         rows.append([step.name + where, dropped, f"{step.after:,}", _published(step.expected), reasons])
     return ["step", "dropped", "left", "published", "reasons"], rows
+
+
+def sampling_cells(report: CurationReport) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows of what was taken from solvers and judges, cached samples included."""
+    heads = ["step", "solver", "problems", "samples", "cut off", "empty", "no verdict", "no full answer", "refused"]
+    heads += ["failed", "prompt tokens", "completion tokens"]
+    rows = []
+    for one in report.sampling:
+        counts = one.counts
+        share = f" ({100 * counts.truncated / counts.samples:.1f} %)" if counts.samples else ""
+        numbers = [counts.empty, counts.unknown, one.no_full_answer, one.refused, one.failed]
+        at_least = "at least " if counts.uncounted else ""
+        tokens = [f"{at_least}{number:,}" for number in (counts.prompt_tokens, counts.completion_tokens)]
+        first = [one.step, one.solver, f"{one.problems:,}", f"{counts.samples:,}", f"{counts.truncated:,}{share}"]
+        rows.append([*first, *(f"{number:,}" for number in numbers), *tokens])
+    return heads, rows
 
 
 def share_cells(name: str, shares: Shares) -> tuple[list[str], list[list[str]]]:

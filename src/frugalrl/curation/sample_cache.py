@@ -10,16 +10,15 @@ Decisions:
 - Every line is handed to the system as it is written, so a killed process loses nothing; `sync` waits for the disk.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any, Self
 
 from frugalrl.errors import OutputError
+from frugalrl.line_files import LineFile
 
 FILE_NAME = "samples.jsonl"
 
@@ -30,11 +29,13 @@ class Sample:
 
     completion: str
     finish_reason: str
-    """``stop``, ``length``, or ``refused`` by an endpoint."""
+    """``stop`` or ``length``. Older files hold ``refused`` too, which is asked again."""
     tokens: int
     """Of the completion; -1 where an endpoint does not say."""
     reasoning_open: bool
     """Whether the prompt's template had opened ``<think>`` already."""
+    prompt_tokens: int = -1
+    """Of the prompt; -1 where nobody says, and in older files."""
 
 
 def sample_key(solver_id: str, asked: str, text: str) -> str:
@@ -48,18 +49,17 @@ class SampleCache:
     def __init__(self, folder: Path) -> None:
         """Open or make the file. Raises OutputError if it is damaged, in use, or cannot be written."""
         self.path = folder / FILE_NAME
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = self.path.open("ab+")
-        except OSError as error:
-            raise self._unwritable(error) from None
+        self._lines = LineFile(
+            self.path,
+            f"Another process is using the samples in {self.path}. Wait for it, or name another samples_cache.",
+        )
         self._places: dict[tuple[str, int], int] = {}
         self._verdicts: dict[tuple[str, int, str], str] = {}
         try:
-            self._lock()
+            self._lines.cut_torn_line()
             self._read_places()
         except BaseException:
-            self._file.close()
+            self._lines.close()
             raise
 
     def __len__(self) -> int:
@@ -70,8 +70,7 @@ class SampleCache:
         place = self._places.get((key, number))
         if place is None:
             return None
-        self._file.seek(place)
-        values = json.loads(self._file.readline())
+        values = json.loads(self._lines.line_at(place))
         return Sample(**{name: value for name, value in values.items() if name not in ("key", "sample")})
 
     def verdict(self, key: str, number: int, gold: str) -> str | None:
@@ -90,12 +89,12 @@ class SampleCache:
 
     def sync(self) -> None:
         """Wait until everything is on the disk."""
-        os.fsync(self._file.fileno())
+        self._lines.sync()
 
     def close(self) -> None:
-        self._file.close()
+        self._lines.close()
 
-    def __enter__(self) -> "SampleCache":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -103,21 +102,8 @@ class SampleCache:
     ) -> None:
         self.close()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(
-                f"Another process is using the samples in {self.path}. Wait for it, or name another samples_cache."
-            ) from None
-
     def _read_places(self) -> None:
-        self._file.seek(0)
-        place = 0
-        for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
-                self._file.truncate(place)
-                break
+        for number, (place, line) in enumerate(self._lines.lines(), start=1):
             try:
                 values = json.loads(line)
                 if "verdict" in values:
@@ -129,20 +115,9 @@ class SampleCache:
                     f"{self.path}, line {number}, is no sample: {error!r}. Remove the line (its sample is drawn "
                     "again), or name another samples_cache."
                 ) from None
-            place += len(line)
 
     def _write(self, values: dict[str, Any]) -> int:
-        try:
-            self._file.seek(0, os.SEEK_END)
-            place = self._file.tell()
-            self._file.write(json.dumps(values).encode() + b"\n")
-            self._file.flush()
-        except OSError as error:
-            raise self._unwritable(error) from None
-        return place
-
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path} cannot be written: {error.strerror or error}. Check space and rights.")
+        return self._lines.append([values])
 
 
 def _gold_hash(gold: str) -> str:

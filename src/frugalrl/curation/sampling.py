@@ -4,20 +4,22 @@ How many samples a problem gets depends on what they came to, never on batches o
 the fewest samples after which the band could be certain, which is what one sample at a time would have drawn.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from frugalrl.config.curation_schema import Band
-from frugalrl.curation.bands import PassRate, certain_band
+from frugalrl.curation.bands import PassRate, Unrated, certain_band
 from frugalrl.curation.sample_cache import Sample, SampleCache, sample_key
-from frugalrl.curation.solver import REFUSED, Ask, Solver
-from frugalrl.verify.maths.extraction import text_after_reasoning
+from frugalrl.curation.sampling_facts import SampleCounts, counted
+from frugalrl.curation.solver import FAILED, NO_ANSWER, Answer, Ask, Solver
+from frugalrl.errors import ModelError
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 Tick = Callable[[int], None]
 """Told how many problems are finished."""
-_WORD = re.compile(r"\b(KEEP|DROP)\b", re.IGNORECASE)
+_FEWEST_FAILURES = 3
+"""So many problems may fail in any case, however small the pool."""
 
 
 @dataclass(frozen=True)
@@ -38,27 +40,60 @@ def pass_rates(
     cache: SampleCache,
     pool: VerifierPool,
     tick: Tick,
-) -> list[PassRate | None]:
-    """The pass rate of each question, in order; None where the solver does not take it.
+    cut_off: Literal["unknown", "wrong"] = "unknown",
+) -> list[PassRate | Unrated]:
+    """The pass rate of each question, in order, or why it has none.
 
-    name: the solver's in the spec, for the record. samples: n. An unknown verdict counts as not correct.
+    name: the solver's in the spec, for the record. samples: n. cut_off: what becomes of a question without any full
+    answer. An unknown verdict counts as not correct. Raises ModelError if more questions failed than the solver's
+    `most_failed` allows.
     """
-    rates: list[PassRate | None] = []
+    rates: list[PassRate | Unrated] = []
+    failures = Failures(len(questions), solver.most_failed, name)
     for start in range(0, len(questions), solver.batch):
         block = questions[start : start + solver.batch]
         states = [_State() for _ in block]
         while asks := _open_asks(states, samples, bands, stop_early):
             wanted = [(block[at], number) for at, number in asks]
             found = answered(solver, [(question.text, number) for question, number in wanted], cache)
-            for (at, _), verdict in zip(asks, _verdicts(solver, wanted, found, cache, pool), strict=True):
-                states[at].drawn += 1
-                states[at].correct += verdict == "correct"
-                states[at].refused |= verdict == REFUSED
+            verdicts = _verdicts(solver, wanted, found, cache, pool)
+            for (at, _), answer, verdict in zip(asks, found, verdicts, strict=True):
+                states[at].add(answer, verdict)
         for state in states:
-            band = None if state.refused else certain_band(state.correct, state.drawn, samples, bands)
-            rates.append(None if band is None else PassRate(name, state.correct, state.drawn, band))
+            rates.append(_rated(state, name, samples, bands, cut_off))
+            failures.add(state.said if state.fault == FAILED else None)
         tick(len(rates))
+    failures.end()
     return rates
+
+
+class Failures:
+    """How many problems failed for good, and when that is too many."""
+
+    def __init__(self, total: int, share: float, name: str) -> None:
+        self._total, self._name, self._share = total, name, share
+        self._most = max(_FEWEST_FAILURES if share else 0, int(share * total))
+        self._failed, self._asked, self._last = 0, 0, ""
+
+    def add(self, said: str | None) -> None:
+        """The next problem; what the server said if it failed. Raises ModelError if that is one too many."""
+        self._asked += 1
+        if said is not None:
+            self._failed, self._last = self._failed + 1, said
+            if self._failed > self._most:
+                raise self._error(f"more than most_failed allows ({self._most:,})")
+
+    def end(self) -> None:
+        """All problems are asked. Raises ModelError if every one of them failed."""
+        if self._failed and self._failed == self._asked:
+            raise self._error("every one of them")
+
+    def _error(self, what: str) -> ModelError:
+        return ModelError(
+            f"The requests of {self._failed:,} of {self._total:,} problems to the solver {self._name} failed for good, "
+            f"{what}; the last time it said {self._last}. Check the server; what was sampled so far is kept, and "
+            "--resume asks the failed ones again."
+        )
 
 
 def fewest_to_certainty(correct: int, drawn: int, samples: int, bands: Sequence[Band]) -> int:
@@ -69,28 +104,37 @@ def fewest_to_certainty(correct: int, drawn: int, samples: int, bands: Sequence[
     return samples - drawn
 
 
-def answered(solver: Solver, wanted: Sequence[tuple[str, int]], cache: SampleCache) -> list[Sample]:
-    """A sample for each text and number, from the cache or else from the solver, which fills the cache."""
+def answered(solver: Solver, wanted: Sequence[tuple[str, int]], cache: SampleCache) -> list[Answer]:
+    """An answer for each text and number, from the cache or else from the solver, which fills the cache.
+
+    What was refused or failed is not cached: the reason may be gone another time.
+    """
     keys = [sample_key(solver.solver_id, solver.asked, text) for text, _ in wanted]
     lacking = {
         (key, number): Ask(text, number)
         for key, (text, number) in zip(keys, wanted, strict=True)
-        if cache.get(key, number) is None
+        if _cached(cache, key, number) is None
     }
     places = list(lacking)
+    without: dict[tuple[str, int], Answer] = {}
     for at, answer in solver.answers(list(lacking.values())) if lacking else ():
-        sample = Sample(answer.completion, answer.finish_reason, answer.tokens, answer.reasoning_open)
-        cache.add(*places[at], sample)
+        if answer.finish_reason in NO_ANSWER:
+            without[places[at]] = answer
+        else:
+            sample = Sample(
+                answer.completion, answer.finish_reason, answer.tokens, answer.reasoning_open, answer.prompt_tokens
+            )
+            cache.add(*places[at], sample)
     cache.sync()
-    found = [cache.get(key, number) for key, (_, number) in zip(keys, wanted, strict=True)]
-    return [sample for sample in found if sample is not None]
+    found = [
+        without.get((key, number)) or _cached(cache, key, number) for key, (_, number) in zip(keys, wanted, strict=True)
+    ]
+    return [answer for answer in found if answer is not None]
 
 
-def judgement(sample: Sample) -> bool | None:
-    """Whether a judge said KEEP (true) or DROP (false); None if neither can be read. The last word counts."""
-    text = text_after_reasoning(sample.completion, sample.reasoning_open)
-    words = _WORD.findall(text or "")
-    return words[-1].upper() == "KEEP" if words else None
+def _cached(cache: SampleCache, key: str, number: int) -> Answer | None:
+    sample = cache.get(key, number)
+    return None if sample is None or sample.finish_reason in NO_ANSWER else Answer(**asdict(sample))
 
 
 # ------------------------------------------------------------------------------------------------- rounds
@@ -101,8 +145,35 @@ class _State:
     """What is known of one problem while it is being sampled."""
 
     correct: int = 0
-    drawn: int = 0
-    refused: bool = False
+    counts: SampleCounts = field(default_factory=SampleCounts)
+    fault: Literal["", "refused", "failed"] = ""
+    said: str = ""
+
+    @property
+    def drawn(self) -> int:
+        return self.counts.samples
+
+    def add(self, answer: Answer, verdict: str) -> None:
+        if answer.finish_reason in NO_ANSWER:
+            if self.fault != FAILED:
+                self.fault = "failed" if answer.finish_reason == FAILED else "refused"
+                self.said = answer.said
+            return
+        self.correct += verdict == "correct"
+        self.counts += counted(answer.finish_reason, answer.completion, verdict, answer.prompt_tokens, answer.tokens)
+
+
+def _rated(
+    state: _State, name: str, samples: int, bands: Sequence[Band], cut_off: Literal["unknown", "wrong"]
+) -> PassRate | Unrated:
+    if state.fault:
+        return Unrated(name, state.fault, state.said, state.counts)
+    if cut_off == "unknown" and not state.correct and state.counts.cut_off == state.drawn:
+        return Unrated(name, "no_full_answer", "", state.counts)
+    band = certain_band(state.correct, state.drawn, samples, bands)
+    if band is None:
+        raise ValueError("a problem was left before its band was certain")
+    return PassRate(name, state.correct, state.drawn, band, state.counts)
 
 
 def _open_asks(
@@ -111,7 +182,7 @@ def _open_asks(
     """Position and sample number of everything this round needs; empty when all is certain."""
     asks = []
     for at, state in enumerate(states):
-        if state.refused:
+        if state.fault:
             continue
         left = samples - state.drawn
         more = fewest_to_certainty(state.correct, state.drawn, samples, bands) if stop_early else left
@@ -123,14 +194,14 @@ def _open_asks(
 def _verdicts(
     solver: Solver,
     wanted: Sequence[tuple[Question, int]],
-    samples: Sequence[Sample],
+    samples: Sequence[Answer],
     cache: SampleCache,
     pool: VerifierPool,
 ) -> list[str]:
     """The verdict on each sample by its question's gold; new ones are added to the cache."""
     keys = [sample_key(solver.solver_id, solver.asked, question.text) for question, _ in wanted]
     known = [
-        REFUSED if sample.finish_reason == REFUSED else cache.verdict(key, number, question.gold)
+        sample.finish_reason if sample.finish_reason in NO_ANSWER else cache.verdict(key, number, question.gold)
         for key, (question, number), sample in zip(keys, wanted, samples, strict=True)
     ]
     open_at = [at for at, verdict in enumerate(known) if verdict is None]

@@ -21,14 +21,21 @@ class Answer:
 
     completion: str
     finish_reason: str
-    """``stop``, ``length``, or ``refused`` where the solver does not take the problem at all."""
+    """``stop``, ``length``, ``refused`` where the solver does not take the problem at all, or ``failed`` where the
+    request got no answer in all its tries."""
     tokens: int
     """Of the completion; -1 where nobody says."""
     reasoning_open: bool = False
     """Whether the prompt had opened ``<think>`` already."""
+    prompt_tokens: int = -1
+    """Of the prompt; -1 where nobody says."""
+    said: str = ""
+    """Why a problem was refused or failed."""
 
 
-REFUSED = "refused"
+REFUSED, FAILED = "refused", "failed"
+NO_ANSWER = frozenset({REFUSED, FAILED})
+"""Reasons that may be gone at the next try: such an answer is never cached."""
 
 
 class Solver(Protocol):
@@ -47,6 +54,11 @@ class Solver(Protocol):
     @property
     def batch(self) -> int:
         """How many asks it takes at once with profit."""
+        ...
+
+    @property
+    def most_failed(self) -> float:
+        """The share of problems that may fail."""
         ...
 
     def answers(self, asks: Sequence[Ask]) -> Iterator[tuple[int, Answer]]:

@@ -5,7 +5,8 @@ Everything that can be known to fail before the first row is read fails then: un
 
 import difflib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,23 +14,45 @@ from typing import get_args
 
 from frugalrl.config import curation_schema as spec
 from frugalrl.curation import rule_steps, selection_steps, text_steps
-from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, easiest
+from frugalrl.curation.bands import PassRate, Unrated
 from frugalrl.curation.endpoint import Endpoint
-from frugalrl.curation.gold_steps import equivalence, gold_faults, parsed_golds
+from frugalrl.curation.gold_steps import GoldReader, equivalence, parsed_golds
+from frugalrl.curation.model_steps import judge_decision, rate_decision, sampling_facts
+from frugalrl.curation.overlap_texts import OverlapTexts, load_overlap_texts
 from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
-from frugalrl.curation.records import Decision, PoolRow, StepOutcome
+from frugalrl.curation.records import Deciding, Decision, Ending, PoolRow
+from frugalrl.curation.row_store import Texts, in_parts
 from frugalrl.curation.sample_cache import SampleCache
-from frugalrl.curation.sampling import Question, answered, judgement, pass_rates
-from frugalrl.curation.solver import REFUSED, Solver
+from frugalrl.curation.sampling import Failures, Question, answered, pass_rates
+from frugalrl.curation.sampling_facts import SampleCounts, SamplingFacts, counted, sampling_notes
+from frugalrl.curation.solver import FAILED, NO_ANSWER, Solver
+from frugalrl.curation.witness import WITNESS_TEMPLATE, witness_of
 from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
+from frugalrl.data.restated_index import SameProblem
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
-from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
 from frugalrl.text.language_id import load_identifier
 from frugalrl.verify.workers.pool import VerifierPool
+
+
+class Statements:
+    """Problems taken apart, for the steps that compare them; the first `HELD` are remembered for the next step."""
+
+    HELD = 40_000
+
+    def __init__(self) -> None:
+        self._known: dict[str, Statement] = {}
+
+    def __call__(self, text: str) -> Statement:
+        found = self._known.get(text)
+        if found is None:
+            found = read_statement(text)
+            if len(self._known) < self.HELD:
+                self._known[text] = found
+        return found
 
 
 @dataclass
@@ -40,10 +63,10 @@ class Tools:
     samples_folder: Path
     show: Show
     stack: ExitStack
-    benchmarks: dict[str, LoadedBenchmark] = field(default_factory=dict)
+    benchmarks: dict[str, OverlapTexts] = field(default_factory=dict)
+    statement: Callable[[str], Statement] = field(default_factory=Statements)
     _cache: SampleCache | None = None
     _solvers: dict[str, Solver] = field(default_factory=dict)
-    _statements: dict[str, Statement] = field(default_factory=dict)
 
     def cache(self) -> SampleCache:
         """The samples of all solvers."""
@@ -56,15 +79,6 @@ class Tools:
         if name not in self._solvers:
             self._solvers[name] = make_solver(self.spec.solvers[name], self.spec.seed)
         return self._solvers[name]
-
-    def statement(self, text: str) -> Statement:
-        """A problem taken apart, once for the steps `duplicates` and `decontaminate`; forgotten when the steps end."""
-        found = self._statements.get(text)
-        if found is None:
-            if not self._statements:
-                self.stack.callback(self._statements.clear)
-            found = self._statements[text] = read_statement(text)
-        return found
 
     def progress(self, what: str, total: int) -> Progress:
         """Lines with an ETA for a step that takes long."""
@@ -79,7 +93,7 @@ def prepare(tools: Tools) -> None:
             continue
         if isinstance(step, spec.Decontaminate):
             for name in step.benchmarks:
-                tools.benchmarks[name] = load_benchmark(expanded(name), folder)
+                tools.benchmarks[name] = load_overlap_texts(expanded(name), folder)
         if isinstance(step, spec.OneQuestion):
             _refuse_unknown_reasons(step)
     for name, solver in tools.spec.solvers.items():
@@ -117,185 +131,226 @@ def _api_key(name: str, settings: spec.EndpointSolver) -> str | None:
     return key
 
 
-def run_step(name: str, step: spec.Step, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    """What a step decides about rows. Raises UserError."""
+def run_step(name: str, step: spec.Step, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
+    """What a step decides about rows, one after another. Raises UserError."""
     return _RUNNERS[type(step)](name, step, rows, tools)
 
 
 # ------------------------------------------------------------------------------------------- text and golds
 
 
-def _has_box(name: str, step: spec.HasBox, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    return _outcome(text_steps.has_box(rows))
+def _has_box(name: str, step: spec.HasBox, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
+    yield from _in_parts(name, rows, tools, text_steps.has_box)
+    return Ending()
 
 
-def _gold_from_solution(name: str, step: spec.GoldFromSolution, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    return _outcome(text_steps.read_golds(rows, step.replace))
+def _gold_from_solution(name: str, step: spec.GoldFromSolution, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
+    yield from _in_parts(name, rows, tools, lambda part: text_steps.read_golds(part, step.replace))
+    return Ending()
 
 
-def _gold_parses(name: str, step: spec.GoldParses, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    golds = [row.answer for row in rows]
+def _gold_parses(name: str, step: spec.GoldParses, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
-        faults = gold_faults(golds, pool, tools.progress(name, len(set(golds))))
-    return _outcome(parsed_golds(rows, faults, step.action))
+        reader = GoldReader(pool)
+
+        def judged(part: Sequence[PoolRow]) -> list[Decision]:
+            return parsed_golds(part, reader.faults(row.answer for row in part), step.action)
+
+        yield from _in_parts(name, rows, tools, judged, _GOLDS_AT_ONCE)
+    return Ending()
 
 
-def _one_question(name: str, step: spec.OneQuestion, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    return _in_parts(name, rows, tools, lambda part: rule_steps.one_question(part, step.allow))
+def _one_question(name: str, step: spec.OneQuestion, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
+    identify = load_identifier()
+    unread: Counter[str] = Counter()
+    for decision in _in_parts(name, rows, tools, lambda part: rule_steps.one_question(part, step.allow, identify)):
+        if decision.reason.startswith(rule_steps.NOT_JUDGED):
+            unread[decision.reason.removeprefix(rule_steps.NOT_JUDGED)] += 1
+        yield decision
+    if not unread:
+        return Ending()
+    listed = ", ".join(f"{language} {count:,}" for language, count in unread.most_common(8))
+    return Ending(
+        (
+            f"{unread.total():,} of {len(rows):,} problems were not judged and are kept: the question rules read "
+            f"English, and these are in another language or too short to tell ({listed}).",
+        )
+    )
 
 
-def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _duplicates(name: str, step: spec.Duplicates, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     progress = tools.progress(name, len(rows))
     matches = near_duplicate_matches(
-        [row.problem for row in rows],
+        Texts(rows, _problem),
         DEFAULT_THRESHOLD if step.threshold is None else step.threshold,
         tools.spec.seed,
         lambda done, total: progress(done),
-        [row.answer for row in rows],
+        Texts(rows, _answer),
         tools.statement,
     )
     with VerifierPool(cpu_seconds=step.limit_seconds) as pool:
-        return _outcome(rule_steps.without_duplicates(rows, matches, equivalence(pool), lambda done: None))
+        yield from rule_steps.without_duplicates(rows, matches, equivalence(pool))
+    return Ending()
 
 
-def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     loaded = [tools.benchmarks[one] for one in step.benchmarks]
-    texts = {one.name: [(problem.id, problem.text, problem.gold) for problem in one.problems] for one in loaded}
-    index = build_index(texts)
-    outcome = _in_parts(name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement))
-    hashes = {one.name: one.data_hash for one in loaded}
-    return StepOutcome(outcome.decisions, facts={"benchmarks": hashes})
+    index = build_index({one.name: one.rows for one in loaded})
+    facts: dict[str, dict[str, str]] = {"benchmarks": {one.name: one.data_hash for one in loaded}}
+    witness: SameProblem | None = None
+    if step.witness is not None:
+        settings = tools.spec.solvers[step.witness]
+        solver = make_solver(settings.model_copy(update={"template": WITNESS_TEMPLATE}), tools.spec.seed)
+        witness, facts["solvers"] = witness_of(solver, tools.cache()), {step.witness: solver.solver_id}
+    with VerifierPool(workers=1, cpu_seconds=step.limit_seconds) as pool:
+        same = equivalence(pool)
+        yield from _in_parts(
+            name, rows, tools, lambda part: rule_steps.without_overlap(part, index, tools.statement, same, witness)
+        )
+    notes = [
+        f"{one.name} has no gold for {one.without_gold:,} of {len(one.rows):,} rows: reworded copies of them are not "
+        "looked for by answer."
+        for one in loaded
+        if one.without_gold
+    ]
+    return Ending(tuple(notes), facts)
 
 
-def _language(name: str, step: spec.PromptLanguage, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _language(name: str, step: spec.PromptLanguage, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     identify = load_identifier()
-    return _in_parts(name, rows, tools, lambda part: rule_steps.in_language(part, step.language, identify))
+    yield from _in_parts(name, rows, tools, lambda part: rule_steps.in_language(part, step.language, identify))
+    return Ending()
 
 
-def _prompt_tokens(name: str, step: spec.PromptTokens, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _prompt_tokens(name: str, step: spec.PromptTokens, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     from frugalrl.curation.tokens import token_counter
 
-    progress = tools.progress(name, len(rows))
-    return _outcome(text_steps.prompt_tokens(rows, token_counter(step), step.most, progress))
+    count = token_counter(step)
+    yield from _in_parts(name, rows, tools, lambda part: text_steps.prompt_tokens(part, count, step.most), 1000)
+    return Ending()
 
 
-def _mix(name: str, step: spec.Mix, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
-    decisions, short = selection_steps.mixed(rows, step, tools.spec.seed)
-    return StepOutcome(tuple(decisions), tuple(short))
+def _mix(name: str, step: spec.Mix, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
+    taken, short = selection_steps.quotas_taken(rows, step, tools.spec.seed)
+    yield from selection_steps.mixed(rows, taken)
+    return Ending(tuple(short))
 
 
 # --------------------------------------------------------------------------------------------- with a model
 
 
-def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     if step.column is not None:
-        return _outcome(selection_steps.difficulty_from_column(rows, step))
-    asked = [row for row in rows if row.answer]
-    questions = [Question(row.problem, row.answer) for row in asked]
-    by_solver: list[list[PassRate | None]] = []
+        notes = selection_steps.column_notes(rows, step)
+        yield from _in_parts(name, rows, tools, lambda part: selection_steps.difficulty_from_column(part, step))
+        return Ending(tuple(notes))
+    questions = [Question(row.problem, row.answer) for row in rows if row.answer]
+    by_solver: list[list[PassRate | Unrated]] = []
     facts: dict[str, str] = {}
     with VerifierPool(cpu_seconds=_VERDICT_SECONDS) as pool:
         for solver_name in step.solvers:
             solver = tools.solver(solver_name)
             facts[solver_name] = solver.solver_id
-            progress = tools.progress(f"{name}, {solver_name}", len(asked))
-            by_solver.append(
-                pass_rates(
-                    questions,
-                    solver,
-                    solver_name,
-                    step.samples,
-                    step.bands,
-                    step.stop_early,
-                    tools.cache(),
-                    pool,
-                    progress,
-                )
+            progress = tools.progress(f"{name}, {solver_name}", len(questions))
+            rated = pass_rates(
+                questions,
+                solver,
+                solver_name,
+                step.samples,
+                step.bands,
+                step.stop_early,
+                tools.cache(),
+                pool,
+                progress,
+                step.cut_off,
             )
-    rates = {
-        row.id: [rate for rate in own if rate] for row, own in zip(asked, zip(*by_solver, strict=True), strict=True)
-    }
-    decisions = [_by_rate(row, rates.get(row.id, []), step) for row in rows]
-    return StepOutcome(tuple(decisions), _difficulty_notes(decisions, step, tools), {"solvers": facts})
+            by_solver.append(rated)
+    found = zip(*by_solver, strict=True)
+    without_gold = 0
+    for row in rows:
+        without_gold += not row.answer
+        yield rate_decision(row, next(found) if row.answer else (), step)
+    sampling = [sampling_facts(name, solver, rated) for solver, rated in zip(step.solvers, by_solver, strict=True)]
+    notes = _difficulty_notes(without_gold, sampling, step, tools)
+    return Ending(tuple(notes), {"solvers": facts, "sampling": {name: [one.to_json() for one in sampling]}})
 
 
-def _by_rate(row: PoolRow, rates: Sequence[PassRate], step: spec.Difficulty) -> Decision:
-    if not rates:
-        kept = step.missing == "keep" and UNKNOWN_BAND not in step.drop
-        reason = "refused_by_solver" if row.answer else "no_gold"
-        if step.missing == "error":
-            raise DataError(f"The row {row.id} has no pass rate ({reason}). Mend it, or set missing: keep or drop.")
-        return Decision(row.id, kept, reason, {}, {"band": UNKNOWN_BAND} if kept else {})
-    best = easiest(rates, step.bands)
-    others = {one.solver: [one.correct, one.samples] for one in rates} if len(rates) > 1 else {}
-    detail = {"band": best.band, "correct": best.correct, **best.values(), **({"all": others} if others else {})}
-    kept = best.band not in step.drop
-    return Decision(row.id, kept, f"band_{best.band}", detail, best.values() if kept else {})
-
-
-def _difficulty_notes(decisions: Sequence[Decision], step: spec.Difficulty, tools: Tools) -> tuple[str, ...]:
+def _difficulty_notes(
+    without_gold: int, sampling: Sequence[SamplingFacts], step: spec.Difficulty, tools: Tools
+) -> list[str]:
     notes = []
     for name in step.solvers:
         published = tools.spec.solvers[name].stands_for
         if published:
             notes.append(f"The solver {name} stands in for {published}: its bands are not the published ones.")
-    refused = sum(decision.reason == "refused_by_solver" for decision in decisions)
-    if refused:
-        notes.append(f"{refused:,} problems were refused by the solver (too long for its context, most often).")
-    without = sum(decision.reason == "no_gold" for decision in decisions)
-    if without:
-        notes.append(f"{without:,} problems have no gold, so nothing could be judged; add the step gold_parses before.")
-    return tuple(notes)
+    notes += sampling_notes(sampling)
+    if without_gold:
+        notes.append(
+            f"{without_gold:,} problems have no gold, so nothing could be judged; add the step gold_parses before."
+        )
+    return notes
 
 
-def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -> StepOutcome:
+def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     settings = tools.spec.solvers[step.solver]
     judge = make_solver(settings.model_copy(update={"template": step.template}), tools.spec.seed)
     progress = tools.progress(name, len(rows))
-    decisions: list[Decision] = []
-    for start in range(0, len(rows), judge.batch):
-        part = rows[start : start + judge.batch]
-        for row, sample in zip(part, answered(judge, [(row.problem, 0) for row in part], tools.cache()), strict=True):
-            keep = None if sample.finish_reason == REFUSED else judgement(sample)
-            said = {"said": text_steps.shortened(sample.completion[-text_steps.EVIDENCE_CHARS :])}
-            if keep is None:
-                decisions.append(Decision(row.id, step.unclear == "keep", "judge_unclear", said))
-            else:
-                decisions.append(Decision(row.id, keep, "judge_keep" if keep else "judge_drop", {} if keep else said))
-        progress(len(decisions))
-    unclear = sum(decision.reason == "judge_unclear" for decision in decisions)
-    notes = (
-        [f"{unclear:,} of {len(rows):,} answers of the judge were neither KEEP nor DROP: {step.unclear}."]
-        if unclear
-        else []
-    )
+    failures = Failures(len(rows), judge.most_failed, step.solver)
+    counts, reasons = SampleCounts(), Counter[str]()
+    for part in in_parts(rows, judge.batch):
+        for row, answer in zip(part, answered(judge, [(row.problem, 0) for row in part], tools.cache()), strict=True):
+            failures.add(answer.said if answer.finish_reason == FAILED else None)
+            decision = judge_decision(row, answer, step)
+            if answer.finish_reason not in NO_ANSWER:
+                counts += counted(answer.finish_reason, answer.completion, "", answer.prompt_tokens, answer.tokens)
+            reasons[decision.reason] += 1
+            yield decision
+        progress(reasons.total())
+    failures.end()
+    sampling = SamplingFacts(name, step.solver, counts, len(rows), reasons["judge_refused"], reasons["judge_failed"])
+    notes = sampling_notes([sampling])
+    if reasons["judge_unclear"]:
+        notes.insert(
+            0,
+            f"{reasons['judge_unclear']:,} of {len(rows):,} answers of the judge were neither KEEP nor DROP: "
+            f"{step.unclear}.",
+        )
     if settings.stands_for:
         notes.append(f"The judge {step.solver} stands in for {settings.stands_for}.")
-    return StepOutcome(tuple(decisions), tuple(notes), {"solvers": {step.solver: judge.solver_id}})
+    facts = {"solvers": {step.solver: judge.solver_id}, "sampling": {name: [sampling.to_json()]}}
+    return Ending(tuple(notes), facts)
 
 
-_PART_ROWS = 250
+_PART_ROWS, _GOLDS_AT_ONCE = 250, 2000
 _VERDICT_SECONDS = 5.0
 """As `frugalrl eval`: a verdict must not depend on how busy the machine is."""
 
 
 def _in_parts(
-    name: str, rows: Sequence[PoolRow], tools: Tools, work: Callable[[Sequence[PoolRow]], list[Decision]]
-) -> StepOutcome:
-    """A step that looks at each row alone, a part at a time for the sake of progress."""
+    name: str,
+    rows: Sequence[PoolRow],
+    tools: Tools,
+    work: Callable[[Sequence[PoolRow]], list[Decision]],
+    size: int = _PART_ROWS,
+) -> Iterator[Decision]:
+    """A step that looks at each row alone, a part at a time."""
     progress = tools.progress(name, len(rows))
-    decisions: list[Decision] = []
-    for start in range(0, len(rows), _PART_ROWS):
-        decisions += work(rows[start : start + _PART_ROWS])
-        progress(len(decisions))
-    return StepOutcome(tuple(decisions))
+    done = 0
+    for part in in_parts(rows, size):
+        yield from work(part)
+        done += len(part)
+        progress(done)
 
 
-def _outcome(decisions: Sequence[Decision]) -> StepOutcome:
-    return StepOutcome(tuple(decisions))
+def _problem(row: PoolRow) -> str:
+    return row.problem
 
 
-_RUNNERS: Mapping[type, Callable[..., StepOutcome]] = {
+def _answer(row: PoolRow) -> str:
+    return row.answer
+
+
+_RUNNERS: Mapping[type, Callable[..., Deciding]] = {
     spec.HasBox: _has_box,
     spec.GoldFromSolution: _gold_from_solution,
     spec.GoldParses: _gold_parses,

@@ -10,8 +10,6 @@ from typing import Any
 from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.verify.maths.extraction import gold_from_solution, last_boxed
 
-Tick = Callable[[int], None]
-"""Told how many rows are done."""
 EVIDENCE_CHARS = 300
 
 
@@ -51,19 +49,16 @@ def shortened(text: str, most_chars: int = EVIDENCE_CHARS) -> str:
 
 
 def prompt_tokens(
-    rows: Sequence[PoolRow], count_tokens: Callable[[Sequence[str]], Sequence[int]], most: int, tick: Tick
+    rows: Sequence[PoolRow], count_tokens: Callable[[Sequence[str]], Sequence[int]], most: int
 ) -> list[Decision]:
     """Drop rows whose prompt has more tokens than `most`.
 
     count_tokens: from problem texts to the tokens of their whole prompts.
     """
     decisions: list[Decision] = []
-    for start in range(0, len(rows), 1000):
-        part = rows[start : start + 1000]
-        for row, count in zip(part, count_tokens([row.problem for row in part]), strict=True):
-            fits = count <= most
-            detail: dict[str, Any] = {} if fits else {"most": most, "tokens": count}
-            reason = "fits" if fits else "too_long"
-            decisions.append(Decision(row.id, fits, reason, detail, {"prompt_tokens": count} if fits else {}))
-        tick(len(decisions))
+    for row, count in zip(rows, count_tokens([row.problem for row in rows]), strict=True):
+        fits = count <= most
+        detail: dict[str, Any] = {} if fits else {"most": most, "tokens": count}
+        reason = "fits" if fits else "too_long"
+        decisions.append(Decision(row.id, fits, reason, detail, {"prompt_tokens": count} if fits else {}))
     return decisions

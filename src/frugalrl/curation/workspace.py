@@ -1,7 +1,7 @@
 """The output folder of a curation: one spec, one process at a time, and nothing half-written in it.
 
 DIR/spec.yaml          the resolved spec, written first
-DIR/work/              parts of the ledger by step, and the lock; gone when the run is complete
+DIR/work/              parts of the ledger by step, rows on their way, and the lock; removed when the run is complete
 DIR/samples/           what solvers answered, kept for the next run
 DIR/train.jsonl ...    written at the end, each under its name only when it is whole
 DIR/manifest.json      written last: where it stands, the run is complete
@@ -35,6 +35,11 @@ class Workspace:
     manifest: Mapping[str, Any] | None
     """Of a run that was complete already."""
 
+    @property
+    def scratch(self) -> Path:
+        """Where files without a name may be kept while the run lasts."""
+        return self.path / WORK_FOLDER
+
     def part(self, number: int, step: str) -> Path:
         """Where the part of a step is kept."""
         return self.path / WORK_FOLDER / f"{number:02d}-{step}.jsonl"
@@ -59,7 +64,7 @@ def open_workspace(spec: CurationSpec, out: Path | None, resume: bool) -> Iterat
         own = path.is_dir() and (path / SPEC_FILE).is_file()
         raise OutputError(
             f"{path} {'holds a curation already' if own else 'is not empty'}. Choose another --out"
-            f"{', or go on in it with --resume' if own else ''}."
+            f"{', or resume it with --resume' if own else ''}."
         )
     is_new = not path.exists()
     lock = _locked(path)

@@ -6,13 +6,14 @@ integers. Find m + n" has 12 words) and misses every problem shorter than n. Her
 
 - exact and near are asked as for duplicates (`statements.same_problem`), which short problems pass too;
 - an n-gram (8 tokens) counts only if it is no boilerplate: it stands in one benchmark problem only;
-- shared n-grams are a hit only if one problem is contained in the other, numbers, signs and weighty words included.
+- shared n-grams are a hit only if one problem is contained in the other, numbers, signs and weighty words included;
+- with golds, a problem told in other words is found by what it keeps (`restated_index`).
 
 So a variant with other numbers, or that asks something else about the same figure, is another problem and is kept.
 The same problem inside a longer text, or with its answer asked in another form ("written as m/n, find m + n"), is
 overlap.
 
-Not covered: translations; a benchmark problem told in other words and symbols.
+Not covered: translations; a problem told in other words whose gold is unknown and that no witness was asked about.
 """
 
 from collections import Counter, defaultdict
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from frugalrl.data.restated_index import RestatedIndex, Restatement, SameAnswer, SameProblem, find_restated, index_of
 from frugalrl.data.same_answer import answer_key, same_with_answer
 from frugalrl.data.statements import (
     DEFAULT_THRESHOLD,
@@ -32,6 +34,7 @@ from frugalrl.data.statements import (
     spelled_alike,
 )
 
+OverlapKind = Literal["exact", "near", "ngram", "reworded", "restated"]
 NGRAM = 8
 MIN_COVERAGE = 0.4
 """Least share of the tokens of either text that shared n-grams cover."""
@@ -64,6 +67,8 @@ class Index:
     """Only n-grams of one benchmark problem: what stands in several is boilerplate."""
     by_answer: Mapping[str, tuple[int, ...]]
     """Rows by their answer's key; empty where the answers are not known."""
+    restated: RestatedIndex
+    """The same rows, looked up by what a problem keeps in other words."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,10 @@ class Overlap:
     benchmark: str
     row_id: str
     row_text: str
-    kind: Literal["exact", "near", "ngram", "reworded"]
+    kind: OverlapKind
     similarity: float
-    """Of content tokens (exact, near), or the share of the benchmark problem that is covered (ngram); 0..1."""
+    """Of content tokens (exact, near, reworded), or the share of the benchmark problem that is covered (ngram), 0..1;
+    the score of `restated.Comparison` (restated), 0.8 and more."""
     evidence: str
     """Why, or the longest shared stretch of tokens."""
 
@@ -85,12 +91,13 @@ def build_index(benchmarks: Mapping[str, Sequence[tuple[str, ...]]]) -> Index:
 
     Rows without any token are left out. With golds, `find_overlap` finds reworded problems too.
     """
-    rows = tuple(
-        BenchmarkRow(name, row_id, text, statement, answer_key(gold[0]) if gold else "")
+    told = [
+        (BenchmarkRow(name, row_id, text, statement, answer_key(gold[0]) if gold else ""), gold[0] if gold else "")
         for name, pairs in benchmarks.items()
         for row_id, text, *gold in pairs
         if (statement := read_statement(text)).stem
-    )
+    ]
+    rows = tuple(row for row, _ in told)
     by_key: dict[str, int] = {}
     by_numbers: dict[tuple[str, ...], list[int]] = defaultdict(list)
     by_answer: dict[str, list[int]] = defaultdict(list)
@@ -108,6 +115,7 @@ def build_index(benchmarks: Mapping[str, Sequence[tuple[str, ...]]]) -> Index:
         by_numbers={numbers: tuple(positions) for numbers, positions in by_numbers.items()},
         by_ngram={ngram: positions[0] for ngram, positions in holders.items() if _is_telling(ngram, positions, rows)},
         by_answer={key: tuple(positions) for key, positions in by_answer.items()},
+        restated=index_of([(row.text, gold) for row, gold in told]),
     )
 
 
@@ -117,12 +125,15 @@ def find_overlap(
     threshold: float = DEFAULT_THRESHOLD,
     gold: str = "",
     read: Callable[[str], Statement] = read_statement,
+    equivalent: SameAnswer | None = None,
+    witness: SameProblem | None = None,
 ) -> Overlap | None:
     """The benchmark problem that a text is, or contains for the most part; None if there is none.
 
     threshold: least similarity of content tokens for a near match, 0..1. gold: the text's answer; with it, and
-    with the benchmark's, a reworded problem is found too. read: takes a text apart; one that remembers spares the work
-    where another step did it.
+    with the benchmark's, reworded and restated problems are found too. read: takes a text apart; one that remembers
+    spares the work where another step did it. equivalent, witness: second opinions on golds and on texts, asked about
+    the few problems that are told in other words (`restated_index`).
     """
     statement = read(text)
     if not statement.stem:
@@ -134,6 +145,7 @@ def find_overlap(
         _near(index, statement, threshold)
         or _by_ngrams(index, statement)
         or _by_answer(index, statement, answer_key(gold))
+        or _restated(index, find_restated(index.restated, text, gold, read, equivalent, witness))
     )
 
 
@@ -179,6 +191,10 @@ def _by_answer(index: Index, statement: Statement, key: str) -> Overlap | None:
         if sameness is not None and (best is None or sameness.similarity > best.similarity):
             best = _overlap(row, "reworded", sameness.similarity, sameness.why)
     return best
+
+
+def _restated(index: Index, found: Restatement | None) -> Overlap | None:
+    return None if found is None else _overlap(index.rows[found.position], "restated", found.score, found.why)
 
 
 def _confirmed(row: BenchmarkRow, statement: Statement, places: Sequence[int]) -> Overlap | None:
@@ -249,7 +265,5 @@ def _is_telling(ngram: tuple[str, ...], positions: Sequence[int], rows: Sequence
     return len({rows[position].statement.key for position in positions}) == 1
 
 
-def _overlap(
-    row: BenchmarkRow, kind: Literal["exact", "near", "ngram", "reworded"], similarity: float, evidence: str
-) -> Overlap:
+def _overlap(row: BenchmarkRow, kind: OverlapKind, similarity: float, evidence: str) -> Overlap:
     return Overlap(row.benchmark, row.row_id, row.text, kind, similarity, evidence)

@@ -1,10 +1,15 @@
-"""A hash of problems as they were loaded: the same for a file that was moved, another for any change that counts."""
+"""Hashes of problems and prompts as they were loaded: the same for a file that was moved, another for any change that
+counts."""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from frugalrl.types import Prompt
+from frugalrl.data.prompts import PromptFormat, messages_for, render
+from frugalrl.types import Problem, Prompt
+
+_HEX_DIGITS = 16
 
 
 def prompts_hash(prompts: Sequence[Prompt]) -> str:
@@ -15,3 +20,37 @@ def prompts_hash(prompts: Sequence[Prompt]) -> str:
         row = [problem.id, list(prompt.token_ids), problem.gold, dict(problem.columns)]
         digest.update(json.dumps(row, default=str, ensure_ascii=False, sort_keys=True).encode() + b"\n")
     return digest.hexdigest()
+
+
+def problems_hash(problems: Sequence[Problem]) -> str:
+    """Of what is asked and what is accepted as right, whatever the prompt: two evaluations with one hash had the same
+    problems, golds and policy."""
+    return _short_hash(json.dumps([[one.id, one.text, *one.accepted, *_policy(one)] for one in problems]))
+
+
+def prompt_hash(tokenizer: Any, settings: PromptFormat) -> str:
+    """Of how a problem is asked: the template inside the tokenizer's chat template, whatever the problem."""
+    return _short_hash(render(tokenizer, messages_for("{problem}", settings)))
+
+
+def joined_hash(hashes: Sequence[str]) -> str:
+    """One hash for several, in any order; of one, itself."""
+    distinct = sorted(set(hashes))
+    return distinct[0] if len(distinct) == 1 else _short_hash("\n".join(distinct))
+
+
+def _policy(problem: Problem) -> list[str]:
+    """What else decides a verdict; nothing for a problem whose golds say it all."""
+    check, columns = problem.check, dict(problem.columns)
+    words = [] if check.tolerance is None else [f"tolerance {check.tolerance}"]
+    if check.task not in _JUDGED_BY_GOLDS:
+        words += [f"task {check.task}", json.dumps(columns, default=str, sort_keys=True)]
+    return words
+
+
+_JUDGED_BY_GOLDS = ("maths", "arithmetic")
+"""Tasks for which the golds are all there is; other tasks' checkers may read any column."""
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HEX_DIGITS]

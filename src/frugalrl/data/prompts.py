@@ -5,12 +5,22 @@ whether it did, see `text.reasoning.prefills_think`.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from frugalrl.errors import DataError, ModelError
 from frugalrl.types import Problem, Prompt
 
 Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class PromptedCompletion:
+    """An example of supervised fine-tuning before the tokenizer."""
+
+    prompt: str | tuple[Message, ...]
+    """A problem's text, or a whole conversation."""
+    completion: str
 
 
 class PromptFormat(Protocol):

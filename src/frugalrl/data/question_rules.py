@@ -10,7 +10,10 @@ Policy:
 - drawing code (``[asy]``) counts as the figure being there unless `drawings_count` is False;
 - a text that says "as shown in the figure" without one is a fault even if its words might do.
 
-Not covered: whether the question makes sense, whether its answer is right, languages other than English.
+- what the rules quote is a fault in any language; that nothing is asked can be said only of an English text, and
+  whether the others ask one question is not judged (`is_judged`).
+
+Not covered: whether the question makes sense, whether its answer is right.
 """
 
 import re
@@ -24,6 +27,7 @@ from frugalrl.data.normalise import with_blank_figures
 Reason = Literal[
     "empty", "url_or_image", "multiple_choice", "proof", "multi_part", "needs_figure", "several_answers", "no_question"
 ]
+ENGLISH, UNKNOWN_LANGUAGE = "en", "unknown"
 _EVIDENCE_CHARS = 120
 
 _IMAGE = re.compile(
@@ -105,6 +109,7 @@ _PROVE_HINTS = ("prove", "show", "demonstrate", "verify", "establish", "proof")
 _FIGURE_HINTS = tuple(
     "fig diagram pictur graph illustrat drawing sketch chart histogram image map shown depicted".split()  # noqa: SIM905
 )
+_ENGLISH_WORD = re.compile(r"\b(?:if|then|the|let|and|such|that|there|with|each|where|are)\b")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+|\n+")
 _QUOTED = re.compile(r'"[^"]*"|“[^”]*”|``[^`\']*\'\'')
 _REPHRASED = re.compile(r"\s*\(?(?:that is|in other words|i\.e\.)", re.IGNORECASE)
@@ -124,13 +129,17 @@ class Fault:
 
 
 def question_fault(
-    text: str, answer: str | None = None, solution: str | None = None, drawings_count: bool = True
+    text: str,
+    answer: str | None = None,
+    solution: str | None = None,
+    drawings_count: bool = True,
+    language: str = ENGLISH,
 ) -> Fault | None:
     """The first fault of a problem; None if it is one question with one checkable answer, as far as rules can tell.
 
     answer: the gold as it stands; a lone letter supports a multiple choice. solution: with an empty answer and no box
     in the solution, a proof that is asked beside something else counts too. drawings_count: whether drawing code
-    stands for a figure.
+    stands for a figure. language: of the text (ISO 639-1), or "unknown".
     """
     if not re.search(r"\w", text):
         return Fault("empty", text.strip()[:_EVIDENCE_CHARS])
@@ -142,8 +151,23 @@ def question_fault(
         or _multi_part(text)
         or _needs_figure(text, drawings_count)
         or _several_answers(text)
-        or _no_question(text)
+        or (_no_question(text) if language == ENGLISH or _has_english(text, language) else None)
     )
+
+
+def is_judged(text: str, language: str) -> bool:
+    """Whether the rules could have read a text in which they found no fault.
+
+    They read English, and whatever shows a question: a question mark, a blank, or an English word that asks.
+    """
+    if language == ENGLISH:
+        return True
+    return language == UNKNOWN_LANGUAGE and _no_question(text) is None
+
+
+def _has_english(text: str, language: str) -> bool:
+    """Whether a text too short for its language to be known has words that only English has."""
+    return language == UNKNOWN_LANGUAGE and len(set(_ENGLISH_WORD.findall(text.lower()))) >= 2
 
 
 def _multiple_choice(text: str, answer: str | None) -> Fault | None:

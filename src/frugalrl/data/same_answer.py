@@ -18,7 +18,8 @@ Not covered: paraphrases whose answers are written in ways that `answer_key` doe
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from fractions import Fraction
 
 from frugalrl.data.normalise import key_of, words
 from frugalrl.data.statements import NEGATIONS, Sameness, Statement, carries_weight, figures_agree, options_agree
@@ -28,6 +29,8 @@ _NAMED = re.compile(r"^\s*\$?\s*[A-Za-z]{1,3}(?:_\{?\w\}?)?\s*(?:\(\s*[a-z]\s*\)
 _BRACKETS = re.compile(r"\\[()\[\]]|\$")
 _REPEATING = re.compile(r"\\(?:overline|bar|dot)\b")  # 0.5 is not 0.555...
 _UNIT = re.compile(r"\\text\{[^{}]*\}|\^?\{?\\circ\}?|\\%|\\mbox\{[^{}]*\}")
+_ALTERNATIVES = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*or\s*\}|\bor\b", re.IGNORECASE)
+_NUMBER_KEY = re.compile(r"\(?(-?\d+(\.\d+)?)(?:/(\d+))?\)?")
 _PLAIN = re.compile(r"-?\d|1/[2-4]|pi")
 
 SHARED_TELLING, SHARED_PLAIN = 0.6, 0.8
@@ -75,6 +78,15 @@ def answer_key(gold: str) -> str:
     return "" if _CHOICE.fullmatch(key.strip("()")) else key
 
 
+def comparable_key(gold: str) -> str:
+    r"""An answer's key for numbers of any spelling: 0.5, 2/4 and ``0.5 \\text{ or } \\frac12`` are 1/2.
+
+    Where "or" stands between different answers, the gold is one answer with several values and has the whole's key.
+    """
+    parts = {_fraction(answer_key(part)) for part in _ALTERNATIVES.split(gold)}
+    return parts.pop() if len(parts) == 1 else answer_key(gold)
+
+
 def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | None:
     """Why two statements with one answer are one problem in other words; None if that cannot be told.
 
@@ -96,22 +108,33 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
     if shared < least:
         return None
     ours, theirs = (Counter(filter(carries_weight, side.gist)) for side in (one, other))
-    if _dice(ours, theirs) < (WEIGHT_PLAIN if plain else WEIGHT_TELLING) or _contrary(ours - theirs, theirs - ours):
+    if _dice(ours, theirs) < (WEIGHT_PLAIN if plain else WEIGHT_TELLING) or contrary(ours - theirs, theirs - ours):
         return None
     if (shared < SHARED_LONGER or short) and _negations(one) != _negations(other):
         return None
     if one.numbers == other.numbers and _signed(one.gist) != _signed(other.gist):
         return None
-    if _numbers_are_exchanged(one.gist, other.gist):
+    if numbers_are_exchanged(one.gist, other.gist):
         return None
     return Sameness("reworded", shared, f"the same answer and numbers; {shared:.0%} of the content in common")
 
 
-def _numbers_are_exchanged(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Whether two or more numbers stand in each other's places of one sentence: 5 boxes with 12, 12 boxes with 5."""
+def _fraction(key: str) -> str:
+    """A key that is a decimal number or a fraction of whole numbers in lowest terms; any other as it stands."""
+    found = _NUMBER_KEY.fullmatch(key)
+    if found is None or not (found[2] or found[3]) or not int(found[3] or 1):
+        return key
+    return str(Fraction(found[1]) / int(found[3] or 1))
+
+
+def numbers_are_exchanged(ours: Sequence[str], theirs: Sequence[str], alike: float = SHARED_TELLING) -> bool:
+    """Whether two or more numbers stand in each other's places of one sentence: 5 boxes with 12, 12 boxes with 5.
+
+    alike: likeness of the texts without their numbers from which on they are one sentence.
+    """
     left, right = ([_NUMBER if token[0].isdigit() else token for token in side] for side in (ours, theirs))
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
-    if matcher.ratio() < SHARED_TELLING:
+    if matcher.ratio() < alike:
         return False
     pairs = ((ours[a + at], theirs[b + at]) for a, b, size in matcher.get_matching_blocks() for at in range(size))
     return sum(mine != yours for mine, yours in pairs) >= 2
@@ -122,9 +145,9 @@ def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
     return (not left or not right) and sum((left + right).values()) <= 2
 
 
-def _contrary(left: Counter[str], right: Counter[str]) -> bool:
+def contrary(left: Collection[str], right: Collection[str]) -> bool:
     """Whether one side has something and the other its contrary instead."""
-    return any(kind & left.keys() and kind & right.keys() for kind in _CONTRARIES)
+    return any(not kind.isdisjoint(left) and not kind.isdisjoint(right) for kind in _CONTRARIES)
 
 
 def _is_mostly_formula(statement: Statement) -> bool:

@@ -1,69 +1,22 @@
-"""Problems and completions from files, folders, Hub data sets, and the arithmetic task.
+"""Rows from files, folders and Hub data sets, and completions read from them.
 
-The only importer of `datasets`; files are read by `tables`. A row has a problem and a gold answer, or a solution to
-read it from. What cannot be read is an error that names the file and the line; nothing is skipped in silence.
+The only importer of `datasets`; files are read by `tables`. What cannot be read is an error that names the file and the
+line; nothing is skipped in silence. What makes a row a problem, and who judges it, is said in `tasks.loading`.
 """
 
 import itertools
-import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from frugalrl.config.schema import ARITHMETIC, LOGIC, CompletionSource, ProblemSource
-from frugalrl.data.prompts import Message
+from frugalrl.config.schema import CompletionSource, ProblemSource
+from frugalrl.data.prompts import Message, PromptedCompletion
 from frugalrl.data.tables import SUFFIXES, TableRow, file_rows
 from frugalrl.errors import DataError
-from frugalrl.tasks import logic
-from frugalrl.tasks.arithmetic import ArithmeticProblem, Split, generate
-from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
-from frugalrl.types import Problem
-from frugalrl.verify.answers import gold_from_solution
 
 
-@dataclass(frozen=True)
-class PromptedCompletion:
-    """An example of supervised fine-tuning before the tokenizer."""
-
-    prompt: str | tuple[Message, ...]
-    """A problem's text, or a whole conversation."""
-    completion: str
-
-
-def load_problems(source: ProblemSource) -> list[Problem]:
-    """All problems of a source, in its order.
-
-    Raises DataError for a missing, empty or malformed source, a row without problem or gold (unless the
-    source says to skip the latter), and two rows with one id.
-    """
-    if source.source == ARITHMETIC:
-        return list(_arithmetic_problems(source))
-    if source.source == LOGIC:
-        return list(_logic_problems(source))
-    problems = []
-    without_gold = []
-    for number, row in enumerate(itertools.islice(_rows(source), source.limit)):
-        problem = _problem(row, number, source)
-        if problem.gold:
-            problems.append(problem)
-        else:
-            without_gold.append(row.where)
-    if without_gold and not source.skip_without_gold:
-        raise DataError(
-            f"{len(without_gold)} rows have no gold answer, the first at {without_gold[0]}. Mend them, name the "
-            "columns with answer_field or solution_field, or leave such rows out with skip_without_gold: true."
-        )
-    if not problems:
-        raise DataError(f"{source.source} holds no problem with a gold answer. Check the file and its columns.")
-    _refuse_repeated_ids(problems, source.source)
-    return problems
-
-
-def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
-    """All examples of a source, in its order. Raises DataError as `load_problems` does."""
-    if source.source == ARITHMETIC:
-        return list(_arithmetic_completions(source))
+def completions_of_rows(source: CompletionSource) -> list[PromptedCompletion]:
+    """All examples of a table, in its order. Raises DataError for one that is missing, empty or malformed."""
     examples = [
         PromptedCompletion(_prompt_of(row, source), _completion_of(row, source))
         for row in itertools.islice(_rows(source), source.limit)
@@ -71,6 +24,11 @@ def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
     if not examples:
         raise DataError(f"{source.source} is empty. Give a file with at least one row.")
     return examples
+
+
+def problem_rows(source: ProblemSource) -> Iterator[TableRow]:
+    """The rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError if there is none."""
+    return _rows(source)
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -87,71 +45,11 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def table_rows(
     path: str, split: str = "train", subset: str | None = None, revision: str | None = None
 ) -> Iterator[TableRow]:
-    """Rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError as `load_problems` does."""
-    return _rows(ProblemSource(source=path, split=split, subset=subset, revision=revision))
-
-
-# ------------------------------------------------------------------------------------- the synthetic tasks
-
-
-def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> Problem:
-    """A generated problem as the record every task shares."""
-    return Problem(
-        id=f"arithmetic-{split}-{number}",
-        text=problem.text,
-        gold=str(problem.answer),
-        columns={"family": problem.family, "difficulty": problem.difficulty, "key": problem.key},
-    )
-
-
-def _generated(seed: int, split: str, limit: int | None, difficulties: tuple[int, ...]) -> Iterator[ArithmeticProblem]:
-    known_split: Split = split  # type: ignore[assignment]  # the schema admits no other
-    return itertools.islice(generate(seed, known_split, difficulties=difficulties), limit)
-
-
-def _arithmetic_problems(source: ProblemSource) -> Iterator[Problem]:
-    stream = _generated(source.seed, source.split, source.limit, source.difficulties)
-    for number, problem in enumerate(stream):
-        yield arithmetic_problem(problem, number, source.split)
-
-
-def _logic_problems(source: ProblemSource) -> Iterator[Problem]:
-    known_split: Split = source.split  # type: ignore[assignment]  # the schema admits no other
-    stream = logic.generate(source.seed, known_split, difficulties=source.difficulties)
-    for number, puzzle in enumerate(itertools.islice(stream, source.limit)):
-        yield logic.logic_problem(puzzle, number, known_split)
-
-
-def _arithmetic_completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
-    rng = random.Random(f"completions/{source.mix}/{source.seed}")
-    mix = SKILL_MIX if source.mix == "skill" else STRATEGY_MIX
-    for problem in _generated(source.seed, source.split, source.limit, (1, 2, 3)):
-        strategy = draw_strategy(rng, problem, mix)
-        language: Language = "zh" if rng.random() < source.second_language_fraction else "en"
-        yield PromptedCompletion(problem.text, write_completion(rng, problem, strategy, language))
+    """Rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError as `problem_rows` does."""
+    return problem_rows(ProblemSource(source=path, split=split, subset=subset, revision=revision))
 
 
 # ------------------------------------------------------------------------------------------ rows of a table
-
-
-def _problem(row: TableRow, number: int, source: ProblemSource) -> Problem:
-    text = row.values.get(source.problem_field)
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(
-            f"{row.where} has no text in {source.problem_field!r} (columns: {', '.join(row.values)}). "
-            "Name the column with problem_field."
-        )
-    gold = row.values.get(source.answer_field)
-    if gold is None or not str(gold).strip() or "####" in str(gold):
-        written_out = gold if gold and "####" in str(gold) else row.values.get(source.solution_field)
-        gold = gold_from_solution(str(written_out)) if written_out else None
-    used = {"id", source.problem_field, source.answer_field}
-    return Problem(
-        id=str(row.values.get("id", f"{Path(source.source).name}-{number}")),
-        text=text,
-        gold=str(gold).strip() if gold is not None else "",
-        columns={name: value for name, value in row.values.items() if name not in used},
-    )
 
 
 def _prompt_of(row: TableRow, source: CompletionSource) -> str | tuple[Message, ...]:
@@ -177,14 +75,6 @@ def _completion_of(row: TableRow, source: CompletionSource) -> str:
 
 def _is_message(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("role"), str) and isinstance(value.get("content"), str)
-
-
-def _refuse_repeated_ids(problems: Iterable[Problem], source: str) -> None:
-    seen: set[str] = set()
-    for problem in problems:
-        if problem.id in seen:
-            raise DataError(f"{source} has two rows with the id {problem.id!r}. Make ids unique or drop the column.")
-        seen.add(problem.id)
 
 
 # ------------------------------------------------------------------------------------------ files and the Hub

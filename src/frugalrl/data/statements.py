@@ -146,7 +146,9 @@ def read_statement(text: str) -> Statement:
 
 def numbers_of(tokens: Sequence[str]) -> tuple[str, ...]:
     """The numbers among tokens, sorted: ``007`` is 7 and ``0.50`` is 0.5."""
-    return tuple(sorted(_number(token) for token in tokens if token[0].isdigit() or (token[0] == "." and token[1:])))
+    return tuple(
+        sorted(plain_number(token) for token in tokens if token[0].isdigit() or (token[0] == "." and token[1:]))
+    )
 
 
 def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_THRESHOLD) -> Sameness | None:
@@ -256,7 +258,7 @@ def _gist(stem: Sequence[str]) -> tuple[str, ...]:
         content = _content(token)
         if content is not None:
             gist.append(content)
-        elif len(token) == 1 and not _is_filler_letter(stem, at):
+        elif len(token) == 1 and not is_article(stem, at):
             gist.append(token)
     while gist and gist[-1] == "=":
         gist.pop()
@@ -270,7 +272,7 @@ def _content(token: str) -> str | None:
     return None if token in _FILLER else _stemmed(token)
 
 
-def _is_filler_letter(stem: Sequence[str], at: int) -> bool:
+def is_article(stem: Sequence[str], at: int) -> bool:
     """Whether "a", "i" or "s" is a word here: an article stands before a word, and behind none of the operators."""
     following = stem[at + 1] if at + 1 < len(stem) else "="
     before = stem[at - 1] if at else "start"
@@ -308,7 +310,8 @@ def _is_renamed(token: str) -> bool:
     return token[0] == "v" and token[1:].isdigit()
 
 
-def _number(token: str) -> str:
+def plain_number(token: str) -> str:
+    """A number in one spelling: ``007`` is 7 and ``0.50`` is 0.5."""
     whole, dot, decimals = token.partition(".")
     decimals = decimals.rstrip("0")
     return f"{whole.lstrip('0') or '0'}{'.' if decimals else ''}{decimals}" if dot or whole.startswith("0") else token

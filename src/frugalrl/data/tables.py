@@ -2,22 +2,22 @@
 
 Decisions:
 - What cannot be read is an error that names file and line; nothing is skipped in silence.
+- Rows are read and written one after another, so that a file of any length passes in bounded memory.
 - Writing is deterministic: the same rows give the same bytes with the same version of pyarrow.
 - In Parquet a column has one type. A column whose values are of several types, or nested, is written as JSON text.
-
-Not covered: rows that do not fit in memory one file at a time.
 """
 
 import gzip
-import io
+import itertools
 import json
 import os
+import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from frugalrl.errors import DataError, OutputError
 from frugalrl.files import written_whole
@@ -38,37 +38,52 @@ def file_rows(path: Path) -> Iterator[TableRow]:
     """Each row of a file. Raises DataError if it is of no known kind, unreadable, empty or malformed."""
     if not path.name.endswith(SUFFIXES):
         raise DataError(f"{path} is of no known kind. Use one of {', '.join(SUFFIXES)}.")
-    try:
-        data = path.read_bytes()
-        if path.name.endswith(".gz"):
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. Check its rights, or fetch it again.") from None
-    if not data.strip():
+    if path.is_dir():
+        raise DataError(f"{path} is a folder with a file's name inside a folder. Name it itself, or move it away.")
+    is_parquet = ".parquet" in path.name
+    rows = _readable(path, _parquet_rows(path) if is_parquet else _jsonl_rows(path))
+    first = next(rows, None)
+    if first is None and not (is_parquet and path.stat().st_size):
         raise DataError(f"{path} is empty. Give a file with at least one row.")
-    return _parquet_rows(path, data) if ".parquet" in path.name else _jsonl_rows(path, data)
+    return rows if first is None else itertools.chain([first], rows)
 
 
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line, all of it or nothing. Raises OutputError."""
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     with written_whole(path) as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(encode(row) + "\n")
 
 
-def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+ROW_GROUP = 1 << 16
+"""Rows that are held to be written at once."""
+
+
+def write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """A Parquet file with the named columns, all of it or nothing; a value that a row lacks is null.
 
-    Raises OutputError if it cannot be written.
+    rows: iterated twice. Raises OutputError if it cannot be written.
     """
     import pyarrow
     import pyarrow.parquet
 
-    arrays = {name: _column([row.get(name) for row in rows]) for name in columns}
+    kinds = {name: _Kinds() for name in columns}
+    for row in rows:
+        for name, seen in kinds.items():
+            seen.add(row.get(name))
+    types = {name: seen.arrow_type() for name, seen in kinds.items()}
+    schema = pyarrow.schema([(name, kind or pyarrow.string()) for name, kind in types.items()])
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    groups = iter(rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.table(arrays), scratch)
+        with pyarrow.parquet.ParquetWriter(scratch, schema) as writer:
+            written = 0
+            while (group := list(itertools.islice(groups, ROW_GROUP))) or not written:
+                arrays = {name: _array([row.get(name) for row in group], kind) for name, kind in types.items()}
+                writer.write_table(pyarrow.table(arrays, schema=schema))
+                written += 1
         os.replace(scratch, path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -78,45 +93,101 @@ def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequen
             scratch.unlink(missing_ok=True)
 
 
-def _column(values: list[Any]) -> Any:
+_EXACT_IN_DOUBLE = 1 << 53
+
+
+@dataclass
+class _Kinds:
+    """What the values of a column are, as far as its Parquet type hangs on it."""
+
+    kinds: set[type] = field(default_factory=set)
+    low: int = 0
+    high: int = 0
+
+    def add(self, value: Any) -> None:
+        if value is None:
+            return
+        self.kinds.add(type(value))
+        if type(value) is int:
+            self.low, self.high = min(self.low, value), max(self.high, value)
+
+    def arrow_type(self) -> Any:
+        """The type; None where values are to be written as JSON text."""
+        import pyarrow
+
+        if self.kinds <= {str}:
+            return pyarrow.string()
+        if self.kinds <= {bool}:
+            return pyarrow.bool_()
+        if self.kinds <= {int} and self.low >= -(1 << 63) and self.high < 1 << 63:
+            return pyarrow.int64()
+        if self.kinds <= {int, float} and max(-self.low, self.high) <= _EXACT_IN_DOUBLE:
+            return pyarrow.float64()
+        return None
+
+
+def _array(values: list[Any], arrow_type: Any) -> Any:
     import pyarrow
 
-    kinds = {type(value) for value in values if value is not None}
-    for kinds_allowed, arrow_type in (
-        ({str}, pyarrow.string()),
-        ({bool}, pyarrow.bool_()),
-        ({int}, pyarrow.int64()),
-        ({int, float}, pyarrow.float64()),
-    ):
-        if kinds <= kinds_allowed:
-            with suppress(pyarrow.ArrowException, OverflowError):
-                return pyarrow.array(values, arrow_type)
+    if arrow_type is not None:
+        return pyarrow.array(values, arrow_type)
     texts = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
     return pyarrow.array(texts, pyarrow.string())
 
 
-def _jsonl_rows(path: Path, data: bytes) -> Iterator[TableRow]:
-    for number, line in enumerate(io.BytesIO(data), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number},"
-        try:
-            values = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{where} is not JSON: {error}. Mend or remove the line.") from None
-        if not isinstance(values, dict):
-            raise DataError(f"{where} is not a JSON object. Write one {{...}} a line.")
-        yield TableRow(where, values)
+def _readable(path: Path, rows: Iterator[TableRow]) -> Iterator[TableRow]:
+    """The same rows, with what the system says of a file as an error for people."""
+    try:
+        yield from rows
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}. Check its rights, or fetch it again.") from None
 
 
-def _parquet_rows(path: Path, data: bytes) -> Iterator[TableRow]:
+def _opened(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]  # it is one
+
+
+def _jsonl_rows(path: Path) -> Iterator[TableRow]:
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise DataError(f"{path} is written in UTF-16. Convert it to UTF-8.")
+            if not line.strip():
+                continue
+            where = f"{path}, line {number},"
+            try:
+                values = json.loads(line)
+            except RecursionError:
+                raise DataError(f"{where} is nested too deeply to be read. Fix or remove the line.") from None
+            except ValueError as error:
+                raise DataError(f"{where} is not JSON: {error}. Fix or remove the line.") from None
+            if not isinstance(values, dict):
+                raise DataError(f"{where} is not a JSON object. Write one {{...}} a line.")
+            yield TableRow(where, values)
+
+
+def _parquet_rows(path: Path) -> Iterator[TableRow]:
     import pyarrow
     import pyarrow.parquet
 
-    try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path} is not a readable Parquet file: {error}. Fetch or write it again.") from None
-    for batch in table.to_batches(max_chunksize=1024):
-        for values in batch.to_pylist():
-            yield TableRow(f"{path}", values)
+    with tempfile.TemporaryFile() as unpacked, _opened(path) as file:
+        source: IO[bytes] = file
+        if path.name.endswith(".gz"):
+            source = unpacked
+            while block := file.read(1 << 20):
+                source.write(block)
+            source.seek(0)
+        if not path.stat().st_size or not source.seek(0, os.SEEK_END):
+            return
+        source.seek(0)
+        try:
+            batches = pyarrow.parquet.ParquetFile(source).iter_batches(batch_size=1024)
+            for batch in batches:
+                for values in batch.to_pylist():
+                    yield TableRow(f"{path}", values)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _no_parquet(path, error) from None
+
+
+def _no_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is not a readable Parquet file: {error}. Fetch or write it again.")

@@ -1,34 +1,33 @@
 """Benchmarks as problems: from a local folder where it has the file, otherwise from the Hub; a user's own file too.
 
-Which folder that is, is an argument: the command reads the environment.
+Which folder that is, is an argument: the command reads the environment. The rows of a user's own file are judged by the
+task that they belong to, and asked as that task asks.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from frugalrl.config.schema import ARITHMETIC, ProblemSource
-from frugalrl.data.sources import load_problems
+from frugalrl.config.schema import ProblemSource
+from frugalrl.data.fingerprint import problems_hash
 from frugalrl.errors import DataError
-from frugalrl.evaluation.benchmarks import BOXED_TEMPLATE, Benchmark, Golds, benchmark_named, golds_of
+from frugalrl.evaluation.benchmarks import Benchmark, GoldKind, benchmark_named
+from frugalrl.tasks.loading import load_problems
+from frugalrl.tasks.registry import task_named
 from frugalrl.types import Problem
 
-ARITHMETIC_SEED = 13
-"""The stream that recipes/quickstart.yaml holds out as its test set."""
+TASK_SEED = 13
+"""Of a task's own problems: the stream that recipes/quickstart.yaml holds out as its test set."""
 
 
 @dataclass(frozen=True)
 class LoadedBenchmark:
-    """A benchmark's problems with what counts as right for each."""
+    """A benchmark's problems, each with what counts as right."""
 
     name: str
     samples: int
-    template: str
+    templates: tuple[str, ...]
+    """How each problem is asked."""
     problems: tuple[Problem, ...]
-    golds: Mapping[str, Golds]
-    """By problem id."""
     source: str
     """The file or the Hub id they were read from."""
     data_hash: str
@@ -41,37 +40,37 @@ def load_benchmark(name: str, data_folder: Path | None) -> LoadedBenchmark:
     Raises DataError for an unknown name, a file that is missing, unreadable or empty, a row without gold.
     """
     is_path = name.endswith((".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")) or "/" in name
-    benchmark = _own(name) if is_path else benchmark_named(name)
-    source = _source(benchmark, data_folder, name if is_path else None)
-    problems = tuple(load_problems(source))
-    if not is_path and len(problems) != benchmark.size:
+    if is_path:
+        source = _own_file(name)
+        problems = tuple(load_problems(source))
+        templates = tuple(task_named(problem.check.task).prompt for problem in problems)
+        return _loaded(Path(name).name.split(".")[0], 1, templates, problems, source)
+    benchmark = benchmark_named(name)
+    source = _source(benchmark, data_folder)
+    problems = tuple(_with_plain_gold(problem, benchmark.golds) for problem in load_problems(source))
+    if len(problems) != benchmark.size:
         raise DataError(
             f"{source.source} holds {len(problems)} problems, not the {benchmark.size} of {benchmark.name}. "
             "Fetch it again, or evaluate the file under its own path."
         )
-    golds = {problem.id: golds_of(benchmark.golds, problem.gold, problem.columns) for problem in problems}
-    return LoadedBenchmark(
-        name=benchmark.name,
-        samples=benchmark.samples,
-        template=benchmark.template,
-        problems=problems,
-        golds=golds,
-        source=source.source,
-        data_hash=_hash(problems, golds),
-    )
+    return _loaded(benchmark.name, benchmark.samples, (benchmark.template,) * len(problems), problems, source)
 
 
-def _own(path: str) -> Benchmark:
-    return Benchmark(Path(path).name.split(".")[0], size=0, samples=1, template=BOXED_TEMPLATE)
+def _loaded(
+    name: str, samples: int, templates: tuple[str, ...], problems: tuple[Problem, ...], source: ProblemSource
+) -> LoadedBenchmark:
+    return LoadedBenchmark(name, samples, templates, problems, source.source, problems_hash(problems))
 
 
-def _source(benchmark: Benchmark, data_folder: Path | None, own_path: str | None) -> ProblemSource:
-    if own_path is not None:
-        if not Path(own_path).expanduser().exists():
-            raise DataError(f"There is no benchmark file at {own_path}. Check the path.")
-        return ProblemSource(source=own_path)
-    if benchmark.name == ARITHMETIC:
-        return ProblemSource(source=ARITHMETIC, split="test", limit=benchmark.size, seed=ARITHMETIC_SEED)
+def _own_file(path: str) -> ProblemSource:
+    if not Path(path).expanduser().exists():
+        raise DataError(f"There is no benchmark file at {path}. Check the path.")
+    return ProblemSource(source=path)
+
+
+def _source(benchmark: Benchmark, data_folder: Path | None) -> ProblemSource:
+    if benchmark.task is not None:
+        return ProblemSource(source=benchmark.task, split="test", limit=benchmark.size, seed=TASK_SEED)
     local = data_folder / benchmark.local_file if data_folder is not None and benchmark.local_file else None
     if local is not None and local.is_file():
         return ProblemSource(source=str(local))
@@ -84,6 +83,7 @@ def _source(benchmark: Benchmark, data_folder: Path | None, own_path: str | None
     )
 
 
-def _hash(problems: tuple[Problem, ...], golds: Mapping[str, Golds]) -> str:
-    rows = [[problem.id, problem.text, *golds[problem.id].accepted] for problem in problems]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+def _with_plain_gold(problem: Problem, kind: GoldKind) -> Problem:
+    """A zero-padded integer as the integer: the verifier takes them for the same, people do not write them."""
+    is_integer = kind == "integer" and problem.gold.isdecimal()
+    return replace(problem, gold=str(int(problem.gold))) if is_integer else problem

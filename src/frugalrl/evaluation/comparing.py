@@ -1,8 +1,8 @@
-"""Two models on the same problems: the paired difference, and whether it can tell.
+"""Two models on the same problems: the paired difference, and whether it can be told.
 
 Decisions:
 - Better and worse are said where the permutation test stays below 5 % after Holm's correction for all benchmarks of
-  the comparison; otherwise "cannot tell", with what would be needed.
+  the comparison; otherwise "inconclusive", with what would be needed.
 - Problems are paired by id. An unknown verdict counts as not correct.
 """
 
@@ -12,21 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frugalrl.errors import DataError
+from frugalrl.evaluation.records import SampleRecord
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
 from frugalrl.statistics.paired_tests import LEVEL, Difference, holm, paired
 from frugalrl.statistics.power import noise_of, problems_needed, samples_needed, smallest_detectable_effect
 
-Verdict = Literal["better", "worse", "cannot tell"]
-
-
-@dataclass(frozen=True)
-class MeasuredSample:
-    """One judged completion, as far as a comparison needs it."""
-
-    answer: str | None
-    is_correct: bool
-    tokens: int
-    is_truncated: bool
+Verdict = Literal["better", "worse", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +25,12 @@ class Measured:
     """One model on one benchmark."""
 
     benchmark: str
-    samples: Mapping[str, Sequence[MeasuredSample]]
+    samples: Mapping[str, Sequence[SampleRecord]]
     """By problem id; each problem has at least one."""
-    data_hash: str | None
-    """Of problems and golds, where it is known: what has the same hash is the same benchmark."""
+    data_hash: str
+    """Of problems, golds and policies: what has the same hash is the same benchmark."""
     conditions: Mapping[str, str]
-    """How it was asked: temperature, top_p ... where that is known."""
+    """How it was asked and judged, by the name of each setting in the results file's header."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,8 @@ class Side:
     pass_at_k: float
     majority_at_k: float
     truncated_fraction: float
+    unknown: int
+    """Samples without a verdict, which count as not correct."""
     mean_tokens: float
 
 
@@ -67,7 +60,7 @@ class Comparison:
     adjusted_p_value: float
     verdict: Verdict
     smallest_effect: float
-    """What these n and k find in four of five tries, in 0..1; NaN with one problem."""
+    """What these n and k detect with 80 % power, in 0..1; NaN with one problem."""
     problems_needed: float
     """To find a difference as small as the one seen, at this k; inf for none."""
     samples_needed: float
@@ -95,19 +88,18 @@ def compare(first: Mapping[str, Measured], second: Mapping[str, Measured]) -> li
     ]
 
 
-_Samples = list[Sequence[MeasuredSample]]
+_Samples = list[Sequence[SampleRecord]]
 
 
 def _common(first: Measured, second: Measured) -> tuple[_Samples, _Samples]:
     """The samples of the problems that both hold, paired."""
-    if None not in (first.data_hash, second.data_hash) and first.data_hash != second.data_hash:
+    if first.data_hash != second.data_hash:
         raise DataError(
             f"{first.benchmark} was measured on other problems or golds ({first.data_hash} and {second.data_hash}). "
             "Evaluate both models on the same data."
         )
     shared = [name for name in first.samples if name in second.samples]
-    known_alike = first.data_hash is not None and first.data_hash == second.data_hash
-    if not shared or (not known_alike and first.samples.keys() != second.samples.keys()):
+    if not shared:
         raise DataError(
             f"{first.benchmark}: the two hold {len(first.samples)} and {len(second.samples)} problems, "
             f"{len(shared)} of them in both. Evaluate both models on the same problems."
@@ -130,7 +122,7 @@ def _comparison(
         second=sides[1],
         difference=difference,
         adjusted_p_value=adjusted,
-        verdict="cannot tell" if not adjusted < LEVEL else "better" if seen > 0 else "worse",
+        verdict="inconclusive" if not adjusted < LEVEL else "better" if seen > 0 else "worse",
         smallest_effect=smallest_detectable_effect(noise, len(a), k),
         problems_needed=problems_needed(noise, seen, k) if seen else math.inf,
         samples_needed=samples_needed(noise, seen, len(a)) if seen and len(a) > 1 else math.inf,
@@ -145,8 +137,9 @@ def _side(samples: _Samples) -> Side:
         accuracy=avg_at_k(correct),
         k=k,
         pass_at_k=pass_at_k(correct, k).value,
-        majority_at_k=majority_at_k([[(one.answer, one.is_correct) for one in own[:k]] for own in samples]).value,
+        majority_at_k=majority_at_k([[(one.extracted, one.is_correct) for one in own[:k]] for own in samples]).value,
         truncated_fraction=sum(one.is_truncated for one in flat) / len(flat),
+        unknown=sum(one.verdict == "unknown" for one in flat),
         mean_tokens=sum(one.tokens for one in flat) / len(flat),
     )
 

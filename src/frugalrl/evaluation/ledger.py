@@ -1,7 +1,7 @@
 """A run's ledger: when each set of problems was evaluated, on which of the run's models, and by which command.
 
 `ledger.jsonl` in the run's folder is only ever added to. A resume does not take a look back, and `frugalrl eval` of a
-run's model is noted there, too: a test set that was looked at more than once chooses, whoever looks.
+run's model is noted there, too: a test set that was looked at more than once selects, whichever command looked.
 """
 
 import json
@@ -49,17 +49,21 @@ def _look(line: str) -> Look | None:
 def run_and_step_of(model: Path) -> tuple[Path, int] | None:
     """The run's folder and the step of a model inside it (`RUN/model`, `RUN/checkpoints/step-000050`), if it is one."""
     resolved = model.expanduser().resolve()
+    step: int | None
     if resolved.parent.name == "checkpoints" and resolved.name.startswith("step-"):
-        run, step = resolved.parent.parent, resolved.name.removeprefix("step-")
+        number = resolved.name.removeprefix("step-")
+        run, step = resolved.parent.parent, int(number) if number.isdigit() else None
     else:
-        run, step = resolved.parent, _step_of_the_kept_model(resolved)
+        run, step = resolved.parent, kept_step(resolved.parent) if resolved.name == "model" else None
     is_run = all((run / name).is_file() for name in _RUN_FILES)
-    return (run, int(step)) if is_run and step.isdigit() else None
+    return (run, step) if is_run and step is not None else None
 
 
-def _step_of_the_kept_model(model: Path) -> str:
+def kept_step(run: Path) -> int | None:
+    """Of the model that a finished run kept; None of an unfinished run, and of what is no run."""
     try:
-        summary = json.loads((model.parent / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    return str(summary.get("kept_step", "")) if model.name == "model" and isinstance(summary, dict) else ""
+        return None
+    step = summary.get("kept_step") if isinstance(summary, dict) else None
+    return step if isinstance(step, int) else None

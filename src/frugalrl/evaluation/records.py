@@ -1,9 +1,11 @@
-"""The records of an evaluation: what each sample of each problem came to."""
+"""The records of an evaluation: what each sample of each problem came to, and under which conditions."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from frugalrl.rollout.engine import SamplingParams
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k
-from frugalrl.types import Prompt, VerdictLabel
+from frugalrl.types import FinishReason, Prompt, VerdictLabel
 
 
 @dataclass(frozen=True)
@@ -12,12 +14,43 @@ class SampleRecord:
 
     problem_id: str
     sample: int
+    """0 to k - 1."""
+    seed: int
+    tokens: int
+    """Of the completion."""
+    finish_reason: FinishReason
+    extracted: str | None
+    """The answer that was read; None if there was none."""
     verdict: VerdictLabel
     reason: str
-    extracted: str | None
-    completion_tokens: int
-    truncated: bool
     text: str
+
+    @property
+    def is_correct(self) -> bool:
+        """An unknown verdict counts as not correct."""
+        return self.verdict == "correct"
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.finish_reason == "length"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Which model is evaluated, on what, and how it is asked: what an evaluation does not know by itself."""
+
+    benchmark: str
+    """``validation``, ``test``, or a benchmark's name."""
+    model: str
+    """As the user named it, for people."""
+    step: int | None
+    """Of a run's model; None if it is not known to be one."""
+    model_hash: str
+    """Of the weights in their dtype: a moved folder is the same model, a retrained one is not."""
+    prompt_hash: str
+    """Of the template after the tokenizer's chat template."""
+    dtype: str
+    device: str
 
 
 @dataclass(frozen=True)
@@ -26,11 +59,19 @@ class Evaluation:
 
     prompts: tuple[Prompt, ...]
     records: tuple[tuple[SampleRecord, ...], ...]
+    sampling: SamplingParams
+    seed: int
+    verifier_limit_seconds: float
+
+    @property
+    def flat(self) -> Iterator[SampleRecord]:
+        """Every record."""
+        return (record for samples in self.records for record in samples)
 
     @property
     def correct(self) -> Correct:
         """For the statistics: an unknown verdict counts as not correct."""
-        return [[record.verdict == "correct" for record in samples] for samples in self.records]
+        return [[record.is_correct for record in samples] for samples in self.records]
 
     @property
     def accuracy(self) -> Estimate:
@@ -39,15 +80,20 @@ class Evaluation:
 
     @property
     def truncated_fraction(self) -> float:
-        flat = [record.truncated for samples in self.records for record in samples]
-        return sum(flat) / len(flat)
-
-    @property
-    def mean_tokens(self) -> float:
-        flat = [record.completion_tokens for samples in self.records for record in samples]
-        return sum(flat) / len(flat)
+        return self._mean([record.is_truncated for record in self.flat])
 
     @property
     def unknown_fraction(self) -> float:
-        flat = [record.verdict == "unknown" for samples in self.records for record in samples]
-        return sum(flat) / len(flat)
+        return self._mean([record.verdict == "unknown" for record in self.flat])
+
+    @property
+    def mean_tokens(self) -> float:
+        return self._mean([record.tokens for record in self.flat])
+
+    @property
+    def total_tokens(self) -> int:
+        return sum(record.tokens for record in self.flat)
+
+    @staticmethod
+    def _mean(values: list[bool] | list[int]) -> float:
+        return sum(values) / len(values)

@@ -52,9 +52,9 @@ def _evaluations(recipe: TrainRecipe) -> str:
 
 def _checkpoints(recipe: TrainRecipe) -> str:
     training = recipe.training
-    if recipe.checkpoint_every is None:
+    if recipe.training.save_every is None:
         return "none to resume from (training.save_every is not set), only the best and the final model"
-    saved = _multiples_before(recipe.checkpoint_every, training.steps) + 1
+    saved = _multiples_before(recipe.training.save_every, training.steps) + 1
     kept = "" if training.keep_last is None else f", the last {training.keep_last} and the best kept"
     return f"{saved} to resume from{kept}, and the final model"
 

@@ -24,10 +24,10 @@ def sentence(one: Comparison) -> str:
     """The verdict on one benchmark, and what would be needed where there is none."""
     seen = difference(one.difference.estimate)
     notes = f" ({'; '.join(one.notes)})" if one.notes else ""
-    if one.verdict != "cannot tell":
+    if one.verdict != "inconclusive":
         return f"{one.benchmark}: B is {one.verdict} than A, by {seen}{notes}."
     k = min(one.first.k, one.second.k)
-    return f"{one.benchmark}: cannot tell at n = {one.n}, k = {k}{notes}. {_needed(one, k)}"
+    return f"{one.benchmark}: inconclusive at n = {one.n}, k = {k}{notes}. {_needed(one, k)}"
 
 
 def _needed(one: Comparison, k: int) -> str:
@@ -35,7 +35,7 @@ def _needed(one: Comparison, k: int) -> str:
         return "One problem says nothing about others: you would need more problems."
     if not one.smallest_effect:
         return "All problems differ by the same, or none does: how much others would differ is not known."
-    finds = f"This finds differences of {100 * one.smallest_effect:.1f} points or more, in four of five tries."
+    finds = f"This finds differences of {100 * one.smallest_effect:.1f} points or more, with 80 % power."
     seen = abs(one.difference.estimate.value)
     if not seen:
         return f"{finds} None was seen."
@@ -57,7 +57,7 @@ def _differences(comparisons: Sequence[Comparison], several: bool) -> str:
 
 
 def _sides(comparisons: Sequence[Comparison]) -> str:
-    rows: list[tuple[str, ...]] = [("benchmark", "model", "pass@k", "majority@k", "truncated", "tokens")]
+    rows: list[tuple[str, ...]] = [("benchmark", "model", "pass@k", "majority@k", "truncated", "unknown", "tokens")]
     for one in comparisons:
         rows += [(one.benchmark, name, *_side(side)) for name, side in (("A", one.first), ("B", one.second))]
     return table(rows)
@@ -68,5 +68,6 @@ def _side(side: Side) -> tuple[str, ...]:
     return (
         *(f"{100 * share:.1f} %" for share in shares),
         percent(side.truncated_fraction),
+        str(side.unknown),
         f"{side.mean_tokens:.0f}",
     )

@@ -77,7 +77,7 @@ def _next(summary: Summary, folder: str) -> str:
     if summary.kept_step == 0 or summary.verdict == "worse" or (last is not None and last.verdict == "worse"):
         return (
             "Next: the model did not get better, or got worse again. Look at the report; before a longer run try "
-            "half the learning rate (optimizer.learning_rate), the guard (guard.enabled=true), or easier problems."
+            "half the learning rate (optimizer.learning_rate), or easier problems."
         )
     return f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs."
 
@@ -87,12 +87,14 @@ def _choice(summary: Summary) -> list[str]:
     if not summary.contenders:
         return []
     score = summary.contenders[0].score
-    rows: list[tuple[str, ...]] = [("", "step", "accuracy (avg@k)", "from the base", "against the base", "truncated")]
+    rows: list[tuple[str, ...]] = [
+        ("", "step", "accuracy (avg@k)", "from the base", "against the base", "truncated", "unknown")
+    ]
     for one in summary.contenders:
         accuracy = estimate(_interval(one.score))
         change = "" if one.difference is None else difference(one.difference)
-        cells = (one.name, str(one.step), accuracy, change, against_base(one), percent(one.score.truncated_frac))
-        rows.append(cells)
+        shares = (percent(one.score.truncated_frac), percent(one.score.unknown_frac))
+        rows.append((one.name, str(one.step), accuracy, change, against_base(one), *shares))
     heading = f"validation, used for selection: {score.n} problems, {score.k} samples each, 95 % intervals"
     return [heading, table(rows), *summary.choice, ""]
 
@@ -111,7 +113,7 @@ def _comparison(summary: Summary) -> list[str]:
     if summary.kept_step == 0:
         return [f"{summary.split}: {estimate(_interval(base))} for the base, which is kept in model/.", ""]
     rows = [
-        ("", "accuracy (avg@k)", "any of k right", "tokens", "truncated"),
+        ("", "accuracy (avg@k)", "any of k right", "tokens", "truncated", "unknown"),
         ("base", *_score_cells(base)),
         (f"kept (step {summary.kept_step})", *_score_cells(final)),
     ]
@@ -125,20 +127,21 @@ def _comparison(summary: Summary) -> list[str]:
 
 def verdict(summary: Summary) -> str:
     """Whether the kept model is better than its base, in words."""
-    if summary.verdict != "cannot tell":
+    if summary.verdict != "inconclusive":
         return f"{summary.verdict} than the base"
     least = summary.least_effect
     if least is None or not least > 0:
-        return "cannot tell"
-    return f"cannot tell; gains of {100 * least:.1f} points or more are found here in four of five tries"
+        return "inconclusive"
+    return f"inconclusive; gains of {100 * least:.1f} points or more are detected here with 80 % power"
 
 
-def _score_cells(score: Score) -> tuple[str, str, str, str]:
+def _score_cells(score: Score) -> tuple[str, ...]:
     return (
         estimate(_interval(score)),
         percent(score.pass_at_k),
         f"{score.mean_tokens:.0f}",
         percent(score.truncated_frac),
+        percent(score.unknown_frac),
     )
 
 

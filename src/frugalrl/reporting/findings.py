@@ -55,7 +55,7 @@ def _least(run: RunRecord) -> str:
     least = _number(run.summary, "least_effect")
     if least is None or not least > 0:
         return "The interval includes zero; more problems or more samples of each would narrow it."
-    return f"Gains of {100 * least:.1f} points or more are found with so many problems in four of five tries."
+    return f"Gains of {100 * least:.1f} points or more are detected with so many problems with 80 % power."
 
 
 def several_runs(runs: Sequence[RunRecord]) -> str:

@@ -1,7 +1,7 @@
 """The page of one or several runs: records in, HTML out.
 
 Decisions:
-- The answer stands first (better, worse, cannot tell), then accuracy, then how training went, then samples.
+- The answer stands first (better, worse, inconclusive), then accuracy, then how training went, then samples.
 - Several runs lie over each other in every chart, told apart by colour, dash and marker; single steps are drawn only
   where one run is shown, since several would cover each other.
 - Best and worst samples are of the last logged steps, one of each problem: what the model does now.
@@ -79,8 +79,8 @@ def _scores_of_one(run: RunRecord) -> str:
     scores = [(name, run.summary.get(name)) for name in ("base", "final")]
     rows = [[name, *_score_cells(score)] for name, score in scores if isinstance(score, Mapping)]
     if run.summary.get("difference"):
-        rows.append(["difference", html.cell(*gain(run)), "", "", ""])
-    heads = ["model", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated"]
+        rows.append(["difference", html.cell(*gain(run)), "", "", "", ""])
+    heads = ["model", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated", "unknown"]
     return html.html_table(heads, rows, _INTERVALS) if rows else ""
 
 
@@ -90,19 +90,34 @@ def _scores_of_several(runs: Sequence[RunRecord]) -> str:
         base, final = (run.summary.get(name) or {} for name in ("base", "final"))
         cells = _score_cells(final)
         rows.append([escape(run.label), html.cell(*accuracy(base)), cells[0], html.cell(*gain(run)), *cells[2:]])
-    heads = ["run", "base (avg@k)", "final (avg@k)", "difference", "tokens, final", "truncated, final"]
+    heads = [
+        "run",
+        "base (avg@k)",
+        "final (avg@k)",
+        "difference",
+        "tokens, final",
+        "truncated, final",
+        "unknown, final",
+    ]
     return html.html_table(heads, rows, _INTERVALS)
 
 
 def _score_cells(score: Mapping[str, Any]) -> list[str]:
-    shares = [score.get(name) for name in ("pass_at_k", "mean_tokens", "truncated_frac")]
-    pass_at_k, tokens, truncated = [value if isinstance(value, int | float) else None for value in shares]
+    names = ("pass_at_k", "mean_tokens", "truncated_frac", "unknown_frac")
+    found = [value if isinstance(value := score.get(name), int | float) else None for name in names]
+    pass_at_k, tokens, truncated, unknown = found
     return [
         html.cell(*accuracy(score)),
         "–" if pass_at_k is None else percent(pass_at_k),
         "–" if tokens is None else f"{tokens:.0f}",
-        "–" if truncated is None else f"{100 * truncated:.1f} %",
+        _share(truncated),
+        _share(unknown),
     ]
+
+
+def _share(value: float | None) -> str:
+    """A share in percent; a dash where a run of an older version did not keep it."""
+    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _accuracy(runs: Sequence[RunRecord]) -> str:
@@ -125,7 +140,7 @@ def _accuracy(runs: Sequence[RunRecord]) -> str:
     ]
     sentences = html.notes([sentence for run in runs for sentence in looks(run)])
     warnings = "".join(html.finding(sentence, "bad") for run in runs for sentence in overused_test(run))
-    table = html.html_table(["evaluation", "step", "accuracy", "mean tokens", "truncated"], rows)
+    table = html.html_table(["evaluation", "step", "accuracy", "mean tokens", "truncated", "unknown"], rows)
     listed = html.folded("Every evaluation, as a table", sentences, table) if rows else sentences
     return html.section("Accuracy by step", warnings, html.charts(figures) if figures else "", listed)
 
@@ -138,13 +153,13 @@ def _evaluated(run: RunRecord, split: str) -> list[Point]:
 
 
 def _evaluation_row(label: str, split: str, step: int, values: Mapping[str, float | None]) -> list[str]:
-    tokens, truncated = values.get(f"{split}/mean_tokens"), values.get(f"{split}/truncated_frac")
+    tokens, shares = values.get(f"{split}/mean_tokens"), ("truncated_frac", "unknown_frac")
     return [
         escape(f"{label} {split}".strip()),
         str(step),
         html.cell(*accuracy(values, f"{split}/")),
         "–" if tokens is None else f"{tokens:.0f}",
-        "–" if truncated is None else f"{100 * truncated:.1f} %",
+        *(_share(values.get(f"{split}/{name}")) for name in shares),
     ]
 
 

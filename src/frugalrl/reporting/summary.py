@@ -30,6 +30,8 @@ class Score:
     n: int
     pass_at_k: float
     truncated_frac: float
+    unknown_frac: float
+    """Of the verdicts; such samples count as not correct."""
     mean_tokens: float
 
 
@@ -94,7 +96,7 @@ class Summary:
     p_value: float | None
     """Of no difference; permutation test."""
     least_effect: float | None
-    """The difference, in 0..1, that this comparison finds in four of five tries."""
+    """The difference, in 0..1, that this comparison detects with 80 % power."""
     contenders: tuple[Contender, ...]
     """On validation: the base, the best checkpoint and the last; empty without validation problems."""
     choice: tuple[str, ...]
@@ -108,7 +110,7 @@ class Summary:
     def verdict(self) -> Verdict:
         """Whether the kept model is better than the base on `split`."""
         if self.difference is None or self.p_value is None or not self.p_value < LEVEL:
-            return "cannot tell"
+            return "inconclusive"
         return "better" if self.difference.value > 0 else "worse"
 
 
@@ -120,7 +122,7 @@ def contenders_of(selection: Selection, evaluations: Mapping[int, Evaluation]) -
     names: tuple[tuple[Literal["best", "last"], int], ...] = (("best", best), ("last", last))
     for name, step in names:
         difference = selection.differences[step]
-        verdict: Verdict = "cannot tell"
+        verdict: Verdict = "inconclusive"
         if selection.is_shown(step):
             verdict = "better" if difference.value > 0 else "worse"
         p_value = selection.adjusted_p_values[step]
@@ -201,6 +203,7 @@ def _score(evaluation: Evaluation) -> Score:
         n=len(evaluation.records),
         pass_at_k=pass_at_k(evaluation.correct).value,
         truncated_frac=evaluation.truncated_fraction,
+        unknown_frac=evaluation.unknown_fraction,
         mean_tokens=evaluation.mean_tokens,
     )
 

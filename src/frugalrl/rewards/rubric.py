@@ -19,11 +19,9 @@ from frugalrl.functions import import_function
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.time_limit import OutOfTimeError, call_within
 from frugalrl.rewards.user_functions import Values, call_user_function, check_parameters
-from frugalrl.tasks.logic import is_logic, logic_verdict
-from frugalrl.text.reasoning import prefills_think
+from frugalrl.tasks.judging import judge_groups
 from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
-from frugalrl.verify.answers import CORRECT_VALUE, AnswerItem, judge_many
-from frugalrl.verify.code.checker import code_verdicts, find_tests
+from frugalrl.verify.answers import CORRECT_VALUE
 
 _GRACE_SECONDS = 10.0
 """For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
@@ -64,13 +62,24 @@ def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -
             check_parameters(import_function(term.name, "reward"), term.name, term.args, columns)
 
 
-def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.inf) -> ScoredGroup:
-    """Judge and reward every completion of a group.
+def score_groups(
+    rubric: Rubric, groups: Sequence[RolloutGroup], seconds_left: Callable[[], float] = lambda: math.inf
+) -> list[ScoredGroup]:
+    """Judge and reward every completion of some groups; the answers of all are judged together.
 
-    seconds_left: of the run's budget. Raises RewardTimeoutError for a user's function that is still at work at its own
-    limit, and BudgetEndedError for one that is when the budget ends.
+    seconds_left: of the run's budget, asked before each group. Raises RewardTimeoutError for a user's function that is
+    still at work at its own limit, and BudgetEndedError for one that is when the budget ends.
     """
-    verdicts = verdicts_of(group)
+    judged = zip(groups, judge_groups(groups), strict=True)
+    return [_scored(rubric, group, verdicts, seconds_left()) for group, verdicts in judged]
+
+
+def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
+    """Judge and reward every completion of a group. Raises as `score_groups` does."""
+    return score_groups(rubric, [group])[0]
+
+
+def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float) -> ScoredGroup:
     columns = term_values(rubric, group, verdicts, seconds_left)
     scored = []
     for index, completion in enumerate(group.completions):
@@ -83,7 +92,7 @@ def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.
 def term_values(
     rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float = math.inf
 ) -> dict[str, Values]:
-    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_group` does."""
+    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_groups` does."""
     columns = {name: _values_of(rubric, name, group, verdicts, seconds_left) for name in rubric.terms}
     for name, values in columns.items():
         _check_values(name, values, len(group.completions))
@@ -109,23 +118,6 @@ def _values_of(
             f"The reward {name} did not return within {timeout:g} s for the {len(group.completions)} completions of "
             "one prompt. Give it a time limit on what it waits for, or raise its timeout_seconds."
         ) from None
-
-
-def verdicts_of(group: RolloutGroup) -> list[Verdict]:
-    """One verdict a completion, in order: a logic puzzle by its checker, a code problem by its tests, all else
-    by comparing answers."""
-    reasoning_open = prefills_think(group.prompt.text)
-    problem = group.prompt.problem
-    if find_tests(problem) is not None:
-        return code_verdicts([completion.text for completion in group.completions], problem, reasoning_open)
-    if is_logic(problem):
-        return [logic_verdict(completion.text, problem, reasoning_open) for completion in group.completions]
-    return judge_many(AnswerItem(completion.text, problem.gold, reasoning_open) for completion in group.completions)
-
-
-def compares_answers(problem: Problem) -> bool:
-    """Whether a problem's verdicts come from comparing answers, rather than from tests or a puzzle's checker."""
-    return find_tests(problem) is None and not is_logic(problem)
 
 
 def group_accuracy(verdicts: Sequence[Verdict]) -> float:

@@ -54,10 +54,15 @@ def collect_samples(
     ]
 
 
-def _completion(tokenizer: Any, sequence: SampledSequence, seed: int) -> Completion:
+def completion_text(tokenizer: Any, sequence: SampledSequence) -> str:
+    """What a sequence says, without its end token."""
     shown = sequence.token_ids[:-1] if sequence.finish_reason == "stop" else sequence.token_ids
+    return str(tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _completion(tokenizer: Any, sequence: SampledSequence, seed: int) -> Completion:
     return Completion(
-        text=tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        text=completion_text(tokenizer, sequence),
         token_ids=sequence.token_ids,
         rollout_logprobs=sequence.logprobs,
         finish_reason=sequence.finish_reason,

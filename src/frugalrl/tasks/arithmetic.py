@@ -24,6 +24,7 @@ from typing import Literal, get_args
 Family = Literal["expression", "story", "equation"]
 Split = Literal["train", "validation", "test"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
+SPLITS: tuple[Split, ...] = get_args(Split)
 DIFFICULTIES: tuple[int, ...] = (1, 2, 3)
 
 LARGEST = 99

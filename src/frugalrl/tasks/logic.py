@@ -21,8 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from frugalrl.tasks.arithmetic import Split, split_of
-from frugalrl.types import Problem, Verdict
+from frugalrl.config.schema import ProblemSource
+from frugalrl.errors import DataError
+from frugalrl.tasks.arithmetic import SPLITS, Split, split_of
+from frugalrl.tasks.task import Task
+from frugalrl.types import Check, Problem, Verdict
 from frugalrl.verify.maths.extraction import last_boxed, text_after_reasoning
 
 Family = Literal["knights", "order"]
@@ -105,7 +108,7 @@ def generate(
 
 
 def logic_problem(problem: LogicProblem, number: int, split: Split) -> Problem:
-    """A puzzle as the record every task shares; its columns name the task, so that its checker is found."""
+    """A puzzle as the record every task shares; its columns name the task, so that a file of puzzles is recognised."""
     return Problem(
         id=f"logic-{split}-{number}",
         text=problem.text,
@@ -117,12 +120,31 @@ def logic_problem(problem: LogicProblem, number: int, split: Split) -> Problem:
             "key": problem.key,
             "people": list(problem.people),
         },
+        check=Check(task=_TASK),
     )
 
 
-def is_logic(problem: Problem) -> bool:
-    """Whether a problem is one of this task."""
-    return problem.columns.get("task") == _TASK
+def problems(source: ProblemSource) -> Iterator[Problem]:
+    """Puzzles without end."""
+    split: Split = source.split  # type: ignore[assignment]  # one of SPLITS, which the schema has checked
+    for number, puzzle in enumerate(generate(source.seed, split, difficulties=source.difficulties)):
+        yield logic_problem(puzzle, number, split)
+
+
+def prepare(problem: Problem) -> Problem:
+    """A puzzle that was read from a row. Raises DataError without the columns that its checker needs."""
+    people, family = problem.columns.get("people"), problem.columns.get("family")
+    if family not in FAMILIES or not isinstance(people, list | tuple) or not people:
+        raise DataError(
+            f"The puzzle {problem.id} lacks a list of `people` or a `family` ({' or '.join(FAMILIES)}). Add the "
+            "columns, or name another task for the file."
+        )
+    return problem
+
+
+def check(completions: Sequence[str], problem: Problem, reasoning_open: bool) -> list[Verdict]:
+    """A verdict for each completion."""
+    return [logic_verdict(completion, problem, reasoning_open) for completion in completions]
 
 
 def solutions(family: Family, people: int, clues: Sequence[Clue]) -> list[tuple[int, ...]]:
@@ -287,3 +309,6 @@ def _tells(clue: Clue, people: Sequence[str]) -> str:
 
 def _list(people: Sequence[str]) -> str:
     return f"{', '.join(people[:-1])} and {people[-1]}"
+
+
+TASK = Task(name=_TASK, check=check, problems=problems, splits=SPLITS, prepare=prepare)

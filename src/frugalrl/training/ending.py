@@ -34,7 +34,7 @@ def reason_to_end(run: Run, progress: Progress) -> End | None:
     if reason is not None:
         return End(reason, (f"   {reason}",))
     evaluates = bool(run.problems.validation) and is_multiple(recipe.evaluation.every, step + 1)
-    saves = is_multiple(recipe.checkpoint_every, step + 1)
+    saves = is_multiple(recipe.training.save_every, step + 1)
     reason = progress.spending.reason_to_end(run.budget, run.seconds, run.load_seconds, step, evaluates, saves)
     if reason is None:
         return None

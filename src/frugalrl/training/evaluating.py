@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.errors import OutputError
-from frugalrl.evaluation.evaluator import evaluate, load_evaluation, save_evaluation
 from frugalrl.evaluation.ledger import note_look
-from frugalrl.evaluation.records import Evaluation
+from frugalrl.evaluation.records import Evaluation, Subject
+from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
 from frugalrl.reporting.console import estimate
 from frugalrl.training.hooks.hook import StepHook
+from frugalrl.training.model.policy import weights_hash
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.training.schedule import is_due
@@ -29,15 +31,15 @@ def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Pr
 
 
 def is_evaluation_due(run: Run, progress: Progress) -> bool:
-    """Whether validation is to be evaluated after this step, by the recipe or for a hook, and has not been yet."""
-    due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps) or progress.evaluation_wanted
+    """Whether the recipe wants validation evaluated after this step, and it has not been yet."""
+    due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps)
     return due and progress.evaluated_step < progress.step and bool(run.problems.validation)
 
 
 def evaluate_validation(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
     """The policy as it is on validation. Raises StopRequested."""
     progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
-    return replace(progress, evaluated_step=progress.step, evaluation_wanted=False)
+    return replace(progress, evaluated_step=progress.step)
 
 
 def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], split: str, model_step: int) -> Progress:
@@ -48,10 +50,9 @@ def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], spli
     began = run.seconds
     evaluation = _evaluated(run, split, model_step)
     file = run.evaluation_file(split, model_step)
-    tokens = sum(record.completion_tokens for records in evaluation.records for record in records)
     progress = replace(
         progress,
-        spending=progress.spending.after_evaluation(split, run.seconds - began, tokens),
+        spending=progress.spending.after_evaluation(split, run.seconds - began, evaluation.total_tokens),
         evaluations={**progress.evaluations, file.name: evaluation_hash(evaluation)},
     )
     accuracy = evaluation.accuracy
@@ -130,15 +131,28 @@ def _evaluated(run: Run, split: str, step: int) -> Evaluation:
         evaluation = evaluate(
             run.evaluation_engine, run.policy.tokenizer, run.problems_of(split), run.recipe.evaluation, run.largest_cap
         )
-        save_evaluation(evaluation, run.evaluation_file(split, step))
+        save_evaluation(evaluation, run.evaluation_file(split, step), subject(run, split, step))
         shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
         note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
     return evaluation
 
 
+def subject(run: Run, split: str, step: int) -> Subject:
+    """What an evaluation of the current policy is of, for the header of its file."""
+    return Subject(
+        benchmark=split,
+        model=run.recipe.model.path,
+        step=step,
+        model_hash=weights_hash(run.policy),
+        prompt_hash=prompt_hash(run.policy.tokenizer, run.recipe.data.prompt),
+        dtype=run.recipe.model.dtype,
+        device=str(run.policy.device),
+    )
+
+
 def evaluation_hash(evaluation: Evaluation) -> str:
     """Of the samples and their verdicts, whatever the clock said."""
-    records = [asdict(record) for samples in evaluation.records for record in samples]
+    records = [asdict(record) for record in evaluation.flat]
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.fingerprint import prompts_hash
+from frugalrl.data.holdout import hold_out
 from frugalrl.data.prompts import build_prompts
-from frugalrl.data.sources import load_problems
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmarks import benchmark_in
+from frugalrl.tasks.loading import load_problems
 from frugalrl.types import Prompt
 
 Show = Callable[[str], None]
@@ -25,10 +26,12 @@ class ProblemSets:
     train: list[Prompt]
     validation: list[Prompt]
     test: list[Prompt]
+    held_out: list[Prompt] = field(default_factory=list)
+    """Of the training problems, for the guard, where there are no validation problems."""
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """By split."""
+        """By split. What the guard holds out follows from the recipe and the rest of the training problems."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {split: prompts_hash(prompts) for split, prompts in splits.items()}
 
@@ -60,12 +63,34 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
         raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
         show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
-    if len(disjoint) < rollout.prompts_per_step:
+    stay, held = _held_out(recipe, disjoint, bool(choosing), show)
+    if len(stay) < rollout.prompts_per_step:
         show(
-            f"WARNING: {len(disjoint)} training problems are fewer than prompts_per_step ({rollout.prompts_per_step}): "
+            f"WARNING: {len(stay)} training problems are fewer than prompts_per_step ({rollout.prompts_per_step}): "
             "a step asks some of them more than once."
         )
-    return ProblemSets(disjoint, choosing, test)
+    return ProblemSets(stay, choosing, test, held)
+
+
+def _held_out(
+    recipe: TrainRecipe, train: list[Prompt], has_validation: bool, show: Show
+) -> tuple[list[Prompt], list[Prompt]]:
+    """Training problems that stay, and those set aside for the guard, which is said.
+
+    At most twice as many as a step has completions, so that asking them does not cost much more than a step. The
+    number of steps does not count: a run that is extended keeps its problems.
+    """
+    guard, rollout = recipe.guard, recipe.rollout
+    if has_validation or not guard.enabled:
+        return train, []
+    most = min(guard.held_out, 2 * rollout.prompts_per_step * rollout.group_size)
+    stay, held = hold_out(train, most, recipe.seed)
+    if held:
+        show(
+            f"There are no validation problems: {len(held)} of {len(train)} training problems are held out for the "
+            "guard (guard.held_out=0 trains on all)."
+        )
+    return stay, held
 
 
 def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:

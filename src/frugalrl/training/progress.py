@@ -25,8 +25,6 @@ class Progress:
     """Which problems come next."""
     evaluated_step: int = -1
     """The last step whose evaluation, if one was due, is complete and logged; -1 until the base is evaluated."""
-    evaluation_wanted: bool = False
-    """Whether a hook wants validation evaluated now, though it is not due."""
     micro_batch_tokens: int | None = None
     """What the memory held, once it did not hold the recipe's; None: the recipe's."""
     reference_step: int = 0
@@ -59,7 +57,6 @@ class Progress:
             "policy_version": self.policy_version,
             "sampler": self.sampler.to_json(),
             "evaluated_step": self.evaluated_step,
-            "evaluation_wanted": self.evaluation_wanted,
             "micro_batch_tokens": self.micro_batch_tokens,
             "reference_step": self.reference_step,
             "end_reason": self.end_reason,
@@ -77,7 +74,6 @@ class Progress:
             policy_version=int(values["policy_version"]),
             sampler=SamplerState.from_json(values["sampler"]),
             evaluated_step=int(values["evaluated_step"]),
-            evaluation_wanted=bool(values["evaluation_wanted"]),
             micro_batch_tokens=values["micro_batch_tokens"],
             reference_step=int(values["reference_step"]),
             end_reason=values["end_reason"],

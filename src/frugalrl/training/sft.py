@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from frugalrl.config.schema import PromptSettings, SftRecipe
-from frugalrl.data.prompts import messages_for, render, tokenize
-from frugalrl.data.sources import PromptedCompletion, load_completions
+from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
+from frugalrl.tasks.loading import load_completions
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer

@@ -109,7 +109,6 @@ def after_step(
         notes += looked.notes
         progress = replace(
             progress,
-            evaluation_wanted=progress.evaluation_wanted or looked.evaluate,
             end_reason=progress.end_reason or looked.end_reason,
         )
     tokens = sum(len(one.completion.token_ids) for group in batch.sampled for one in group.completions)

@@ -92,7 +92,8 @@ def run_steps(
             if is_best_so_far(run, progress):
                 progress = save_as_best(run, progress, hooks)
             yield progress
-        if not is_first and is_due(recipe.checkpoint_every, progress.step, recipe.training.steps):
+        yield (progress := between_steps(run, progress, hooks))
+        if not is_first and is_due(recipe.training.save_every, progress.step, recipe.training.steps):
             yield (progress := save_run(run, progress, hooks))
         is_first = False
         end = reason_to_end(run, progress)
@@ -111,6 +112,18 @@ def run_steps(
         run.show(line)
     progress = replace(progress, end_reason=end.reason)
     yield save_unless_saved(run, progress, hooks)  # so that the final evaluation can fail without losing a step
+
+
+def between_steps(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
+    """What hooks do between steps, such as evaluations of their own. Raises StopRequested."""
+    for hook in hooks:
+        made = hook.between(run, progress)
+        progress = replace(made.progress, end_reason=made.progress.end_reason or made.end_reason)
+        for note in made.notes:
+            run.show(note)
+        if made.save:
+            progress = save_unless_saved(run, progress, hooks)
+    return progress
 
 
 def grpo_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[Progress, StepReport]:

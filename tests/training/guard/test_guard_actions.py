@@ -1,9 +1,10 @@
-"""The guard in a run: a rollback that is really made, resumed bit for bit, and a stop that ends the run properly.
+"""The guard in a run: evaluations that it calls, a rollback that is really made, and a run that it leaves as it was.
 
-The guard is set so that it must act: one step is its baseline, KL is 0 there, and any KL above 0 is over the limit. So
-on every machine KL makes it roll back after step 2, to the checkpoint of step 1; after three quiet steps it stops.
+The decisions themselves are made up, so that they are the same on every machine: the policy "gets worse" in the second
+evaluation and is "confirmed" in the third, whatever it is in truth. All else is the real run.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -14,36 +15,26 @@ import torch
 
 from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.data.sampler import take
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.training.guard import rules
+from frugalrl.training.hooks import guard as hook
 from frugalrl.training.run import check_context
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.pointers import latest_checkpoint, saved_steps
 from frugalrl.training.trainer import train
 
-NERVOUS = {
-    "enabled": True,
-    "baseline_steps": 1,
-    "smoothing": 1,
-    "patience": 1,
-    "window": 1,
-    "noise": 0.0,
-    "severe": 1.0001,
-    "cooldown_steps": 3,
-    "max_rollbacks": 1,
-    "kl": {"threshold": 1.0001, "floor": 1e-9},
-    **{name: {"action": "none"} for name in ("entropy_low", "entropy_high", "grad_norm", "zero_std", "reward")},
-}
+GUARD = {"confirm_steps": 1, "max_rollbacks": 1, "evaluation_share": 1.0}
 SMALL = {
     "name": "guarded",
-    "data": {"train": {"limit": 60}},
+    "data": {"train": {"limit": 60}, "validation": {"split": "validation", "limit": 6}},
     "rewards": [{"name": "accuracy", "weight": 1.0}, {"name": "format", "weight": 0.5}],
     "rollout": {"prompts_per_step": 2, "group_size": 4, "max_prompt_tokens": 128, "max_completion_tokens": 48},
     "algorithm": {"loss": {"kl_coef": 0.04}},
     "optimizer": {"learning_rate": 4e-4, "schedule": "constant", "warmup_fraction": 0.0},
+    "evaluation": {"samples_per_problem": 1},
     "training": {"steps": 7, "save_every": 1},
-    "guard": NERVOUS,
+    "guard": GUARD,
 }
 
 
@@ -79,110 +70,161 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("guarded")
-    return folder, run(folder, recipe())
+@pytest.fixture
+def falls(monkeypatch):
+    """Every evaluation after the base's is one of a policy that gets nothing right, of 200 problems that the base
+    solved; a sign is seen at every step. So: found after step 1, confirmed after 2, found after 3, a stop after 4.
+    """
+    true_judge = rules.judge
+
+    def judge(state, look, rule):
+        wrong, right = [[False]] * 200, [[True]] * 200
+        look = dataclasses.replace(look, correct=right if look.step == 0 else wrong, best=right if look.best else [])
+        return true_judge(state, look, rule)
+
+    monkeypatch.setattr(hook, "judge", judge)
+    monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up")
 
 
-def test_a_rollback_is_decided_made_and_written_down(guarded):
-    folder, lines = guarded
-    found = [(event["step"], event["action"]) for event in events(folder)]
-    assert found == [(2, "rollback"), (2, "rolled_back"), (5, "stop")]
-    decided, made, _ = events(folder)
-    assert (decided["signals"], decided["before"]) == (["kl"], 2)
-    assert decided["reason"].startswith("kl: policy/kl over its limit in 1 of the last 1 smoothed steps")
-    assert (made["to"], made["lr_factor"]) == (1, 0.5)
-    assert any("Rolled back to step 1; reference and optimizer start anew" in line for line in lines)
+def run_guarded(folder: Path, **changes) -> list[str]:
+    return run(folder, recipe(**changes))
 
 
-def test_steps_go_on_and_the_learning_rate_is_halved(guarded):
-    folder, _ = guarded
-    rows = read_metrics(folder)
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5], "the stop is after step 5 of 7"
-    assert [row["learning_rate"] for row in rows] == pytest.approx([4e-4, 4e-4, 2e-4, 2e-4, 2e-4])
-    assert [row["guard/rollbacks"] for row in rows] == [0, 1, 1, 1, 1]
-
-
-def test_the_reference_is_the_policy_that_was_gone_back_to(guarded):
-    """KL is 0 in the first step after the rollback, as it was in the first of all, and not in the next."""
-    kl = [row["policy/kl"] for row in read_metrics(guarded[0])]
-    assert kl[0] == pytest.approx(0, abs=1e-9)
+def test_a_rollback_is_decided_made_and_written_down_and_then_a_stop(falls, tmp_path):
+    lines = run_guarded(tmp_path)
+    found = [(event["step"], event["action"]) for event in events(tmp_path)]
+    assert found == [
+        (1, "evaluate"), (1, "warn"), (2, "evaluate"), (2, "rollback"), (2, "rolled_back"),
+        (3, "evaluate"), (3, "warn"), (4, "evaluate"), (4, "stop"),
+    ]  # fmt: skip
+    (made,) = (event for event in events(tmp_path) if event["action"] == "rolled_back")
+    assert (made["to"], made["lr_factor"]) == (0, 0.5)
+    assert any("Rolled back to the base model; reference and optimizer start anew" in line for line in lines)
+    assert any(line.startswith("   STOP by the guard after step 4. The policy has become worse") for line in lines)
+    rows = [row for row in read_metrics(tmp_path) if "reward/mean" in row]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4], "the stop is after step 4 of 7"
+    assert [row["learning_rate"] for row in rows] == pytest.approx([4e-4, 4e-4, 2e-4, 2e-4])
+    assert [row["guard/rollbacks"] for row in rows] == [0, 0, 1, 1]
+    kl = [row["policy/kl"] for row in rows]
     assert kl[1] > 1e-9
-    assert kl[2] == pytest.approx(0, abs=1e-9)
-    assert kl[3] > 1e-9
+    assert kl[2] == pytest.approx(0, abs=1e-9), "the reference is the policy that was gone back to"
+    shown = [json.loads(line)["prompt"] for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert len(set(shown)) == 4, "the problems of the lost steps do not come again"
+    assert json.loads((tmp_path / "summary.json").read_text())["steps"] == 4
+    assert sorted(path.name for path in (tmp_path / "evaluations").glob("guard-*")) == [
+        f"guard-step-00000{step}.jsonl" for step in (1, 2, 3, 4)
+    ]
 
 
-def test_the_problems_of_the_lost_step_do_not_come_again(guarded):
-    folder, _ = guarded
-    shown = [json.loads(line)["prompt"] for line in (folder / "samples.jsonl").read_text().splitlines()]
-    order = take(60, 0, 10, seed=0)
-    assert len(set(order)) == 10
-    assert len(set(shown)) == 5, "the first problem of each of five steps"
-
-
-def test_a_stop_ends_in_the_ordinary_way(guarded):
-    folder, lines = guarded
-    summary = json.loads((folder / "summary.json").read_text())
-    assert summary["steps"] == 5
-    assert (folder / "model" / "model.safetensors").is_file()
-    assert any(line.startswith("   STOP by the guard after step 5. kl: ") for line in lines)
-
-
-def test_a_run_that_the_guard_stopped_and_that_was_killed_before_its_end_does_not_train_on(guarded, tmp_path):
-    folder = tmp_path / "killed"
-    shutil.copytree(guarded[0], folder)
-    shutil.rmtree(folder / "model")
-    run(folder, recipe(), resume_from=folder / "checkpoints" / checkpoint_name(5))
-    assert untimed(folder) == untimed(guarded[0])
-    assert weights(folder) == weights(guarded[0])
-
-
-@pytest.mark.parametrize("steps", [2, 3])
-def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(guarded, tmp_path, steps):
-    """After step 2 the rollback is decided and not made; after step 3 it has been made."""
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_stopped_about_its_rollback_resumes_bit_for_bit(falls, tmp_path, steps):
+    """After step 1 the fall is found; after step 2 the rollback is decided and not made; after 3 it has been made."""
+    run_guarded(tmp_path / "straight")
     asked = iter([False] * steps + [True])
-    run(tmp_path, recipe(), should_stop=lambda: next(asked))
-    checkpoint = latest_checkpoint(tmp_path / "checkpoints")
-    assert checkpoint is not None
+    run(tmp_path / "stopped", recipe(), should_stop=lambda: next(asked))
+    checkpoint = latest_checkpoint(tmp_path / "stopped" / "checkpoints")
     assert checkpoint.name == checkpoint_name(steps)
     pending = json.loads((checkpoint / "training_state" / "state.json").read_text())["states"]["guard"]["pending"]
     assert pending == (steps == 2)
-    run(tmp_path, recipe(), resume_from=checkpoint)
-    assert untimed(tmp_path) == untimed(guarded[0])
-    assert events(tmp_path) == events(guarded[0])
-    assert (tmp_path / "samples.jsonl").read_bytes() == (guarded[0] / "samples.jsonl").read_bytes()
-    assert weights(tmp_path) == weights(guarded[0])
+    run(tmp_path / "stopped", recipe(), resume_from=checkpoint)
+    assert untimed(tmp_path / "stopped") == untimed(tmp_path / "straight")
+    assert events(tmp_path / "stopped") == events(tmp_path / "straight")
+    assert weights(tmp_path / "stopped") == weights(tmp_path / "straight")
 
 
-def test_without_a_checkpoint_it_goes_back_to_the_base(tmp_path):
-    run(tmp_path, recipe(training={"steps": 3, "save_every": 3}))
-    assert [event.get("to") for event in events(tmp_path)] == [None, 0]
-    assert read_metrics(tmp_path)[2]["policy/kl"] == pytest.approx(0, abs=1e-9)
+def test_a_run_that_the_guard_stopped_and_that_was_killed_before_its_end_does_not_train_on(falls, tmp_path):
+    run_guarded(tmp_path / "straight")
+    shutil.copytree(tmp_path / "straight", tmp_path / "killed")
+    shutil.rmtree(tmp_path / "killed" / "model")
+    run(tmp_path / "killed", recipe(), resume_from=tmp_path / "killed" / "checkpoints" / checkpoint_name(4))
+    assert untimed(tmp_path / "killed") == untimed(tmp_path / "straight")
+    assert weights(tmp_path / "killed") == weights(tmp_path / "straight")
 
 
-def test_rotation_leaves_the_checkpoint_that_a_rollback_needs(tmp_path):
-    """Only the newest is to be kept, but at step 2, whose own one is bad, that of step 1 is still needed."""
-    asked = iter([False, False, True])
-    run(tmp_path, recipe(training={"steps": 7, "save_every": 1, "keep_last": 1}), should_stop=lambda: next(asked))
-    assert saved_steps(tmp_path / "checkpoints") == [1, 2]
+def test_it_goes_back_to_the_best_evaluation_and_rotation_leaves_its_checkpoint(monkeypatch, tmp_path):
+    """The scheduled evaluation after step 2 is the best; those called after 3 and 4 show a fall. Only one is kept."""
+    true_judge, true_best = rules.judge, {2: True}
+
+    def judge(state, look, rule):
+        share = 0.2 if look.step == 0 else 1.0 if look.step == 2 else 0.0
+        made = [[index < 200 * share] for index in range(200)]
+        best = [[True]] * 200 if state.reference and true_best.get(state.reference.step) else [[False]] * 200
+        return true_judge(state, dataclasses.replace(look, correct=made, best=best if look.best else []), rule)
+
+    monkeypatch.setattr(hook, "judge", judge)
+    monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up" if metrics["guarded_from"] else None)
+    true_observe = hook.observe
+
+    def observe(state, step, metrics, rule):
+        return true_observe(state, step, {**metrics, "guarded_from": step in (3, 4)}, rule)
+
+    monkeypatch.setattr(hook, "observe", observe)
+    run_guarded(
+        tmp_path,
+        evaluation={"samples_per_problem": 1, "every": 2},
+        training={"steps": 5, "save_every": 1, "keep_last": 1},
+    )
+    made = [event for event in events(tmp_path) if event["action"] == "rolled_back"]
+    assert [(event["step"], event["to"]) for event in made] == [(4, 2)]
+    assert 2 in saved_steps(tmp_path / "checkpoints")
 
 
-def test_a_guard_that_has_nothing_to_do_changes_nothing(tmp_path):
-    calm = {"training": {"steps": 2}}
-    run(tmp_path / "on", recipe(**calm, guard={"enabled": True}))
+def test_a_guard_that_is_never_called_to_act_changes_nothing(tmp_path):
+    """It evaluates twice for want of a look, with seeds of its own: weights, log and choice are those without it."""
+    calm = {"training": {"steps": 4, "save_every": 2}, "evaluation": {"samples_per_problem": 1, "every": 3}}
+    chosen = {"every_step": {"enabled": True, "least_fall": 0.99}, "off": {"enabled": False}}
+    for name, guard in chosen.items():
+        run(tmp_path / name, recipe(**calm, guard=guard))
+    assert weights(tmp_path / "every_step") == weights(tmp_path / "off")
+    on, off = untimed(tmp_path / "every_step"), untimed(tmp_path / "off")
+    without = [{key: value for key, value in row.items() if not key.startswith("guard/")} for row in on]
+    assert without == off
+    assert not (tmp_path / "off" / "guard.jsonl").exists()
+
+
+def test_called_evaluations_have_seeds_of_their_own_and_move_nothing(monkeypatch, tmp_path):
+    """The same with an evaluation after each step, all of them clear."""
+    monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up")
+    calm = {"training": {"steps": 4, "save_every": 2}}
+    run(tmp_path / "on", recipe(**calm, guard={"evaluation_share": 1.0, "least_fall": 0.99}))
     run(tmp_path / "off", recipe(**calm, guard={"enabled": False}))
+    asked = [event["step"] for event in events(tmp_path / "on") if event["action"] == "evaluate"]
+    assert asked == [1, 2, 3], "none after the last step"
     assert weights(tmp_path / "on") == weights(tmp_path / "off")
     on, off = untimed(tmp_path / "on"), untimed(tmp_path / "off")
-    assert [{key: value for key, value in row.items() if not key.startswith("guard/")} for row in on] == off
-    assert not (tmp_path / "on" / "guard.jsonl").exists()
+    moved = ("guard/", "cost/tokens")  # what was sampled is counted
+    without = [{key: value for key, value in row.items() if not key.startswith(moved)} for row in on]
+    assert without == [{key: value for key, value in row.items() if not key.startswith(moved)} for row in off]
 
 
-def test_checkpoints_are_made_where_the_guard_needs_them():
-    assert recipe(training={"steps": 100}).checkpoint_every == 10
-    assert recipe(training={"steps": 100}, evaluation={"every": 25}).checkpoint_every == 25
-    assert recipe(training={"steps": 100, "save_every": 7}).checkpoint_every == 7
-    assert recipe(training={"steps": 100}, guard={"enabled": False}).checkpoint_every is None
+def test_without_validation_a_slice_of_the_training_problems_is_held_out_and_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(rules, "nonfinite", lambda metrics: "made up")
+    lines = run_guarded(
+        tmp_path,
+        data={"train": {"limit": 300}},
+        rollout={**SMALL["rollout"], "prompts_per_step": 4},
+        training={"steps": 6, "save_every": 6},
+        guard={"evaluation_share": 1.0, "least_fall": 0.99},
+    )
+    assert (
+        "There are no validation problems: 30 of 300 training problems are held out for the guard "
+        "(guard.held_out=0 trains on all)." in lines
+    )
+    held = [
+        json.loads(line) for line in (tmp_path / "evaluations" / "guard-step-000000.jsonl").read_text().splitlines()
+    ]
+    assert len(held) == 30
+    prompts = {json.loads(line)["prompt"] for line in (tmp_path / "samples.jsonl").read_text().splitlines()}
+    assert len(prompts) == 6
+    called = [event["step"] for event in events(tmp_path) if event["action"] == "evaluate"]
+    assert called[0] == 1, "the base's evaluation is not charged"
+    assert len(called) <= 1 + 3, "96 samples of 6 steps pay three of 30, and one is free"
+
+
+def test_a_pool_too_small_holds_nothing_out(tmp_path):
+    lines = run_guarded(tmp_path, data={"train": {"limit": 150}}, training={"steps": 1})
+    assert not any("held out" in line for line in lines)
+    assert not (tmp_path / "evaluations").exists() or not list((tmp_path / "evaluations").glob("guard-*"))
 
 
 STAGES = {"kind": "stages", "stages": [{"cap_tokens": 40, "steps": 2}, {"cap_tokens": 12, "steps": 2}]}
@@ -196,7 +238,7 @@ def test_the_cap_follows_its_schedule_and_a_resume_keeps_it(tmp_path):
         rewards=[{"name": "accuracy"}, {"name": "cosine"}],
     )
     run(tmp_path / "straight", chosen)
-    rows = read_metrics(tmp_path / "straight")
+    rows = [row for row in read_metrics(tmp_path / "straight") if "reward/mean" in row]
     assert [row["completion/cap_tokens"] for row in rows] == [40, 40, 12, 12]
     assert all(row["completion/max_tokens"] <= row["completion/cap_tokens"] for row in rows)
     asked = iter([False, False, True])

@@ -1,32 +1,63 @@
-"""What the guard would have done in a run, from the lines of its log: a pure replay.
+"""What the guard would have done in a run, from its log and its stored evaluations: a pure replay.
 
-Decisions: every line is observed as the trainer would have, so that over the log of a guarded run the replay finds the
-decisions of the run. After a rollback that did not happen, the log goes on with the policy that would have been
-left; what is found later is still shown, since it says whether the signals kept firing.
+Decisions: everything is observed and judged as the trainer would have, so that over a guarded run the replay finds the
+decisions of the run. Where the guard would have called for an evaluation that was not made, it is shown and paid for,
+and the replay goes on without its verdict. After a rollback that did not happen, the log goes on with the policy that
+would have been left; what is found later is still shown.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 
-from frugalrl.config.stability_schema import GuardSettings
-from frugalrl.training.guard.rules import Decision, observe, rolled_back
-from frugalrl.training.guard.signals import SIGNALS, Reading, settings_of
+from frugalrl.training.guard.rules import Decision, GuardRule, Look, judge, observe, rolled_back
+from frugalrl.training.guard.signs import (
+    ALARM_AT,
+    CHANGE_SIGNS,
+    WARNING_SIGNS,
+    Detector,
+    Watch,
+    answered,
+    fires,
+    is_over,
+    step_change,
+    step_warning,
+    warning_limit,
+)
 from frugalrl.training.guard.state import GuardState
 
 Line = tuple[int, Mapping[str, float]]
-"""A step, and the metrics of one line of the log."""
+"""A step, and the metrics of its line in the log."""
 
 
 @dataclass(frozen=True)
-class Worst:
-    """How far a signal went at its worst."""
+class Stored:
+    """An evaluation that a run kept."""
 
-    signal: str
-    action: str
-    """The most it may cause."""
-    step: int | None
-    """Of its worst reading; None if it had none."""
-    reading: Reading | None
+    step: int
+    verdicts: Mapping[str, list[bool]]
+    """Known ones, by problem."""
+    mean_tokens: float
+    called: bool
+    """By the guard of that run."""
+    whole: bool
+
+
+@dataclass(frozen=True)
+class SignRow:
+    """What a sign saw in a whole run."""
+
+    sign: str
+    metric: str
+    calls: bool
+    """For an evaluation; else it warns."""
+    limit: float | None
+    """Of the summed deviations, or of the metric's median; None while there was no early level."""
+    worst: tuple[float, int] | None
+    """The value nearest to the limit, and its step; None if the metric is never there."""
+    fired: tuple[int, ...]
+    """Steps at which it passed the limit."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +66,79 @@ class Replay:
 
     decisions: tuple[Decision, ...]
     """Those that were not to do nothing, in order."""
-    worst: tuple[Worst, ...]
-    """One for each signal, in the order of the table."""
+    unanswered: tuple[int, ...]
+    """Steps after which an evaluation would have been called for that the run does not have."""
     state: GuardState
     """At the end of the log."""
 
 
-def replay(lines: Sequence[Line], settings: GuardSettings) -> Replay:
-    """Observe all lines of a log in order."""
-    state = GuardState()
-    decisions = []
-    worst: dict[str, tuple[int, Reading]] = {}
-    for step, metrics in lines:
-        state, decision = observe(rolled_back(state), step, metrics, settings)
-        if decision.action != "none":
+def replay(lines: Sequence[Line], evaluations: Sequence[Stored], rule: GuardRule) -> Replay:
+    """Go through all lines of a log in order, and through the evaluations after their steps."""
+    state, decisions, unanswered = GuardState(), [], []
+    by_step: dict[int, list[Stored]] = {}
+    for one in sorted(evaluations, key=lambda one: (one.step, one.called)):
+        by_step.setdefault(one.step, []).append(one)
+    whole: dict[int, Stored] = {}
+    for step, metrics in [(0, {}), *lines]:
+        if step > 0:
+            state, decision = observe(rolled_back(state), step, metrics, rule)
             decisions.append(decision)
-        for name, signal in state.signals.items():
-            reading = signal.reading
-            if reading is not None and (name not in worst or reading.severity > worst[name][1].severity):
-                worst[name] = (step, reading)
-    found = [(name, *worst.get(name, (None, None))) for name in SIGNALS]
-    table = tuple(Worst(name, settings_of(name, settings).action, step, reading) for name, step, reading in found)
-    return Replay(tuple(decisions), table, state)
+        for one in by_step.get(step, []):
+            state, decision = judge(state, _look(one, state, whole), rule)
+            decisions.append(decision)
+            if one.whole:
+                whole[step] = one
+        if state.asked:
+            unanswered.append(step)
+            state = replace(state, asked=False, sign=None, credit=state.credit - 1, last_look=step)
+    return Replay(tuple(one for one in decisions if one.action != "none"), tuple(unanswered), state)
+
+
+def sign_rows(lines: Sequence[Line]) -> list[SignRow]:
+    """Every sign by itself, in the order of the tables, as if nothing had been done about it."""
+    return [_change_row(name, lines) for name in CHANGE_SIGNS] + [_warning_row(name, lines) for name in WARNING_SIGNS]
+
+
+def _change_row(name: str, lines: Sequence[Line]) -> SignRow:
+    sign, detector = CHANGE_SIGNS[name], Detector()
+    sums, fired = [], []
+    for step, value in _values(lines, sign.metric):
+        detector = step_change(detector, value, step, sign)
+        sums.append((detector.sum, step))
+        if fires(detector):
+            fired.append(step)
+            detector = answered(detector)
+    worst = max(sums, key=lambda one: (one[0], -one[1]), default=None)
+    return SignRow(name, sign.metric, True, ALARM_AT, worst, tuple(fired))
+
+
+def _warning_row(name: str, lines: Sequence[Line]) -> SignRow:
+    sign, watch, was_over = WARNING_SIGNS[name], Watch(), False
+    medians, fired = [], []
+    for step, value in _values(lines, sign.metric):
+        watch = step_warning(watch, value)
+        if warning_limit(watch, sign) is not None:
+            medians.append((median(watch.recent), step))
+        if is_over(watch, sign) and not was_over:
+            fired.append(step)
+        was_over = is_over(watch, sign)
+    pick = max if sign.factor > 1 else min
+    worst = pick(medians, default=None)
+    return SignRow(name, sign.metric, False, warning_limit(watch, sign), worst, tuple(fired))
+
+
+def _values(lines: Sequence[Line], metric: str) -> list[tuple[int, float]]:
+    return [(step, values[metric]) for step, values in lines if math.isfinite(values.get(metric, math.nan))]
+
+
+def _look(one: Stored, state: GuardState, whole: Mapping[int, Stored]) -> Look:
+    best = {} if state.reference is None else whole[state.reference.step].verdicts
+    names = [name for name in one.verdicts if not best or name in best]
+    return Look(
+        one.step,
+        [one.verdicts[name] for name in names],
+        [best[name] for name in names] if best else [],
+        one.mean_tokens,
+        one.called,
+        one.whole,
+    )

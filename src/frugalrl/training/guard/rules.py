@@ -1,92 +1,171 @@
-"""The guard: a run's metrics in, a decision out.
+"""The guard: steps and evaluations of a run in, decisions out.
 
-Every line of the run's log is observed once, in order: each training step, and each validation after it. What a
-signal reads is in `signals.py`, what is remembered in `state.py`. The actions, in order:
+A sign does not roll back. It calls for an evaluation, and the evaluation decides:
 
-1. warn, when a signal is over its limit in `patience` of the last `window` smoothed steps;
-2. roll back, when it still is `escalate_steps` later, or was far over it from the start (`severe`);
-3. stop, when a rollback is called for and `max_rollbacks` have been made.
+    observe(state, step, metrics, rule)  after each step: none, warn, or evaluate
+    judge(state, look, rule)             after each evaluation: none, warn, rollback, or stop
+
+1. A sign fires (`signs.py`), or nothing has been looked at for long: an evaluation is called for, as far as credit
+   reaches. Steps earn credit by the tokens they sample, so that called evaluations stay within a share of these.
+2. An evaluation, called or scheduled, is paired by problem with the best one so far and adds to the evidence of a
+   sequential test (`statistics/sequential.py`), whose false alarms over all looks of a run together stay below
+   `error_rate`. Half of that is spent on the test, half on how lucky the best evaluation may have been.
+3. Once the evidence suffices, the fall must still be there `confirm_steps` later: policies dip and come back.
+4. Then roll back to the best; after `max_rollbacks` stop.
 
 Decisions:
-- Smoothing is by the median, so one step alone, however wild, changes nothing. A value that is not finite acts at once.
-- A signal clears only when as many steps lie below a lower level: hovering about a limit makes one warning, not many.
-- Validation is the thing itself and the other signals are signs: where an evaluation taken after a signal's first
-  crossing is as good as the best, that signal may warn and not roll back (`trust_validation`).
-- A validation needs no smoothing: it rests on hundreds of samples, and its interval is its noise. It fires when two of
-  the last three are below the limit, since a healthy run dips and comes back, or at once when one is far below.
-- A decision never looks at more than the log holds, so that a replay over the log finds what the run found.
+- Only tokens and steps are counted, never seconds, so that a resumed run, or another machine, decides alike.
+- Part of the credit is kept for signs: without one, an evaluation is called only when more has been saved up. That one
+  finds what has no sign, such as a reward that pays wrong answers.
+- The confirming evaluation is made whether credit reaches or not; what it overdraws is paid back before the next.
 
-Not covered: carrying decisions out (`trainer`, `actions`).
+Not covered: making evaluations and rollbacks (`actions`).
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Literal
 
-from frugalrl.config.stability_schema import GuardSettings
-from frugalrl.training.guard.signals import (
-    METRICS,
-    VALIDATION_METRIC,
-    Reading,
-    Score,
-    gaming_reading,
-    is_nonfinite,
-    settings_of,
-    step_reading,
-    validation_reading,
+from frugalrl.statistics.intervals import Correct, problem_means
+from frugalrl.statistics.sequential import after_look, allowance, shows_a_fall, start_again
+from frugalrl.training.guard.signs import (
+    CHANGE_SIGNS,
+    WARNING_SIGNS,
+    answered,
+    fires,
+    is_over,
+    nonfinite,
+    relearned,
+    step_change,
+    step_warning,
+    warning_limit,
 )
-from frugalrl.training.guard.state import GuardState, Rollback, SignalState
+from frugalrl.training.guard.state import GuardState, Reference, Rollback
 
-Action = Literal["none", "warn", "rollback", "stop"]
+Action = Literal["none", "warn", "evaluate", "clear", "rollback", "stop"]
 
-_FROM_VALIDATION = ("validation", "gaming")
-_NOT_WORSE = 1.0
-"""Joint half-widths below the best that an accuracy may lie and still be called as good: the noise of both."""
-_EVALUATIONS = (2, 3)
-"""Evaluations over the limit, of how many, that make a signal of the validation fire: dips of one recover."""
+CREDIT_FOR_A_SIGN = 1.0
+CREDIT_WITHOUT_A_SIGN = 2.0
+"""Evaluations that must have been saved up: one is always left for a sign."""
+MOST_CREDIT = 3.0
+STEPS_AFTER, STEPS_BEFORE = 10, 5
+"""Without a sign, no evaluation is called so soon after another, or before a scheduled one."""
+
+FEWEST_SAMPLES = 48
+"""Of a called evaluation: the standard error of an accuracy is then 7 points at most."""
+
+
+@dataclass(frozen=True)
+class GuardRule:
+    """What is fixed for a run."""
+
+    step_samples: int
+    """Completions of a training step."""
+    look_samples: int
+    """Completions of an evaluation that the guard calls; 0 if there are no problems for one."""
+    every: int | None
+    """Steps between scheduled evaluations."""
+    evaluation_share: float
+    error_rate: float
+    least_fall: float
+    confirm_steps: int
+    max_rollbacks: int
+    lr_factor: float
+    """These six as in the recipe's section `guard`."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """An evaluation of the policy as it is."""
+
+    step: int
+    correct: Correct
+    """Samples of each problem whose verdict is known."""
+    best: Correct
+    """The reference's samples of the same problems; empty if there is no reference yet."""
+    mean_tokens: float
+    """Of a completion."""
+    called: bool
+    """By the guard, which pays for it, except for that of the base."""
+    whole: bool
+    """On all problems, so that it may become the reference."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do after a line of the log, and why."""
+    """What to do after a step or an evaluation, and why."""
 
     step: int
     action: Action = "none"
-    signals: tuple[str, ...] = ()
-    """All that fire."""
     reason: str = ""
-    """A sentence for each of them, with its numbers."""
-    before: int | None = None
-    """For a rollback: checkpoints of this step or later are not good."""
+    """In sentences, with the numbers."""
 
 
-def observe(
-    state: GuardState, step: int, metrics: Mapping[str, float], settings: GuardSettings
-) -> tuple[GuardState, Decision]:
-    """Look at one line of the log: a training step, or an evaluation after it (``validation/...``).
+def called_samples(step_samples: int, problems: int) -> int:
+    """Validation problems that a called evaluation asks, once each: about as many samples as a step has, and enough to
+    tell anything by.
+    """
+    return min(problems, max(step_samples, FEWEST_SAMPLES))
 
-    step: counted from 1; an evaluation of the base has 0. Metrics that a signal does not find, or that are not finite,
-    leave the signal as it is: without a reference there is no KL, which is not a KL of 0.
+
+def observe(state: GuardState, step: int, metrics: Mapping[str, float], rule: GuardRule) -> tuple[GuardState, Decision]:
+    """Look at a training step, counted from 1.
+
+    Metrics that a sign does not find, or that are not finite, leave the sign as it is: without a reference model there
+    is no KL, which is not a KL of 0.
     """
     if state.stopped is not None:
         return state, Decision(step)
-    broken = is_nonfinite(metrics) if settings.nonfinite.action != "none" else None
-    state, fresh = _remember_step(state, step, metrics, settings)
-    if VALIDATION_METRIC in metrics:
-        state, seen = _remember_validation(state, step, metrics, settings)
-        fresh |= seen
-    if step < state.quiet_until:
-        fresh = set()
-    before = state.signals
-    held = {name: _hold(name, before[name], step, settings) for name in fresh}
-    if METRICS["reward"] in metrics:
-        held["nonfinite"] = _broken(before["nonfinite"], broken, step)
-    state = replace(state, signals={**before, **held})
-    fired_now = {name for name, signal in held.items() if signal.fired_at is not None and before[name].fired_at is None}
-    to_roll_back = {name for name in held if _calls_for_rollback(name, state, step, settings)}
-    return _decide(state, step, fired_now, to_roll_back, broken, settings)
+    state, found = _watch_for_changes(state, step, metrics)
+    state, warnings = _watch_for_limits(state, step, metrics)
+    state = replace(state, credit=min(MOST_CREDIT, state.credit + _earned(state, metrics, rule)))
+    if found is not None:
+        state = replace(state, sign=found)
+    if state.asked:
+        return state, Decision(step)
+    if rule.look_samples == 0 or state.reference is None:
+        reasons = [*warnings] if found is None else [f"{found} There are no problems to evaluate it on.", *warnings]
+        state = replace(state, sign=None)
+        return state, Decision(step, "warn" if reasons else "none", " ".join(reasons))
+    why = _why_evaluate(state, step, rule)
+    if why is not None:
+        return replace(state, asked=True), Decision(step, "evaluate", " ".join([why, *warnings]))
+    return state, Decision(step, "warn" if warnings else "none", " ".join(warnings))
+
+
+def judge(state: GuardState, look: Look, rule: GuardRule) -> tuple[GuardState, Decision]:
+    """Look at an evaluation. Every one is given, in order, that of the base included."""
+    if state.stopped is not None:
+        return state, Decision(look.step)
+    paid = look.called and look.step > 0
+    state = replace(
+        state,
+        asked=False,
+        sign=None,
+        last_look=look.step,
+        look_tokens=look.mean_tokens,
+        called=state.called + paid,
+        credit=state.credit - paid,
+        detectors={name: answered(one) for name, one in state.detectors.items()},
+    )
+    if not any(look.correct):
+        return state, Decision(look.step, "warn", "No sample of the evaluation has a verdict, so it decides nothing.")
+    reference = state.reference
+    if reference is None:
+        return _candidate(state, look, rule), Decision(look.step)
+    shift = max(rule.least_fall, reference.allowance)
+    levels = [fmean(samples) - shift for samples in look.best]
+    state = replace(state, evidence=after_look(state.evidence, levels, look.correct, -shift))
+    accuracy, level = float(problem_means(look.correct).mean()), fmean(levels)
+    odds = math.exp(min(state.evidence.log_value, 50.0))
+    numbers = (
+        f"accuracy {accuracy:.3f} on {len(levels)} problems, where step {reference.step} had {level + shift:.3f} "
+        f"(allowance {shift:.3f}, evidence {odds:.3g} to 1)"
+    )
+    state, decision = _decide(state, look, accuracy < level, numbers, reference.step, rule)
+    return _candidate(state, look, rule), decision
 
 
 def rolled_back(state: GuardState) -> GuardState:
@@ -94,228 +173,116 @@ def rolled_back(state: GuardState) -> GuardState:
     return replace(state, pending=False)
 
 
-def last_good(state: GuardState, before: int, checkpoint_steps: Collection[int]) -> int:
-    """The step of the checkpoint to go back to: the newest that is good; 0 for the base model.
-
-    Good is: saved before step `before`, not on a stretch that an earlier rollback abandoned, and with a validation
-    (the newest one up to it) not below the best by more than the noise of both. Without validations the first two
-    decide.
-    """
-    for step in sorted(checkpoint_steps, reverse=True):
-        abandoned = any(one.before <= step <= one.step for one in state.rollbacks)
-        if 0 < step < before and not abandoned and _was_as_good_as_the_best(state, step):
-            return step
-    return 0
-
-
-def needed(state: GuardState, checkpoint_steps: Collection[int], settings: GuardSettings) -> set[int]:
-    """The steps of the checkpoints to which a rollback would go: one that is pending, that an excursion under way would
-    call for, that a bad validation next would, or that anything would which begins now."""
-    beginnings = [signal.crossed_at for signal in state.signals.values() if signal.crossed_at is not None]
-    if state.pending:
-        beginnings.append(state.rollbacks[-1].before)
-    beginnings += [score.step + 1 for score in state.scores[-1:]]
-    newest = max(checkpoint_steps, default=0)
-    earliest_now = newest + 1 - max(settings.smoothing, settings.window) // 2
-    found = {last_good(state, before, checkpoint_steps) for before in (*beginnings, earliest_now)}
-    return found - {0}
-
-
 def guard_metrics(state: GuardState) -> dict[str, float]:
     """What the run log says of the guard at a step."""
-    readings = [signal.reading for signal in state.signals.values() if signal.reading is not None]
     return {
-        "guard/severity": max((reading.severity for reading in readings), default=0.0),
-        "guard/firing": float(len(state.firing)),
+        "guard/evaluations": float(state.called),
+        "guard/log_evidence": max(state.evidence.log_value, -50.0),
         "guard/rollbacks": float(len(state.rollbacks)),
         "guard/lr_factor": state.lr_factor,
     }
 
 
-def _remember_step(
-    state: GuardState, step: int, metrics: Mapping[str, float], settings: GuardSettings
-) -> tuple[GuardState, set[str]]:
-    """The state with a training step's values in it, and the signals that have a new reading."""
-    signals, fresh = dict(state.signals), set()
-    kept = max(settings.smoothing, settings.window)
-    for name, metric in METRICS.items():
-        value = metrics.get(metric, math.nan)
+def _watch_for_changes(state: GuardState, step: int, metrics: Mapping[str, float]) -> tuple[GuardState, str | None]:
+    """The state after a step, and the sentence of the signs that fire."""
+    detectors, sentences = dict(state.detectors), []
+    for name, sign in CHANGE_SIGNS.items():
+        value = metrics.get(sign.metric, math.nan)
         if not math.isfinite(value):
             continue
-        before = signals[name]
-        early = (*before.early, value) if len(before.early) < settings.baseline_steps else before.early
-        signals[name] = replace(before, early=early, recent=(*before.recent, value)[-kept:])
-        if len(early) == settings.baseline_steps:
-            fresh.add(name)
-    for name in sorted(fresh):
-        signal = signals[name]
-        reading = step_reading(name, signal.early, signal.recent, signal.best, settings)
-        if name == "reward" and len(signal.recent) >= settings.window:
-            level = median(signal.recent[-settings.window :])
-            signal = replace(signal, best=level if signal.best is None else max(signal.best, level))
-        if reading is None:
-            signals[name] = signal
-            fresh.discard(name)
-        elif name == "zero_std" and _reward_has_risen(signals["reward"]):
-            # Groups in which all are right are alike too: only without progress are they a bad sign.
-            signals[name] = _with(name, signal, replace(reading, value=reading.level), step, settings)
-        else:
-            looked_at = settings.window if name == "reward" else settings.smoothing
-            signals[name] = _with(name, signal, reading, max(1, step - looked_at // 2), settings)
-    return replace(state, signals=signals), fresh
+        before = detectors[name]
+        detectors[name] = after = step_change(before, value, step, sign)
+        if fires(after):
+            verb = "rising" if sign.direction == 1 else "falling"
+            sentences.append(f"{name}: {sign.metric} {verb} since step {after.since}, now {value:.4g}.")
+            detectors[name] = answered(after)
+    broken = nonfinite(metrics)
+    if broken is not None:
+        sentences.append(f"nonfinite: {broken}.")
+    return replace(state, detectors=detectors), " ".join(sentences) or None
 
 
-def _remember_validation(
-    state: GuardState, step: int, metrics: Mapping[str, float], settings: GuardSettings
-) -> tuple[GuardState, set[str]]:
-    value = metrics[VALIDATION_METRIC]
-    low, high = metrics.get("validation/ci_low", math.nan), metrics.get("validation/ci_high", math.nan)
-    half_width = max(high - value, value - low)  # the side that was not cut at 0 or 1
-    if not (math.isfinite(value) and math.isfinite(half_width)):
-        return state, set()
-    rewards = state.signals["reward"].recent
-    score = Score(step, value, half_width, fmean(rewards) if rewards else None)
-    best, previous = state.best, state.scores[-1] if state.scores else None
-    state = replace(state, scores=(*state.scores, score))
-    if best is None or previous is None:
-        return state, set()
-    signals = dict(state.signals)
-    fall = validation_reading(score, best, settings.validation.threshold)
-    gamed = gaming_reading(score, best, settings.gaming.threshold) or replace(fall, value=fall.level)
-    for name, reading in (("validation", fall), ("gaming", gamed)):
-        signals[name] = _with(name, signals[name], reading, previous.step + 1, settings)
-    return replace(state, signals=signals), {"validation", "gaming"}
+def _watch_for_limits(state: GuardState, step: int, metrics: Mapping[str, float]) -> tuple[GuardState, list[str]]:
+    """The state after a step, and a sentence for each limit that is passed for the first time."""
+    watches, sentences = dict(state.watches), []
+    for name, sign in WARNING_SIGNS.items():
+        value = metrics.get(sign.metric, math.nan)
+        if not math.isfinite(value):
+            continue
+        watches[name] = watch = step_warning(watches[name], value)
+        if is_over(watch, sign) and not watch.warned:
+            watches[name] = replace(watch, warned=True)
+            limit = warning_limit(watch, sign)
+            sentences.append(
+                f"{name}: the median of {sign.metric} over {len(watch.recent)} steps is {median(watch.recent):.4g}, "
+                f"limit {limit:.4g}, early level {median(watch.early):.4g}."
+            )
+    return replace(state, watches=watches), sentences
 
 
-def _with(name: str, signal: SignalState, reading: Reading, crossing: int, settings: GuardSettings) -> SignalState:
-    """The signal with a new reading. crossing: the step from which it counts as crossed, if it crosses now."""
-    _, window = _patience(name, settings)
-    earlier = signal.severities[-(window - 1) :] if window > 1 else ()
-    is_new = signal.fired_at is None and max(earlier, default=0.0) < 1
-    crossed_at = None if is_new else signal.crossed_at
-    if reading.severity >= 1 and crossed_at is None:
-        crossed_at = crossing
-    severities = (*earlier, reading.severity)
-    return replace(signal, reading=reading, severities=severities, crossed_at=crossed_at)
+def _earned(state: GuardState, metrics: Mapping[str, float], rule: GuardRule) -> float:
+    """The share of an evaluation that a step earns."""
+    step_tokens = metrics.get("completion/mean_tokens", math.nan)
+    look_tokens = state.look_tokens or step_tokens
+    if rule.look_samples == 0 or not (step_tokens > 0 and look_tokens > 0):
+        return 0.0
+    return rule.evaluation_share * rule.step_samples * step_tokens / (rule.look_samples * look_tokens)
 
 
-def _patience(name: str, settings: GuardSettings) -> tuple[int, int]:
-    """How many readings over the limit, of how many, make a signal fire."""
-    return _EVALUATIONS if name in _FROM_VALIDATION else (settings.patience, settings.window)
+def _why_evaluate(state: GuardState, step: int, rule: GuardRule) -> str | None:
+    if state.suspect_since is not None:
+        is_time = step >= state.suspect_since + rule.confirm_steps
+        return f"The fall found after step {state.suspect_since} is to be confirmed." if is_time else None
+    if state.sign is not None and state.credit >= CREDIT_FOR_A_SIGN:
+        return state.sign
+    until_scheduled = STEPS_BEFORE if rule.every is None else -step % rule.every
+    is_due = step - state.last_look >= STEPS_AFTER and until_scheduled >= STEPS_BEFORE
+    if state.credit >= CREDIT_WITHOUT_A_SIGN and is_due:
+        return f"No evaluation since step {state.last_look}."
+    return None
 
 
-def _is_over(name: str, signal: SignalState, settings: GuardSettings) -> bool:
-    patience, _ = _patience(name, settings)
-    return sum(severity >= 1 for severity in signal.severities) >= patience or _is_far_over(name, signal, settings)
-
-
-def _is_far_over(name: str, signal: SignalState, settings: GuardSettings) -> bool:
-    patience = 1 if name in _FROM_VALIDATION else settings.patience
-    newest = signal.severities[-1:] if name in _FROM_VALIDATION else signal.severities
-    return sum(severity >= settings.severe for severity in newest) >= patience
-
-
-def _hold(name: str, signal: SignalState, step: int, settings: GuardSettings) -> SignalState:
-    """Fire or clear, with hysteresis."""
-    if settings_of(name, settings).action == "none":
-        return signal
-    if signal.fired_at is None:
-        return replace(signal, fired_at=step) if _is_over(name, signal, settings) else signal
-    patience, _ = _patience(name, settings)
-    calm = sum(severity < settings.clear_at for severity in signal.severities)
-    return replace(signal, fired_at=None, crossed_at=None) if calm >= patience else signal
-
-
-def _broken(signal: SignalState, broken: str | None, step: int) -> SignalState:
-    """The signal of numbers that are not finite: it fires and clears with the step."""
-    if broken is None:
-        return replace(signal, fired_at=None, crossed_at=None)
-    return replace(signal, fired_at=signal.fired_at or step, crossed_at=signal.crossed_at or step)
-
-
-def _calls_for_rollback(name: str, state: GuardState, step: int, settings: GuardSettings) -> bool:
-    signal, section = state.signals[name], settings_of(name, settings)
-    if signal.fired_at is None or section.action != "rollback":
-        return False
-    if name == "nonfinite":
-        return True
-    if signal.severities[-1] < 1 or not _is_over(name, signal, settings):
-        return False
-    has_lasted = step - signal.fired_at >= settings.escalate_steps
-    if not has_lasted and not _is_far_over(name, signal, settings):
-        return False
-    return name in _FROM_VALIDATION or not _validation_disagrees(signal, state, settings)
-
-
-def _validation_disagrees(signal: SignalState, state: GuardState, settings: GuardSettings) -> bool:
-    """Whether an evaluation since the signal's first crossing was as good as the best."""
-    newest = state.scores[-1] if state.scores else None
-    if not settings.trust_validation or newest is None or signal.crossed_at is None or newest.step < signal.crossed_at:
-        return False
-    return _was_as_good_as_the_best(state, newest.step)
-
-
-def _was_as_good_as_the_best(state: GuardState, step: int) -> bool:
-    earlier = [score for score in state.scores if score.step <= step]
-    if not earlier or state.best is None or earlier[-1].step == state.best.step:
-        return True
-    return validation_reading(earlier[-1], state.best, _NOT_WORSE).severity < 1
-
-
-def _reward_has_risen(reward: SignalState) -> bool:
-    return bool(reward.recent) and fmean(reward.recent) > median(reward.early)
+def _candidate(state: GuardState, look: Look, rule: GuardRule) -> GuardState:
+    """The state with an evaluation of all problems considered as the reference; of equals the first is kept."""
+    if not look.whole:
+        return state
+    number = state.evaluations + 1
+    accuracy = float(problem_means(look.correct).mean())
+    if state.reference is not None and accuracy <= state.reference.accuracy:
+        return replace(state, evaluations=number)
+    luck = allowance(look.correct, number, rule.error_rate / 2)
+    return replace(state, evaluations=number, reference=Reference(look.step, accuracy, luck))
 
 
 def _decide(
-    state: GuardState,
-    step: int,
-    fired_now: set[str],
-    to_roll_back: set[str],
-    broken: str | None,
-    settings: GuardSettings,
+    state: GuardState, look: Look, fell: bool, numbers: str, best_step: int, rule: GuardRule
 ) -> tuple[GuardState, Decision]:
-    if not fired_now and not to_roll_back:
-        return state, Decision(step)
-    reason = " ".join(_sentence(name, state.signals[name], broken, settings) for name in state.firing)
-    if not to_roll_back:
-        return state, Decision(step, "warn", state.firing, reason)
-    before = min(state.signals[name].crossed_at or step for name in to_roll_back)
-    if len(state.rollbacks) >= settings.max_rollbacks:
+    """What an evaluation comes to. fell: it lies below the reference by more than the allowance."""
+    since = state.suspect_since
+    if since is None and fell and shows_a_fall(state.evidence, rule.error_rate / 2):
+        reason = f"The policy has become worse: {numbers}. It is evaluated again in {rule.confirm_steps} steps."
+        return replace(state, suspect_since=look.step), Decision(look.step, "warn", reason)
+    if since is None or look.step < since + rule.confirm_steps:
+        action: Action = "clear" if look.called else "none"
+        return state, Decision(look.step, action, f"Not shown to be worse: {numbers}." if look.called else "")
+    state = replace(state, suspect_since=None, evidence=start_again(state.evidence))
+    if not fell:
+        return state, Decision(look.step, "clear", f"The fall found after step {since} is made good: {numbers}.")
+    reason = f"The policy has become worse, found after step {since} and confirmed: {numbers}."
+    if len(state.rollbacks) >= rule.max_rollbacks:
         made = "1 rollback has" if len(state.rollbacks) == 1 else f"{len(state.rollbacks)} rollbacks have"
-        why = f"{reason} {made} been made, as many as the recipe allows."
-        return replace(state, stopped=why), Decision(step, "stop", state.firing, why, before)
-    decision = Decision(step, "rollback", state.firing, reason, before)
-    return _forget(state, decision, settings), decision
+        reason = f"{reason} {made} been made, as many as the recipe allows."
+        return replace(state, stopped=reason), Decision(look.step, "stop", reason)
+    return _left(state, Rollback(look.step, best_step, reason), rule), Decision(look.step, "rollback", reason)
 
 
-def _forget(state: GuardState, decision: Decision, settings: GuardSettings) -> GuardState:
-    """The state after a rollback: early levels and validations stay, what the lost policy did is forgotten."""
-    rollback = Rollback(decision.step, decision.before or decision.step, decision.reason)
+def _left(state: GuardState, rollback: Rollback, rule: GuardRule) -> GuardState:
+    """The state after a rollback: the reference and the scales stay, what the lost policy did is not remembered."""
     return replace(
         state,
-        signals={name: SignalState(early=one.early, reading=one.reading) for name, one in state.signals.items()},
+        detectors={name: relearned(one) for name, one in state.detectors.items()},
+        watches={name: replace(one, recent=(), warned=False) for name, one in state.watches.items()},
         rollbacks=(*state.rollbacks, rollback),
-        lr_factor=state.lr_factor * settings.lr_factor,
-        quiet_until=decision.step + settings.cooldown_steps,
+        lr_factor=state.lr_factor * rule.lr_factor,
         pending=True,
-    )
-
-
-def _sentence(name: str, signal: SignalState, broken: str | None, settings: GuardSettings) -> str:
-    """What a signal saw, with its numbers."""
-    if name == "nonfinite":
-        return f"nonfinite: {broken}."
-    reading = signal.reading
-    if reading is None:
-        return f"{name}: fires since step {signal.fired_at}."
-    side = "over" if reading.limit > reading.level else "under"
-    numbers = f"now {reading.value:.4g}, limit {reading.limit:.4g}"
-    if name in _FROM_VALIDATION:
-        rose = " while the training reward rose" if name == "gaming" else ""
-        return f"{name}: {VALIDATION_METRIC} {numbers}, best {reading.level:.4g}{rose}."
-    over = sum(severity >= 1 for severity in signal.severities)
-    level = "best" if name == "reward" else "early level"
-    return (
-        f"{name}: {METRICS[name]} {side} its limit in {over} of the last {len(signal.severities)} smoothed steps, "
-        f"since step {signal.crossed_at}: {numbers}, {level} {reading.level:.4g}."
     )

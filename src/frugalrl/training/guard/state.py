@@ -4,27 +4,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from frugalrl.training.guard.signals import SIGNALS, Reading, Score
+from frugalrl.statistics.sequential import Evidence
+from frugalrl.training.guard.signs import CHANGE_SIGNS, WARNING_SIGNS, Detector, Watch
 
 
 @dataclass(frozen=True)
-class SignalState:
-    """One signal's memory."""
+class Reference:
+    """The best evaluation so far: what later ones are compared with, and where a rollback goes."""
 
-    early: tuple[float, ...] = ()
-    """Its values in the run's first steps."""
-    recent: tuple[float, ...] = ()
-    """Its newest values, oldest first."""
-    best: float | None = None
-    """The highest median over a window, of the reward."""
-    reading: Reading | None = None
-    """The newest."""
-    severities: tuple[float, ...] = ()
-    """Of its newest readings, oldest first."""
-    crossed_at: int | None = None
-    """The step at which the excursion began that it is in."""
-    fired_at: int | None = None
-    """The step at which it was found to hold; None while it does not fire."""
+    step: int
+    accuracy: float
+    allowance: float
+    """How much of it may be luck."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +24,8 @@ class Rollback:
 
     step: int
     """After which it was decided."""
-    before: int
-    """Checkpoints of this step or later are not good."""
+    to: int
+    """The step of the reference; 0 is the base."""
     reason: str
 
 
@@ -42,56 +33,53 @@ class Rollback:
 class GuardState:
     """The guard's memory of a run."""
 
-    signals: Mapping[str, SignalState] = field(default_factory=lambda: {name: SignalState() for name in SIGNALS})
-    scores: tuple[Score, ...] = ()
-    """Every validation so far."""
+    detectors: Mapping[str, Detector] = field(default_factory=lambda: {name: Detector() for name in CHANGE_SIGNS})
+    watches: Mapping[str, Watch] = field(default_factory=lambda: {name: Watch() for name in WARNING_SIGNS})
+    credit: float = 1.0
+    """Evaluations that the guard may still call; steps earn it."""
+    look_tokens: float = 0.0
+    """Mean tokens of a completion in the newest evaluation; 0 before the first."""
+    sign: str | None = None
+    """A sign that waits for an evaluation, in words."""
+    asked: bool = False
+    """An evaluation was called for and not yet made."""
+    evaluations: int = 0
+    """Those on all problems, any of which could have become the reference."""
+    reference: Reference | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    last_look: int = 0
+    """The step of the newest evaluation."""
+    suspect_since: int | None = None
+    """The step at which the evidence for a fall was found; it is to be confirmed."""
+    called: int = 0
+    """Evaluations that the guard called and got, without that of the base."""
     rollbacks: tuple[Rollback, ...] = ()
     lr_factor: float = 1.0
     """The product of the factors of all rollbacks."""
-    quiet_until: int = 0
-    """Nothing is done up to this step: the policy has just been rolled back."""
     pending: bool = False
     """The last rollback was decided and not yet made."""
     stopped: str | None = None
     """Why the run was stopped."""
 
-    @property
-    def firing(self) -> tuple[str, ...]:
-        """The signals that fire, in the order of the table."""
-        return tuple(name for name in SIGNALS if self.signals[name].fired_at is not None)
-
-    @property
-    def best(self) -> Score | None:
-        """The best validation; of equals the first."""
-        return max(self.scores, key=lambda score: (score.value, -score.step), default=None)
-
 
 def to_json(state: GuardState) -> dict[str, Any]:
     """Plain JSON values; every number in them is finite."""
-    return asdict(state) | {"signals": {name: asdict(signal) for name, signal in state.signals.items()}}
+    return asdict(state)
 
 
 def from_json(values: Mapping[str, Any]) -> GuardState:
     """The inverse of `to_json`, also after a way through text. Raises KeyError or TypeError for anything else."""
-    return GuardState(
-        signals={name: _signal(values["signals"][name]) for name in SIGNALS},
-        scores=tuple(Score(**one) for one in values["scores"]),
-        rollbacks=tuple(Rollback(**one) for one in values["rollbacks"]),
-        lr_factor=values["lr_factor"],
-        quiet_until=values["quiet_until"],
-        pending=values["pending"],
-        stopped=values["stopped"],
-    )
+    reference, evidence = values["reference"], values["evidence"]
+    kept = {
+        "detectors": {name: _tupled(Detector, values["detectors"][name], "warm_up") for name in CHANGE_SIGNS},
+        "watches": {name: _tupled(Watch, values["watches"][name], "early", "recent") for name in WARNING_SIGNS},
+        "reference": None if reference is None else Reference(**reference),
+        "evidence": _tupled(Evidence, evidence, "log_wealth"),
+        "rollbacks": tuple(Rollback(**one) for one in values["rollbacks"]),
+    }
+    return GuardState(**{**values, **kept})
 
 
-def _signal(values: Mapping[str, Any]) -> SignalState:
-    reading = values["reading"]
-    return SignalState(
-        early=tuple(values["early"]),
-        recent=tuple(values["recent"]),
-        best=values["best"],
-        reading=None if reading is None else Reading(**reading),
-        severities=tuple(values["severities"]),
-        crossed_at=values["crossed_at"],
-        fired_at=values["fired_at"],
-    )
+def _tupled(kind: Any, values: Mapping[str, Any], *names: str) -> Any:
+    """A frozen record whose sequences JSON has made lists."""
+    return kind(**{**values, **{name: tuple(values[name]) for name in names}})

@@ -1,6 +1,11 @@
-"""The guard in a running run: what it sees, says, and does. What it decides is in `training/guard/rules.py`.
+"""The guard in a running run: what it sees, asks for, and does. What it decides is in `training/guard/rules.py`.
 
 Decisions:
+- An evaluation that the guard calls is made right after its step. It has seeds of its own, a file of its own
+  (`evaluations/guard-step-*.jsonl`) and no line in `metrics.jsonl`, and no checkpoint is chosen by it: a run in which
+  nothing fires has the numbers of a run without a guard.
+- With validation problems it asks some of them, drawn anew each time, one sample each. Without, it asks all of a slice
+  that was held out of the training problems; the best of these evaluations is the reference, whose checkpoint is saved.
 - A rollback is made when the next step begins, and is `pending` in the guard's state until then. So a checkpoint
   holds the weights that were evaluated at its step, whatever was decided there, and a resumed run makes the rollback
   that the stopped one had before it.
@@ -14,10 +19,22 @@ Decisions:
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from random import Random
 
 from frugalrl.config.stability_schema import GuardSettings
 from frugalrl.evaluation.records import Evaluation
-from frugalrl.training.guard.rules import Decision, guard_metrics, last_good, needed, observe, rolled_back
+from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
+from frugalrl.training.evaluating import VALIDATION, read_evaluation, subject
+from frugalrl.training.guard.rules import (
+    Decision,
+    GuardRule,
+    Look,
+    called_samples,
+    guard_metrics,
+    judge,
+    observe,
+    rolled_back,
+)
 from frugalrl.training.guard.state import GuardState, from_json, to_json
 from frugalrl.training.hooks.hook import After, StepHook, StepRecord, StepSettings
 from frugalrl.training.progress import Progress
@@ -26,10 +43,14 @@ from frugalrl.training.state.checkpoint import checkpoint_name, load_training_st
 from frugalrl.training.state.manifest import damage
 from frugalrl.training.state.pointers import saved_steps
 from frugalrl.training.weights import BASE_STEP, load_base_weights, publish_weights, reset_reference
+from frugalrl.types import Prompt
+
+GUARD = "guard"
+"""What the guard's own evaluations are named after."""
 
 
 class Guard(StepHook):
-    """Looks at each step and each validation; rolls back before the next step, or ends the run."""
+    """Looks at each step and evaluation, evaluates when it must; rolls back before the next step, or ends the run."""
 
     name = "guard"
 
@@ -43,24 +64,83 @@ class Guard(StepHook):
 
     def after(self, run: Run, progress: Progress, record: StepRecord) -> After:
         lr_factor = self._state(progress).lr_factor  # of this step, not of what is decided after it
-        looked = self._look(run, progress, record.step, record.metrics)
-        own = guard_metrics(self._state(looked.progress)) | {"guard/lr_factor": lr_factor}
-        return replace(looked, metrics=own)
+        state, decision = observe(self._state(progress), record.step, record.metrics, self._rule(run))
+        if decision.action == "evaluate" and _is_over(run, progress):
+            decision = Decision(record.step)  # the run's end evaluates, and nothing is left to roll back for
+        own = guard_metrics(state) | {"guard/lr_factor": lr_factor}
+        return replace(self._announced(run, progress, state, decision), metrics=own)
 
     def evaluated(self, run: Run, progress: Progress, evaluation: Evaluation, metrics: Mapping[str, float]) -> After:
-        if progress.step >= run.recipe.training.steps or progress.end_reason is not None:
-            return After(progress)  # the run is over: there is nothing left to guard
-        return self._look(run, progress, progress.step, metrics)
+        if _is_over(run, progress):
+            return After(progress)  # there is nothing left to guard
+        return self._judged(run, progress, evaluation, called=False)
+
+    def between(self, run: Run, progress: Progress) -> After:
+        """Make the evaluation that was called for; without validation problems, that of the base too."""
+        state = self._state(progress)
+        is_base = progress.step == BASE_STEP and state.reference is None and bool(run.problems.held_out)
+        if _is_over(run, progress) or not (state.asked or is_base):
+            return After(progress)
+        began, settings = run.seconds, run.recipe.evaluation
+        prompts = run.problems.held_out if not run.problems.validation else self._some(run, progress.step)
+        with run.clock.timed("evaluation"), run.evaluating():
+            evaluation = evaluate(
+                run.evaluation_engine,
+                run.policy.tokenizer,
+                prompts,
+                # No recipe can have a seed below 0, so these samples are of no scheduled evaluation.
+                settings.model_copy(update={"samples_per_problem": 1, "seed": -1 - progress.step}),
+                run.largest_cap,
+            )
+            save_evaluation(evaluation, run.evaluation_file(GUARD, progress.step), subject(run, GUARD, progress.step))
+        look = progress.spending.after_look(run.seconds - began, evaluation.total_tokens)
+        progress = replace(progress, spending=look)
+        made = self._judged(run, progress, evaluation, called=True)
+        reference = self._state(made.progress).reference
+        return replace(made, save=reference is not None and reference.step == progress.step > BASE_STEP)
 
     def checkpoints_needed(self, run: Run, progress: Progress) -> set[int]:
-        return needed(self._state(progress), saved_steps(run.folder / "checkpoints"), self._settings)
+        state = self._state(progress)
+        targets = {state.reference.step} if state.reference is not None else set()
+        if state.pending:
+            targets.add(state.rollbacks[-1].to)
+        return targets - {BASE_STEP}
 
     def _state(self, progress: Progress) -> GuardState:
         saved = progress.states.get(self.name)
         return GuardState() if saved is None else from_json(saved)
 
-    def _look(self, run: Run, progress: Progress, step: int, metrics: Mapping[str, float]) -> After:
-        state, decision = observe(self._state(progress), step, metrics, self._settings)
+    def _rule(self, run: Run) -> GuardRule:
+        rollout, problems = run.recipe.rollout, run.problems
+        step_samples = rollout.prompts_per_step * rollout.group_size
+        called, every = len(problems.held_out), None
+        if problems.validation:
+            called, every = called_samples(step_samples, len(problems.validation)), run.recipe.evaluation.every
+        return GuardRule(step_samples, called, every, **self._settings.model_dump(exclude={"enabled", "held_out"}))
+
+    def _some(self, run: Run, step: int) -> list[Prompt]:
+        """Validation problems for a called evaluation, in their order; others at each step."""
+        problems, count = run.problems.validation, self._rule(run).look_samples
+        rng = Random(f"guard/{run.recipe.seed}/{step}")
+        return [problems[index] for index in sorted(rng.sample(range(len(problems)), count))]
+
+    def _judged(self, run: Run, progress: Progress, evaluation: Evaluation, called: bool) -> After:
+        state = self._state(progress)
+        correct = _known(evaluation)
+        best = {} if state.reference is None else _known(_reference_evaluation(run, progress, state.reference.step))
+        names = [name for name in correct if not best or name in best]
+        looked = Look(
+            step=progress.step,
+            correct=[correct[name] for name in names],
+            best=[best[name] for name in names] if best else [],
+            mean_tokens=evaluation.mean_tokens,
+            called=called,
+            whole=not called or not run.problems.validation,
+        )
+        state, decision = judge(state, looked, self._rule(run))
+        return self._announced(run, progress, state, decision)
+
+    def _announced(self, run: Run, progress: Progress, state: GuardState, decision: Decision) -> After:
         progress = progress.with_state(self.name, to_json(state))
         if decision.action == "none":
             return After(progress)
@@ -97,18 +177,46 @@ class Guard(StepHook):
         return progress
 
 
+def _is_over(run: Run, progress: Progress) -> bool:
+    return progress.step >= run.recipe.training.steps or progress.end_reason is not None
+
+
+def _reference_evaluation(run: Run, progress: Progress, step: int) -> Evaluation:
+    """The best evaluation so far. Raises OutputError if it was lost."""
+    if run.problems.validation:
+        return read_evaluation(run, progress, VALIDATION, step)
+    return load_evaluation(run.problems.held_out, run.evaluation_file(GUARD, step))
+
+
+def _known(evaluation: Evaluation) -> dict[str, list[bool]]:
+    """Verdicts by problem, without those that are unknown: a verifier that fails says nothing of the policy."""
+    found = {
+        samples[0].problem_id: [one.verdict == "correct" for one in samples if one.verdict != "unknown"]
+        for samples in evaluation.records
+        if samples
+    }
+    return {name: verdicts for name, verdicts in found.items() if verdicts}
+
+
 def _line(decision: Decision) -> str:
-    said = {"warn": "WARNING", "rollback": "ROLLBACK", "stop": "STOP"}[decision.action]
-    return f"   {said} by the guard after step {decision.step}. {decision.reason}"
+    said = {
+        "warn": "WARNING by the guard",
+        "evaluate": "The guard evaluates",
+        "clear": "The guard goes on",
+        "rollback": "ROLLBACK by the guard",
+        "stop": "STOP by the guard",
+    }[decision.action]
+    return f"   {said} after step {decision.step}. {decision.reason}"
 
 
 def _target(run: Run, state: GuardState) -> int:
-    """The newest good checkpoint that is whole."""
-    before, steps = state.rollbacks[-1].before, saved_steps(run.folder / "checkpoints")
-    while True:
-        target = last_good(state, before, steps)
-        wrong = None if target == BASE_STEP else damage(run.checkpoint_folder(target))
+    """The newest whole checkpoint up to the best evaluation that no earlier rollback left behind."""
+    *earlier, newest = state.rollbacks
+    for step in sorted(saved_steps(run.folder / "checkpoints"), reverse=True):
+        if step > newest.to or any(one.to < step <= one.step for one in earlier):
+            continue
+        wrong = damage(run.checkpoint_folder(step))
         if wrong is None:
-            return target
-        run.show(f"   The checkpoint {checkpoint_name(target)} is damaged: {wrong}. An earlier one is taken.")
-        steps = [step for step in steps if step != target]
+            return step
+        run.show(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. An earlier one is taken.")
+    return BASE_STEP

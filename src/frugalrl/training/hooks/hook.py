@@ -45,10 +45,10 @@ class After:
     """To log with the step."""
     notes: tuple[str, ...] = ()
     """Lines for people, after that of the step."""
-    evaluate: bool = False
-    """Whether validation is to be evaluated now, though it is not due."""
     end_reason: str | None = None
     """Why the run is to end after this step; None if it is not."""
+    save: bool = False
+    """Whether the checkpoint of this step is to be saved, from `between`."""
 
 
 class StepHook:
@@ -67,6 +67,12 @@ class StepHook:
 
     def evaluated(self, run: Run, progress: Progress, evaluation: Evaluation, metrics: Mapping[str, float]) -> After:
         """Called after each evaluation on validation; metrics: as logged, e.g. ``validation/avg_at_k``."""
+        return After(progress)
+
+    def between(self, run: Run, progress: Progress) -> After:
+        """Called between steps, once validation, if it was due, is evaluated; also before the first step, and where a
+        run resumes. May raise StopRequested out of an evaluation, and then nothing has changed.
+        """
         return After(progress)
 
     def checkpoints_needed(self, run: Run, progress: Progress) -> set[int]:

@@ -133,8 +133,7 @@ def _dead(digests: Sequence[StepDigest]) -> str:
     return (
         f"{NOTHING_TO_LEARN}: all {completions} completions of the last {len(digests)} steps earned the same reward "
         f"({digests[0].rewards[0]:g}) and none was correct; {truncated:.0%} were truncated{entropy}. "
-        f"{_likely_cause('', None, digests)} If it was better before, lower optimizer.learning_rate or turn the "
-        "guard on (guard.enabled=true)."
+        f"{_likely_cause('', None, digests)} If it was better before, lower optimizer.learning_rate."
     )
 
 

@@ -47,6 +47,15 @@ class Spending:
         cost = most_expensive([self.evaluations.get(split, NOTHING), Cost(seconds, tokens)])
         return replace(self, tokens=self.tokens + tokens, evaluations={**self.evaluations, split: cost})
 
+    def after_look(self, seconds: float, tokens: int) -> "Spending":
+        """The account once an evaluation that a hook made after a step is complete: a part of that step, since any
+        step may have one.
+        """
+        recent = self.recent_steps
+        if recent:
+            recent = (*recent[:-1], together(recent[-1], Cost(seconds, tokens)))
+        return replace(self, tokens=self.tokens + tokens, recent_steps=recent)
+
     def after_save(self, seconds: float) -> "Spending":
         """The account once a checkpoint is written."""
         return replace(self, save_seconds=max(seconds, self.save_seconds or 0.0))

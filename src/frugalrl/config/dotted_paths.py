@@ -1,0 +1,32 @@
+"""What a recipe names by its dotted path: a task, a reward, anything of the user's own."""
+
+import importlib
+import os
+import re
+import sys
+
+from frugalrl.errors import RecipeError
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+
+
+def is_dotted_path(name: str) -> bool:
+    """Whether a name reads as ``package.module.name``."""
+    return _DOTTED.fullmatch(name) is not None
+
+
+def search_here() -> None:
+    """Find modules of the current folder too, after everything that is installed, so that they shadow nothing."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def import_dotted(path: str, what: str) -> object:
+    """The object at ``package.module.name``. what: ``task``, ``reward`` ... Raises RecipeError if there is none."""
+    search_here()
+    module_name, _, name = path.rpartition(".")
+    try:
+        found: object = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(f"The {what} {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
+    return found

@@ -1,0 +1,172 @@
+"""The one evaluator: k samples of each problem through any rollout engine, judged by each problem's task, kept.
+
+Training evaluates in memory and writes a file as a whole; `eval` goes in chunks and appends, so that a kill loses one
+chunk at most. Both draw, judge and write the same way. A sample's seed follows from the evaluation's seed, the problem
+and the sample's number: base and trained model meet the same randomness, a rerun gives the same numbers, and more
+samples only add. Verdicts are those of training's rewards: the problem's policy under the process's verifier limit.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frugalrl.config.schema import EvaluationSettings
+from frugalrl.data.fingerprint import problems_hash
+from frugalrl.errors import OutputError
+from frugalrl.evaluation.records import Evaluation, SampleRecord, Subject
+from frugalrl.evaluation.results import ResultsWriter, header_of, read_results, session_of, write_results
+from frugalrl.rollout.collect import collect_samples
+from frugalrl.rollout.engine import RolloutEngine, SamplingParams
+from frugalrl.tasks.judging import judge_groups
+from frugalrl.types import Prompt
+from frugalrl.verify.answers import default_pool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an evaluation is, after a chunk."""
+
+    done: int
+    total: int
+    """Samples, those of earlier sessions included."""
+    seconds: float
+    eta_seconds: float
+    truncated: int
+    """Of the samples that are done."""
+
+
+def evaluate(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    settings: EvaluationSettings,
+    max_completion_tokens: int,
+) -> Evaluation:
+    """Sample and judge, all at once. There is at least one prompt."""
+    sampling = SamplingParams(
+        max_completion_tokens=settings.max_completion_tokens or max_completion_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+    )
+    wanted = [(prompt, tuple(range(settings.samples_per_problem))) for prompt in prompts]
+    records = judged_samples(engine, tokenizer, wanted, sampling, settings.seed)
+    return Evaluation(tuple(prompts), tuple(map(tuple, records)), sampling, settings.seed, verifier_limit_seconds())
+
+
+def verifier_limit_seconds() -> float:
+    """Of processor time for one answer, in every evaluation: that of the pool that rewards use."""
+    return default_pool().limits.cpu_seconds
+
+
+def save_evaluation(evaluation: Evaluation, path: Path, subject: Subject) -> None:
+    """Write a results file, all of it or nothing. Raises OutputError."""
+    data_hash = problems_hash([prompt.problem for prompt in evaluation.prompts])
+    header = header_of(subject, data_hash, evaluation.sampling, evaluation.seed, evaluation.verifier_limit_seconds)
+    write_results(path, header, session_of(subject), evaluation.flat)
+
+
+def load_evaluation(prompts: Sequence[Prompt], path: Path) -> Evaluation:
+    """What `save_evaluation` wrote, for the same prompts. Raises OutputError if it does not fit."""
+    results = read_results(path)
+    by_problem: dict[str, list[SampleRecord]] = {prompt.problem.id: [] for prompt in prompts}
+    for record in results.samples:
+        if record.problem_id not in by_problem:
+            raise OutputError(f"{path} holds other problems than the recipe's. Remove it to evaluate again.")
+        by_problem[record.problem_id].append(record)
+    if not all(by_problem.values()):
+        raise OutputError(f"{path} lacks some of the recipe's problems. Remove it to evaluate again.")
+    header = results.header
+    return Evaluation(
+        tuple(prompts),
+        tuple(map(tuple, by_problem.values())),
+        SamplingParams(header.max_completion_tokens, header.temperature, header.top_p),
+        header.seed,
+        header.verifier_limit_seconds,
+    )
+
+
+def run_benchmark(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    writer: ResultsWriter,
+    samples: int,
+    sampling: SamplingParams,
+    seed: int,
+    chunk_samples: int,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Draw, judge and write what the results file still lacks of `samples` samples for each prompt.
+
+    chunk_samples: about how many samples are drawn at once; a problem's own are never cut apart.
+    """
+    lacking = _lacking(prompts, writer.samples, samples)
+    total = len(prompts) * samples
+    done = total - sum(len(numbers) for _, numbers in lacking)
+    drawn, started = 0, time.monotonic()
+    wanted = {prompt.problem.id for prompt in prompts}
+    for chunk in _chunks(lacking, chunk_samples):
+        records = judged_samples(engine, tokenizer, chunk, sampling, seed)
+        writer.append(record for own in records for record in own)
+        drawn += sum(len(numbers) for _, numbers in chunk)
+        seconds = time.monotonic() - started
+        truncated = sum(
+            one.is_truncated and one.problem_id in wanted and one.sample < samples for one in writer.samples
+        )
+        eta = seconds / drawn * (total - done - drawn)
+        on_progress(Progress(done + drawn, total, seconds, eta, truncated))
+
+
+Wanted = tuple[Prompt, tuple[int, ...]]
+"""A prompt and the numbers of the samples that are wanted of it."""
+
+
+def judged_samples(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    wanted: Sequence[Wanted],
+    sampling: SamplingParams,
+    seed: int,
+) -> list[list[SampleRecord]]:
+    """The wanted samples of each prompt, drawn in one call to the engine and judged in one to the verifier."""
+    prompts, numbers = [prompt for prompt, _ in wanted], [own for _, own in wanted]
+    groups = collect_samples(engine, tokenizer, prompts, numbers, sampling, ("evaluation", seed))
+    return [
+        [
+            SampleRecord(
+                problem_id=group.prompt.problem.id,
+                sample=number,
+                seed=completion.seed,
+                tokens=len(completion.token_ids),
+                finish_reason=completion.finish_reason,
+                extracted=verdict.extracted,
+                verdict=verdict.label,
+                reason=verdict.reason,
+                text=completion.text,
+            )
+            for number, completion, verdict in zip(own, group.completions, verdicts, strict=True)
+        ]
+        for own, group, verdicts in zip(numbers, groups, judge_groups(groups), strict=True)
+    ]
+
+
+def _lacking(prompts: Sequence[Prompt], there: Sequence[SampleRecord], samples: int) -> list[Wanted]:
+    finished = {(one.problem_id, one.sample) for one in there}
+    lacking = [
+        (prompt, tuple(number for number in range(samples) if (prompt.problem.id, number) not in finished))
+        for prompt in prompts
+    ]
+    return [(prompt, numbers) for prompt, numbers in lacking if numbers]
+
+
+def _chunks(lacking: Sequence[Wanted], chunk_samples: int) -> Iterator[list[Wanted]]:
+    chunk: list[Wanted] = []
+    for one in lacking:
+        if chunk and sum(len(numbers) for _, numbers in chunk) + len(one[1]) > chunk_samples:
+            yield chunk
+            chunk = []
+        chunk.append(one)
+    if chunk:
+        yield chunk

@@ -1,0 +1,42 @@
+"""The arithmetic task: generated problems as every task shares them, and their written-out solutions."""
+
+import random
+from collections.abc import Iterator
+
+from frugalrl.config.schema import CompletionSource, ProblemSource
+from frugalrl.data.prompts import PromptedCompletion
+from frugalrl.tasks.arithmetic import SPLITS, ArithmeticProblem, Split, generate
+from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
+from frugalrl.tasks.task import Task
+from frugalrl.types import Problem
+
+
+def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> Problem:
+    """A generated problem as the record every task shares."""
+    return Problem(
+        id=f"arithmetic-{split}-{number}",
+        text=problem.text,
+        gold=str(problem.answer),
+        columns={"family": problem.family, "difficulty": problem.difficulty, "key": problem.key},
+    )
+
+
+def problems(source: ProblemSource) -> Iterator[Problem]:
+    """Problems without end."""
+    split: Split = source.split  # type: ignore[assignment]  # one of SPLITS, which the schema has checked
+    for number, problem in enumerate(generate(source.seed, split, difficulties=source.difficulties)):
+        yield arithmetic_problem(problem, number, split)
+
+
+def completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
+    """Solutions without end, in the strategies and languages of a mix."""
+    rng = random.Random(f"completions/{source.mix}/{source.seed}")
+    mix = SKILL_MIX if source.mix == "skill" else STRATEGY_MIX
+    split: Split = source.split  # type: ignore[assignment]  # as above
+    for problem in generate(source.seed, split, difficulties=(1, 2, 3)):
+        strategy = draw_strategy(rng, problem, mix)
+        language: Language = "zh" if rng.random() < source.second_language_fraction else "en"
+        yield PromptedCompletion(problem.text, write_completion(rng, problem, strategy, language))
+
+
+TASK = Task(name="arithmetic", problems=problems, splits=SPLITS, completions=completions)

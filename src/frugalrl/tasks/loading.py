@@ -1,0 +1,172 @@
+"""Problems and completions of a source, each problem with who judges it.
+
+What a row is, is settled here and once: by the recipe's `task`, or by the column `task` of a row that this package
+wrote, or by the first task that recognises the row's columns; else it is mathematics.
+"""
+
+import importlib.util
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from frugalrl.config.dotted_paths import is_dotted_path, search_here
+from frugalrl.config.schema import CompletionSource, ProblemSource
+from frugalrl.config.task_table import TASKS
+from frugalrl.data.prompts import PromptedCompletion
+from frugalrl.data.sources import completions_of_rows, problem_rows
+from frugalrl.data.tables import SUFFIXES, TableRow
+from frugalrl.errors import DataError, RecipeError
+from frugalrl.tasks.registry import task_named
+from frugalrl.tasks.task import Task
+from frugalrl.types import Problem
+from frugalrl.verify.answers import gold_from_solution
+
+MATHS = "maths"
+
+
+def load_problems(source: ProblemSource) -> list[Problem]:
+    """All problems of a source, in its order.
+
+    Raises DataError for a missing, empty or malformed source, a row without problem or gold (unless the
+    source says to skip the latter), a row that its task cannot judge, and two problems with one id; RecipeError for a
+    task that cannot be found, or an endless one without `limit`.
+    """
+    problems = _own_problems(source) if _is_a_task(source.source) else _problems_of_rows(source)
+    _refuse_repeated_ids(problems, source.source)
+    return problems
+
+
+def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
+    """All examples of a source, in its order. Raises DataError and RecipeError as `load_problems` does."""
+    if not _is_a_task(source.source):
+        return completions_of_rows(source)
+    write = task_named(source.source).completions
+    if write is None or source.limit is None:
+        what = "has no completions" if write is None else "is endless: say how many completions to take with `limit`"
+        raise RecipeError(f"The {source.source} task {what}.")
+    return list(itertools.islice(write(source), source.limit))
+
+
+def row_problem(problem: Problem, where: str, task: str | None = None) -> Problem:
+    """A problem as it was read from a row, with who judges it and by which policy.
+
+    task: what the recipe names; None: the columns decide. Raises DataError that names the row if its task cannot
+    judge it.
+    """
+    name = task or task_of(problem.columns)
+    own = task_named(name)
+    try:
+        prepared = problem if own.prepare is None else own.prepare(problem)
+    except DataError as error:
+        raise DataError(f"{where.rstrip(',')}: {error}") from None
+    return replace(prepared, check=replace(prepared.check, task=name))
+
+
+def task_of(columns: Mapping[str, Any]) -> str:
+    """The built-in task that a row belongs to. A dotted path in a row is not followed: data must not run code."""
+    named = columns.get("task")
+    if isinstance(named, str) and named in TASKS:
+        return named
+    for name in TASKS:
+        recognises = task_named(name).recognises
+        if recognises is not None and recognises(columns):
+            return name
+    return MATHS
+
+
+def golds_in(answer: object, solution: object) -> tuple[str, ...]:
+    """The accepted golds of a row: its answer, each entry of a list of answers, or what a solution ends in."""
+    if isinstance(answer, list | tuple):
+        return tuple(str(one).strip() for one in answer if one is not None and str(one).strip())
+    if answer is None or not str(answer).strip() or "####" in str(answer):
+        written_out = answer if answer and "####" in str(answer) else solution
+        answer = gold_from_solution(str(written_out)) if written_out else None
+    return (str(answer).strip(),) if answer is not None and str(answer).strip() else ()
+
+
+# ------------------------------------------------------------------------------------------ rows of a table
+
+
+def _problems_of_rows(source: ProblemSource) -> list[Problem]:
+    problems: list[Problem] = []
+    without_gold: list[str] = []
+    for number, row in enumerate(itertools.islice(problem_rows(source), source.limit)):
+        problem = row_problem(_problem(row, number, source), row.where, source.task)
+        if problem.gold or not task_named(problem.check.task).needs_gold:
+            problems.append(problem)
+        else:
+            without_gold.append(row.where)
+    if without_gold and not source.skip_without_gold:
+        raise DataError(
+            f"{len(without_gold)} rows have no gold answer, the first at {without_gold[0]}. Fix them, name the "
+            "columns with answer_field or solution_field, or leave such rows out with skip_without_gold: true."
+        )
+    if not problems:
+        raise DataError(f"{source.source} holds no problem with a gold answer. Check the file and its columns.")
+    return problems
+
+
+def _problem(row: TableRow, number: int, source: ProblemSource) -> Problem:
+    text = row.values.get(source.problem_field)
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(
+            f"{row.where} has no text in {source.problem_field!r} (columns: {', '.join(row.values)}). "
+            "Name the column with problem_field."
+        )
+    golds = golds_in(row.values.get(source.answer_field), row.values.get(source.solution_field))
+    used = {"id", source.problem_field, source.answer_field}
+    problem = Problem(
+        id=str(row.values.get("id", f"{Path(source.source).name}-{number}")),
+        text=text,
+        gold=golds[0] if golds else "",
+        columns={name: value for name, value in row.values.items() if name not in used},
+    )
+    return replace(problem, check=replace(problem.check, also_accepted=golds[1:]))
+
+
+# --------------------------------------------------------------------------------- tasks with problems of their own
+
+
+def _is_a_task(source: str) -> bool:
+    """Whether a source is a task by name or dotted path, and no file, folder or Hub id."""
+    if source in TASKS:
+        return task_named(source).problems is not None
+    if not is_dotted_path(source) or source.endswith(SUFFIXES) or Path(source).expanduser().exists():
+        return False
+    search_here()
+    if importlib.util.find_spec(source.partition(".")[0]) is None:
+        raise RecipeError(
+            f"{source} is neither a data file nor a task that can be imported. Check the path, or PYTHONPATH."
+        )
+    return True
+
+
+def _own_problems(source: ProblemSource) -> list[Problem]:
+    task = task_named(source.source)
+    if task.problems is None:
+        raise RecipeError(
+            f"The task {source.source} makes no problems of its own. Give a file as source, and this as `task`."
+        )
+    if source.limit is None:
+        raise RecipeError(f"The task {source.source} is endless: say how many problems to take with `limit`.")
+    if task.splits and source.split not in task.splits:
+        raise RecipeError(f"The task {source.source} has the splits {_listed(task)}, not {source.split!r}.")
+    taken = itertools.islice(task.problems(source), source.limit)
+    problems = [replace(one, check=replace(one.check, task=source.source)) for one in taken]
+    if not problems:
+        raise DataError(f"The task {source.source} gave no problem. Check its function.")
+    return problems
+
+
+def _listed(task: Task) -> str:
+    return " and ".join((", ".join(task.splits[:-1]), task.splits[-1])) if task.splits[1:] else task.splits[0]
+
+
+def _refuse_repeated_ids(problems: Iterable[Problem], source: str) -> None:
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise DataError(f"{source} has two rows with the id {problem.id!r}. Make ids unique or drop the column.")
+        seen.add(problem.id)
