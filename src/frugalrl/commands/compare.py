@@ -23,6 +23,11 @@ def register(subparsers: Any) -> None:
         help="a folder or file that `frugalrl eval` wrote, a run's folder, or a file of its evaluations/",
     )
     parser.add_argument("second", type=Path, nargs="?", metavar="B", help="the same of another model")
+    parser.add_argument(
+        "--other-prompt",
+        action="store_true",
+        help="compare although the prompt or chat template differs: models with their prompts, not models alone",
+    )
     parser.set_defaults(func=run)
 
 
@@ -42,5 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         base, trained = read_measured(first), read_measured(second)
         names = str(first), str(second)
-    sys.stdout.write(comparison_lines(compare(base, trained), *names) + "\n")
+    sys.stdout.write(comparison_lines(compare(base, trained, arguments.other_prompt), *names) + "\n")
     return 0

@@ -59,6 +59,27 @@ def paired(before: Correct, after: Correct, level: float = LEVEL) -> Difference:
     return Difference(_agreeing(estimate, np.array(differences, dtype=np.float64), p_value, level), p_value, level)
 
 
+Bounds = tuple[Correct, Correct]
+"""What is known to be correct, and what would be if every unknown verdict were a right answer."""
+
+
+def paired_within(before: Bounds, after: Bounds, level: float = LEVEL) -> Difference:
+    """The same where verdicts are unknown: what holds whatever they are (Manski 1990).
+
+    The difference is that of what is known to be correct. The interval spans those of all extremes, and the p-value is
+    the largest of theirs, or 1 where they lie on both sides of 0.
+    """
+    counted = paired(before[0], after[0], level)
+    if before[0] == before[1] and after[0] == after[1]:
+        return counted
+    extremes = (paired(before[1], after[0], level), counted, paired(before[0], after[1], level))
+    estimates = [one.estimate for one in extremes]
+    is_one_sided = min(one.value for one in estimates) > 0 or max(one.value for one in estimates) < 0
+    low, high = min(one.ci_low for one in estimates), max(one.ci_high for one in estimates)
+    p_value = max(one.p_value for one in extremes) if is_one_sided else 1.0
+    return Difference(Estimate(counted.estimate.value, low, high), p_value, level)
+
+
 def permutation_p_value(before: Correct, after: Correct) -> float:
     """Two-sided p-value of the paired sign-flip permutation test on the problems' differences; exact.
 
@@ -108,9 +129,7 @@ def _differences(before: Correct, after: Correct) -> list[Fraction]:
         raise ValueError(f"{len(before)} problems cannot be paired with {len(after)}")
     if not all(map(len, (*before, *after))):
         raise ValueError("a problem has no sample")
-    return [
-        Fraction(sum(new), len(new)) - Fraction(sum(old), len(old)) for old, new in zip(before, after, strict=True)
-    ]
+    return [Fraction(sum(new), len(new)) - Fraction(sum(old), len(old)) for old, new in zip(before, after, strict=True)]
 
 
 def _interval(before: np.ndarray, after: np.ndarray, level: float) -> Estimate:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, nctdtrinc, stdtrit
+from scipy.special import nctdtrinc, ndtr, stdtrit
 
 from frugalrl.statistics.intervals import LEVEL, Correct, problem_differences, problem_means
 from frugalrl.statistics.sign_flips import tail_chances
@@ -105,12 +105,11 @@ def minimum_detectable_effect(
 
 
 def _moved(population: Population, shift: float) -> np.ndarray:
-    return np.clip(population.chances + population.changes + shift, 0.0, 1.0)
+    moved: np.ndarray = np.clip(population.chances + population.changes + shift, 0.0, 1.0)
+    return moved
 
 
-def _power(
-    before: np.ndarray, after: np.ndarray, k: int, runs: int, level: float, rng: np.random.Generator
-) -> float:
+def _power(before: np.ndarray, after: np.ndarray, k: int, runs: int, level: float, rng: np.random.Generator) -> float:
     """The share of simulated comparisons that find a difference."""
     shape = (runs, len(before))
     steps = rng.binomial(k, after, shape) - rng.binomial(k, before, shape)

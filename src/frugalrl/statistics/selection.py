@@ -19,7 +19,7 @@ from typing import Any
 from frugalrl.errors import DataError
 from frugalrl.statistics.intervals import LEVEL, Estimate
 from frugalrl.statistics.paired_tests import Difference, holm, holm_levels, paired
-from frugalrl.statistics.wording import p_value
+from frugalrl.statistics.wording import p_value, points
 
 BASE_STEP = 0
 PATIENCE = 3
@@ -88,7 +88,7 @@ def select(
     else:
         looked = "the checkpoint" if len(seen) == 1 else f"the best of {len(seen)}"
         reasons.append(
-            f"No checkpoint is better than the base: {looked}, step {best}, is {_points(differences[best])} "
+            f"No checkpoint is better than the base: {looked}, step {best}, is {points(differences[best])} "
             "from it. The base is kept."
         )
     return Selection(
@@ -111,7 +111,7 @@ def stop_step(
         waited += 1
         fall = compare(checkpoints[best], one, LEVEL)
         if fall.estimate.value < 0 and fall.p_value < LEVEL:
-            worse = f"{_points(fall.estimate)}, {p_value(fall.p_value)}"
+            worse = f"{points(fall.estimate)}, {p_value(fall.p_value)}"
             return step, f"Stopped at step {step}: it is worse than step {best} ({worse})."
         if waited >= patience:
             return step, f"Stopped at step {step}: {patience} in a row did not beat step {best}."
@@ -132,10 +132,5 @@ def _why_kept(step: int, difference: Estimate, adjusted: float, looked_at: int) 
     if looked_at > 1:
         after += f" after correction for the {looked_at} checkpoints looked at"
     shown = "It is better than the base" if adjusted < LEVEL else "That it is better than the base is not shown"
-    kept = f"Step {step} is kept: the highest validation accuracy, {_points(difference)} from the base."
+    kept = f"Step {step} is kept: the highest validation accuracy, {points(difference)} from the base."
     return [kept, f"{shown}: {after}."]
-
-
-def _points(difference: Estimate) -> str:
-    low, high = 100 * difference.ci_low, 100 * difference.ci_high
-    return f"{100 * difference.value:+.1f} points [{low:+.1f}, {high:+.1f}]"
