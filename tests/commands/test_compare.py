@@ -17,7 +17,7 @@ HEADER = ResultsHeader(
 )
 
 
-def compare(*paths: Path) -> int:
+def compare(*paths: "Path | str") -> int:
     parser = argparse.ArgumentParser()
     command.register(parser.add_subparsers())
     arguments = parser.parse_args(["compare", *map(str, paths)])
@@ -36,7 +36,7 @@ def results(path: Path, right: int, n: int = 40, k: int = 2, header: ResultsHead
             extracted="1" if number < right else "2",
             verdict="correct" if number < right else "incorrect",
             reason="equal",
-            text="",
+            text=f"attempt {sample}",
         )
         for number in range(first, first + n)
         for sample in range(k)

@@ -80,7 +80,7 @@ def test_on_the_released_math500_numbers_it_stops_before_the_money_is_gone(exper
     rows = next(one["rows"] for one in paper["checkpoints"] if one["experiment"] == experiment)
     base = next(one["percent"][1] for one in paper["results"] if "base" in one["model"])
     shares = {row["step"]: row["percent"][math500] / 100 for row in rows}
-    selection = select(base / 100, shares, "validation", patience, lambda a, b: unpaired(a, b, 500))
+    selection = select(base / 100, shares, "validation", patience, lambda a, b, level: unpaired(a, b, 500, level))
     assert selection.stopped_at <= 250
     assert 0 < selection.step <= latest_kept
     assert not selection.claims_improvement

@@ -85,6 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         _show(f"\nStopped. What is finished is in {model.out}; the same command resumes from there.")
         return _STOPPED
     _show(table(rows))
+    for name, one in rows:
+        for line in remarks(name, one):
+            _show(line)
     _show(f"Results: {model.out}")
     return 0
 
@@ -239,13 +242,21 @@ def _evaluated(model: _Model, planned: _Planned, arguments: argparse.Namespace) 
 
 
 def _note_in_the_runs_ledger(model: _Model, planned: _Planned) -> None:
-    """The run's report counts every look at one of its models."""
-    from frugalrl.evaluation.ledger import note_look, run_and_step_of
+    """The run's report counts every look at one of its models, and its own test set under that name."""
+    from frugalrl.evaluation.ledger import LEDGER_FILE, note_look, run_and_step_of
+    from frugalrl.evaluation.run_splits import split_of_run
 
     found = run_and_step_of(Path(model.name))
-    if found is not None:
-        shape = (len(planned.prompts), planned.samples)
-        note_look(found[0], planned.benchmark.name, found[1], shape, planned.header.data_hash, "eval")
+    if found is None:
+        return
+    run, step = found
+    split = split_of_run(run, [prompt.problem for prompt in planned.prompts], planned.header.data_hash)
+    shape = (len(planned.prompts), planned.samples)
+    note_look(run, split or planned.benchmark.name, step, shape, planned.header.data_hash, "eval")
+    if split is not None:
+        _show(
+            f"{planned.benchmark.name} holds {split} problems of the run {run}: the look is noted in its {LEDGER_FILE}."
+        )
 
 
 def _opening_line(planned: _Planned, there: int) -> str:
@@ -286,13 +297,30 @@ def table(rows: "Sequence[tuple[str, BenchmarkScore]]") -> str:
                 str(score.samples),
                 f"{100 * accuracy.value:.1f}",
                 f"[{100 * accuracy.ci_low:.1f}, {100 * accuracy.ci_high:.1f}]",
-                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k, score.smallest_effect)),
+                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k)),
+                f"{100 * score.smallest_effect:.1f}" if score.smallest_effect <= 1 else "none",
                 percent(score.truncated_fraction),
                 str(score.unknown),
                 f"{score.mean_tokens:.0f}",
             )
         )
     return lined_up(lines)
+
+
+def remarks(name: str, score: "BenchmarkScore") -> list[str]:
+    """What the table cannot say."""
+    said = []
+    if score.are_copies:
+        said.append(
+            f"{name}: the {score.samples} samples of a problem are copies of one another (greedy sampling): they say "
+            "no more than --k 1."
+        )
+    if score.smallest_effect > 1:
+        said.append(
+            f"{name}: no gain over this model would be detected with 80 % power: there are too few problems, or too "
+            "few that it leaves unsolved."
+        )
+    return said
 
 
 def _show(line: str) -> None:

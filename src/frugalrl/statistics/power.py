@@ -22,8 +22,8 @@ from frugalrl.statistics.sign_flips import tail_chances
 
 POWER = 0.8
 _MOST_PROBLEMS = 10**7
-_RUNS, _FEWEST_RUNS, _DRAWS = 1000, 300, 200_000
-"""Simulated comparisons: so many that their problems are about 200,000 in all."""
+_RUNS, _FEWEST_RUNS, _DRAWS = 1000, 300, 400_000
+"""Simulated comparisons: so many that their problems are about 400,000 in all."""
 _MANY = 200
 """Problems that differ from which on the permutation test is Student's to the third digit."""
 _RESOLUTION = 0.001
