@@ -170,7 +170,8 @@ def _comparison(
     effect = minimum_detectable_effect(seen_in_both(*correct), k, rng, level, -1 if seen < 0 else 1)
     noise = noise_of(*correct)
     # Student's formula promises too much of few problems: by as much as it does here, it is corrected elsewhere.
-    scale = max(1.0, effect / students_effect(noise, n, k, level)) if math.isfinite(effect) else 1.0
+    formula = students_effect(noise, n, k, level)
+    scale = max(1.0, effect / formula) if math.isfinite(effect) and formula > 0 else 1.0
     return Comparison(
         benchmark=first.benchmark,
         n=n,
