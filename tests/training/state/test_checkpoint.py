@@ -1,6 +1,7 @@
 """Checkpoints: all or nothing, back again, and damage that is seen."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -26,7 +27,7 @@ from frugalrl.training.state.checkpoint import (
     save_checkpoint,
     save_model,
 )
-from frugalrl.training.state.manifest import damage
+from frugalrl.training.state.manifest import damage, write_manifest
 from frugalrl.training.state.pointers import BEST, LATEST, newest_whole, point, pointed, rotate
 from tests.conftest import random_model
 
@@ -41,11 +42,20 @@ def saved(policy, tmp_path_factory) -> Path:
     return folder
 
 
+def copy_as(checkpoint: Path, folder: Path, step: int) -> Path:
+    """A whole checkpoint of another step."""
+    copied = Path(shutil.copytree(checkpoint, folder / checkpoint_name(step)))
+    (copied / "training_state" / "state.json").write_text(json.dumps({"step": step}))
+    (copied / "manifest.json").unlink()
+    write_manifest(copied)
+    return copied
+
+
 @pytest.fixture
 def three(saved, tmp_path) -> Path:
     """A `checkpoints` folder with steps 10, 20 and 30."""
     for step in (10, 20, 30):
-        shutil.copytree(saved, tmp_path / checkpoint_name(step))
+        copy_as(saved, tmp_path, step)
     point(tmp_path, LATEST, "step-000030")
     return tmp_path
 
@@ -219,17 +229,17 @@ def test_at_every_moment_of_a_replacement_a_whole_checkpoint_can_be_found(policy
         return done
 
     monkeypatch.setattr(Path, "rename", watched)
-    save_checkpoint(policy, TrainingState({"step": 8}, {}), tmp_path / "run" / "step-000007", "card")
+    save_checkpoint(policy, TrainingState({"step": 7, "again": True}, {}), tmp_path / "run" / "step-000007", "card")
     monkeypatch.undo()
     assert len(moments) == 2
-    steps = []
+    again = []
     for moment in moments:
         remove_leftovers(moment)
         bring_back_replaced(moment)
         found, notes = newest_whole(moment)
         assert (names(moment), notes) == (["step-000007"], [])
-        steps.append(load_training_state(found).values["step"])
-    assert steps == [7, 8]
+        again.append("again" in load_training_state(found).values)
+    assert again == [False, True]
     assert names(tmp_path / "run") == ["step-000007"]
 
 
