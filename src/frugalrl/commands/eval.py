@@ -85,9 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         _show(f"\nStopped. What is finished is in {model.out}; the same command resumes from there.")
         return _STOPPED
     _show(table(rows))
-    for name, one in rows:
-        for line in remarks(name, one):
-            _show(line)
+    for line in (line for name, score in rows for line in remarks(name, score)):
+        _show(line)
     _show(f"Results: {model.out}")
     return 0
 
