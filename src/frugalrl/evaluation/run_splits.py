@@ -9,14 +9,20 @@ Not covered: data that were reworded; a model that was copied out of its run.
 from collections.abc import Sequence
 from pathlib import Path
 
-from frugalrl.config.loading import load_recipe
-from frugalrl.config.schema import ProblemSource, TrainRecipe
+from frugalrl.config.loading import load_part
+from frugalrl.config.schema import DataSettings, ProblemSource, Section
 from frugalrl.errors import UserError
 from frugalrl.evaluation.results import SUFFIX, read_results
 from frugalrl.tasks.loading import load_problems
 from frugalrl.types import Problem
 
 SPLITS = ("test", "validation")
+
+
+class _OfARecipe(Section):
+    """What is read of a run's recipe, whatever version the rest is of."""
+
+    data: DataSettings
 
 
 def split_of_run(run: Path, problems: Sequence[Problem], data_hash: str) -> str | None:
@@ -31,7 +37,7 @@ def split_of_run(run: Path, problems: Sequence[Problem], data_hash: str) -> str 
 
 def _sources(run: Path) -> dict[str, ProblemSource | None]:
     try:
-        data = load_recipe(run / "recipe.yaml", TrainRecipe).data
+        data = load_part(run / "recipe.yaml", _OfARecipe).data
     except UserError:  # of another version: the hashes decide
         return {}
     return {"test": data.test, "validation": data.validation}
