@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frugalrl.config.loading import load_part
-from frugalrl.config.schema import DataSettings, ProblemSource, Section
+from frugalrl.config.schema import DataSettings, ProblemSource
+from frugalrl.config.section import Section
 from frugalrl.errors import UserError
 from frugalrl.evaluation.results import SUFFIX, read_results
 from frugalrl.tasks.loading import load_problems
