@@ -62,7 +62,6 @@ LEVELS = {
     "curation.cleaning": PURE,
     "curation.records": PURE,
     "curation.replies": PURE,
-    "curation.report_card": PURE,
     "curation.rule_steps": PURE,
     "curation.sampling_facts": PURE,
     "curation.solver": PURE,

@@ -144,6 +144,8 @@ def _load(arguments: argparse.Namespace) -> _Model:
     device = pick_device(arguments.device)
     dtype: Literal["float32", "bfloat16"] = arguments.dtype or ("bfloat16" if device.type == "cuda" else "float32")
     policy = load_policy(ModelSettings(path=arguments.model, dtype=dtype, device=arguments.device))
+    if policy.end_token_note is not None:
+        _show(f"WARNING: {policy.end_token_note}")
     last = arguments.model.replace("builtin:", "").rstrip("/").split("/")[-1]
     return _Model(
         policy=policy,

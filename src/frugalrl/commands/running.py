@@ -65,8 +65,9 @@ class GracefulStop:
         self.requested, self.evaluating = self._request.requested, self._request.evaluating
 
     def __enter__(self) -> "GracefulStop":
-        # What nohup ignores stays ignored: the run is meant to outlive its terminal.
-        wanted = [number for number in self._SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        # Under nohup SIGHUP stays ignored: such a run is meant to outlive its terminal.
+        kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        wanted = [number for number in self._SIGNALS if not (kept and number == signal.SIGHUP)]
         self._before = {number: signal.signal(number, self._ask) for number in wanted}
         return self
 

@@ -14,7 +14,7 @@ It does not read files: `loading.py` does. The algorithm's sections are in `algo
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
@@ -27,6 +27,7 @@ DEFAULT_SOURCE = "arithmetic"
 """A task's name; any source that is none, by name or dotted path, is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
+_MAX_LEARNING_RATE = 1e3
 
 
 class ModelSettings(Section):
@@ -208,16 +209,39 @@ class OptimizerSettings(Section):
     """AdamW (or Muon for hidden matrices) and its learning-rate schedule."""
 
     name: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, the rest by AdamW")
-    learning_rate: PositiveFloat = 1e-6
-    muon_learning_rate: PositiveFloat = Field(0.02, description="of the hidden matrices, if name is muon")
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
+    learning_rate: PositiveFloat = Field(
+        1e-6, allow_inf_nan=True, description="1e-6 (1.5B) to 3e-3 (the tiny model) have worked here"
+    )
+    muon_learning_rate: PositiveFloat = Field(
+        0.02, allow_inf_nan=True, description="of the hidden matrices, if name is muon"
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     epsilon: PositiveFloat = 1e-8
     weight_decay: NonNegative = 0.0
     max_grad_norm: PositiveFloat = 1.0
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_fraction: Fraction = Field(0.1, description="of all steps, rising to the full rate")
     min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
+
+    @field_validator("learning_rate", "muon_learning_rate")
+    @classmethod
+    def _rate_can_be_meant(cls, rate: float) -> float:
+        """AdamW moves each weight by about the rate. A rate too high but meant is for the alarms, which end a run; with
+        a large epsilon AdamW is SGD, whose rates may well be above 1."""
+        if rate > _MAX_LEARNING_RATE:
+            raise ValueError(
+                f"a learning rate of {rate:g} destroys any model at the first update: 1e-6 (1.5B) to 3e-3 (the tiny "
+                f"model) have worked, 0.02 for Muon, and {_MAX_LEARNING_RATE:g} is the most that is taken"
+            )
+        return rate
+
+    @model_validator(mode="after")
+    def _decay_leaves_something(self) -> Self:
+        rate = max(self.learning_rate, self.muon_learning_rate if self.name == "muon" else 0.0)
+        if rate * self.weight_decay >= 1:
+            raise ValueError("learning rate x weight_decay is 1 or more: each step would turn the weights' signs")
+        return self
 
 
 class EvaluationSettings(Section):

@@ -25,6 +25,8 @@ from frugalrl.verify.answers import CORRECT_VALUE
 
 _GRACE_SECONDS = 10.0
 """For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
+MAX_REWARD = 1e9
+"""Of a completion, by absolute value. Without a divisor it is the advantage, whose gradient is squared in float32."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,20 @@ def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], se
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}
         reward = sum((rubric.weights[name] * value for name, value in breakdown.items() if value is not None), 0.0)
+        _refuse_too_large(rubric, reward, breakdown)
         scored.append(ScoredCompletion(completion, reward, breakdown, verdicts[index]))
     return ScoredGroup(group.prompt, tuple(scored))
+
+
+def _refuse_too_large(rubric: Rubric, reward: float, breakdown: Mapping[str, float | None]) -> None:
+    if abs(reward) <= MAX_REWARD:  # false for NaN, which is inf - inf
+        return
+    parts = {name: rubric.weights[name] * value for name, value in breakdown.items() if value is not None}
+    largest = max(parts, key=lambda name: abs(parts[name]))
+    raise RecipeError(
+        f"The reward of a completion is {reward:g} ({largest} gave {parts[largest]:g}), and beyond {MAX_REWARD:g} "
+        "gradients overflow in 32 bits. Scale what the reward returns, or lower its weight."
+    )
 
 
 def term_values(

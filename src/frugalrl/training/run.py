@@ -106,6 +106,8 @@ def load_run(recipe: TrainRecipe, folder: Path, weights: Path | None, log: RunLo
     rubric = _rubric_by_cap(recipe)
     path = recipe.model.path if weights is None else str(weights)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    if policy.end_token_note is not None:
+        show(f"WARNING: {policy.end_token_note}")
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train])

@@ -312,3 +312,67 @@ def test_a_disk_that_is_read_only_is_a_message(policy, saved, small_disk):
     with pytest.raises(OutputError, match="Check space and rights"):
         point(small_disk, BEST, "step-000007")
     assert damage(small_disk / "step-000007") is None
+
+
+# ---------------------------------------------------------------------------------- memory, rights, other readers
+
+
+@pytest.mark.parametrize(("limit", "files"), [(1 << 30, 1), (40, 2), (1, 2)])
+def test_a_group_is_written_in_files_of_bounded_size_and_comes_back_whole(policy, tmp_path, monkeypatch, limit, files):
+    """What a save holds in host memory of a GPU's tensors is one file: 24 + 4 bytes here, in one file or in two."""
+    written = []
+    save_file = safetensors.torch.save_file
+
+    def watched(tensors, path, *arguments, **named):
+        if "optimizer" in Path(path).name:
+            written.append(sum(tensor.nbytes for tensor in tensors.values()))
+        return save_file(tensors, path, *arguments, **named)
+
+    monkeypatch.setattr(checkpoint, "_GROUP_FILE_BYTES", min(limit, 24) if limit < 100 else limit)
+    monkeypatch.setattr(safetensors.torch, "save_file", watched)
+    save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+    assert len(written) == files
+    assert sum(written) == 28
+    assert max(written) <= max(24, 28 if files == 1 else 24)
+    loaded = load_training_state(tmp_path / "step-000007").tensors["optimizer"]
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in OPTIMIZER.items())
+    assert damage(tmp_path / "step-000007") is None
+
+
+def test_a_part_of_a_group_that_the_disk_lost_is_missed(policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_GROUP_FILE_BYTES", 24)
+
+    def lose_a_file(folder: Path) -> None:
+        (folder / "training_state" / "optimizer.00002.safetensors").unlink()
+
+    monkeypatch.setattr(checkpoint, "flush_and_forget", lose_a_file)
+    with pytest.raises(OutputError, match=r"step/a, read back, is missing"):
+        save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+
+
+def test_every_file_has_the_rights_that_the_umask_gives(policy, tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+        save_model(policy, tmp_path / "model", "card")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
+
+
+def test_weights_that_do_not_fit_change_nothing_and_say_which(policy, saved, tokenizer, tmp_path):
+    shutil.copytree(saved, tmp_path / "other")
+    stored = safetensors.torch.load_file(saved / "model.safetensors")
+    own = Policy(random_model("qwen2", tokenizer), tokenizer, "random")
+    before = {name: tensor.clone() for name, tensor in own.model.state_dict().items()}
+    for change, says in (
+        ({"model.norm.weight": torch.ones(3)}, r"model\.norm\.weight has the shape \[3\] and the model \[64\]"),
+        ({"model.more": torch.ones(3)}, r"model\.more is not in the model"),
+    ):
+        shifted = {name: tensor + 1 for name, tensor in stored.items()} | change
+        safetensors.torch.save_file(shifted, tmp_path / "other" / "model.safetensors")
+        with pytest.raises(OutputError, match=says):
+            load_weights(own, tmp_path / "other")
+        assert all(torch.equal(tensor, before[name]) for name, tensor in own.model.state_dict().items())
