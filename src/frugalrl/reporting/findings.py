@@ -49,7 +49,7 @@ def comparison(run: RunRecord) -> Finding:
         return Finding(f"Worse than its base: {measured}.", "bad")
     if run.summary.get("kept_step") == 0:
         return Finding(f"No checkpoint was better than the base, which is kept: {measured}.", "unsure")
-    return Finding(f"Inconclusive whether training helped: {measured}. {_least(run)}", "unsure")
+    return Finding(f"Inconclusive: {measured}. {_least(run)}", "unsure")
 
 
 def _least(run: RunRecord) -> str:
