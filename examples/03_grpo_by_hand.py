@@ -19,7 +19,7 @@ from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.statistics.intervals import paired_difference
+from frugalrl.statistics.paired_tests import paired
 from frugalrl.tasks.loading import load_problems
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -93,7 +93,7 @@ def main() -> None:
 
     after = evaluate(engine, policy.tokenizer, held_out, recipe.evaluation, MAX_COMPLETION_TOKENS)
     print(f"\nafter:  {estimate(after.accuracy)}")
-    print(f"gain:   {difference(paired_difference(before.correct, after.correct))}, paired by problem")
+    print(f"gain:   {difference(paired(before.correct, after.correct).estimate)}, paired by problem")
 
 
 if __name__ == "__main__":

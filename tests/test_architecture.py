@@ -56,6 +56,7 @@ LEVELS = {
     "evaluation.ledger": ADAPTERS,
     "evaluation.measured_reader": ADAPTERS,
     "evaluation.results": ADAPTERS,
+    "evaluation.run_splits": ADAPTERS,
     "curation.engine_solver": SHELLS,
     "curation.forecast": SHELLS,
     "curation.pipeline": SHELLS,

@@ -252,6 +252,7 @@ def evaluate(
             settings,
             on_start=lambda planned, there: say(opening_line(planned, there)),
             on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
+            on_note=say,
         )
         scores.append((planned.benchmark.name, score))
     return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
@@ -287,11 +288,12 @@ def _loaded_model(
     )
 
 
-def compare(first: str | Path, second: str | Path | None = None) -> CompareResult:
+def compare(first: str | Path, second: str | Path | None = None, *, other_prompt: bool = False) -> CompareResult:
     """Whether the second model is better than the first on the same problems, problem by problem.
 
     Each is a folder or file that `evaluate` wrote, a run's folder, or a file of its `evaluations/`. A run alone is
-    compared with its own base. Raises DataError for what is not there, or was measured on other problems.
+    compared with its own base. other_prompt: compare though the two were asked in different words. Raises DataError for
+    what is not there, or was measured on other problems or with another prompt.
     """
     from frugalrl.evaluation.comparing import compare as compare_measured
     from frugalrl.evaluation.measured_reader import read_first_and_last, read_measured
@@ -307,7 +309,7 @@ def compare(first: str | Path, second: str | Path | None = None) -> CompareResul
     else:
         base, trained = read_measured(paths[0]), read_measured(paths[1])
         names = str(first), str(second)
-    comparisons = compare_measured(base, trained)
+    comparisons = compare_measured(base, trained, other_prompt)
     return CompareResult(tuple(comparisons), *names, comparison_lines(comparisons, *names), paths[-1])
 
 

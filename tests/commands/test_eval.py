@@ -212,3 +212,9 @@ def test_results_of_another_model_prompt_or_sampling_are_kept_as_they_are(tmp_pa
         run("--bench", f"{sums},arithmetic", "--seed", "1", "--out", "results")
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == ["arithmetic.jsonl"]
+
+
+def test_greedy_copies_are_called_copies(capsys):
+    assert run("--bench", "arithmetic", "--k", "2", "--temperature", "0") == 0
+    out = capsys.readouterr().out
+    assert "arithmetic: the 2 samples of a problem are copies of one another (greedy sampling): they say no more" in out

@@ -22,6 +22,11 @@ def register(subparsers: Any) -> None:
         help="a folder or file that `frugalrl eval` wrote, a run's folder, or a file of its evaluations/",
     )
     parser.add_argument("second", type=Path, nargs="?", metavar="B", help="the same of another model")
+    parser.add_argument(
+        "--other-prompt",
+        action="store_true",
+        help="compare although the prompt or chat template differs: models with their prompts, not models alone",
+    )
     parser.set_defaults(func=run)
 
 
@@ -29,5 +34,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare and print. Raises UserErrors for what cannot be found, read or paired."""
     from frugalrl import api
 
-    show(api.compare(arguments.first, arguments.second).text)
+    result = api.compare(arguments.first, arguments.second, other_prompt=arguments.other_prompt)
+    show(result.text)
     return 0

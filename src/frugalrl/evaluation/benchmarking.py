@@ -16,7 +16,7 @@ from frugalrl.data.prompts import build_prompts
 from frugalrl.errors import DataError, ModelError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
 from frugalrl.evaluation.benchmarks import DEFAULT_MAX_TOKENS, preset_named
-from frugalrl.evaluation.ledger import note_look, run_and_step_of
+from frugalrl.evaluation.ledger import LEDGER_FILE, note_look, run_and_step_of
 from frugalrl.evaluation.records import Subject
 from frugalrl.evaluation.results import (
     ResultsHeader,
@@ -26,6 +26,7 @@ from frugalrl.evaluation.results import (
     results_path,
     session_of,
 )
+from frugalrl.evaluation.run_splits import split_of_run
 from frugalrl.evaluation.runner import Progress, run_benchmark, verifier_limit_seconds
 from frugalrl.evaluation.scores import BenchmarkScore, score
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
@@ -160,6 +161,7 @@ def carry_out(
     settings: Settings,
     on_start: Callable[[Plan, int], None],
     on_progress: Callable[[Plan, Progress], None],
+    on_note: Callable[[str], None],
 ) -> BenchmarkScore:
     """Draw and judge what is not kept yet.
 
@@ -179,13 +181,24 @@ def carry_out(
             chunk_samples=2 * settings.max_sequences,
             on_progress=lambda progress: on_progress(planned, progress),
         )
-        _note_in_the_runs_ledger(model, planned)
+        note = _note_in_the_runs_ledger(model, planned)
+        if note is not None:
+            on_note(note)
         return score(planned.prompts, writer.samples, planned.samples)
 
 
-def _note_in_the_runs_ledger(model: Model, planned: Plan) -> None:
-    """The run's report counts every look at one of its models."""
+def _note_in_the_runs_ledger(model: Model, planned: Plan) -> str | None:
+    """The run's report counts every look at one of its models, and at its own test set under that name.
+
+    Returns a line for people where the benchmark holds problems of the run itself.
+    """
     found = run_and_step_of(Path(model.name))
-    if found is not None:
-        shape = (len(planned.prompts), planned.samples)
-        note_look(found[0], planned.benchmark.name, found[1], shape, planned.header.data_hash, "eval")
+    if found is None:
+        return None
+    run, step = found
+    split = split_of_run(run, [prompt.problem for prompt in planned.prompts], planned.header.data_hash)
+    shape = (len(planned.prompts), planned.samples)
+    note_look(run, split or planned.benchmark.name, step, shape, planned.header.data_hash, "eval")
+    if split is None:
+        return None
+    return f"{planned.benchmark.name} holds {split} problems of the run {run}: the look is noted in its {LEDGER_FILE}."

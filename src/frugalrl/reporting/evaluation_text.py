@@ -41,10 +41,27 @@ def scores_table(rows: Sequence[tuple[str, BenchmarkScore]]) -> str:
                 str(score.samples),
                 f"{100 * accuracy.value:.1f}",
                 f"[{100 * accuracy.ci_low:.1f}, {100 * accuracy.ci_high:.1f}]",
-                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k, score.smallest_effect)),
+                *(f"{100 * share:.1f}" for share in (score.pass_at_k, score.majority_at_k)),
+                f"{100 * score.smallest_effect:.1f}" if score.smallest_effect <= 1 else "none",
                 percent(score.truncated_fraction),
                 str(score.unknown),
                 f"{score.mean_tokens:.0f}",
             )
         )
-    return table(lines)
+    return "\n".join([table(lines), *(line for name, score in rows for line in remarks(name, score))])
+
+
+def remarks(name: str, score: BenchmarkScore) -> list[str]:
+    """What the table cannot say."""
+    said = []
+    if score.are_copies:
+        said.append(
+            f"{name}: the {score.samples} samples of a problem are copies of one another (greedy sampling): they say "
+            "no more than --k 1."
+        )
+    if score.smallest_effect > 1:
+        said.append(
+            f"{name}: no gain over this model would be detected with 80 % power: there are too few problems, or too "
+            "few that it leaves unsolved."
+        )
+    return said
