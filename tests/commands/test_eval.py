@@ -127,9 +127,9 @@ def test_a_file_of_ones_own_beside_a_benchmark(tmp_path, capsys):
     rows = [{"id": str(n), "problem": f"Compute ${n} + {n}$.", "answer": str(2 * n)} for n in range(1, 4)]
     path = write_jsonl(tmp_path / "sums.jsonl", rows)
     assert run("--bench", f"arithmetic,{path}", "--out", "results") == 0
-    table = capsys.readouterr().out.splitlines()[-4:]
-    assert table[1].split()[:3] == ["arithmetic", "9", "4"]
-    assert table[2].split()[:3] == ["sums", "3", "1"]
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    heads = next(at for at, words in enumerate(printed) if words[:1] == ["benchmark"])
+    assert [words[:3] for words in printed[heads + 1 : heads + 3]] == [["arithmetic", "9", "4"], ["sums", "3", "1"]]
     assert (tmp_path / "results" / "sums.jsonl").exists()
 
 
