@@ -24,7 +24,7 @@ from frugalrl.statistics.intervals import Estimate, over_seeds
 Unit = Literal["points", "tokens", "nats"]
 ClaimVerdict = Literal["reproduced", "not reproduced", "cannot tell"]
 Experiments = Mapping[str, Sequence[RunRecord]]
-"""Setting -> its runs, one a seed, the seeds in the same order for the settings that are compared."""
+"""Setting -> its runs, one per seed, the seeds in the same order for the settings that are compared."""
 
 EARLY = 0.2
 """Of all steps: the paper's 100 of 500, where its gains are."""
@@ -48,7 +48,7 @@ class Claim:
     unit: Unit
     """points: differences of shares, in -1..1 here and shown as percentage points."""
     values: tuple[float, ...]
-    """One a seed."""
+    """One per seed."""
 
     @property
     def estimate(self) -> Estimate:

@@ -203,7 +203,7 @@ def delay_of(delays: list[int | None]) -> str:
 
 
 def real_table(rows: list[dict[str, Any]]) -> str:
-    """One line a run."""
+    """One line per run."""
     lines = ["| run | rolled back | validation by step, % | training accuracy, first and last five steps |"]
     lines.append("|---|---|---|---|")
     for row in rows:

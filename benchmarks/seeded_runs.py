@@ -1,7 +1,7 @@
 """Several training runs, each in a process of its own with one thread, finished ones skipped.
 
 Decisions:
-- One thread a run: two runs on two cores are faster than one run on two, and sums are added in one order.
+- One thread per run: two runs on two cores are faster than one run on two, and sums are added in one order.
 - A run is finished if its folder has a summary and its recipe is the one that is asked for. A folder that holds
   another recipe is refused, never overwritten. A run without a summary goes on from its checkpoint, or starts anew.
 

@@ -1,4 +1,4 @@
-"""Verdicts a second: a single in-process loop against a pool of two workers, in one run.
+"""Verdicts per second: a single in-process loop against a pool of two workers, in one run.
 
     FRUGALRL_DATA=../shared/data python benchmarks/verifier_throughput.py [--answers 400] [--rounds 3] [--out FILE]
 

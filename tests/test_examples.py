@@ -51,7 +51,7 @@ def test_an_algorithm_of_ones_own_trains(name, steps):
 def test_curating_finds_every_planted_fault():
     """19 unclosed golds, a proof, 40 + 20 copies, 20 pairs that contradict each other, 20 benchmark problems."""
     lines = printed("04_curate_a_pool").splitlines(keepends=True)
-    output = "".join(line for line in lines if " gone, about " not in line)  # how far a slow machine is
+    output = "".join(line for line in lines if " elapsed, about " not in line)  # how far a slow machine is
     assert output == stored("04_curate_a_pool")
     for line in (
         "gold_parses: 1,000 -> 981  unparseable_gold 19",

@@ -17,7 +17,7 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[TextIO]:
+def atomic_write(path: Path) -> Iterator[TextIO]:
     """A file to write UTF-8 text to, which takes its name (and the place of an older one) at the end of the block.
 
     It is flushed to the disk first. If the block fails, what stood under the name is as it was. Raises OutputError if

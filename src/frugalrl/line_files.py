@@ -1,4 +1,4 @@
-"""JSON objects, one a line, in a file that is only ever added to: what a kill in the middle of a write leaves behind.
+"""JSON objects, one per line, in a file that is only ever added to: what a kill in the middle of a write leaves behind.
 
 Decisions:
 - One process at a time, by a lock that ends with the process.

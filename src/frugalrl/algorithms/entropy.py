@@ -17,7 +17,7 @@ class EntropyRule:
     coef: float = 0.0
     adaptive: bool = False
     target: float = 0.2
-    """Nats a token."""
+    """Nats per token."""
     step: float = 0.005
     coef_max: float = 1.0
 
@@ -28,7 +28,7 @@ class EntropyState:
 
     coefficient: float = 0.0
     last_entropy: float | None = None
-    """Of the step before, in nats a token; None before the first."""
+    """Of the step before, in nats per token; None before the first."""
 
 
 def active_coefficient(rule: EntropyRule, state: EntropyState) -> float:

@@ -104,7 +104,7 @@ class LossRule:
     mismatch: Mismatch | None = None
     """Correction for an engine whose log-probs are not the trainer's."""
     off_policy_mask: float | None = None
-    """Nats a token; see `off_policy_rows_kept`."""
+    """Nats per token; see `off_policy_rows_kept`."""
 
 
 @dataclass(frozen=True)

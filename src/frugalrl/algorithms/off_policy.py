@@ -2,7 +2,7 @@
 
 Two causes, two remedies:
 - The engine that samples computes other log-probs than the trainer (kernels, precision): `mismatch_weights`.
-- The policy has moved since it sampled (several updates a batch, old rollouts): `off_policy_rows_kept`.
+- The policy has moved since it sampled (several updates per batch, old rollouts): `off_policy_rows_kept`.
 All of it is without gradient.
 """
 
@@ -46,7 +46,7 @@ def off_policy_rows_kept(gap: Tensor, advantages: Tensor, rows: Tensor, threshol
     """False at the tokens of completions that are wrong and far from what the policy would say by now.
 
     gap: [N], log-prob when sampled - log-prob under the policy. A completion with a negative advantage whose mean gap
-    exceeds `threshold` (nats a token) is left out; one with a positive advantage never is (DeepSeek-V3.2, 2512.02556,
+    exceeds `threshold` (nats per token) is left out; one with a positive advantage never is (DeepSeek-V3.2, 2512.02556,
     section 3.1). Returns bool [N].
     """
     return (advantages >= 0) | (row_means(gap, rows)[rows] <= threshold)

@@ -19,7 +19,7 @@ from typing import Any
 from frugalrl.config.schema import RewardTerm
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.rewards.rubric import Rubric, build_rubric, term_values
 from frugalrl.tasks.judging import compares_answers, judge_groups_timed
 from frugalrl.tasks.loading import row_problem
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = (_read(values, where, arguments.reasoning_open) for where, values in read_rows(arguments.file))
     tally = _Tally()
     with (
-        written_whole(arguments.out) as out,
+        atomic_write(arguments.out) as out,
         VerifierPool(arguments.workers, arguments.cpu_seconds, policy=policy) as pool,
     ):
         for batch in _batches(rows):

@@ -65,7 +65,7 @@ class LossSettings(Section):
     mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is left out")
     mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is left out")
     off_policy_mask: PositiveFloat | None = Field(
-        None, description="leave out completions with a negative advantage that are further off policy, nats a token"
+        None, description="leave out completions with a negative advantage that are further off policy, nats per token"
     )
 
     @model_validator(mode="after")
@@ -82,7 +82,7 @@ class EntropySettings(Section):
 
     coef: NonNegative = Field(0.0, description="weight of the bonus; where it starts if adaptive")
     adaptive: bool = Field(False, description="move coef by `step` a step, up while entropy is below `target`")
-    target: PositiveFloat = Field(0.2, description="nats a token; the bonus is off while entropy is above")
+    target: PositiveFloat = Field(0.2, description="nats per token; the bonus is off while entropy is above")
     step: PositiveFloat = 0.005
     coef_max: PositiveFloat = Field(1.0, description="the coefficient goes no higher")
 

@@ -1,6 +1,6 @@
 """What a long curation will take, said before it starts: each step is tried on a few rows of the pool, on this machine.
 
-Seconds a row are the difference of two tries of different length, so that what a step needs to begin is left out.
+Seconds per row are the difference of two tries of different length, so that what a step needs to begin is left out.
 Memory is what the steps hold for each row (measured, see `BYTES_A_ROW`). Short pools are not rehearsed.
 
 Not covered: solvers and judges, whose time is another machine's; pairs of the step `duplicates`, of which there are

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from frugalrl.curation.records import Deciding, Decision, Ending, decision_of, ledger_line
 from frugalrl.errors import OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 _LINES = json.JSONEncoder(ensure_ascii=False)
 """Made once: `json.dumps` makes one for each line."""
@@ -27,7 +27,7 @@ class _StepError(Exception):
 def write_part(path: Path, step: str, deciding: Deciding) -> Deciding:
     """The same decisions, each written as it passes; the part is there when they end. Raises OutputError."""
     try:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             while True:
                 try:
                     decision = next(deciding)
@@ -65,7 +65,7 @@ def _damaged(path: Path, why: str) -> OutputError:
 
 def join_parts(parts: Sequence[Path], path: Path) -> None:
     """The whole ledger from its parts, in order, without their last lines."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for part in parts:
             for line in _lines_but_the_last(part):
                 file.write(line)

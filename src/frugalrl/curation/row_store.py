@@ -1,4 +1,4 @@
-"""Rows on disk: what a pool of any size takes in memory is a few numbers a row.
+"""Rows on disk: what a pool of any size takes in memory is a few numbers per row.
 
 Two files without a name in the work folder (the system frees them when the process ends, however it ends): rows as
 they were read, and what steps changed. In memory stand, for each row, its place, a hash of its id, its pool and, once a

@@ -20,7 +20,7 @@ from typing import Any
 from frugalrl.config.curation_schema import CurationSpec
 from frugalrl.config.loading import dump_recipe
 from frugalrl.errors import OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 SPEC_FILE, MANIFEST_FILE, WORK_FOLDER, SAMPLES_FOLDER = "spec.yaml", "manifest.json", "work", "samples"
 DEFAULT_PARENT = Path("curated")
@@ -70,7 +70,7 @@ def open_workspace(spec: CurationSpec, out: Path | None, resume: bool) -> Iterat
     lock = _locked(path)
     try:
         if not resume:
-            with written_whole(path / SPEC_FILE) as file:
+            with atomic_write(path / SPEC_FILE) as file:
                 file.write(wanted)
         yield Workspace(path, _manifest(path))
     except BaseException:

@@ -4,7 +4,7 @@
 them, so that a hash collision or a likeness in words alone never makes a duplicate. Groups are transitive: if A is B
 and B is C, all three are one group.
 
-Memory: about 150 bytes a text, 8 bytes a proposed pair and 0.4 KB a match; texts and golds are read one at a time, and
+Memory: about 150 bytes per text, 8 bytes per proposed pair and 0.4 KB per match; texts and golds are read one at a time, and
 a pair's texts again when it is looked at, so they may lie on disk. The result depends on the texts, the golds, the
 threshold and the seed only.
 """
@@ -46,7 +46,7 @@ def near_duplicate_groups(
     """Groups of positions (two or more, ascending) whose texts are one problem, by their first member.
 
     threshold: least similarity of content tokens, 0..1. on_progress: called with (texts read, texts in all).
-    golds: the answers, one a text: reworded texts with one answer are then found too.
+    golds: the answers, one per text: reworded texts with one answer are then found too.
     """
     return groups_of(len(texts), near_duplicate_matches(texts, threshold, seed, on_progress, golds))
 

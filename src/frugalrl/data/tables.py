@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from frugalrl.errors import DataError, OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
 
@@ -49,9 +49,9 @@ def file_rows(path: Path) -> Iterator[TableRow]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object a line, all of it or nothing. Raises OutputError."""
+    """One JSON object per line, all of it or nothing. Raises OutputError."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for row in rows:
             file.write(encode(row) + "\n")
 
@@ -162,7 +162,7 @@ def _jsonl_rows(path: Path) -> Iterator[TableRow]:
             except ValueError as error:
                 raise DataError(f"{where} is not JSON: {error}. Fix or remove the line.") from None
             if not isinstance(values, dict):
-                raise DataError(f"{where} is not a JSON object. Write one {{...}} a line.")
+                raise DataError(f"{where} is not a JSON object. Write one {{...}} per line.")
             yield TableRow(where, values)
 
 

@@ -65,7 +65,7 @@ class Preset:
 
 
 PRESETS = {"open-rs": Preset(OPEN_RS_TEMPLATE, temperature=0.6, top_p=0.95, max_completion_tokens=32768)}
-"""open-rs: arXiv 2503.16219, one sample a problem there."""
+"""open-rs: arXiv 2503.16219, one sample per problem there."""
 
 _ALL = (
     Benchmark(

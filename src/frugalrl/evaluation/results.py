@@ -1,4 +1,4 @@
-"""The results file of one model on one set of problems, from `eval` and from a run: a JSON object a line.
+"""The results file of one model on one set of problems, from `eval` and from a run: a JSON object per line.
 
     header    what every sample shares: model, prompt, data, sampling, verifier; another one is refused
     session   once for each start: versions and device, since they may change between a kill and the resume
@@ -20,7 +20,7 @@ from typing import Self
 
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import SampleRecord, Subject
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.line_files import LineFile
 from frugalrl.rollout.engine import SamplingParams
 
@@ -116,7 +116,7 @@ def read_results(path: Path) -> Results:
 
 def write_results(path: Path, header: ResultsHeader, session: dict[str, str], samples: Iterable[SampleRecord]) -> None:
     """A whole results file at once, all of it or nothing. Raises OutputError."""
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for line in (_header_line(header), _session_line(session), *map(_sample_line, samples)):
             file.write(json.dumps(line) + "\n")
 

@@ -38,7 +38,7 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
 
 def _dynamic_sampling(recipe: TrainRecipe) -> list[tuple[str, str]]:
     extra = int(recipe.rollout.max_extra_groups * recipe.rollout.prompts_per_step)
-    return [("dynamic sampling", f"at most {extra} more groups a step")] if extra else []
+    return [("dynamic sampling", f"at most {extra} more groups per step")] if extra else []
 
 
 def _evaluations(recipe: TrainRecipe) -> str:
@@ -47,7 +47,9 @@ def _evaluations(recipe: TrainRecipe) -> str:
         return "none (data.validation and data.test are not set)"
     between = _multiples_before(recipe.evaluation.every, recipe.training.steps) if recipe.data.validation else 0
     samples = recipe.evaluation.samples_per_problem
-    return f"{' and '.join(held_out)} before and after, validation {between} times between, {samples} samples a problem"
+    return (
+        f"{' and '.join(held_out)} before and after, validation {between} times between, {samples} samples per problem"
+    )
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:

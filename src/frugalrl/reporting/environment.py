@@ -17,7 +17,7 @@ import torch
 
 from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.reporting.summary import versions
 
 ENVIRONMENT_FILE = "environment.json"
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(values, indent=2) + "\n")
 
 

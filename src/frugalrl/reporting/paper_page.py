@@ -1,7 +1,7 @@
 """The numbers Open-RS published, each beside the 95 % interval it should have been printed with.
 
 Decisions:
-- Wilson's interval with n the problems of the benchmark, as for one sample a problem: that is how the released
+- Wilson's interval with n the problems of the benchmark, as for one sample per problem: that is how the released
   checkpoints were evaluated. Where a published number is a mean over several samples (it is then often no whole
   number of n-ths), the interval is too wide for the sampling, and still right about how few the problems are.
 - No interval stands beside an average over benchmarks: the paper does not say enough to have one.
@@ -140,7 +140,7 @@ def largest_of_many(paper: Mapping[str, Any]) -> str:
     values = [100 * right / n for right in rights]
     noise = 100 * math.sqrt(mean(values) / 100 * (1 - mean(values) / 100) / n)
     return (
-        f"AIME24 {max(values):.1f} % is the largest of {len(values)} released evaluations of one sample a problem, "
+        f"AIME24 {max(values):.1f} % is the largest of {len(values)} released evaluations of one sample per problem, "
         f"chosen on the test set itself. Their mean is {mean(values):.1f} and their standard deviation "
         f"{stdev(values):.1f}; chance alone, with {n} problems, would give one of {noise:.1f}."
     )

@@ -104,7 +104,7 @@ def _facts(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
         "validation data": ("data", "validation", "source"),
         "test data": ("data", "test", "source"),
         "steps": ("training", "steps"),
-        "prompts a step": ("rollout", "prompts_per_step"),
+        "prompts per step": ("rollout", "prompts_per_step"),
         "group size": ("rollout", "group_size"),
         "completion tokens, at most": ("rollout", "max_completion_tokens"),
         "learning rate": ("optimizer", "learning_rate"),

@@ -1,4 +1,4 @@
-"""The run log: one JSON object a line, always; trackers beside it as sinks.
+"""The run log: one JSON object per line, always; trackers beside it as sinks.
 
 A checkpoint keeps how long the files were when it was made; a resumed run cuts them back to that length and writes
 what follows anew, so that the log of a run that was killed is the log of one that was not, the clock apart.
@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self, TextIO
 
 from frugalrl.config.schema import TrackerSettings
 from frugalrl.errors import OutputError, RecipeError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _ends_a_line(path: Path, length: int) -> bool:
 
 def _drop_after(path: Path, step: int) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.writelines(line + "\n" for line in lines if _value_of(line, "step", math.inf) <= step)
 
 

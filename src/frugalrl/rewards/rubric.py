@@ -92,7 +92,7 @@ def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], se
 def term_values(
     rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float = math.inf
 ) -> dict[str, Values]:
-    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_groups` does."""
+    """Each reward's values for a group: finite numbers or None, one per completion. Raises as `score_groups` does."""
     columns = {name: _values_of(rubric, name, group, verdicts, seconds_left) for name in rubric.terms}
     for name, values in columns.items():
         _check_values(name, values, len(group.completions))

@@ -104,7 +104,7 @@ def _plain_values(values: Any, path: str) -> Values:
     is_array = hasattr(values, "tolist")
     plain = values.tolist() if is_array else values
     if isinstance(plain, str | bytes | Mapping) or not hasattr(plain, "__iter__"):
-        raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None a completion.")
+        raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None per completion.")
     return [_plain_number(_only(value) if is_array else value) for value in plain]
 
 

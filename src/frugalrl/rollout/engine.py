@@ -79,7 +79,7 @@ class RolloutEngine(Protocol):
         ...
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """One list a request, in order; in it one sequence a seed, in order.
+        """One list per request, in order; in it one sequence per seed, in order.
 
         A sequence depends on its prompt, its seed and the weights, not on what else is sampled with it.
         Raises ModelError if the weights give no distribution to draw from (NaN, infinity).

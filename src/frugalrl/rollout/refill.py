@@ -30,7 +30,7 @@ class FilledBatch:
     """Groups sampled beyond those wanted, as a share of those wanted."""
 
 
-def has_signal(group: ScoredGroup) -> bool:
+def has_learning_signal(group: ScoredGroup) -> bool:
     """Whether the rewards of a group differ, so that some of its advantages are not zero."""
     return len({scored.reward for scored in group.completions}) > 1
 
@@ -43,13 +43,13 @@ def fill_batch(sample: SampleGroups, wanted: int, max_extra_groups: int) -> Fill
     sampled = list(sample(wanted, 0))
     if max_extra_groups == 0:
         return FilledBatch(tuple(sampled), tuple(sampled), 0, 0.0)
-    first = [group for group in sampled if has_signal(group)]
+    first = [group for group in sampled if has_learning_signal(group)]
     kept, round_number = list(first), 0
     while len(kept) < wanted and len(sampled) - wanted < max_extra_groups:
         round_number += 1
         missing = min(wanted - len(kept), max_extra_groups - (len(sampled) - wanted))
         fresh = list(sample(missing, round_number))
         sampled += fresh
-        kept += [group for group in fresh if has_signal(group)]
+        kept += [group for group in fresh if has_learning_signal(group)]
     extra = (len(sampled) - wanted) / wanted
     return FilledBatch(tuple(kept or sampled[:wanted]), tuple(sampled), len(kept) - len(first), extra)

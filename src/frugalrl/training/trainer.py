@@ -20,7 +20,7 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
-from frugalrl.training.ending import end_of_budget, kept_after_an_error, kept_for_resume, reason_to_end
+from frugalrl.training.ending import end_of_budget, save_after_error, save_for_resume, reason_to_end
 from frugalrl.training.evaluating import evaluate_base, evaluate_validation, is_evaluation_due
 from frugalrl.training.finishing import finish
 from frugalrl.training.hooks.hook import StepHook
@@ -53,8 +53,8 @@ def train(
     should_stop: asked before every step; once true, the run saves a checkpoint and ends without a summary.
     evaluating: entered around evaluations; leaves one by raising StopRequested, which also saves and ends the run.
     extra_hooks: called after those of the recipe.
-    Raises UserError for whatever in recipe, data or model makes training impossible. After any error that is raised
-    in a step, a checkpoint of the step before it is saved first, if it can be.
+    Raises UserError if recipe, data or model make training impossible. If a step raises an error, a checkpoint of the
+    step before it is saved first, if possible.
     """
     hooks = (*hooks_of(recipe), *extra_hooks)
     with RunLog(folder, recipe.trackers, recipe.name) as log:
@@ -65,20 +65,20 @@ def train(
                 progress, clean = reached, run.optimizer.steps_begun
             return finish(run, progress, hooks)
         except StopRequested:
-            kept = kept_for_resume(run, progress, hooks)
+            kept = save_for_resume(run, progress, hooks)
             show(f"Stopped after step {progress.step} of {recipe.training.steps}. {kept}")
             return None
-        except Exception:  # of a reward, the memory, the disk, a device: what is complete is kept before it is raised
-            show(kept_after_an_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
+        except Exception:  # of a reward, the memory, the disk, a device: what is complete is saved first
+            show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
             raise
 
 
 def run_steps(
     run: Run, progress: Progress, hooks: Sequence[StepHook], should_stop: Callable[[], bool]
 ) -> Iterator[Progress]:
-    """The loop, from where a run stands to its last step: a step, its evaluation, its checkpoint, and again.
+    """The loop, from the run's progress to its last step: a step, its evaluation, its checkpoint, and again.
 
-    Gives the progress whenever a part is complete, so that whoever is interrupted knows what there is to keep. Raises
+    Yields the progress whenever a part is complete, so that an interrupted caller knows what to save. Raises
     StopRequested.
     """
     recipe = run.recipe
@@ -115,7 +115,7 @@ def run_steps(
 
 
 def between_steps(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """What hooks do between steps, such as evaluations of their own. Raises StopRequested."""
+    """What hooks do between steps, such as their own evaluations. Raises StopRequested."""
     for hook in hooks:
         made = hook.between(run, progress)
         progress = replace(made.progress, end_reason=made.progress.end_reason or made.end_reason)

@@ -30,7 +30,7 @@ from torch import Tensor
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
 from frugalrl.training.model.policy import Policy
-from frugalrl.training.state.manifest import flush_and_forget, write_manifest
+from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
 
 _STATE_FOLDER = "training_state"
 _VALUES_FILE = "state.json"
@@ -51,7 +51,7 @@ def save_model(policy: Policy, folder: Path, card: str) -> None:
     """Write model, tokenizer and model card in Hub layout, all of it or nothing. Raises OutputError."""
     with _beside(folder) as scratch:
         _write_model(policy, scratch, card)
-        flush_and_forget(scratch)
+        flush_and_drop_cache(scratch)
         _compare_model(policy, scratch)
 
 
@@ -65,7 +65,7 @@ def save_checkpoint(policy: Policy, state: TrainingState, folder: Path, card: st
             on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
             safetensors.torch.save_file(on_cpu, beside_model / f"{group}.safetensors")
         (beside_model / _VALUES_FILE).write_text(json.dumps(dict(state.values), indent=2), encoding="utf-8")
-        flush_and_forget(scratch)
+        flush_and_drop_cache(scratch)
         _compare_model(policy, scratch)
         for group, tensors in state.tensors.items():
             _compare(beside_model / f"{group}.safetensors", tensors)
