@@ -1,4 +1,4 @@
-"""What every section of a recipe is made of: the strict base class and the kinds of numbers."""
+"""The base of every recipe section: the strict base class and the number types."""
 
 from typing import Annotated
 
@@ -11,6 +11,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, and without room for keys that mean nothing."""
+    """A part of a recipe: frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -4,9 +4,9 @@
 them, so that a hash collision or a likeness in words alone never makes a duplicate. Groups are transitive: if A is B
 and B is C, all three are one group.
 
-Memory: about 150 bytes per text, 8 bytes per proposed pair and 0.4 KB per match; texts and golds are read one at a time, and
-a pair's texts again when it is looked at, so they may lie on disk. The result depends on the texts, the golds, the
-threshold and the seed only.
+Memory: about 150 bytes per text, 8 bytes per proposed pair and 0.4 KB per match; texts and golds are read one at a
+time, and a pair's texts again when it is looked at, so they may lie on disk. The result depends on the texts, the
+golds, the threshold and the seed only.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Problem statements as a few numbers each, and the pairs among them that are worth a closer look. Pure.
 
 MinHash (Broder, 1997) with banding over pairs of neighbouring content tokens. Kept of a text are its tokens' numbers
-(4 bytes each) and four hashes of 8 bytes: about 150 bytes per text, whatever its length on disk. Minimum hashes are made
-again for a few bands at a time where all of them would take more than `BAND_BYTES`.
+(4 bytes each) and four hashes of 8 bytes: about 150 bytes per text, whatever its length on disk. Minimum hashes are
+made again for a few bands at a time where all of them would take more than `BAND_BYTES`.
 """
 
 import hashlib

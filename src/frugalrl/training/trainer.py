@@ -20,7 +20,7 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
-from frugalrl.training.ending import end_of_budget, save_after_error, save_for_resume, reason_to_end
+from frugalrl.training.ending import end_of_budget, reason_to_end, save_after_error, save_for_resume
 from frugalrl.training.evaluating import evaluate_base, evaluate_validation, is_evaluation_due
 from frugalrl.training.finishing import finish
 from frugalrl.training.hooks.hook import StepHook

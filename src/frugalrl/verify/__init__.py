@@ -1,4 +1,4 @@
 """Is it right? Usable on its own, without training.
 
-What may not enter: rewards, recipes, torch.
+Not allowed here: rewards, recipes, torch.
 """

@@ -104,8 +104,8 @@ class Decision:
 
 
 def called_samples(step_samples: int, problems: int) -> int:
-    """Validation problems of a requested evaluation, one sample each: about as many as a step has, but not too few to be
-    informative.
+    """Validation problems of a requested evaluation, one sample each: about as many as a step has, but not too few to
+    be informative.
     """
     return min(problems, max(step_samples, FEWEST_SAMPLES))
 
@@ -113,8 +113,8 @@ def called_samples(step_samples: int, problems: int) -> int:
 def observe(state: GuardState, step: int, metrics: Mapping[str, float], rule: GuardRule) -> tuple[GuardState, Decision]:
     """Process a training step, counted from 1.
 
-    Metrics that are missing or not finite leave a sign unchanged: without a reference model there is no KL, which is not
-    a KL of 0.
+    Metrics that are missing or not finite leave a sign unchanged: without a reference model there is no KL, which is
+    not a KL of 0.
     """
     if state.stopped is not None:
         return state, Decision(step)

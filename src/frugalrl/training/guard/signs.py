@@ -116,7 +116,8 @@ def step_change(detector: Detector, value: float, step: int, sign: ChangeSign) -
         return _started(seen) if len(warm_up) == WARM_UP_STEPS else seen
     scale = max(long_run_scale(detector), sign.least_scale)
     distance = value - detector.level
-    # The scale is updated with values clipped at the deviation of one step: at the long-run one nothing would be clipped.
+    # The scale is updated with values clipped at the deviation of one step: at the long-run one nothing would be
+    # clipped.
     most = 3 * max(math.sqrt(detector.variance), sign.least_scale)
     bounded = min(max(distance, -most), most)
     total = max(0.0, detector.sum + min(sign.direction * distance / scale, MOST_PER_STEP) - SLACK)

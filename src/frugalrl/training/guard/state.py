@@ -68,7 +68,8 @@ def to_json(state: GuardState) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> GuardState:
-    """The inverse of `to_json`, also after a round trip through text. Raises KeyError or TypeError for anything else."""
+    """The inverse of `to_json`, also after a round trip through text. Raises KeyError or TypeError for anything
+    else."""
     reference, evidence = values["reference"], values["evidence"]
     kept = {
         "detectors": {name: _tupled(Detector, values["detectors"][name], "warm_up") for name in CHANGE_SIGNS},

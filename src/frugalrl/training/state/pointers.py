@@ -83,7 +83,7 @@ def newest_intact(checkpoints: Path) -> tuple[Path | None, list[str]]:
         notes.append(f"The checkpoint {path.name} is damaged: {wrong}.")
     if notes:
         raise OutputError(
-            f"No checkpoint in {checkpoints} is intact. {' '.join(notes)} Restore an intact one, or start a new run with "
+            f"No checkpoint in {checkpoints} is intact. {' '.join(notes)} Restore one, or start a new run with "
             "another --out."
         )
     return None, []

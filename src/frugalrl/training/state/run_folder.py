@@ -14,7 +14,7 @@ from pathlib import Path
 from frugalrl.config.loading import dump_recipe, load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError
-from frugalrl.files import remove_leftovers, atomic_write
+from frugalrl.files import atomic_write, remove_leftovers
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.state.checkpoint import bring_back_replaced, saved_step
 from frugalrl.training.state.pointers import newest_intact
