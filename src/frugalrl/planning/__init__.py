@@ -1,4 +1,4 @@
-"""What a recipe amounts to before it is run.
+"""The size of a run before it starts.
 
 Not allowed here: anything that loads a model.
 """

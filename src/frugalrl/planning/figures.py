@@ -1,11 +1,11 @@
-"""What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
+"""The size of a run, from the recipe alone: the figures of `--dry-run`."""
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.training.length_schedule import largest_cap
 
 
 def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
-    """Names and values, in the order a person asks."""
+    """Names and values, in order of interest."""
     rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
     completions = rollout.prompts_per_step * rollout.group_size
     longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)

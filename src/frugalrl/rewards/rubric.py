@@ -1,8 +1,8 @@
 """The rubric: a weighted sum of rewards, with its breakdown kept for each completion.
 
 A term sees a whole group at once (the completions of one prompt) and gives a number or None for each:
-None is "no verdict" and adds nothing. Which names there are is `registry.py`'s business; a user's own function
-is named by its dotted path and called with TRL's signature, see `user_functions.py`.
+None is "no verdict" and adds nothing. The names are in `registry.py`; a user's function is named by its dotted path
+and called with TRL's signature, see `user_functions.py`.
 
 A term with `gate_group_accuracy` is off while the group's accuracy is below it: length terms that shape a
 policy before it can solve its problems are known to start collapse (GRPO-lambda, arXiv 2505.18086).
@@ -24,7 +24,7 @@ from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup,
 from frugalrl.verify.answers import CORRECT_VALUE
 
 _GRACE_SECONDS = 10.0
-"""For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
+"""Grace for a function that is running when the budget ends: a nearly finished step is not thrown away."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rubric:
     terms: Mapping[str, Term]
     weights: Mapping[str, float]
     timeouts: Mapping[str, float]
-    """Seconds that a function of the user's own may take for a group."""
+    """Seconds that a user's function may take for a group."""
 
 
 def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> Rubric:
@@ -55,7 +55,7 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
 
 
 def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -> None:
-    """Raise RecipeError for a function of the user's own with a parameter that the problems have no column for."""
+    """Raise RecipeError for a user's function with a parameter for which the problems have no column."""
     columns = set.intersection(*(set(problem.columns) for problem in problems)) if problems else set()
     for term in settings:
         if not is_built_in(term.name):
@@ -111,7 +111,7 @@ def _values_of(
     except OutOfTimeError:
         if seconds < timeout:
             raise BudgetEndedError(
-                f"The run's budget ended while the reward {name} was at work. Raise the budget, or give the reward a "
+                f"The run's budget ended while the reward {name} was running. Raise the budget, or give the reward a "
                 "time limit on what it waits for."
             ) from None
         raise RewardTimeoutError(
