@@ -35,7 +35,7 @@ def frugalrl(capsys, *arguments):
 def test_a_run_prints_its_gain_and_where_everything_is(capsys, tmp_path):
     code, out, err = frugalrl(capsys, "train", QUICKSTART, *QUICK, "--out", str(tmp_path / "run"))
     assert (code, err) == (0, "")
-    assert "validation, which chooses: 9 problems" in out
+    assert "validation, used for selection: 9 problems" in out
     assert "base  0" in out
     assert re.search(r"Step \d is kept|No checkpoint is better than the base", out)
     assert str(tmp_path / "run") in out

@@ -157,7 +157,7 @@ def test_hostile_names_in_recipe_and_summary_stay_text(tmp_path):
     [
         (0.1, 0.3, "Better than its base: +20.0 points, 95 % interval +10.0 points to +30.0 points"),
         (-0.3, -0.1, "Worse than its base"),
-        (-0.1, 0.3, "Cannot tell whether training helped"),
+        (-0.1, 0.3, "Inconclusive whether training helped"),
         (None, None, "its interval is undefined"),
     ],
 )
@@ -171,7 +171,7 @@ def test_charts_cover_what_was_logged(tmp_path):
     page, _ = report(tmp_path, write_run(tmp_path / "run", ending=summary()))
     titles = re.findall(r"<title>([^<]*)</title><desc>", page)
     expected = ["validation accuracy", "Reward", "Completion length", "Truncated", "KL from the reference", "Entropy"]
-    assert titles == [*expected, "Groups that teach nothing"]
+    assert titles == [*expected, "Groups without a learning signal"]
     assert "from 50.0 % at 0 to 50.0 % at 4" in page
     assert "75 %" in page
     assert "1m30s" in page

@@ -196,7 +196,7 @@ def test_a_log_that_is_gone_is_called_gone(tmp_path):
     run(tmp_path / "run", chosen, should_stop=lambda: next(asked))
     (tmp_path / "run" / "metrics.jsonl").unlink()
     _, lines = run(tmp_path / "run", chosen, resume=True)
-    assert any("metrics.jsonl is gone: it begins again after step 2" in line for line in lines)
+    assert any("metrics.jsonl is missing: it starts again after step 2" in line for line in lines)
     assert not any("are kept" in line for line in lines)
 
 

@@ -82,12 +82,12 @@ def header_of(
 
 
 def session_of(subject: Subject) -> dict[str, str]:
-    """What a start notes of itself."""
+    """The record of a session's start."""
     return {**{name: metadata.version(name) for name in _SESSION_PACKAGES}, "device": subject.device}
 
 
 def results_path(folder: Path, benchmark: str) -> Path:
-    """Where a benchmark's results stand in a folder."""
+    """The file of a benchmark's results in a folder."""
     return folder / f"{benchmark}{SUFFIX}"
 
 
@@ -110,12 +110,12 @@ def read_results(path: Path) -> Results:
         raise _unreadable(path, "its first line is no header")
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
-        raise _unreadable(path, f"{repeated} samples stand in it twice")
+        raise _unreadable(path, f"{repeated} samples occur in it twice")
     return Results(header, samples)
 
 
 def write_results(path: Path, header: ResultsHeader, session: dict[str, str], samples: Iterable[SampleRecord]) -> None:
-    """A whole results file at once, all of it or nothing. Raises OutputError."""
+    """Write a complete results file atomically. Raises OutputError."""
     with atomic_write(path) as file:
         for line in (_header_line(header), _session_line(session), *map(_sample_line, samples)):
             file.write(json.dumps(line) + "\n")
@@ -132,7 +132,7 @@ def refuse_other_results(folder: Path, header: ResultsHeader) -> None:
         if found.model_hash != header.model_hash:
             raise OutputError(
                 f"{path} holds results of another model ({found.model} in {found.dtype}, weights "
-                f"{found.model_hash}). Give this model a folder of its own with --out."
+                f"{found.model_hash}). Give this model its own folder with --out."
             )
         if path == own:
             _refuse_another(path, found, header)

@@ -1,4 +1,4 @@
-"""What a run's numbers say, in plain words: the same sentences for the page and the model card.
+"""The findings of a run in sentences: the same for the page and the model card.
 
 Decisions: a gain is claimed where the summary's permutation test says so (p < 0.05), and in a summary without one where
 the 95 % interval of the paired difference excludes zero; an interval that is missing decides nothing.
@@ -37,7 +37,7 @@ def comparison(run: RunRecord) -> Finding:
         return Finding(f"Base and final were not compared {where}.", "unsure")
     if low is None or high is None:
         return Finding(
-            f"Cannot tell: the difference {where} is {_points(points)}, and its interval is undefined.", "unsure"
+            f"Inconclusive: the difference {where} is {_points(points)}, and its interval is undefined.", "unsure"
         )
     measured = f"{_points(points)}, 95 % interval {_points(low)} to {_points(high)}, paired by problem, {where}"
     p_value = _number(run.summary, "p_value")
@@ -48,7 +48,7 @@ def comparison(run: RunRecord) -> Finding:
         return Finding(f"Worse than its base: {measured}.", "bad")
     if run.summary.get("kept_step") == 0:
         return Finding(f"No checkpoint was better than the base, which is kept: {measured}.", "unsure")
-    return Finding(f"Cannot tell whether training helped: {measured}. {_least(run)}", "unsure")
+    return Finding(f"Inconclusive whether training helped: {measured}. {_least(run)}", "unsure")
 
 
 def _least(run: RunRecord) -> str:
@@ -92,7 +92,7 @@ def overused_test(run: RunRecord) -> list[str]:
             shown = ", ".join(map(str, steps))
             warnings.append(
                 f"{run.label}: {benchmark} was evaluated on {len(steps)} trained models of this run, after steps "
-                f"{shown}. A test set measures one model: the best of several looks at it is too high."
+                f"{shown}. A test set measures one model: the best of several looks is biased upwards."
             )
     return warnings
 

@@ -58,7 +58,7 @@ def _contender(label: str, one: Mapping[str, Any]) -> list[str]:
 
 
 def guard_events(runs: Sequence[RunRecord]) -> str:
-    """What the guard decided and did; empty where it had nothing to say."""
+    """What the guard decided and did; empty if nothing."""
     rows = [
         [escape(run.label), escape(str(event.get("step"))), escape(str(event.get("action"))), _said(event)]
         for run in runs

@@ -1,8 +1,8 @@
 """The page of one or several runs: records in, HTML out.
 
 Decisions:
-- The answer stands first (better, worse, inconclusive), then accuracy, then how training went, then samples.
-- Several runs lie over each other in every chart, told apart by colour, dash and marker; single steps are drawn only
+- The answer comes first (better, worse, inconclusive), then accuracy, then how training went, then samples.
+- Several runs are overlaid in every chart, distinguished by colour, dash and marker; single steps are drawn only
   where one run is shown, since several would cover each other.
 - Best and worst samples are of the last logged steps, one of each problem: what the model does now.
 
@@ -31,7 +31,7 @@ _CHARTS = (
     ("completion/cap_tokens", "Cap on completions", "tokens, where a length schedule moves it", False),
     ("cost/usd", "Cost", "dollars so far, at the recipe's price of the machine", False),
     ("policy/entropy", "Entropy", "nats per token; a fast fall to 0 ends exploration", False),
-    ("group/zero_std_frac", "Groups that teach nothing", "share of groups whose rewards are all equal", True),
+    ("group/zero_std_frac", "Groups without a learning signal", "share of groups whose rewards are all equal", True),
     ("policy/grad_norm", "Gradient norm", "before clipping", False),
     ("loss/sft", "Loss", "fine-tuning, nats per token", False),
 )
@@ -270,7 +270,7 @@ def _samples(run: RunRecord) -> str:
 def best_and_worst(samples: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Up to three completions with the highest and with the lowest reward, each of another group.
 
-    Of equal rewards the later step comes first. A completion stands in one list only.
+    Of equal rewards the later step comes first. A completion is in one list only.
     """
     highest, lowest = [], []
     for sample in reversed(samples[-_LAST_SAMPLES:]):
