@@ -7,7 +7,7 @@ Decisions:
   that the paper's claim makes it positive. The interval is Student's over the seeds' values: it holds what training
   and sampling add, but not that other problems might have been drawn.
 - Three verdicts: reproduced if the whole interval is above zero, not reproduced if it is below the smallest effect
-  worth a mention, else cannot tell. With three seeds an interval is 2.5 standard deviations wide to each side.
+  worth a mention, else inconclusive. With three seeds an interval is 2.5 standard deviations wide to each side.
 
 Claims after arXiv 2503.16219, figures 2 to 5. Not covered: correction for asking several questions of the same runs.
 """
@@ -22,7 +22,7 @@ from frugalrl.reporting.run_record import RunRecord, Values
 from frugalrl.statistics.intervals import Estimate, over_seeds
 
 Unit = Literal["points", "tokens", "nats"]
-ClaimVerdict = Literal["reproduced", "not reproduced", "cannot tell"]
+ClaimVerdict = Literal["reproduced", "not reproduced", "inconclusive"]
 Experiments = Mapping[str, Sequence[RunRecord]]
 """Setting -> its runs, one per seed, the seeds in the same order for the settings that are compared."""
 
@@ -64,10 +64,10 @@ class Claim:
 def claim_verdict(estimate: Estimate, smallest: float) -> ClaimVerdict:
     """Reproduced above zero, not reproduced below the smallest effect; an undefined interval decides nothing."""
     if math.isnan(estimate.ci_low) or math.isnan(estimate.ci_high):
-        return "cannot tell"
+        return "inconclusive"
     if estimate.ci_low > 0:
         return "reproduced"
-    return "not reproduced" if estimate.ci_high < smallest else "cannot tell"
+    return "not reproduced" if estimate.ci_high < smallest else "inconclusive"
 
 
 def paper_claims(experiments: Experiments) -> list[Claim]:

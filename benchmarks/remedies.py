@@ -145,7 +145,7 @@ def verdict(gain: Estimate) -> str:
     """Whether the interval over seeds decides."""
     if gain.ci_low > 0:
         return "helps"
-    return "hurts" if gain.ci_high < 0 else "cannot tell"
+    return "hurts" if gain.ci_high < 0 else "inconclusive"
 
 
 def _points(found: Estimate) -> str:

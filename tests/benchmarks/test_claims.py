@@ -80,17 +80,17 @@ def test_the_interval_over_seeds_is_scipys():
 
 
 def test_one_seed_has_no_interval_and_decides_nothing():
-    assert claim_verdict(over_seeds([0.3]), smallest=0.01) == "cannot tell"
+    assert claim_verdict(over_seeds([0.3]), smallest=0.01) == "inconclusive"
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
         (0.02, 0.30, "reproduced"),
-        (-0.10, 0.30, "cannot tell"),
+        (-0.10, 0.30, "inconclusive"),
         (-0.10, 0.005, "not reproduced"),
         (-0.30, -0.10, "not reproduced"),
-        (math.nan, math.nan, "cannot tell"),
+        (math.nan, math.nan, "inconclusive"),
     ],
 )
 def test_the_whole_interval_decides(low, high, verdict):
@@ -110,7 +110,7 @@ def test_the_later_loss_is_early_less_last():
 
 
 def test_equal_seeds_have_no_interval_and_are_not_called_reproduced():
-    assert CLAIMS["later loss, collapse"].verdict == "cannot tell"
+    assert CLAIMS["later loss, collapse"].verdict == "inconclusive"
 
 
 def test_truncation_is_the_worst_tenth_less_the_first_step():

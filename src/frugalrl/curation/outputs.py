@@ -36,7 +36,7 @@ class Written(Iterable[Mapping[str, Any]]):
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text, all of it or nothing. Raises OutputError."""
+    """Write a text atomically. Raises OutputError."""
     with atomic_write(path) as file:
         file.write(text)
 
