@@ -1,8 +1,8 @@
 """The paper's claims, one by one, against runs of its three settings over several seeds.
 
 Decisions:
-- What is compared is fixed before the runs: the evaluation at a fifth of the steps stands for the paper's first 100
-  of 500, and never the best of several looks.
+- What is compared is fixed before the runs: the evaluation at a fifth of the steps corresponds to the paper's first 100
+  of 500, never the best of several looks.
 - A value is made for each seed, between runs of the same seed where two settings are compared, and its sign is such
   that the paper's claim makes it positive. The interval is Student's over the seeds' values: it holds what training
   and sampling add, but not that other problems might have been drawn.

@@ -1,8 +1,8 @@
 """Raw pools into rows, one after another: column mapping, ids, cleaning, and a hash of what was read.
 
 Decisions:
-- Pools are dirty: an empty problem or answer goes into the ledger, and so does what `cleaning` changed. A missing column
-  is a mistake in the spec, and an error.
+- Pools are dirty: an empty problem or answer goes into the ledger, and so does what `cleaning` changed. A missing
+  column is a mistake in the spec, and an error.
 - Rows are read once and passed on; facts about the full pool (columns, size, hash) are known at its end.
 - Names of environment variables in a path are replaced; FRUGALRL_DATA has the default that `frugalrl eval` has.
 """

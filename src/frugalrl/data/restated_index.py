@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from frugalrl.data.formula_runs import number_weight
 from frugalrl.data.restated import (
-    UNCERTAIN,
     RESTATED,
+    UNCERTAIN,
     Profile,
     compare,
     read_profile,

@@ -293,7 +293,9 @@ def _is_sign(token: str) -> bool:
 
 
 def _significant(gist: Sequence[str]) -> Counter[str]:
-    return Counter(token for token in gist if token in _OPERATORS or token in _SIGNIFICANT or f"{token}s" in _SIGNIFICANT)
+    return Counter(
+        token for token in gist if token in _OPERATORS or token in _SIGNIFICANT or f"{token}s" in _SIGNIFICANT
+    )
 
 
 def carries_weight(token: str) -> bool:

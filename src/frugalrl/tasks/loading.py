@@ -146,9 +146,7 @@ def _is_a_task(source: str) -> bool:
 def _own_problems(source: ProblemSource) -> list[Problem]:
     task = task_named(source.source)
     if task.problems is None:
-        raise RecipeError(
-            f"The task {source.source} generates no problems. Give a file as source, and this as `task`."
-        )
+        raise RecipeError(f"The task {source.source} generates no problems. Give a file as source, and this as `task`.")
     if source.limit is None:
         raise RecipeError(f"The task {source.source} is endless: say how many problems to take with `limit`.")
     if task.splits and source.split not in task.splits:
