@@ -1,8 +1,8 @@
 r"""Reworded problems, recognised by their answer: the golds as evidence besides the texts.
 
 Text alone does not distinguish a paraphrase from a variant. Two texts with the same numbers, the same answer and
-moderately similar words are one problem; the same similarity with another answer says nothing. `same_with_answer` is called only
-after `statements.same_problem` has said no, about two problems with one `answer_key`:
+moderately similar words are one problem; the same similarity with another answer says nothing. `same_with_answer` is
+called only after `statements.same_problem` has said no, about two problems with one `answer_key`:
 
 - the same numbers (or those of one text and at most two more in a longer, closely alike text);
 - compatible drawings and options, as there;
