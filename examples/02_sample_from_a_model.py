@@ -1,75 +1,62 @@
-"""One prompt, a group of eight completions, and what GRPO makes of them. Uses the shipped tiny model.
+"""One problem, eight completions of the shipped tiny model, and what GRPO makes of them.
 
-Shows the rollout engine from outside: token ids and seeds go in; token ids, log-probabilities and the finish
-reason come out. The log-probabilities are then compared with those of the trainer's own forward pass.
+`frugalrl.evaluate` samples and judges a model on a file of one's own, and keeps every sample; `frugalrl.score` gives
+the same completions their rewards, a function of one's own among them.
 """
 
-import torch
+import json
+import statistics
+import tempfile
+from pathlib import Path
 
-from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.config.schema import ModelSettings, ProblemSource, PromptSettings, RewardTerm
-from frugalrl.data.prompts import build_prompts
-from frugalrl.rewards.rubric import build_rubric, score_group
-from frugalrl.rollout.collect import collect_groups
-from frugalrl.rollout.engine import SamplingParams
-from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.tasks.loading import load_problems
-from frugalrl.training.model.policy import Policy, load_policy, trainable_parameters
-from frugalrl.types import Completion, Prompt
+import frugalrl
 
 GROUP_SIZE = 8
-TEMPERATURE = 1.0
+PROBLEM = {"id": "one", "task": "arithmetic", "problem": "Calculate $6 \\times 5 + 7 \\times 4 - 29$.", "answer": "29"}
 
 
-def forward_logprobs(policy: Policy, prompt: Prompt, completion: Completion) -> torch.Tensor:
-    """The log-probabilities of a completion's tokens as the trainer computes them, without a cache."""
-    input_ids = torch.tensor([prompt.token_ids + completion.token_ids], device=policy.device)
-    wanted = torch.zeros_like(input_ids, dtype=torch.bool)
-    wanted[0, len(prompt.token_ids) :] = True
-    with torch.no_grad():
-        logprobs, _ = policy.logprobs(input_ids, wanted, TEMPERATURE)
-    return logprobs
+def brevity(completions: list[str], **columns: object) -> list[float]:
+    """A reward of one's own, with TRL's signature: from 0 for nothing to -1 for 200 characters or more."""
+    return [-min(1.0, len(text) / 200) for text in completions]
+
+
+def advantages(rewards: list[float]) -> list[float]:
+    """Within a group: the reward less the mean, over the standard deviation (TRL's epsilon)."""
+    mean, deviation = statistics.mean(rewards), statistics.stdev(rewards)
+    return [(reward - mean) / (deviation + 1e-4) for reward in rewards]
 
 
 def main() -> None:
-    policy = load_policy(ModelSettings(path="builtin:tiny"))
-    print(f"model: {policy.source}, {trainable_parameters(policy.model):,} parameters, on {policy.device}\n")
-
-    problems = load_problems(ProblemSource(source="arithmetic", split="validation", limit=1, difficulties=(2,)))
-    prompt = build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=256)[0]
-    print(f"problem: {prompt.problem.text}   gold answer: {prompt.problem.gold}")
-    print(f"prompt, {len(prompt.token_ids)} tokens: {prompt.text!r}\n")
-
-    engine = TorchEngine(policy.model, policy.end_token_ids, max_sequences=GROUP_SIZE)
-    sampling = SamplingParams(max_completion_tokens=128, temperature=TEMPERATURE)
-    group = collect_groups(engine, policy.tokenizer, [prompt], GROUP_SIZE, sampling, seed_parts=("example",))[0]
-
-    rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="format", weight=0.5)], 128)
-    scored = score_group(rubric, group)
-    advantages = PRESETS["trl"](torch.tensor([one.reward for one in scored.completions]))
-    for number, (one, advantage) in enumerate(zip(scored.completions, advantages.tolist(), strict=True)):
-        completion = one.completion
-        print(
-            f"{number}  reward {one.reward:.1f}  advantage {advantage:+.3f}  {one.verdict.label}, {one.verdict.reason}"
-            f"  ({len(completion.token_ids)} tokens, {completion.finish_reason},"
-            f" log-probability {sum(completion.rollout_logprobs):.2f} nats)"
+    print(f"problem: {PROBLEM['problem']}   gold answer: {PROBLEM['answer']}\n")
+    with tempfile.TemporaryDirectory() as scratch:
+        own = Path(scratch) / "own.jsonl"
+        own.write_text(json.dumps(PROBLEM) + "\n", encoding="utf-8")
+        result = frugalrl.evaluate(
+            "builtin:tiny",
+            str(own),
+            k=GROUP_SIZE,
+            temperature=1.0,
+            max_tokens=128,
+            device="cpu",
+            out=f"{scratch}/results",
         )
-        print("   " + completion.text.replace("\n", "\n   "))
-    print(f"\nThe advantages add up to {advantages.sum():.6f}.\n")
+        samples = result.samples
 
-    first = group.completions[0]
-    print("The tokens of completion 0, each with its log-probability when it was sampled:")
-    for start in range(0, len(first.token_ids), 8):
-        pieces = [policy.tokenizer.decode([token]) for token in first.token_ids[start : start + 8]]
-        values = first.rollout_logprobs[start : start + 8]
-        print("   " + "  ".join(f"{piece!r} {value:.2f}" for piece, value in zip(pieces, values, strict=True)))
-
-    gaps = [
-        (forward_logprobs(policy, prompt, completion).cpu() - torch.tensor(completion.rollout_logprobs)).abs().max()
-        for completion in group.completions
-    ]
-    agrees = float(max(gaps)) < 1e-4
-    print(f"\nEngine and trainer agree on every log-probability to within 1e-4 nats: {agrees}.")
+    rows = [{**PROBLEM, "completion": one["text"], "gold": PROBLEM["answer"]} for one in samples]
+    weights = {"accuracy": 1.0, f"{__name__}.brevity": 0.2}
+    scored = frugalrl.score(rows, rewards=["accuracy", brevity], reasoning_open=True, without_box="refuse").metrics
+    rewards = [sum(weight * one[name] for name, weight in weights.items()) for one in scored]
+    for number, (one, reward, advantage) in enumerate(zip(samples, rewards, advantages(rewards), strict=True)):
+        print(
+            f"{number}  reward {reward:+.2f}  advantage {advantage:+.3f}  {one['verdict']}, {one['reason']}"
+            f"  ({one['tokens']} tokens, {one['finish_reason']})"
+        )
+        print("   " + one["text"].replace("\n", "\n   "))
+    print(f"\nThe advantages add up to {abs(sum(advantages(rewards))):.6f}.")
+    accuracy = result.metrics[0]
+    print(
+        f"avg@{GROUP_SIZE} {accuracy['avg_at_k']:.3f}, pass@{GROUP_SIZE} {accuracy['pass_at_k']:.0f}, on one problem."
+    )
 
 
 if __name__ == "__main__":

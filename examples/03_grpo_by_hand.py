@@ -1,21 +1,16 @@
-"""Ten steps of GRPO on the shipped tiny model, written out with the library's functions.
+"""Ten steps of GRPO on the shipped tiny model, written out: what is inside of `frugalrl.train`.
 
-This is what `frugalrl train` does, without its log, checkpoints, reference model and learning-rate schedule:
+The recipe comes from the public API, the parts from the rooms that `train` itself takes them from. Left out are its
+log, checkpoints, reference model and learning-rate schedule:
 problems -> groups of completions -> rewards -> advantages -> micro-batches -> loss -> update.
 """
 
 from functools import partial
 
+import frugalrl
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.losses import LossInputs, LossRule, ppo, token_losses
-from frugalrl.config.schema import (
-    EvaluationSettings,
-    ModelSettings,
-    OptimizerSettings,
-    ProblemSource,
-    PromptSettings,
-    RewardTerm,
-)
+from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.prompts import build_prompts
 from frugalrl.data.sampler import take
 from frugalrl.evaluation.runner import evaluate
@@ -24,7 +19,7 @@ from frugalrl.rewards.rubric import build_rubric, score_group
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.torch_engine import TorchEngine
-from frugalrl.statistics.intervals import paired_difference
+from frugalrl.statistics.paired_tests import paired
 from frugalrl.tasks.loading import load_problems
 from frugalrl.training.batching import micro_batches, training_rows
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -36,9 +31,9 @@ MAX_COMPLETION_TOKENS = 128
 SEED = 1
 
 
-def load_prompts(policy: Policy, split: str, count: int) -> list[Prompt]:
-    problems = load_problems(ProblemSource(source="arithmetic", split=split, limit=count))
-    return build_prompts(policy.tokenizer, problems, PromptSettings(), max_prompt_tokens=256)
+def load_prompts(policy: Policy, recipe: TrainRecipe, source: ProblemSource) -> list[Prompt]:
+    problems = load_problems(source)
+    return build_prompts(policy.tokenizer, problems, recipe.data.prompt, recipe.rollout.max_prompt_tokens)
 
 
 def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
@@ -58,17 +53,17 @@ def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
 
 
 def main() -> None:
-    policy = load_policy(ModelSettings(path="builtin:tiny"))
+    recipe = frugalrl.load_recipe("quickstart", {"data.train.limit": 1000, "data.validation.limit": 99})
+    policy = load_policy(recipe.model)
     engine = TorchEngine(policy.model, policy.end_token_ids, max_sequences=128)
-    optimizer = MasterOptimizer(policy.model, OptimizerSettings(learning_rate=4e-4))
-    rubric = build_rubric([RewardTerm(name="accuracy"), RewardTerm(name="format", weight=0.5)], MAX_COMPLETION_TOKENS)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer)
+    rubric = build_rubric(recipe.rewards, MAX_COMPLETION_TOKENS)
     sampling = SamplingParams(MAX_COMPLETION_TOKENS, temperature=1.0)
     rule = LossRule(partial(ppo, clip_low=0.2, clip_high=0.28))
 
-    training = load_prompts(policy, "train", 1000)
-    held_out = load_prompts(policy, "validation", 99)
-    settings = EvaluationSettings(samples_per_problem=4, temperature=0.6)
-    before = evaluate(engine, policy.tokenizer, held_out, settings, MAX_COMPLETION_TOKENS)
+    training = load_prompts(policy, recipe, recipe.data.train)
+    held_out = load_prompts(policy, recipe, recipe.data.validation)
+    before = evaluate(engine, policy.tokenizer, held_out, recipe.evaluation, MAX_COMPLETION_TOKENS)
     print(f"before: {estimate(before.accuracy)} of 99 held-out problems, 4 samples each\n")
 
     for step in range(1, STEPS + 1):
@@ -96,9 +91,9 @@ def main() -> None:
             f"step {step:>2}  reward {reward:.3f}  accuracy {accuracy:.2f}  loss {loss:+.4f}  gradient norm {norm:.3f}"
         )
 
-    after = evaluate(engine, policy.tokenizer, held_out, settings, MAX_COMPLETION_TOKENS)
+    after = evaluate(engine, policy.tokenizer, held_out, recipe.evaluation, MAX_COMPLETION_TOKENS)
     print(f"\nafter:  {estimate(after.accuracy)}")
-    print(f"gain:   {difference(paired_difference(before.correct, after.correct))}, paired by problem")
+    print(f"gain:   {difference(paired(before.correct, after.correct).estimate)}, paired by problem")
 
 
 if __name__ == "__main__":

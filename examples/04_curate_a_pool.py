@@ -11,10 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from frugalrl.config.curation_schema import CurationSpec
-from frugalrl.config.loading import parse_recipe
-from frugalrl.curation.pipeline import curate
-from frugalrl.curation.workspace import open_workspace
+import frugalrl
 
 PEOPLE = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn")
 THINGS = ("apples", "stamps", "marbles", "coins", "shells", "books")
@@ -56,7 +53,7 @@ def write_rows(path: Path, rows: list[dict]) -> str:
     return str(path)
 
 
-def spec_for(pool: dict, benchmarks: list[str], has_level: bool) -> CurationSpec:
+def spec_for(pool: dict, benchmarks: list[str], has_level: bool) -> dict:
     steps = [
         {"step": "gold_parses"},
         {"step": "one_question"},
@@ -67,8 +64,7 @@ def spec_for(pool: dict, benchmarks: list[str], has_level: bool) -> CurationSpec
         bands = [{"name": "easy", "low": 1, "high": 2}, {"name": "hard", "low": 3, "high": 4}]
         quotas = [{"count": 200, "bands": ["hard"]}, {"count": 100, "bands": ["easy"]}]
         steps += [{"step": "difficulty", "column": "level", "bands": bands}, {"step": "mix", "quotas": quotas}]
-    raw = {"name": "example", "seed": 1, "pools": [pool], "steps": steps, "splits": {"validation": 50}}
-    return parse_recipe(raw, CurationSpec)
+    return {"name": "example", "seed": 1, "pools": [pool], "steps": steps, "splits": {"validation": 50}}
 
 
 def main() -> None:
@@ -84,16 +80,15 @@ def main() -> None:
             pool = write_rows(folder / "pool.jsonl", rows)
             spec = spec_for({"name": "pool", "path": pool}, [held_out], has_level=True)
 
-        with open_workspace(spec, folder / "set", resume=False) as workspace:
-            report = curate(spec, workspace, print)
+        result = frugalrl.curate(spec, out=folder / "set", show=print)
 
         print("\nOne dropped problem of each reason:")
-        for step in report.steps:
+        for step in result.report.steps:
             for reason, (example, *_) in step.examples.items():
                 print(f"  {step.name}, {reason}: {' '.join(example.problem.split())[:70]}")
                 if reason.startswith("overlap"):
                     print(f"      in the benchmark: {example.detail['row_text'][:70]}")
-        print(f"\nSplits: {dict(report.splits)}; also written: ledger.jsonl, report.html, report.md, manifest.json")
+        print(f"\nSplits: {result.summary}; also written: ledger.jsonl, report.html, report.md, manifest.json")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,9 @@ from pathlib import Path
 
 import torch
 
+import frugalrl
 from frugalrl.algorithms.advantages import PRESETS
-from frugalrl.config.loading import load_recipe
-from frugalrl.config.schema import TrainRecipe
-from frugalrl.reporting.run_log import read_metrics
-from frugalrl.training.trainer import train
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.yaml"
 STEPS = 6
 
 
@@ -46,10 +42,10 @@ def main() -> None:
         "data.validation=null",
         "data.test=null",
     ]
-    recipe = load_recipe(RECIPE, TrainRecipe, changes)
+    recipe = frugalrl.load_recipe("quickstart", changes)
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe, Path(folder))
-        steps = [row for row in read_metrics(Path(folder)) if "loss/policy" in row]
+        result = frugalrl.train(recipe, out=folder)
+        steps = [row for row in result.metrics if "loss/policy" in row]
     print(f"\nquickstart with {rule}, {STEPS} steps:")
     for row in steps:
         print(f"step {row['step']}  reward {row['reward/mean']:.3f}  accuracy {row['reward/accuracy']:.2f}")

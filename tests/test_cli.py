@@ -48,10 +48,10 @@ def test_a_dry_run_prints_every_derived_figure_and_makes_nothing(capsys, tmp_pat
     code, out, _ = frugalrl(capsys, "train", str(ROOT / "recipes" / "open-rs2.yaml"), "--dry-run")
     assert code == 0
     figures = {line[:30].strip(): line[30:].strip() for line in out.splitlines()}
-    assert figures["completions a step"] == "12 x 6 = 72"
+    assert figures["completions per step"] == "12 x 6 = 72"
     assert figures["updates in all"] == "500"
     assert figures["completions in all"] == "36000"
-    assert figures["tokens a step, at most"] == "294,912 (72 x 4,096)"
+    assert figures["tokens per step, at most"] == "294,912 (72 x 4,096)"
     assert figures["checkpoints"].startswith("10 to resume from")
     assert list(tmp_path.iterdir()) == []
 
@@ -145,7 +145,7 @@ def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(tmp_path):
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in rest
-    assert "go on with --resume" in rest
+    assert "resume with --resume" in rest
     (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
     resumed = start(tmp_path / "run", "--resume")
     following = int(checkpoint.name.removeprefix("step-")) + 1

@@ -25,7 +25,11 @@ _COMMANDS = (train, sft, curate, evaluate, compare, report, guard, score, check_
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
     parser = _parser()
-    chosen = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:  # nothing is misspelt where nothing is written
+        parser.print_help(sys.stderr)
+        return 2
+    chosen = parser.parse_args(given)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     try:

@@ -9,13 +9,11 @@ that its signature names, and `args`. How to write one: docs/extending.md.
 
 import difflib
 import functools
-import importlib
 import inspect
-import os
-import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from frugalrl.config.dotted_paths import import_dotted
 from frugalrl.errors import RecipeError
 
 SURROGATES: Mapping[str, str] = {
@@ -63,19 +61,10 @@ def import_function(path: str, what: str) -> Callable[..., Any]:
     A module in the current folder is found too, after everything that is installed, so that a user's file with the name
     of a library shadows nothing. Raises RecipeError if there is nothing callable.
     """
-    module_name, _, name = path.rpartition(".")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        function = getattr(importlib.import_module(module_name), name)
-    except Exception as error:  # whatever the user's module raises when it is imported
-        reason = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
-        raise RecipeError(
-            f"The {what} {path!r} cannot be imported: {reason}. Check the path and PYTHONPATH."
-        ) from error
+    function = import_dotted(path, what)
     if not callable(function):
         raise RecipeError(f"The {what} {path!r} is not a function. Name a function of that module.")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def bound_function(

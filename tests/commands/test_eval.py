@@ -166,11 +166,11 @@ def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
         (("--bench", "torn.jsonl"), DataError, r"torn\.jsonl, line 1, is not JSON"),
         (("--bench", "arithmetic,./arithmetic.jsonl"), DataError, r"would write to arithmetic\.jsonl"),
         (("--bench", ","), DataError, "names no benchmark"),
-        (("--bench", "arithmetic", "--k", "0"), DataError, "--k is 0"),
-        (("--bench", "arithmetic", "--limit", "-1"), DataError, "--limit is -1"),
-        (("--bench", "arithmetic", "--temperature", "nan"), DataError, "--temperature is nan"),
+        (("--bench", "arithmetic", "--k", "0"), DataError, "^k is 0"),
+        (("--bench", "arithmetic", "--limit", "-1"), DataError, "^limit is -1"),
+        (("--bench", "arithmetic", "--temperature", "nan"), DataError, "^temperature is nan"),
         (("--bench", "arithmetic", "--preset", "openrs"), DataError, "no preset 'openrs'"),
-        (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "--max-tokens 8"),
+        (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "max_tokens 8"),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, options, error, says):
@@ -212,3 +212,9 @@ def test_results_of_another_model_prompt_or_sampling_are_kept_as_they_are(tmp_pa
         run("--bench", f"{sums},arithmetic", "--seed", "1", "--out", "results")
     assert path.read_bytes() == before
     assert [one.name for one in path.parent.iterdir()] == ["arithmetic.jsonl"]
+
+
+def test_greedy_copies_are_called_copies(capsys):
+    assert run("--bench", "arithmetic", "--k", "2", "--temperature", "0") == 0
+    out = capsys.readouterr().out
+    assert "arithmetic: the 2 samples of a problem are copies of one another (greedy sampling): they say no more" in out

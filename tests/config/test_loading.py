@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalrl.config.loading import dump_recipe, load_recipe, parse_recipe
@@ -114,8 +114,29 @@ def test_a_missing_recipe_names_the_nearest_file(recipe_file):
         load_recipe(recipe_file.with_name("recipes.yaml"), TrainRecipe)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.floats(1e-12, 1e3), st.integers(1, 10**6))
 def test_numbers_survive_the_way_through_yaml(rate, steps):
     raw = yaml.safe_load(MINIMAL)
     recipe = parse_recipe(raw | {"optimizer": {"learning_rate": rate}, "training": {"steps": steps}}, TrainRecipe)
     assert parse_recipe(yaml.safe_load(dump_recipe(recipe)), TrainRecipe) == recipe
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ({"optimizer": {"learning_rate": float("inf")}}, r"optimizer\.learning_rate .* 1e-6 \(1\.5B\) to 3e-3"),
+        ({"optimizer": {"learning_rate": 1e6}}, r"a learning rate of 1e\+06 .* 1e-6 \(1\.5B\) to 3e-3"),
+        ({"optimizer": {"learning_rate": float("nan")}}, r"optimizer\.learning_rate is wrong \(given: nan\)"),
+        ({"optimizer": {"muon_learning_rate": float("inf")}}, r"optimizer\.muon_learning_rate .* 0\.02 for Muon"),
+        ({"optimizer": {"beta1": 1.0}}, r"optimizer\.beta1 .* less than 1"),
+        ({"optimizer": {"epsilon": float("inf")}}, r"optimizer\.epsilon .* finite"),
+        ({"optimizer": {"max_grad_norm": float("inf")}}, r"optimizer\.max_grad_norm .* finite"),
+        ({"optimizer": {"learning_rate": 1.0, "weight_decay": 1.0}}, r"turn the weights' signs"),
+        ({"rollout": {"temperature": float("inf")}}, r"rollout\.temperature .* finite"),
+        ({"budget": {"hours": float("nan")}}, r"budget\.hours .* finite"),
+    ],
+)
+def test_numbers_that_nobody_can_mean_are_refused_with_what_has_worked(section, says):
+    with pytest.raises(RecipeError, match=says):
+        parse_recipe(yaml.safe_load(MINIMAL) | section, TrainRecipe)

@@ -35,7 +35,7 @@ def test_an_open_think_is_seen(text, expected):
 
 def test_a_prompt_too_long_is_an_error_that_names_it_or_is_left_out(tokenizer):
     long = Problem("long", "word " * 200, "1")
-    with pytest.raises(DataError, match=r"problem long has .* more than max_prompt_tokens 100"):
+    with pytest.raises(DataError, match=r"problem long has .* at most 100 are allowed\. Take a model"):
         build_prompts(tokenizer, [PROBLEM, long], PromptSettings(), 100)
     assert [p.problem.id for p in build_prompts(tokenizer, [PROBLEM, long], PromptSettings(), 100, True)] == ["p"]
     with pytest.raises(DataError, match="No problem is left"):

@@ -1,7 +1,10 @@
 """The table of benchmarks: how golds are read, and that every gold of the real ones can be."""
 
+import re
+
 import pytest
 
+from frugalrl.config.schema import ProblemSource
 from frugalrl.errors import DataError
 from frugalrl.evaluation import benchmark_loading
 from frugalrl.evaluation.benchmark_loading import load_benchmark
@@ -9,11 +12,11 @@ from frugalrl.evaluation.benchmarks import (
     BENCHMARKS,
     OPEN_RS_TEMPLATE,
     PRESETS,
-    UNREADABLE_GOLDS,
     benchmark_in,
     benchmark_named,
     preset_named,
 )
+from frugalrl.tasks.loading import load_problems
 from frugalrl.verify.workers.pool import AnswerItem
 from tests.conftest import write_jsonl
 
@@ -40,7 +43,7 @@ def test_an_unknown_name_gets_the_nearest_one():
 def test_without_a_local_file_the_hub_is_asked(monkeypatch, tmp_path):
     asked = []
 
-    def load_problems(source):
+    def load_problems(source, advice):
         asked.append(source)
         raise DataError("asked")
 
@@ -71,6 +74,16 @@ def test_a_damaged_benchmark_is_refused(tmp_path):
         load_benchmark(str(path), None)
 
 
+@pytest.mark.parametrize("row", [{"problem": "1+1?"}, {"text": "1+1?", "answer": "2"}])
+def test_a_file_without_a_recipe_gets_no_advice_to_set_a_recipes_keys(tmp_path, row):
+    path = write_jsonl(tmp_path / "own.jsonl", [row])
+    with pytest.raises(DataError) as caught:
+        load_benchmark(str(path), None)
+    assert not re.search("_field|skip_without_gold", str(caught.value))
+    with pytest.raises(DataError, match="_field"):
+        load_problems(ProblemSource(source=str(path)))
+
+
 @pytest.mark.parametrize("name", [*FIVE, "gsm8k"])
 def test_every_gold_verifies_against_itself_and_rejects_a_wrong_answer(shared_data, patient_pool, name):
     loaded = load_benchmark(name, shared_data)
@@ -79,8 +92,7 @@ def test_every_gold_verifies_against_itself_and_rejects_a_wrong_answer(shared_da
     own = patient_pool.judge_many(AnswerItem(f"\\boxed{{{one.gold}}}", one.accepted) for one in problems)
     assert [one.id for one, verdict in zip(problems, own, strict=True) if verdict.label != "correct"] == []
     wrong = patient_pool.judge_many(AnswerItem("\\boxed{123454321}", one.accepted) for one in problems)
-    unread = {one.id for one, verdict in zip(problems, wrong, strict=True) if verdict.label != "incorrect"}
-    assert unread == {key for key in UNREADABLE_GOLDS if key in {one.id for one in problems}}
+    assert [one.id for one, verdict in zip(problems, wrong, strict=True) if verdict.label != "incorrect"] == []
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_hostile_names_in_recipe_and_summary_stay_text(tmp_path):
     [
         (0.1, 0.3, "Better than its base: +20.0 points, 95 % interval +10.0 points to +30.0 points"),
         (-0.3, -0.1, "Worse than its base"),
-        (-0.1, 0.3, "Inconclusive whether training helped"),
+        (-0.1, 0.3, "Inconclusive: "),
         (None, None, "its interval is undefined"),
     ],
 )
@@ -267,7 +267,7 @@ def test_the_page_says_which_model_was_kept_and_why(tmp_path):
     ("p_value", "kept_step", "says"),
     [
         (0.001, 4, "Better than its base"),
-        (0.2, 4, "Gains of 7.0 points or more are found"),
+        (0.2, 4, "The minimum detectable effect of so many problems and samples is 7.0 points"),
         (0.2, 0, "No checkpoint was better than the base, which is kept"),
     ],
 )

@@ -53,6 +53,30 @@ def test_a_users_reward_that_misbehaves_is_named(name, says):
         score_group(rubric, group())
 
 
+def huge(prompts, completions, completion_ids, **columns):
+    return [1e38] * len(completions)
+
+
+def infinite_only_in_sum(prompts, completions, completion_ids, **columns):
+    return [1.5e308] * len(completions)
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ([("huge", 1.0)], r"reward of a completion is 1e\+38 \(.*huge gave 1e\+38\), and beyond 1e\+09"),
+        ([("huge", 1.0), ("infinite_only_in_sum", 2.0)], r"is inf \(.*infinite_only_in_sum gave inf\)"),
+        ([("infinite_only_in_sum", 2.0), ("huge", -1e300)], r"is nan"),
+    ],
+)
+def test_a_reward_whose_gradient_would_overflow_is_named(terms, says):
+    rubric = build_rubric([RewardTerm(name=f"tests.rewards.test_rubric.{name}", weight=w) for name, w in terms], 100)
+    with pytest.raises(RecipeError, match=says):
+        score_group(rubric, group())
+    small = build_rubric([RewardTerm(name="tests.rewards.test_rubric.huge", weight=1e-30)], 100)
+    assert score_group(small, group()).completions[0].reward == pytest.approx(1e8)
+
+
 def test_cosine_takes_the_cap_as_its_bound_unless_told():
     by_cap, told = (
         build_rubric([RewardTerm(name="cosine", args=args)], max_completion_tokens=20)

@@ -61,7 +61,7 @@ def test_the_bound_of_length_terms_is_the_cap_unless_set():
 def test_repetition_over_tokens_sees_a_loop_without_spaces():
     group = group_of(["因此" * 4], lengths_tokens=[8])
     assert breakdowns(group, term("repetition"))[0]["repetition"] == 0.0
-    looping = group.completions[0].__class__("因此" * 4, (1, 2) * 4, (0.0,) * 8, "stop", 0, 0)
+    looping = group.completions[0].__class__("因此" * 4, (1, 2) * 4, (0.0,) * 8, "stop", (0,) * 8, 0)
     looped = type(group)(group.prompt, (looping,))
     assert breakdowns(looped, term("repetition", args={"over_tokens": True}))[0]["repetition"] < -0.6
 

@@ -251,7 +251,12 @@ def test_a_lost_terminal_ends_a_run_with_a_checkpoint(tmp_path):
     longer = {"rollout": {**SMALL["rollout"], "max_completion_tokens": 64}}
     (tmp_path / "recipe.yaml").write_text(json.dumps({**SMALL, **longer, "training": {"steps": 500}}))
     arguments = [sys.executable, "-m", "frugalrl", "train", "recipe.yaml", "--out", "run"]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    # Whatever started the tests may ignore the signal (nohup); a run of a user's does not.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip().startswith("2/500"):

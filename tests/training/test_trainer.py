@@ -299,7 +299,7 @@ def brevity(prompts, completions, completion_ids, answer, per_char, **columns):
         ({"model": {"path": "/nowhere"}}, ModelError, "There is no model folder"),
         ({"model": {"device": "cuda"}}, ModelError, "torch sees none"),
         ({"rollout": {"max_completion_tokens": 9000}}, ModelError, "more than the context"),
-        ({"rollout": {"max_prompt_tokens": 8}}, DataError, "more than max_prompt_tokens 8"),
+        ({"rollout": {"max_prompt_tokens": 8}}, DataError, "at most 8 are allowed. Raise rollout.max_prompt_tokens"),
         ({"rewards": [{"name": "acuracy"}]}, RecipeError, "Did you mean 'accuracy'?"),
         ({"rewards": [{"name": "cosine", "args": {"max_len": 9}}]}, RecipeError, "has no argument 'max_len'"),
         ({"rewards": [{"name": "no_such.module.reward"}]}, RecipeError, "cannot be imported"),

@@ -401,3 +401,17 @@ def test_any_cut_holds_every_token_once_with_its_weight(completions, micro_batch
     total = sum(float((batch.token_weights[:, None] * batch.loss_mask).sum()) for batch in batches)
     if rows and aggregation == "token":
         assert total == pytest.approx(1.0)
+
+
+def test_weights_that_give_no_numbers_are_told_from_a_batch_that_is_empty(fresh_policy, groups):
+    """Both leave the update out, and the loss and entropy of both are NaN."""
+    optimizer = MasterOptimizer(fresh_policy.model, OptimizerSettings())
+    empty = update_policy(fresh_policy, None, optimizer, [], SETTINGS, 1.0)
+    with torch.no_grad():
+        fresh_policy.model.model.norm.weight[0] = float("nan")
+    batches = micro_batches(rows_of(groups, "token"), 10_000, 0, fresh_policy.device)
+    broken = update_policy(fresh_policy, None, optimizer, batches, SETTINGS, 1.0)
+    assert math.isnan(empty["loss/total"])
+    assert math.isnan(broken["loss/total"])
+    assert (empty["policy/nonfinite_updates"], broken["policy/nonfinite_updates"]) == (0.0, 1.0)
+    assert empty["policy/skipped_updates"] == broken["policy/skipped_updates"] == 1.0

@@ -1,6 +1,7 @@
 """The code reward: real solutions pass, wrong ones do not, and what the columns say is read as it stands."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -192,6 +193,8 @@ def test_the_term_pays_all_or_nothing_or_the_share():
 @isolated
 def test_a_code_problems_verdict_is_its_tests():
     group = group_of([fenced(RIGHT), fenced("x = 1"), "no code"], test_list=list(ADD.tests))
+    problem = replace(group.prompt.problem, check=Check(task="code"))
+    group = replace(group, prompt=replace(group.prompt, problem=problem))
     verdicts = judge_groups([group])[0]
     assert [verdict.label for verdict in verdicts] == ["correct", "incorrect", "incorrect"]
     assert verdicts[2].reason == "no_code"

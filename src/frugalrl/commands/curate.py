@@ -1,14 +1,13 @@
 """`frugalrl curate SPEC`: from raw pools to a clean, difficulty-mixed set, and why each problem stayed or went.
 
-The work is in `curation/`; this reads the spec, holds the folder, and prints.
+The work is in `curation/`, behind `frugalrl.curate`; this reads the arguments and prints.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-_STOPPED = 130
+from frugalrl.commands.running import STOPPED, show
 
 
 def register(subparsers: Any) -> None:
@@ -19,38 +18,32 @@ def register(subparsers: Any) -> None:
         description="Apply the steps of a spec to pools of problems. Writes train/validation/test as JSONL and "
         "Parquet, a ledger of every decision, a report card and a manifest with hashes.",
     )
-    parser.add_argument("spec", type=Path, help="a YAML file, see recipes/curate/")
+    parser.add_argument(
+        "spec", help="a YAML file, see recipes/curate/, or the name of a shipped one such as curate/open-rs"
+    )
     parser.add_argument("--out", type=Path, help="folder of the set (default: curated/NAME)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", help="replace a value of the spec; may be repeated"
     )
-    parser.add_argument("--resume", action="store_true", help="go on where an earlier run in the folder was stopped")
+    parser.add_argument("--resume", action="store_true", help="resume where an earlier run in the folder was stopped")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Curate and print a line for each step. Raises UserErrors for spec, data, solvers and folder."""
-    from frugalrl.config.curation_schema import CurationSpec
-    from frugalrl.config.loading import load_recipe
-    from frugalrl.curation.pipeline import curate
-    from frugalrl.curation.workspace import open_workspace
+    from frugalrl import api
+    from frugalrl.curation.workspace import DEFAULT_PARENT
 
-    spec = load_recipe(arguments.spec, CurationSpec, arguments.set)
-    _show(f"{spec.name}: {spec.description}" if spec.description else spec.name)
-    with open_workspace(spec, arguments.out, arguments.resume) as workspace:
-        try:
-            report = curate(spec, workspace, _show)
-        except KeyboardInterrupt:
-            _show(f"\nStopped. What is finished is in {workspace.path}; go on with --resume.")
-            return _STOPPED
-        if report is None:
-            _show(f"{workspace.path} is complete already, and its files are as they were written.")
-            return 0
-        written = ", ".join(f"{name} {count:,}" for name, count in report.splits.items() if count)
-        _show(f"{written} problems in {workspace.path}. Report: {workspace.path}/report.html")
+    spec = api.load_recipe(arguments.spec, arguments.set, kind="curate")
+    show(f"{spec.name}: {spec.description}" if spec.description else spec.name)
+    try:
+        result = api.curate(spec, out=arguments.out, resume=arguments.resume, show=show)
+    except KeyboardInterrupt:
+        show(f"\nStopped. What is finished is in {arguments.out or DEFAULT_PARENT / spec.name}; resume with --resume.")
+        return STOPPED
+    if result.report is None:
+        show(f"{result.folder} is complete already, and its files are as they were written.")
+        return 0
+    written = ", ".join(f"{name} {count:,}" for name, count in result.summary.items() if count)
+    show(f"{written} problems in {result.folder}. Report: {result.folder}/report.html")
     return 0
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -1,6 +1,6 @@
 """`frugalrl meter FILE`: language and degeneracy of stored completions.
 
-One summary to standard output, the worst rows listed; the meter itself is `rewards/meter.py`.
+One summary to standard output, the worst rows listed; the meter itself is `text/meter.py`.
 """
 
 import argparse
@@ -9,15 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
-from frugalrl.text.language import language_code
-from frugalrl.text.language_id import load_identifier
-from frugalrl.text.meter import TextReport, meter_metrics, meter_text
-from frugalrl.text.reasoning import prefills_think
-from frugalrl.text.scripts import SCRIPTS
+
+if TYPE_CHECKING:
+    from frugalrl.text.meter import TextReport
 
 _COMPLETION_FIELDS = ("completion", "prediction")
 
@@ -38,6 +35,8 @@ def register(subparsers: Any) -> None:
 
 
 def _language(text: str) -> str:
+    from frugalrl.text.language import language_code
+
     try:
         return language_code(text)
     except ValueError as error:
@@ -46,6 +45,11 @@ def _language(text: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary. Raises DataError for a file or row that cannot be read."""
+    from frugalrl.data.sources import read_rows
+    from frugalrl.text.language_id import load_identifier
+    from frugalrl.text.meter import meter_text
+    from frugalrl.text.reasoning import prefills_think
+
     identify = load_identifier()
     reports = []
     for where, row in read_rows(arguments.file):
@@ -57,8 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def summary(reports: Sequence[TextReport], show: int) -> str:
+def summary(reports: "Sequence[TextReport]", show: int) -> str:
     """The printed text: metrics, scripts, alarms by kind, and the first `show` rows with an alarm."""
+    from frugalrl.text.meter import meter_metrics
+
     lines = [f"{len(reports)} completions"]
     for name, value in meter_metrics(reports).items():
         lines.append(f"  {name:<32} {'nothing to judge' if math.isnan(value) else f'{value:.4f}'}")
@@ -70,8 +76,10 @@ def summary(reports: Sequence[TextReport], show: int) -> str:
     return "\n".join(lines)
 
 
-def _script_mix(reports: Sequence[TextReport]) -> str:
+def _script_mix(reports: "Sequence[TextReport]") -> str:
     """Each script's mean share of the letters of a completion, the largest first."""
+    from frugalrl.text.scripts import SCRIPTS
+
     mean = {
         script: sum(report.script_fractions.get(script, 0.0) for report in reports) / len(reports) for script in SCRIPTS
     }
@@ -79,7 +87,7 @@ def _script_mix(reports: Sequence[TextReport]) -> str:
     return ", ".join(f"{script} {share:.2%}" for script, share in ordered if share)
 
 
-def _what(report: TextReport) -> str:
+def _what(report: "TextReport") -> str:
     found = ", ".join(report.alarms)
     return f"{found}: {report.foreign_sentences[0][:80]!r}" if report.foreign_sentences else found
 

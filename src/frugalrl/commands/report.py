@@ -1,14 +1,15 @@
-"""`frugalrl report RUN [RUN ...]`: what a run brought, as one HTML file and a Markdown card.
+"""`frugalrl report RUN [RUN ...]`: whether a run helped, as one HTML file and a Markdown card.
 
 `frugalrl report --paper` makes the same of the numbers that Open-RS published.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from frugalrl.commands.running import show
 from frugalrl.errors import OutputError
+from frugalrl.results import ReportResult
 
 
 def register(subparsers: Any) -> None:
@@ -32,18 +33,20 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is. Raises UserErrors for what cannot be read or written."""
-    from frugalrl.reporting.report import report_paper, report_runs
+    from frugalrl import api
 
     runs: list[Path] = arguments.runs
     if arguments.paper == bool(runs):
         raise OutputError("A report is of runs or of the paper. Name one or more run folders, or give --paper.")
-    out = arguments.out or _default_out(runs)
-    card = report_paper(out) if arguments.paper else report_runs(runs, out)
-    sys.stdout.write(f"Report: {out} (opens in a browser, from disk)\nCard:   {card}\n")
+    written = (
+        _paper_report(arguments.out or Path("open-rs.html")) if arguments.paper else api.report(runs, arguments.out)
+    )
+    show(f"Report: {written.page} (opens in a browser, from disk)\nCard:   {written.card}")
     return 0
 
 
-def _default_out(runs: list[Path]) -> Path:
-    if not runs:
-        return Path("open-rs.html")
-    return runs[0] / "report.html" if len(runs) == 1 else Path("report.html")
+def _paper_report(out: Path) -> ReportResult:
+    """The report on the published numbers."""
+    from frugalrl.reporting.report import report_paper
+
+    return ReportResult(out, report_paper(out), ())

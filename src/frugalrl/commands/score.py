@@ -1,52 +1,13 @@
 """`frugalrl score FILE --reward accuracy,format --out OUT`: test a reward on stored completions, before training.
 
-A row out for each row in, in order, with every column it had, and `verdict`, `extracted`, `reason`, `seconds` and a
-column for each reward. Rewards see what they see in training: rows that follow each other with the same problem
-are one group. Without a column of token ids, lengths in tokens are estimated and the summary says so.
+The work is in `rewards/scoring.py`, behind `frugalrl.score`; this reads the arguments and prints the summary.
 """
 
 import argparse
-import json
-import math
-import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from frugalrl.config.schema import RewardTerm
-from frugalrl.data.sources import read_rows
-from frugalrl.errors import DataError
-from frugalrl.files import atomic_write
-from frugalrl.rewards.rubric import Rubric, build_rubric, term_values
-from frugalrl.tasks.judging import compares_answers, judge_groups_timed
-from frugalrl.tasks.loading import row_problem
-from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Check, Completion, Problem, Prompt, RolloutGroup
-from frugalrl.verify.maths.extraction import AnswerPolicy
-from frugalrl.verify.workers.pool import DEFAULT_CPU_SECONDS, Judgement, VerifierPool
-
-_COMPLETION_FIELDS = ("completion", "prediction")
-_GOLD_FIELDS = ("gold", "answer")
-_PROBLEM_FIELDS = ("problem", "question")
-_CHARS_PER_TOKEN = 3.5
-"""Of English with mathematics under the tokenizers of Qwen2.5 and Llama 3, roughly; for estimates only."""
-_ROWS_AT_ONCE = 512
-"""Scored and written together: memory stays flat however long the file is."""
-
-
-@dataclass(frozen=True)
-class _Row:
-    values: Mapping[str, Any]
-    completion: str
-    where: str
-    golds: tuple[str, ...]
-    """Accepted answers, of which any will do."""
-    prompt: str
-    reasoning_open: bool
-    group_key: object
+from frugalrl.commands.running import show
 
 
 def register(subparsers: Any) -> None:
@@ -79,8 +40,8 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--cpu-seconds",
         type=float,
-        default=DEFAULT_CPU_SECONDS,
-        help=f"processor time for each answer (default: {DEFAULT_CPU_SECONDS:g})",
+        default=2.0,
+        help="processor seconds for each answer (default: 2)",
     )
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
     parser.set_defaults(func=run)
@@ -88,149 +49,18 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the scored rows and print a summary. Raises UserErrors for what cannot be read, named or written."""
-    if arguments.workers < 1 or not 0 < arguments.cpu_seconds < math.inf:
-        raise DataError("A verifier needs a process and a time limit above 0. Change --workers or --cpu-seconds.")
-    names = [name.strip() for name in arguments.reward.split(",") if name.strip()]
-    rubric = build_rubric([RewardTerm(name=name) for name in names], arguments.max_completion_tokens)
-    policy = AnswerPolicy(several_boxes=arguments.several_boxes, without_box=arguments.without_box)
-    rows = (_read(values, where, arguments.reasoning_open) for where, values in read_rows(arguments.file))
-    tally = _Tally()
-    with (
-        atomic_write(arguments.out) as out,
-        VerifierPool(arguments.workers, arguments.cpu_seconds, policy=policy) as pool,
-    ):
-        for batch in _batches(rows):
-            for line in _scored(batch, rubric, pool, tally):
-                out.write(json.dumps(line) + "\n")
-    sys.stdout.write(tally.summary(names))
-    return 0
+    from frugalrl import api
 
-
-# ---------------------------------------------------------------------------------------------------- rows
-
-
-def _read(values: Mapping[str, Any], where: str, reasoning_open: bool) -> _Row:
-    completion = _first(values, _COMPLETION_FIELDS, where, "completion")
-    if isinstance(completion, list) and completion and isinstance(completion[-1], dict):
-        completion = completion[-1].get("content")
-    gold = _first(values, _GOLD_FIELDS, where, "gold answer")
-    prompt = values["prompt"] if isinstance(values.get("prompt"), str) else ""
-    problem = next((values[name] for name in _PROBLEM_FIELDS if name in values), prompt)
-    return _Row(
-        values,
-        completion if isinstance(completion, str) else "",
-        where,
-        tuple(map(str, gold)) if isinstance(gold, list) else (str(gold if gold is not None else ""),),
-        prompt,
-        reasoning_open or prefills_think(prompt),
-        problem or object(),
+    result = api.score(
+        arguments.file,
+        rewards=[name.strip() for name in arguments.reward.split(",") if name.strip()],
+        out=arguments.out,
+        without_box=arguments.without_box,
+        several_boxes=arguments.several_boxes,
+        reasoning_open=arguments.reasoning_open,
+        max_completion_tokens=arguments.max_completion_tokens,
+        cpu_seconds=arguments.cpu_seconds,
+        workers=arguments.workers,
     )
-
-
-def _first(values: Mapping[str, Any], names: Sequence[str], where: str, what: str) -> Any:
-    for name in names:
-        if name in values:
-            return values[name]
-    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names)}.")
-
-
-def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
-    """Whole groups, `_ROWS_AT_ONCE` rows or a little more at once."""
-    batch: list[_Row] = []
-    for _, group in groupby(rows, key=_group_key):
-        batch.extend(group)
-        if len(batch) >= _ROWS_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "_Tally") -> Iterable[dict[str, Any]]:
-    members = [list(own) for _, own in groupby(batch, key=_group_key)]
-    groups = [_group(rows) for rows in members]
-    for rows, group, judged in zip(members, groups, judge_groups_timed(groups, pool), strict=True):
-        columns = term_values(rubric, group, [judgement.verdict for judgement in judged])
-        for index, (row, judgement) in enumerate(zip(rows, judged, strict=True)):
-            rewards = {name: values[index] for name, values in columns.items()}
-            tally.add(row, judgement, rewards, compares_answers(group.prompt.problem))
-            yield {**row.values, **_verdict_columns(judgement), **rewards}
-
-
-def _group_key(row: _Row) -> tuple[object, ...]:
-    return row.group_key, row.golds, row.reasoning_open
-
-
-def _verdict_columns(judgement: Judgement) -> dict[str, Any]:
-    verdict = judgement.verdict
-    return {
-        "verdict": verdict.label,
-        "extracted": verdict.extracted,
-        "reason": verdict.reason,
-        "seconds": round(judgement.seconds, 6),
-    }
-
-
-def _group(rows: Sequence[_Row]) -> RolloutGroup:
-    first = rows[0]
-    text = next((str(first.values[name]) for name in _PROBLEM_FIELDS if name in first.values), first.prompt)
-    golds = first.golds or ("",)
-    check = Check(also_accepted=golds[1:])
-    read = Problem(str(first.values.get("id", "")), text, golds[0], first.values, check)
-    problem = row_problem(read, first.where)
-    opening = "<think>\n" if first.reasoning_open and not prefills_think(first.prompt) else ""
-    prompt = Prompt(problem, first.prompt + opening, ())
-    return RolloutGroup(prompt, tuple(_completion(row) for row in rows))
-
-
-def _completion(row: _Row) -> Completion:
-    token_ids = row.values.get("completion_ids")
-    if not isinstance(token_ids, list):
-        token_ids = [0] * round(len(row.completion) / _CHARS_PER_TOKEN)
-    finish_reason = "length" if row.values.get("finish_reason") == "length" else "stop"
-    count = len(token_ids)
-    return Completion(row.completion, tuple(token_ids), (0.0,) * count, finish_reason, (0,) * count, 0)  # type: ignore[arg-type]  # a literal
-
-
-# ------------------------------------------------------------------------------------------------- summary
-
-
-class _Tally:
-    """What the summary counts."""
-
-    def __init__(self) -> None:
-        self.labels: Counter[str] = Counter()
-        self.reasons: dict[str, Counter[str]] = {label: Counter() for label in ("correct", "incorrect", "unknown")}
-        self.sums: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
-        self.estimated = 0
-        self.unboxed = 0
-        self.slowest = 0.0
-
-    def add(self, row: _Row, judgement: Judgement, rewards: Mapping[str, float | None], compares_answers: bool) -> None:
-        verdict = judgement.verdict
-        self.labels[verdict.label] += 1
-        self.reasons[verdict.label][verdict.reason] += 1
-        self.slowest = max(self.slowest, judgement.seconds)
-        self.estimated += not isinstance(row.values.get("completion_ids"), list)
-        self.unboxed += compares_answers and verdict.extracted is not None and "\\boxed" not in row.completion
-        for name, value in rewards.items():
-            if value is not None:
-                self.sums[name] += value  # type: ignore[assignment]  # Counter adds floats as well as integers
-                self.counts[name] += 1
-
-    def summary(self, names: Sequence[str]) -> str:
-        """The printed text."""
-        total = sum(self.labels.values())
-        lines = [f"{total} completions, slowest verdict {self.slowest:.2f} s"]
-        for label, reasons in self.reasons.items():
-            shown = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
-            lines.append(f"  {label:<10}{self.labels[label]:>7}  {shown}")
-        for name in names:
-            mean = f"mean {self.sums[name] / self.counts[name]:.4f}" if self.counts[name] else "no value"
-            lines.append(f"  {name}: {mean}, {total - self.counts[name]} without a value")
-        if self.unboxed:
-            lines.append(f"{self.unboxed} answers stood outside a box: training refuses such (--without-box refuse).")
-        if self.estimated and any(name != "accuracy" for name in names):
-            lines.append(f"{self.estimated} rows without completion_ids: tokens estimated at 3.5 characters each.")
-        return "\n".join(lines) + "\n"
+    show(result.text)
+    return 0

@@ -1,10 +1,9 @@
 """`frugalrl sft RECIPE`: supervised fine-tuning on prompts and completions, or from scratch."""
 
 import argparse
-import os
 from typing import Any
 
-from frugalrl.commands.running import STOPPED, GracefulStop, add_run_arguments, refuse_several_processes, show
+from frugalrl.commands.running import STOPPED, add_run_arguments, show
 
 
 def register(subparsers: Any) -> None:
@@ -16,18 +15,14 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print. Raises UserErrors for recipe, data, model and folder."""
-    from frugalrl.config.loading import load_recipe
-    from frugalrl.config.schema import SftRecipe
-    from frugalrl.training.sft import run_sft
-    from frugalrl.training.state.run_folder import open_run_folder
+    from frugalrl import api
 
-    recipe = load_recipe(arguments.recipe, SftRecipe, arguments.set)
-    refuse_several_processes(os.environ)
+    recipe = api.load_recipe(arguments.recipe, arguments.set, kind="sft")
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
-    with open_run_folder(recipe, arguments.out, arguments.resume) as opened, GracefulStop() as stop:
-        show(opened.message)
-        model = run_sft(recipe, opened.path, opened.checkpoint, show, stop.requested)
-        if model is None:
-            return STOPPED
-        show(f"The model is in {model}. Train it further with: frugalrl train RECIPE --set model.path={model}")
+    result = api.sft(recipe, out=arguments.out, resume=arguments.resume, show=show)
+    if result.model is None:
+        return STOPPED
+    show(
+        f"The model is in {result.model}. Train it further with: frugalrl train RECIPE --set model.path={result.model}"
+    )
     return 0

@@ -1,10 +1,9 @@
 """`frugalrl train RECIPE`: GRPO from a recipe: a better checkpoint, and how much better."""
 
 import argparse
-import os
 from typing import Any
 
-from frugalrl.commands.running import FAILED, STOPPED, GracefulStop, add_run_arguments, refuse_several_processes, show
+from frugalrl.commands.running import FAILED, STOPPED, add_run_arguments, show
 from frugalrl.types import NOTHING_TO_LEARN
 
 
@@ -18,27 +17,19 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print. Raises UserErrors for recipe, data, model and folder."""
-    from frugalrl.config.loading import load_recipe
-    from frugalrl.config.schema import TrainRecipe
+    from frugalrl import api
 
-    recipe = load_recipe(arguments.recipe, TrainRecipe, arguments.set)
-    refuse_several_processes(os.environ)
+    recipe = api.load_recipe(arguments.recipe, arguments.set)
     if arguments.dry_run:
         return _dry_run(recipe)
     from frugalrl.reporting.console import final_lines
-    from frugalrl.reporting.report import report_runs
-    from frugalrl.training.state.run_folder import open_run_folder
-    from frugalrl.training.trainer import train
 
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
-    with open_run_folder(recipe, arguments.out, arguments.resume) as opened, GracefulStop() as stop:
-        show(opened.message)
-        summary = train(recipe, opened.path, opened.checkpoint, show, stop.requested, stop.evaluating)
-        if summary is None:
-            return STOPPED
-        report_runs([opened.path], opened.path / "report.html")
-        show(final_lines(summary, str(opened.path)))
-    return FAILED if (summary.ended_early or "").startswith(NOTHING_TO_LEARN) else 0
+    result = api.train(recipe, out=arguments.out, resume=arguments.resume, show=show)
+    if result.summary is None:
+        return STOPPED
+    show(final_lines(result.summary, str(result.folder)))
+    return FAILED if (result.summary.ended_early or "").startswith(NOTHING_TO_LEARN) else 0
 
 
 def _dry_run(recipe: Any) -> int:

@@ -30,10 +30,16 @@ class AdvantageSettings(Section):
     )
     args: dict[str, Setting] = Field({}, description="settings of your own rule")
     preset: AdvantagePresetName = Field("trl", description=f"{', '.join(ADVANTAGE_PRESETS)}: the numbers to start from")
-    center: Literal["mean", "leave_one_out", "none"] | None = None
-    divisor: Literal["std", "none"] | None = None
-    correction: Literal[0, 1] | None = Field(None, description="0: population std, 1: sample std")
-    epsilon: NonNegative | None = None
+    center: Literal["mean", "leave_one_out", "none"] | None = Field(
+        None, description="what is subtracted from a reward; null: as the preset says"
+    )
+    divisor: Literal["std", "none"] | None = Field(
+        None, description="what the difference is divided by; null: as the preset says"
+    )
+    correction: Literal[0, 1] | None = Field(
+        None, description="0: population std, 1: sample std; null: as the preset says"
+    )
+    epsilon: NonNegative | None = Field(None, description="added to the divisor; null: as the preset says")
 
 
 class LossSettings(Section):
@@ -52,8 +58,10 @@ class LossSettings(Section):
     )
     tau_pos: PositiveFloat = Field(1.0, description="of sapo: temperature of the gate for positive advantages")
     tau_neg: PositiveFloat = Field(1.05, description="of sapo: for advantages that are not positive")
-    kl_coef: NonNegative = Field(0.0, description="0: no reference model is held")
-    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = "k3"
+    kl_coef: NonNegative = Field(0.0, description="weight of the KL term; 0: no reference model is held")
+    kl_estimator: Literal["k1", "k2", "k3", "k3_unbiased"] = Field(
+        "k3", description="how KL is estimated from the sampled tokens; see docs/grpo.md"
+    )
     aggregation: Literal["token", "sequence", "constant"] = Field(
         "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
     )
@@ -65,7 +73,9 @@ class LossSettings(Section):
     mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is masked")
     mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is masked")
     off_policy_mask: PositiveFloat | None = Field(
-        None, description="mask completions with a negative advantage that are further off policy, nats per token"
+        None,
+        description="leave out completions with a negative advantage that are further off policy than this, "
+        "nats a token; null: none",
     )
 
     @model_validator(mode="after")
@@ -80,13 +90,13 @@ class LossSettings(Section):
 class EntropySettings(Section):
     """A bonus on the entropy of the policy: fixed, or held near a target. See algorithms/entropy.py."""
 
-    coef: NonNegative = Field(0.0, description="weight of the bonus; its initial value if adaptive")
+    coef: NonNegative = Field(0.0, description="weight of the bonus; where it starts if adaptive")
     adaptive: bool = Field(
-        False, description="move coef by `step` per training step, up while entropy is below `target`"
+        False, description="move coef by `step` a step, up while entropy is at most `target`, else down"
     )
-    target: PositiveFloat = Field(0.2, description="nats per token; the bonus is off while entropy is above")
-    step: PositiveFloat = 0.005
-    coef_max: PositiveFloat = Field(1.0, description="upper bound of the coefficient")
+    target: PositiveFloat = Field(0.2, description="nats a token; the bonus is off while entropy is above")
+    step: PositiveFloat = Field(0.005, description="how far an adaptive coef moves after each step")
+    coef_max: PositiveFloat = Field(1.0, description="the coefficient goes no higher")
 
 
 class AlgorithmSettings(Section):
@@ -95,9 +105,11 @@ class AlgorithmSettings(Section):
     preset: PresetName | None = Field(
         None, description=f"a published combination ({', '.join(PRESETS)}); keys set in the recipe win"
     )
-    advantage: AdvantageSettings = AdvantageSettings()
-    loss: LossSettings = LossSettings()
-    entropy: EntropySettings = EntropySettings()
+    advantage: AdvantageSettings = Field(AdvantageSettings(), description="how rewards become advantages")
+    loss: LossSettings = Field(
+        LossSettings(), description="the surrogate, its corrections, the KL term and the aggregation"
+    )
+    entropy: EntropySettings = Field(EntropySettings(), description="a bonus on the policy's entropy")
     mask_truncated: bool = Field(
         False, description="truncated completions count in their group's baseline but not in the loss"
     )

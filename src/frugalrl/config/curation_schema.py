@@ -77,13 +77,13 @@ class StepBase(Section):
 class HasBox(StepBase):
     """Keep only rows whose solution holds a closed \\boxed{}."""
 
-    step: Literal["has_box"]
+    step: Literal["has_box"] = Field(description="this kind of step")
 
 
 class GoldFromSolution(StepBase):
     """Rows without an answer get it from the solution: its last box, or what follows ####."""
 
-    step: Literal["gold_from_solution"]
+    step: Literal["gold_from_solution"] = Field(description="this kind of step")
     replace: bool = Field(
         False, description="use the solution's answer wherever it has one, even if the row has an answer"
     )
@@ -92,7 +92,7 @@ class GoldFromSolution(StepBase):
 class GoldParses(StepBase):
     """Keep rows whose gold the verifier can read: a wrong answer to it gets a verdict."""
 
-    step: Literal["gold_parses"]
+    step: Literal["gold_parses"] = Field(description="this kind of step")
     action: Literal["drop", "flag"] = Field("drop", description="flag: keep, with gold_fault in the row")
     limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison")
 
@@ -100,14 +100,14 @@ class GoldParses(StepBase):
 class OneQuestion(StepBase):
     """One question with one checkable answer, by rules: no proofs, parts, choices or missing figures."""
 
-    step: Literal["one_question"]
+    step: Literal["one_question"] = Field(description="this kind of step")
     allow: tuple[str, ...] = Field((), description="reasons that do not drop a row, e.g. multiple_choice")
 
 
 class Duplicates(StepBase):
     """Exact and near duplicates: equivalent golds are merged, conflicting ones dropped together."""
 
-    step: Literal["duplicates"]
+    step: Literal["duplicates"] = Field(description="this kind of step")
     threshold: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="similarity of near duplicates; null: the one that was measured, see docs/curation-steps.md"
     )
@@ -117,7 +117,7 @@ class Duplicates(StepBase):
 class Decontaminate(StepBase):
     """Drop what overlaps with a benchmark; the ledger holds the matched row."""
 
-    step: Literal["decontaminate"]
+    step: Literal["decontaminate"] = Field(description="this kind of step")
     benchmarks: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="names of `frugalrl eval`, or paths of your own .jsonl"
     )
@@ -130,14 +130,14 @@ class Decontaminate(StepBase):
 class PromptLanguage(StepBase):
     """Keep problems in one language; a text too short to tell is kept."""
 
-    step: Literal["language"]
+    step: Literal["language"] = Field(description="this kind of step")
     language: Annotated[str, Field(pattern="^[a-z]{2}$")] = Field("en", description="ISO 639-1 code")
 
 
 class PromptTokens(StepBase):
     """Drop problems whose full prompt has too many tokens."""
 
-    step: Literal["prompt_tokens"]
+    step: Literal["prompt_tokens"] = Field(description="this kind of step")
     tokenizer: str = Field(TINY_MODEL, description="model folder, Hub id, or builtin:tiny")
     most: Positive = Field(512, description="tokens of the prompt after the chat template")
     template: str = Field("{problem}", description="user message; {problem} is replaced")
@@ -147,7 +147,7 @@ class PromptTokens(StepBase):
 class Band(Section):
     """A named, closed range of the difficulty value. Of overlapping bands the first applies."""
 
-    name: Name
+    name: Name = Field(description="what rows, quotas and the report call it")
     low: float = Field(allow_inf_nan=False, description="smallest value of the band")
     high: float = Field(allow_inf_nan=False, description="largest value of the band")
 
@@ -169,7 +169,7 @@ PASS_RATE_BANDS = (
 class Difficulty(StepBase):
     """Bands by a solver's pass rate, or by a column of the pool."""
 
-    step: Literal["difficulty"]
+    step: Literal["difficulty"] = Field(description="this kind of step")
     column: str | None = Field(None, description="a number or 'Level 3' in each row: solve_rate, level ...")
     solvers: tuple[str, ...] = Field((), description="names under `solvers`; the best pass rate counts for a problem")
     samples: Positive = Field(1, description="n: samples of each problem by each solver")
@@ -212,7 +212,7 @@ def _refuse_uncovered_rates(bands: Sequence[Band], samples: int) -> None:
 class Judge(StepBase):
     """Ask a model whether a problem is noisy or has several parts."""
 
-    step: Literal["judge"]
+    step: Literal["judge"] = Field(description="this kind of step")
     solver: str = Field(description="a name under `solvers`")
     template: str = Field(JUDGE_TEMPLATE, description="user message; {problem} is replaced; asks for KEEP or DROP")
     unclear: Literal["keep", "drop"] = Field(
@@ -223,7 +223,7 @@ class Judge(StepBase):
 class Quota(Section):
     """How many problems of some pools, sources and bands are taken."""
 
-    count: Positive
+    count: Positive = Field(description="problems to take")
     pools: tuple[str, ...] | None = Field(None, description="null: any")
     sources: tuple[str, ...] | None = Field(None, description="null: any")
     bands: tuple[str, ...] | None = Field(None, description="null: any")
@@ -233,9 +233,9 @@ class Quota(Section):
 class Mix(StepBase):
     """Quotas by pool, source and band, drawn with the spec's seed; rows in no quota are dropped."""
 
-    step: Literal["mix"]
-    quotas: Annotated[tuple[Quota, ...], Field(min_length=1)] = Field(description="filled in this order")
-    allow_short: bool = Field(False, description="take what there is if a band has fewer rows than its quota")
+    step: Literal["mix"] = Field(description="this kind of step")
+    quotas: Annotated[tuple[Quota, ...], Field(min_length=1)] = Field(description="served in this order")
+    allow_short: bool = Field(False, description="take what there is where a band holds less than its quota")
 
 
 Step = Annotated[
@@ -260,9 +260,11 @@ class SolverBase(Section):
     template: str = Field(SOLVE_TEMPLATE, description="user message; {problem} is replaced")
     system: str | None = Field(None, description="system message")
     temperature: NonNegative = Field(0.7, description="0 is greedy")
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_completion_tokens: Positive = 4096
-    stands_for: str = Field("", description="the published solver that this one replaces, shown in the report")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="keep the likeliest tokens that together reach this probability; 1 keeps all"
+    )
+    max_completion_tokens: Positive = Field(4096, description="the cap; a completion that reaches it is cut off")
+    stands_for: str = Field("", description="the published solver that this one stands in for, shown in the report")
 
     @model_validator(mode="after")
     def _template_holds_the_problem(self) -> Self:
@@ -274,18 +276,18 @@ class SolverBase(Section):
 class EngineSolver(SolverBase):
     """A model sampled in this process."""
 
-    kind: Literal["engine"]
+    kind: Literal["engine"] = Field(description="this kind of solver")
     model: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, or builtin:tiny")
-    revision: str | None = Field(None, description="of a Hub id")
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="compute dtype")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     max_sequences: Positive = Field(64, description="rows of the key/value cache")
 
 
 class EndpointSolver(SolverBase):
     """A model behind an OpenAI-compatible server (vLLM, llama.cpp, a hosted one)."""
 
-    kind: Literal["endpoint"]
+    kind: Literal["endpoint"] = Field(description="this kind of solver")
     url: str = Field(description="up to /v1, e.g. http://localhost:8000/v1")
     model: str = Field(description="its name on the server")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; null: none is sent")
@@ -298,7 +300,7 @@ class EndpointSolver(SolverBase):
         description="share of the problems whose requests may fail permanently, each of them marked; three may in any "
         "case, and none if 0. Above it the run ends",
     )
-    timeout_seconds: PositiveFloat = Field(600.0, description="of one request")
+    timeout_seconds: PositiveFloat = Field(600.0, description="limit of one request")
 
 
 Solver = Annotated[EngineSolver | EndpointSolver, Field(discriminator="kind")]
@@ -322,13 +324,13 @@ class Splits(Section):
 class CurationSpec(Section):
     """`frugalrl curate`: from raw pools to a training set."""
 
-    name: Name
-    description: str = ""
-    seed: int = Field(0, description="of sampling, mixing, splitting and the near-duplicate search")
-    pools: Annotated[tuple[PoolSettings, ...], Field(min_length=1)]
+    name: Name = Field(description="names the output folder: letters, digits, `.`, `_` and `-`")
+    description: str = Field("", description="shown in the report")
+    seed: int = Field(0, description="seed of sampling, mixing, splitting and the near-duplicate search")
+    pools: Annotated[tuple[PoolSettings, ...], Field(min_length=1)] = Field(description="raw pools, read in this order")
     solvers: dict[Name, Solver] = Field({}, description="models by the name that steps use")
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] = Field(description="applied in this order")
-    splits: Splits = Splits()
+    splits: Splits = Field(Splits(), description="how many problems are held out")
     samples_cache: str | None = Field(
         None, description="folder of the solvers' samples, shared between specs; null: samples/ in the output folder"
     )

@@ -27,6 +27,10 @@ def import_dotted(path: str, what: str) -> object:
     module_name, _, name = path.rpartition(".")
     try:
         found: object = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise RecipeError(f"The {what} {path!r} cannot be imported: {error}. Check the path and PYTHONPATH.") from None
+    except Exception as error:  # whatever the user's module raises when it is imported
+        known = isinstance(error, ImportError | AttributeError | ValueError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        raise RecipeError(
+            f"The {what} {path!r} cannot be imported: {reason}. Check the path and PYTHONPATH."
+        ) from error
     return found

@@ -1,4 +1,4 @@
-"""Recipes from YAML files and `--set a.b=c`, and back.
+"""Recipes from YAML files, shipped names and plain mappings, with changes (`--set a.b=c`), and back.
 
 Decisions:
 - YAML 1.2 where it matters: ``1e-6`` is a number (PyYAML alone reads text), a repeated key is an error.
@@ -8,7 +8,8 @@ Decisions:
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -21,6 +22,8 @@ from frugalrl.config.section import Section
 from frugalrl.errors import RecipeError
 
 R = TypeVar("R", bound=Section)
+Changes = Mapping[str, Any] | Sequence[str]
+"""New values by dotted key, ``{"training.steps": 20}``, or as on the command line, ``["training.steps=20"]``."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -39,15 +42,74 @@ _FLOAT = re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$")
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
-def load_recipe(path: str | Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
-    """Read a recipe file, apply ``a.b=c`` overrides in order, and validate it.
+def load_recipe(path: str | Path, kind: type[R], changes: Changes = ()) -> R:
+    """Read a recipe, apply changes in order, and validate it.
 
-    Raises RecipeError if the file is missing or not YAML, an override is malformed, or a value is wrong.
+    path: a file, or the name of a shipped recipe such as ``quickstart`` or ``mini/open-rs3``.
+    Raises RecipeError if there is none or it is not YAML, a change is malformed, or a value is wrong.
     """
-    raw = _read_yaml(Path(path))
-    for override in overrides:
-        _apply_override(raw, override)
+    return _changed(_read_yaml(_found(Path(path))), kind, changes)
+
+
+def recipe_from(values: Mapping[str, Any], kind: type[R], changes: Changes = ()) -> R:
+    """The recipe of a plain mapping, changed and validated as `load_recipe` does. The mapping stays as it is."""
+    return _changed(json.loads(json.dumps(values, default=_plain)), kind, changes)
+
+
+def _changed(raw: object, kind: type[R], changes: Changes) -> R:
+    _apply(raw, changes)
     return parse_recipe(raw, kind)
+
+
+def change_recipe(recipe: R, changes: Changes) -> R:
+    """The recipe with other values, validated anew. Raises RecipeError.
+
+    Not the preset of an algorithm: it gives way to every key that is set, and in a resolved recipe all its keys are.
+    """
+    raw = recipe.model_dump(mode="json", exclude_unset=True)
+    before = _preset_of(raw)
+    _apply(raw, changes)
+    if _preset_of(raw) != before:
+        raise RecipeError(
+            "A preset is applied when a recipe is read, and this one has been. Give algorithm.preset as a change when "
+            "you load the recipe."
+        )
+    return parse_recipe(raw, type(recipe))
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that are part of the package, by name: ``quickstart``, ``mini/open-rs3`` ..."""
+    folder = Path(str(resources.files("frugalrl"))) / "assets" / "recipes"
+    files = sorted([*folder.glob("*.yaml"), *folder.glob("*/*.yaml")])
+    return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
+
+
+def _found(path: Path) -> Path:
+    """The file itself, or that of the shipped recipe of this name."""
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if path.as_posix() in shipped:
+        return shipped[path.as_posix()]
+    close = difflib.get_close_matches(path.as_posix(), shipped, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Name a .yaml file or one of {', '.join(shipped)}."
+    raise RecipeError(f"There is no recipe at {path}. {hint}")
+
+
+def _preset_of(raw: Mapping[str, Any]) -> Any:
+    algorithm = raw.get("algorithm")
+    return algorithm.get("preset") if isinstance(algorithm, dict) else None
+
+
+def _apply(raw: object, changes: Changes) -> None:
+    if isinstance(changes, str):  # a string is a sequence of strings, too
+        raise RecipeError(f"Changes are a mapping or a list, not {changes!r}. Write for example [{changes!r}].")
+    if isinstance(changes, Mapping):
+        for key, value in changes.items():
+            _set_value(raw, str(key), value, f"The change {key!r}")
+    else:
+        for override in changes:
+            _apply_override(raw, override)
 
 
 def parse_recipe(raw: object, kind: type[R]) -> R:
@@ -57,9 +119,20 @@ def parse_recipe(raw: object, kind: type[R]) -> R:
     if issubclass(kind, TrainRecipe):
         raw = expand_preset(raw, RolloutSettings().max_completion_tokens)
     try:
-        return kind.model_validate_json(json.dumps(raw))
+        return kind.model_validate_json(json.dumps(raw, default=_plain))
     except ValidationError as error:
         raise RecipeError("\n".join(_explain(item, kind) for item in _primary(error.errors()))) from None
+
+
+def _plain(value: object) -> object:
+    """What a mapping made in Python may hold beside JSON's values."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, Path):
+        return str(value)
+    raise RecipeError(
+        f"A recipe cannot hold {value!r}, a {type(value).__name__}. Give numbers, texts, lists, mappings."
+    )
 
 
 def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
@@ -69,8 +142,7 @@ def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
     """
     raw = _read_yaml(path) if path.is_file() else {}
     part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
-    for override in overrides:
-        _apply_override(part, override)
+    _apply(part, overrides)
     return parse_recipe(part, kind)
 
 
@@ -103,33 +175,36 @@ def _apply_override(raw: object, override: str) -> None:
         parsed = yaml.load(value, Loader=_Loader)
     except yaml.YAMLError:
         raise RecipeError(f"--set {override!r} holds a value that is not YAML. Quote it.") from None
-    *parents, last = key.strip().split(".")
+    _set_value(raw, key.strip(), parsed, f"--set {override!r}")
+
+
+def _set_value(raw: object, key: str, value: Any, shown: str) -> None:
+    """Set the value at a dotted key. shown: how the change is called in messages."""
+    *parents, last = key.split(".")
     place = raw
     for name in parents:
-        place = _descend(place, name, override)
+        place = _descend(place, name, shown)
     if isinstance(place, list):
-        place[_index(place, last, override)] = parsed
+        place[_index(place, last, shown)] = value
     elif isinstance(place, dict):
-        place[last] = parsed
+        place[last] = value
     else:
-        raise RecipeError(f"--set {override!r} goes below {'.'.join(parents)}, a plain value. Check the key.")
+        raise RecipeError(f"{shown} goes below {'.'.join(parents)}, a plain value. Check the key.")
 
 
-def _descend(place: object, name: str, override: str) -> object:
+def _descend(place: object, name: str, shown: str) -> object:
     if isinstance(place, list):
-        return place[_index(place, name, override)]
+        return place[_index(place, name, shown)]
     if isinstance(place, dict):
         if place.get(name) is None:
             place[name] = {}
         return place[name]
-    raise RecipeError(f"--set {override!r} looks for {name!r} below a plain value. Check the key.")
+    raise RecipeError(f"{shown} looks for {name!r} below a plain value. Check the key.")
 
 
-def _index(place: list[Any], name: str, override: str) -> int:
+def _index(place: list[Any], name: str, shown: str) -> int:
     if not name.isdigit() or int(name) >= len(place):
-        raise RecipeError(
-            f"--set {override!r} needs a position from 0 to {len(place) - 1} where it says {name!r}. Use a number."
-        )
+        raise RecipeError(f"{shown} needs a position from 0 to {len(place) - 1} where it says {name!r}. Use a number.")
     return int(name)
 
 

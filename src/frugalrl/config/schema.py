@@ -8,16 +8,18 @@ Decisions:
 - Checks that need only the recipe are made here; checks that need the model or the data are made where these are
   loaded, before the first step.
 
-Files are read by `loading.py`, not here. The algorithm's sections are in `algorithm_schema.py`.
+It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of
+a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
 """
 
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 from frugalrl.config.task_table import TASKS, makes_completions, splits_of
@@ -26,7 +28,8 @@ from frugalrl.functions import SAMPLERS, Setting, known_name
 DEFAULT_SOURCE = "arithmetic"
 """A task's name; a source that is neither a task's name nor a dotted path is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
-"""The model path of the tiny reasoner shipped as package data."""
+"""The model path of the tiny reasoner that is shipped as package data."""
+_MAX_LEARNING_RATE = 1e3
 
 
 class ModelSettings(Section):
@@ -54,16 +57,31 @@ class ProblemSource(Section):
         description="the task that judges the rows of a file: maths, code, logic, or the dotted path of your own task; "
         "null: recognised by the columns",
     )
-    split: str = Field("train", description="of a Hub id or of a task that generates problems")
+    split: str = Field(
+        "train",
+        description="of a Hub id, or of a task with problems of its own (train, validation, test); ignored for files",
+    )
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
-    revision: str | None = Field(None, description="of a Hub id")
-    problem_field: str = "problem"
-    answer_field: str = "answer"
-    solution_field: str = Field("solution", description="its last box is the answer of a row without one")
-    skip_without_gold: bool = Field(False, description="skip rows without a gold answer")
-    limit: Positive | None = Field(None, description="take only the first rows; needed for an endless task")
-    seed: int = Field(0, description="of a task that generates problems")
-    difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="of a task that generates problems")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
+    problem_field: str = Field("problem", description="column of the question")
+    answer_field: str = Field(
+        "answer",
+        description="column of the gold answer; a list means any of its entries; text with #### in it is read as a "
+        "solution",
+    )
+    solution_field: str = Field(
+        "solution", description="column read for its last \\boxed{}, or what follows ####, where a row has no answer"
+    )
+    skip_without_gold: bool = Field(False, description="leave out rows without a gold answer")
+    limit: Positive | None = Field(
+        None,
+        description="take only the first rows (rows that are skipped later count); needed for an endless task; "
+        "null: all",
+    )
+    seed: int = Field(0, description="seed of a task's own problems")
+    difficulties: tuple[Literal[1, 2, 3], ...] = Field(
+        (1, 2, 3), description="levels of a task's own problems; one that is named twice is drawn twice as often"
+    )
 
     @model_validator(mode="after")
     def _an_endless_task_says_how_much(self) -> Self:
@@ -109,8 +127,11 @@ class SamplerSettings(Section):
         description="shuffle; curriculum: each epoch goes through `bands` in order, shuffled within a band; or the "
         "dotted path of your own function",
     )
-    args: dict[str, Setting] = Field({}, description="settings of your own sampler")
-    bands: tuple[str, ...] = Field((), description="of a curriculum: values of the column `band`, in order")
+    args: dict[str, Setting] = Field({}, description="settings of a sampler of your own")
+    bands: tuple[str, ...] = Field(
+        (),
+        description="of a curriculum: values of the column `band`, which `frugalrl curate` writes, the first one first",
+    )
     skip_solved: Fraction | None = Field(
         None,
         description="skip a problem for now if at least this share of its group was correct, e.g. 1.0; null: never",
@@ -132,18 +153,24 @@ class SamplerSettings(Section):
 class DataSettings(Section):
     """Training and validation problems, and the prompt around them."""
 
-    train: ProblemSource
-    validation: ProblemSource | None = Field(None, description="held out of training; evaluated during the run")
-    test: ProblemSource | None = Field(None, description="evaluated twice: the base and the final model")
-    prompt: PromptSettings = PromptSettings()
-    sampler: SamplerSettings = SamplerSettings()
+    train: ProblemSource = Field(description="problems to train on")
+    validation: ProblemSource | None = Field(
+        None,
+        description="held out of training; evaluated at the start, every evaluation.every steps and at the end; "
+        "selects the checkpoint",
+    )
+    test: ProblemSource | None = Field(
+        None, description="held out of training; evaluated twice: the base and the kept model"
+    )
+    prompt: PromptSettings = Field(PromptSettings(), description="how a problem becomes a prompt")
+    sampler: SamplerSettings = Field(SamplerSettings(), description="in which order training problems come")
 
 
 class RewardTerm(Section):
     """One term of the rubric: the reward of a completion is the weighted sum of its terms."""
 
     name: str = Field(description="a name in docs/rewards, or the dotted path of a function (TRL's signature)")
-    weight: float = Field(1.0, allow_inf_nan=False)
+    weight: float = Field(1.0, allow_inf_nan=False, description="what the value is multiplied with in the sum")
     args: dict[str, float | int | str | bool] = Field({}, description="keyword arguments of the reward")
     gate_group_accuracy: Fraction | None = Field(
         None, description="off below this group accuracy; a cosine pays the plain verdict while it is off"
@@ -163,7 +190,7 @@ class VerifierSettings(Section):
     wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="wall-clock backstop: wall_limit; null: 30 times cpu_seconds"
     )
-    workers: Positive = Field(2, description="processes")
+    workers: Positive = Field(2, description="worker processes")
 
     @model_validator(mode="after")
     def _the_backstop_is_behind_the_limit(self) -> Self:
@@ -175,7 +202,7 @@ class VerifierSettings(Section):
 class TorchEngineSettings(Section):
     """The engine in process: samples with the policy's own weights, on CPU or one GPU."""
 
-    kind: Literal["torch"] = "torch"
+    kind: Literal["torch"] = Field("torch", description="which engine")
 
 
 EngineSettings = TorchEngineSettings
@@ -189,10 +216,12 @@ class RolloutSettings(Section):
     prompts_per_step: Positive = Field(8, description="problems per step")
     group_size: Annotated[int, Field(ge=2)] = Field(8, description="completions of each problem")
     max_prompt_tokens: Positive = Field(512, description="a longer prompt is an error unless skipped")
-    skip_long_prompts: bool = Field(False, description="skip problems whose prompt is too long")
-    max_completion_tokens: Positive = 1024
-    temperature: PositiveFloat = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    skip_long_prompts: bool = Field(False, description="leave out problems whose prompt is too long")
+    max_completion_tokens: Positive = Field(1024, description="the cap; a completion that reaches it is truncated")
+    temperature: PositiveFloat = Field(1.0, description="the logits are divided by it")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="keep the likeliest tokens that together reach this probability; 1 keeps all"
+    )
     top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 keeps the whole vocabulary")
     max_sequences: Positive | None = Field(
         None, description="rows of the key/value cache; null: all completions of a step at once"
@@ -208,94 +237,101 @@ class OptimizerSettings(Section):
     """AdamW (or Muon for hidden matrices) and its learning-rate schedule."""
 
     name: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, the rest by AdamW")
-    learning_rate: PositiveFloat = 1e-6
-    muon_learning_rate: PositiveFloat = Field(0.02, description="of the hidden matrices, if name is muon")
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
-    epsilon: PositiveFloat = 1e-8
-    weight_decay: NonNegative = 0.0
-    max_grad_norm: PositiveFloat = 1.0
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_fraction: Fraction = Field(0.1, description="share of all steps, rising to the full rate")
+    learning_rate: PositiveFloat = Field(
+        1e-6,
+        allow_inf_nan=True,
+        description="AdamW's full rate, after the warm-up; 1e-6 (1.5B) to 3e-3 (the tiny model) have worked here; "
+        "1e-5 by default in an SFT recipe",
+    )
+    muon_learning_rate: PositiveFloat = Field(
+        0.02, allow_inf_nan=True, description="of the hidden matrices, if name is muon"
+    )
+    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of AdamW: decay of the mean of gradients")
+    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="of AdamW: decay of the mean of their squares"
+    )
+    epsilon: PositiveFloat = Field(1e-8, description="of AdamW: added to the divisor")
+    weight_decay: NonNegative = Field(0.0, description="of both optimizers")
+    max_grad_norm: PositiveFloat = Field(1.0, description="the gradient's norm is clipped to it")
+    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="of the rate after the warm-up")
+    warmup_fraction: Fraction = Field(0.1, description="share of all steps in which the rate rises linearly from 0")
     min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
+
+    @field_validator("learning_rate", "muon_learning_rate")
+    @classmethod
+    def _rate_can_be_meant(cls, rate: float) -> float:
+        """AdamW moves each weight by about the rate. A rate too high but meant is for the alarms, which end a run; with
+        a large epsilon AdamW is SGD, whose rates may well be above 1."""
+        if rate > _MAX_LEARNING_RATE:
+            raise ValueError(
+                f"a learning rate of {rate:g} destroys any model at the first update: 1e-6 (1.5B) to 3e-3 (the tiny "
+                f"model) have worked, 0.02 for Muon, and {_MAX_LEARNING_RATE:g} is the most that is taken"
+            )
+        return rate
+
+    @model_validator(mode="after")
+    def _decay_leaves_something(self) -> Self:
+        rate = max(self.learning_rate, self.muon_learning_rate if self.name == "muon" else 0.0)
+        if rate * self.weight_decay >= 1:
+            raise ValueError("learning rate x weight_decay is 1 or more: each step would turn the weights' signs")
+        return self
 
 
 class EvaluationSettings(Section):
     """How accuracy is measured on the validation and test problems."""
 
     every: Positive | None = Field(None, description="steps between evaluations; null: only the base and the end")
-    samples_per_problem: Positive = 4
+    samples_per_problem: Positive = Field(4, description="k of avg@k")
     temperature: NonNegative = Field(0.6, description="0 is greedy")
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="as in the rollout")
     max_completion_tokens: Positive | None = Field(None, description="null: as in the rollout")
     max_sequences: Positive = Field(256, description="rows of the key/value cache")
-    seed: int = 0
-
-
-class TrainingSettings(Section):
-    """Steps, batch sizes, and which checkpoints are kept."""
-
-    steps: Positive
-    micro_batch_tokens: Positive = Field(16384, description="padded tokens of a forward pass, prompt included")
-    logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
-    save_every: Positive | None = Field(None, description="steps between checkpoints to resume from; null: none")
-    keep_last: Positive | None = Field(None, description="newest checkpoints to keep, in addition to best; null: all")
-    keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
-
-
-class BudgetSettings(Section):
-    """What a run may cost. It ends early enough to evaluate and save within the cap; see docs/checkpoints.md."""
-
-    hours: PositiveFloat | None = Field(None, description="wall clock, over all resumes")
-    usd: PositiveFloat | None = Field(None, description="hours x usd_per_hour; needs usd_per_hour")
-    usd_per_hour: PositiveFloat | None = Field(None, description="price of the machine; alone, it only logs the cost")
-    tokens: Positive | None = Field(None, description="completion tokens sampled, including evaluations")
-    steps: Positive | None = Field(None, description="fewer than training.steps, under the same schedule")
-
-    @model_validator(mode="after")
-    def _dollars_need_a_price(self) -> Self:
-        if self.usd is not None and self.usd_per_hour is None:
-            raise ValueError("a budget in usd needs the machine's price: give usd_per_hour")
-        return self
-
-
-class SelectionSettings(Section):
-    """Which checkpoint is kept: the best on validation, see docs/reading-the-numbers.md."""
-
-    patience: Positive | None = Field(
-        None,
-        description="end the run after so many evaluations in a row that did not beat the best one, or when one is "
-        "worse than it with p < 0.05; null: never",
-    )
+    seed: int = Field(0, description="seed of the samples; base and final model are given the same random numbers")
 
 
 class TrackerSettings(Section):
     """A tracker in addition to the JSONL log."""
 
-    name: Literal["wandb", "trackio", "tensorboard"]
-    project: str = "frugalrl"
+    name: Literal["wandb", "trackio", "tensorboard"] = Field(
+        description="must be installed: pip install 'frugalrl[wandb]'"
+    )
+    project: str = Field("frugalrl", description="the tracker's project (wandb and trackio)")
 
 
 class TrainRecipe(Section):
     """`frugalrl train`: GRPO with verifiable rewards."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    description: str = ""
-    seed: int = 0
-    model: ModelSettings = ModelSettings()
-    data: DataSettings
-    rewards: Annotated[tuple[RewardTerm, ...], Field(min_length=1)]
-    verifier: VerifierSettings = VerifierSettings()
-    rollout: RolloutSettings = RolloutSettings()
-    algorithm: AlgorithmSettings = AlgorithmSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
-    evaluation: EvaluationSettings = EvaluationSettings()
-    training: TrainingSettings
-    guard: GuardSettings = GuardSettings()
-    length_schedule: LengthScheduleSettings | None = Field(None, description="null: the cap stays as it is")
-    selection: SelectionSettings = SelectionSettings()
-    budget: BudgetSettings = BudgetSettings()
-    trackers: tuple[TrackerSettings, ...] = ()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="names the run's folder: letters, digits, `.`, `_` and `-`"
+    )
+    description: str = Field("", description="shown at the start and in model cards")
+    seed: int = Field(0, description="seed of the order of problems and of every completion")
+    model: ModelSettings = Field(ModelSettings(), description="the model to start from")
+    data: DataSettings = Field(description="problems and the prompt around them")
+    rewards: Annotated[tuple[RewardTerm, ...], Field(min_length=1)] = Field(
+        description="terms of the reward; a completion earns their weighted sum"
+    )
+    verifier: VerifierSettings = Field(VerifierSettings(), description="limits on comparing answers with golds")
+    rollout: RolloutSettings = Field(RolloutSettings(), description="how completions are sampled for training")
+    algorithm: AlgorithmSettings = Field(AlgorithmSettings(), description="advantages, loss, masks and the reference")
+    optimizer: OptimizerSettings = Field(
+        OptimizerSettings(), description="the optimizer and its learning-rate schedule"
+    )
+    evaluation: EvaluationSettings = Field(
+        EvaluationSettings(), description="how accuracy is measured on validation and test problems"
+    )
+    training: TrainingSettings = Field(description="how long, how much at once, and what is kept")
+    guard: GuardSettings = Field(GuardSettings(), description="when the run evaluates on its own, rolls back and stops")
+    length_schedule: LengthScheduleSettings | None = Field(
+        None, description="how the cap on completion tokens moves; null: it stays as it is"
+    )
+    selection: SelectionSettings = Field(
+        SelectionSettings(), description="whether the run ends early; the best on validation is always kept"
+    )
+    budget: BudgetSettings = Field(BudgetSettings(), description="what the run may cost")
+    trackers: tuple[TrackerSettings, ...] = Field(
+        (), description="trackers beside metrics.jsonl, which is always written"
+    )
 
     @model_validator(mode="after")
     def _names_are_not_repeated(self) -> Self:
@@ -321,27 +357,34 @@ class ScratchModel(Section):
     vocab_size: Annotated[int, Field(ge=300)] = Field(
         448, description="byte-level BPE; 256 bytes + added tokens at least"
     )
-    hidden_size: Positive = 128
-    intermediate_size: Positive = 384
-    layers: Positive = 4
-    heads: Positive = 4
-    kv_heads: Positive = 2
-    context_tokens: Positive = 8192
+    hidden_size: Positive = Field(128, description="width of the residual stream")
+    intermediate_size: Positive = Field(384, description="width of the feed-forward layers")
+    layers: Positive = Field(4, description="transformer layers")
+    heads: Positive = Field(4, description="attention heads")
+    kv_heads: Positive = Field(2, description="key/value heads")
+    context_tokens: Positive = Field(8192, description="the longest input that the model says it takes, in tokens")
 
 
 class CompletionSource(Section):
     """Prompts with completions: rows of a file or Hub data set, or the arithmetic task's strategies."""
 
     source: str = Field(DEFAULT_SOURCE, description="as for problems")
-    split: str = "train"
-    subset: str | None = None
-    revision: str | None = None
-    prompt_field: str = "prompt"
-    completion_field: str = "completion"
-    limit: Positive | None = None
-    seed: int = 0
-    mix: Literal["skill", "strategies"] = Field("strategies", description="of the arithmetic task's completions")
-    second_language_fraction: Fraction = Field(0.12, description="of the arithmetic task's completions")
+    split: str = Field("train", description="of a Hub id, or of the arithmetic task")
+    subset: str | None = Field(None, description="configuration name of a Hub id")
+    revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
+    prompt_field: str = Field("prompt", description="column of the prompt: a text, or a list of messages")
+    completion_field: str = Field(
+        "completion", description="column of the completion: a text, or a list of one message"
+    )
+    limit: Positive | None = Field(None, description="take only the first rows; needed for an endless task; null: all")
+    seed: int = Field(0, description="seed of a task's own problems")
+    mix: Literal["skill", "strategies"] = Field(
+        "strategies",
+        description="of the arithmetic task's completions: only right ones, or right and wrong; see docs/tiny-task.md",
+    )
+    second_language_fraction: Fraction = Field(
+        0.12, description="share of the arithmetic task's completions in Chinese"
+    )
 
     @model_validator(mode="after")
     def _an_endless_task_says_how_much(self) -> Self:
@@ -355,27 +398,44 @@ class CompletionSource(Section):
 class SftTrainingSettings(Section):
     """How supervised fine-tuning goes through its data."""
 
-    epochs: Positive = 1
+    epochs: Positive = Field(1, description="passes over the data")
     batch_tokens: Positive = Field(8192, description="tokens of an update, rounded to whole packed rows")
     pack_tokens: Positive = Field(1024, description="tokens of a packed row; a longer example is an error")
-    rows_per_forward: Positive | None = Field(None, description="null: the whole update in one forward pass")
-    save_every: Positive | None = None
-    log_every: Positive = 10
+    rows_per_forward: Positive | None = Field(
+        None, description="packed rows of a forward pass; null: the whole update in one"
+    )
+    save_every: Positive | None = Field(
+        None, description="updates between checkpoints; null: none (the final model is saved in any case)"
+    )
+    log_every: Positive = Field(10, description="updates between lines of the log")
 
 
 class SftRecipe(Section):
     """`frugalrl sft`: supervised fine-tuning on prompts and completions."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    description: str = ""
-    seed: int = 0
-    model: ModelSettings = ModelSettings()
-    scratch: ScratchModel | None = Field(None, description="make a new model instead of loading model.path")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="names the run's folder: letters, digits, `.`, `_` and `-`"
+    )
+    description: str = Field("", description="shown at the start and in model cards")
+    seed: int = Field(0, description="seed of the order of examples, and of a new model's weights")
+    model: ModelSettings = Field(ModelSettings(), description="the model to start from; not read with scratch")
+    scratch: ScratchModel | None = Field(
+        None, description="make a new model instead of loading model.path; null: load it"
+    )
     phases: Annotated[tuple[CompletionSource, ...], Field(min_length=1)] = Field(
         description="trained one after the other, each shuffled"
     )
-    validation: CompletionSource | None = Field(None, description="loss is measured on it")
-    prompt: PromptSettings = PromptSettings(template="{problem}")
-    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=1e-5)
-    training: SftTrainingSettings = SftTrainingSettings()
-    trackers: tuple[TrackerSettings, ...] = ()
+    validation: CompletionSource | None = Field(None, description="its loss is measured once, at the end; null: not")
+    prompt: PromptSettings = Field(
+        PromptSettings(template="{problem}"),
+        description="around prompts that are plain text; a conversation is taken as it is",
+    )
+    optimizer: OptimizerSettings = Field(
+        OptimizerSettings(learning_rate=1e-5), description="the optimizer and its learning-rate schedule"
+    )
+    training: SftTrainingSettings = Field(
+        SftTrainingSettings(), description="passes over the data, batch sizes, checkpoints"
+    )
+    trackers: tuple[TrackerSettings, ...] = Field(
+        (), description="trackers beside metrics.jsonl, which is always written"
+    )

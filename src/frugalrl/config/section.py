@@ -11,6 +11,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
-    """A part of a recipe: frozen, and strict about unknown keys."""
+    """A part of a recipe: frozen, and without room for keys that mean nothing, or for NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

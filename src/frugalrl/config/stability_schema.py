@@ -38,18 +38,26 @@ class GuardSettings(Section):
 class LengthStage(Section):
     """A cap and how long it holds."""
 
-    cap_tokens: Positive
-    steps: Positive = Field(description="relative: stages are scaled to span training.steps")
+    cap_tokens: Positive = Field(description="cap on completion tokens")
+    steps: Positive = Field(
+        description="how long it holds; relative: stages are stretched so that together they fill training.steps"
+    )
 
 
 class LengthScheduleSettings(Section):
     """How the cap on completion tokens of the rollouts moves. See docs/guard.md."""
 
-    kind: Literal["adaptive", "stages", "deepscaler", "fastcurl"] = "adaptive"
-    stages: tuple[LengthStage, ...] = Field((), description="of kind stages")
-    scale: PositiveFloat = Field(1.0, description="factor on a published schedule's caps")
-    least_tokens: Positive | None = Field(None, description="of kind adaptive; null: half of max_completion_tokens")
-    most_tokens: Positive | None = Field(None, description="of kind adaptive; null: twice max_completion_tokens")
+    kind: Literal["adaptive", "stages", "deepscaler", "fastcurl"] = Field(
+        "adaptive", description="adaptive: by what is measured; stages: your own; the others are published stages"
+    )
+    stages: tuple[LengthStage, ...] = Field((), description="of kind stages: caps in order")
+    scale: PositiveFloat = Field(1.0, description="a published schedule's caps are multiplied by it")
+    least_tokens: Positive | None = Field(
+        None, description="of kind adaptive: smallest cap; null: half of max_completion_tokens"
+    )
+    most_tokens: Positive | None = Field(
+        None, description="of kind adaptive: largest cap; null: twice max_completion_tokens"
+    )
     every: Positive = Field(10, description="steps measured before each decision, of kind adaptive")
     factor: Factor = Field(1.25, description="the cap is multiplied or divided by it, of kind adaptive")
     grow_above: Fraction = Field(0.2, description="truncated share from which the cap grows")

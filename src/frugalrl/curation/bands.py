@@ -8,13 +8,27 @@ interval says.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from frugalrl.config.curation_schema import Band
 from frugalrl.curation.sampling_facts import SampleCounts
 from frugalrl.statistics.intervals import wilson
 
 UNKNOWN_BAND = "unknown"
+
+
+class Band(Protocol):
+    """A name for a closed range of a number; a section of a curation spec is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _MOST = 1e300
 """Beyond it a number is infinite, or soon will be."""

@@ -64,8 +64,9 @@ def build_prompts(
     settings: PromptFormat,
     max_prompt_tokens: int,
     skip_long: bool = False,
+    advice: str = "Take a model with a longer context, or leave the problem out.",
 ) -> list[Prompt]:
-    """Prompts of problems, in order.
+    """Prompts of problems, in order. advice: what to do about one that is too long.
 
     Raises DataError at the first prompt of more than `max_prompt_tokens`, or leaves such problems out
     if `skip_long`; and if nothing is left.
@@ -78,13 +79,9 @@ def build_prompts(
             prompts.append(Prompt(problem, text, token_ids))
         elif not skip_long:
             raise DataError(
-                f"The prompt of problem {problem.id} has {len(token_ids)} tokens, more than "
-                f"max_prompt_tokens {max_prompt_tokens}. Raise it, or leave such problems out with "
-                "rollout.skip_long_prompts=true."
+                f"The prompt of problem {problem.id} has {len(token_ids)} tokens, and at most {max_prompt_tokens} "
+                f"are allowed. {advice}"
             )
     if not prompts:
-        raise DataError(
-            f"No problem is left: none has a prompt of at most {max_prompt_tokens} tokens. Raise "
-            "rollout.max_prompt_tokens or check the data."
-        )
+        raise DataError(f"No problem is left: none has a prompt of at most {max_prompt_tokens} tokens. {advice}")
     return prompts

@@ -11,7 +11,7 @@ from frugalrl.config.schema import ProblemSource
 from frugalrl.data.fingerprint import problems_hash
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmarks import Benchmark, GoldKind, benchmark_named
-from frugalrl.tasks.loading import load_problems
+from frugalrl.tasks.loading import BY_FILE, load_problems
 from frugalrl.tasks.registry import task_named
 from frugalrl.types import Problem
 
@@ -42,12 +42,12 @@ def load_benchmark(name: str, data_folder: Path | None) -> LoadedBenchmark:
     is_path = name.endswith((".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")) or "/" in name
     if is_path:
         source = _own_file(name)
-        problems = tuple(load_problems(source))
+        problems = tuple(load_problems(source, BY_FILE))
         templates = tuple(task_named(problem.check.task).prompt for problem in problems)
         return _loaded(Path(name).name.split(".")[0], 1, templates, problems, source)
     benchmark = benchmark_named(name)
     source = _source(benchmark, data_folder)
-    problems = tuple(_with_plain_gold(problem, benchmark.golds) for problem in load_problems(source))
+    problems = tuple(_with_plain_gold(problem, benchmark.golds) for problem in load_problems(source, BY_FILE))
     if len(problems) != benchmark.size:
         raise DataError(
             f"{source.source} holds {len(problems)} problems, not the {benchmark.size} of {benchmark.name}. "

@@ -89,9 +89,6 @@ _ALL = (
 )  # fmt: skip
 BENCHMARKS: Mapping[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 
-UNREADABLE_GOLDS = {"minerva-27": "an equation of a derivative with \\odot as a subscript"}
-"""Golds of which only the published spelling is recognised: another answer is `unknown`, never `correct`."""
-
 
 def benchmark_named(name: str) -> Benchmark:
     """The benchmark of that name. Raises DataError with the nearest one."""

@@ -79,4 +79,7 @@ def _read_file(path: Path) -> Measured:
         grouped.setdefault(one.problem_id, []).append(one)
     if not grouped:
         raise DataError(f"{path} holds no sample yet. Evaluate first.")
-    return Measured(results.header.benchmark, grouped, results.header.data_hash, conditions)
+    for name in dict.fromkeys(name for session in results.sessions for name in session):
+        values = dict.fromkeys(str(session[name]) for session in results.sessions if name in session)
+        conditions[name] = " and ".join(values)
+    return Measured(results.header.benchmark, grouped, results.header.data_hash, results.header.model_hash, conditions)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k
+from frugalrl.statistics.paired_tests import Bounds
 from frugalrl.types import FinishReason, Prompt, VerdictLabel
 
 
@@ -72,6 +73,11 @@ class Evaluation:
     def correct(self) -> Correct:
         """For the statistics: an unknown verdict counts as not correct."""
         return [[record.is_correct for record in samples] for samples in self.records]
+
+    @property
+    def bounds(self) -> Bounds:
+        """The same, and as it would be if every unknown verdict were a right answer."""
+        return self.correct, [[record.verdict != "incorrect" for record in samples] for samples in self.records]
 
     @property
     def accuracy(self) -> Estimate:

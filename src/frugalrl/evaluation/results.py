@@ -11,7 +11,7 @@ time.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -57,6 +57,8 @@ class Results:
 
     header: ResultsHeader
     samples: tuple[SampleRecord, ...]
+    sessions: tuple[Mapping[str, str], ...] = ()
+    """Versions and device of each start."""
 
 
 def header_of(
@@ -104,14 +106,15 @@ def read_results(path: Path) -> Results:
         kinds = [line.pop("record") for line in lines]
         header = ResultsHeader(**lines[0]) if kinds[0] == "header" else None
         samples = tuple(SampleRecord(**line) for kind, line in zip(kinds, lines, strict=True) if kind == "sample")
+        sessions = tuple(line for kind, line in zip(kinds, lines, strict=True) if kind == "session")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise _unreadable(path, error) from None
     if header is None:
         raise _unreadable(path, "its first line is no header")
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
-        raise _unreadable(path, f"{repeated} samples occur in it twice")
-    return Results(header, samples)
+        raise _unreadable(path, f"{repeated} samples stand in it twice")
+    return Results(header, samples, sessions)
 
 
 def write_results(path: Path, header: ResultsHeader, session: dict[str, str], samples: Iterable[SampleRecord]) -> None:

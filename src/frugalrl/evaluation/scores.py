@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from frugalrl.evaluation.answer_groups import votes
 from frugalrl.evaluation.records import SampleRecord
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
-from frugalrl.statistics.power import noise_seen_from, planned_noise, smallest_detectable_effect
+from frugalrl.statistics.power import minimum_detectable_effect, seen_in
 from frugalrl.types import Prompt
 
 
@@ -18,10 +21,13 @@ class BenchmarkScore:
     pass_at_k: float
     majority_at_k: float
     smallest_effect: float
-    """What a comparison with an equally noisy model detects with 80 % power, in 0..1, if gains are alike."""
+    """The gain that a comparison with another model detects with 80 % power, in 0..1, if gains are alike; inf where
+    even the largest one possible is not."""
     problems: int
     samples: int
     """k"""
+    are_copies: bool
+    """Whether each problem's samples are k times the same text, as greedy sampling gives them."""
     truncated_fraction: float
     unknown: int
     mean_tokens: float
@@ -35,20 +41,27 @@ def score(prompts: Sequence[Prompt], results: Sequence[SampleRecord], samples: i
             by_problem[one.problem_id].append(one)
     flat = [one for own in by_problem.values() for one in own]
     correct = [[one.is_correct for one in own] for own in by_problem.values()]
-    answers = [[(one.extracted, one.is_correct) for one in own] for own in by_problem.values()]
+    copies = are_copies(list(by_problem.values()))
     return BenchmarkScore(
         accuracy=avg_at_k(correct),
         pass_at_k=pass_at_k(correct).value,
-        majority_at_k=majority_at_k(answers).value,
-        smallest_effect=_smallest_effect(correct, samples),
+        majority_at_k=majority_at_k([votes(own) for own in by_problem.values()]).value,
+        smallest_effect=_smallest_effect(correct, copies),
         problems=len(by_problem),
         samples=samples,
+        are_copies=copies,
         truncated_fraction=sum(one.is_truncated for one in flat) / len(flat),
         unknown=sum(one.verdict == "unknown" for one in flat),
         mean_tokens=sum(one.tokens for one in flat) / len(flat),
     )
 
 
-def _smallest_effect(correct: Correct, samples: int) -> float:
-    noise = noise_seen_from(correct) if samples > 1 else planned_noise(avg_at_k(correct).value)
-    return smallest_detectable_effect(noise, len(correct), samples)
+def are_copies(samples: Sequence[Sequence[SampleRecord]]) -> bool:
+    """Whether every problem's samples, two or more each, are one text: k of them say no more than one."""
+    return all(len(own) > 1 and len({one.text for one in own}) == 1 for own in samples)
+
+
+def _smallest_effect(correct: Correct, copies: bool) -> float:
+    seen = [own[:1] for own in correct] if copies else correct
+    k = min(map(len, seen))
+    return minimum_detectable_effect(seen_in(seen), k, np.random.default_rng(0))

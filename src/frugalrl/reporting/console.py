@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from frugalrl.reporting.summary import Contender, Score, Summary
+from frugalrl.statistics import wording
 from frugalrl.statistics.intervals import Estimate
-from frugalrl.statistics.wording import p_value
 from frugalrl.types import NOTHING_TO_LEARN
 
 PROGRESS_HEADER = "   step  reward  accuracy  tokens  trunc       KL  entropy   tok/s     ETA"
@@ -29,7 +29,7 @@ def estimate(value: Estimate) -> str:
 
 def difference(value: Estimate) -> str:
     """A difference in points with its interval, e.g. ``+31.2 points [+28.0, +34.5]``."""
-    return f"{100 * value.value:+.1f} points [{100 * value.ci_low:+.1f}, {100 * value.ci_high:+.1f}]"
+    return wording.points(value)
 
 
 def percent(fraction: float) -> str:
@@ -103,7 +103,7 @@ def against_base(one: Contender) -> str:
     """A verdict with its p-value, e.g. ``better (p < 0.001)``; empty for the base itself."""
     if one.verdict is None or one.p_value is None:
         return ""
-    return f"{one.verdict} ({p_value(one.p_value)})"
+    return f"{one.verdict} ({wording.p_value(one.p_value)})"
 
 
 def _comparison(summary: Summary) -> list[str]:
@@ -130,9 +130,9 @@ def verdict(summary: Summary) -> str:
     if summary.verdict != "inconclusive":
         return f"{summary.verdict} than the base"
     least = summary.least_effect
-    if least is None or not least > 0:
-        return "inconclusive"
-    return f"inconclusive; gains of {100 * least:.1f} points or more are detected here with 80 % power"
+    if least is None or not 0 < least <= 1:
+        return "inconclusive; no gain is detected here with 80 % power"
+    return f"inconclusive; the minimum detectable effect is {100 * least:.1f} points (80 % power)"
 
 
 def _score_cells(score: Score) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from frugalrl.evaluation.looks import models_seen
 from frugalrl.reporting.run_record import RunRecord
-from frugalrl.statistics.paired_tests import LEVEL
+from frugalrl.statistics import wording
+from frugalrl.statistics.intervals import LEVEL
 
 SPLITS = ("validation", "test")
 
@@ -48,14 +49,14 @@ def comparison(run: RunRecord) -> Finding:
         return Finding(f"Worse than its base: {measured}.", "bad")
     if run.summary.get("kept_step") == 0:
         return Finding(f"No checkpoint was better than the base, which is kept: {measured}.", "unsure")
-    return Finding(f"Inconclusive whether training helped: {measured}. {_least(run)}", "unsure")
+    return Finding(f"Inconclusive: {measured}. {_least(run)}", "unsure")
 
 
 def _least(run: RunRecord) -> str:
     least = _number(run.summary, "least_effect")
     if least is None or not least > 0:
         return "The interval includes zero; more problems or more samples of each would narrow it."
-    return f"Gains of {100 * least:.1f} points or more are detected with so many problems with 80 % power."
+    return f"The minimum detectable effect of so many problems and samples is {100 * least:.1f} points (80 % power)."
 
 
 def several_runs(runs: Sequence[RunRecord]) -> str:
@@ -127,7 +128,7 @@ def points_of(difference: object) -> tuple[str, str]:
     value, low, high = (_number(values, name) for name in ("value", "ci_low", "ci_high"))
     if value is None:
         return "–", ""
-    return _points(value), "" if low is None or high is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return _points(value), "" if low is None or high is None else wording.points_interval(low, high)
 
 
 def _without_comparison(run: RunRecord) -> str:
@@ -139,7 +140,7 @@ def _without_comparison(run: RunRecord) -> str:
 
 
 def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f} points"
+    return f"{wording.signed_points(fraction)} points"
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

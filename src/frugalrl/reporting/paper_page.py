@@ -44,7 +44,9 @@ def selection_replay(paper: Mapping[str, Any]) -> list[str]:
     sentences = []
     for experiment in paper["checkpoints"]:
         shares = {row["step"]: row["percent"][column] / 100 for row in experiment["rows"]}
-        selection = select(base, shares, "validation", compare=lambda first, second: unpaired(first, second, n))
+        selection = select(
+            base, shares, "validation", compare=lambda first, second, level: unpaired(first, second, n, level)
+        )
         sentences.append(f"{experiment['experiment']}: {' '.join(selection.reasons)}")
     return sentences
 

@@ -9,13 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.evaluation.comparing import Verdict
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.files import atomic_write
 from frugalrl.statistics.intervals import Estimate, pass_at_k
-from frugalrl.statistics.paired_tests import LEVEL, paired
-from frugalrl.statistics.power import noise_of, smallest_detectable_effect
+from frugalrl.statistics.paired_tests import Verdict, paired_within, verdict_of
+from frugalrl.statistics.power import minimum_detectable_effect, seen_in_both
 from frugalrl.statistics.selection import Selection
 
 
@@ -96,7 +97,7 @@ class Summary:
     p_value: float | None
     """Of no difference; permutation test."""
     least_effect: float | None
-    """The difference, in 0..1, that this comparison detects with 80 % power."""
+    """The gain, in 0..1, that this comparison detects with 80 % power; None where none is."""
     contenders: tuple[Contender, ...]
     """On validation: the base, the best checkpoint and the last; empty without validation problems."""
     choice: tuple[str, ...]
@@ -109,9 +110,9 @@ class Summary:
     @property
     def verdict(self) -> Verdict:
         """Whether the kept model is better than the base on `split`."""
-        if self.difference is None or self.p_value is None or not self.p_value < LEVEL:
+        if self.difference is None or self.p_value is None:
             return "inconclusive"
-        return "better" if self.difference.value > 0 else "worse"
+        return verdict_of(self.difference.value, self.p_value)
 
 
 def contenders_of(selection: Selection, evaluations: Mapping[int, Evaluation]) -> tuple[Contender, ...]:
@@ -122,10 +123,8 @@ def contenders_of(selection: Selection, evaluations: Mapping[int, Evaluation]) -
     names: tuple[tuple[Literal["best", "last"], int], ...] = (("best", best), ("last", last))
     for name, step in names:
         difference = selection.differences[step]
-        verdict: Verdict = "inconclusive"
-        if selection.is_shown(step):
-            verdict = "better" if difference.value > 0 else "worse"
         p_value = selection.adjusted_p_values[step]
+        verdict = verdict_of(difference.value, p_value)
         rows.append(Contender(name, step, _score(evaluations[step]), difference, p_value, verdict))
     return tuple(rows)
 
@@ -141,7 +140,7 @@ def summarise(
     """Sum up a run. pair: the evaluations of base and kept model; None if the recipe has no held-out data."""
     seconds = {phase: round(value, 3) for phase, value in wall_seconds.items()}
     seconds["total"] = round(sum(wall_seconds.values()), 3)
-    compared = None if pair is None else paired(pair[0].correct, pair[1].correct)
+    compared = None if pair is None else paired_within(pair[0].bounds, pair[1].bounds)
     return Summary(
         name=recipe.name,
         model=recipe.model.path,
@@ -164,8 +163,8 @@ def summarise(
 
 
 def _least_effect(base: Evaluation, final: Evaluation) -> float:
-    noise = noise_of(base.correct, final.correct)
-    return smallest_detectable_effect(noise, len(base.records), len(base.records[0]))
+    k = min(len(samples) for samples in (*base.records, *final.records))
+    return minimum_detectable_effect(seen_in_both(base.correct, final.correct), k, np.random.default_rng(0))
 
 
 def write_summary(summary: Summary, path: Path) -> None:
@@ -176,12 +175,12 @@ def write_summary(summary: Summary, path: Path) -> None:
 
 
 def _without_nan(value: Any) -> Any:
-    """NaN as null, which is what JSON has."""
+    """What is not finite as null, which is what JSON has."""
     if isinstance(value, dict):
         return {key: _without_nan(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:

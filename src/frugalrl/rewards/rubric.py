@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from frugalrl.config.schema import RewardTerm
 from frugalrl.errors import BudgetEndedError, RecipeError, RewardTimeoutError
@@ -24,7 +25,13 @@ from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup,
 from frugalrl.verify.answers import CORRECT_VALUE
 
 _GRACE_SECONDS = 10.0
-"""Grace for a function that is running when the budget ends: a nearly finished step is not thrown away."""
+"""For a function that is at work when the budget ends: a step that is nearly done is not thrown away."""
+MAX_REWARD = 1e9
+"""Of a completion, by absolute value. Without a divisor it is the advantage, whose gradient is squared in float32."""
+
+
+RewardFunctions = Mapping[str, Callable[..., Any]]
+"""Functions of the user's own by the name that the recipe's rewards have for them."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,12 @@ class Rubric:
     """Seconds that a user's function may take for a group."""
 
 
-def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> Rubric:
+def build_rubric(
+    settings: Sequence[RewardTerm], max_completion_tokens: int, functions: RewardFunctions | None = None
+) -> Rubric:
     """The rubric of a recipe.
+
+    functions: of the user's own; those that are not among them are imported by their dotted path.
 
     Raises RecipeError for an unknown reward, argument or dotted path, an argument of another type or out of
     range, a name that stands twice, and a rubric in which nothing has a weight.
@@ -49,17 +60,19 @@ def build_rubric(settings: Sequence[RewardTerm], max_completion_tokens: int) -> 
             raise RecipeError(f"The rubric names the reward {name} twice. Keep one, with the sum of their weights.")
     if not any(term.weight for term in settings):
         raise RecipeError("No reward has a weight, so every completion would earn 0. Give one a weight.")
-    terms = {term.name: _term(term, max_completion_tokens) for term in settings}
+    terms = {term.name: _term(term, max_completion_tokens, functions) for term in settings}
     timeouts = {term.name: term.timeout_seconds for term in settings if not is_built_in(term.name)}
     return Rubric(terms, {term.name: term.weight for term in settings}, timeouts)
 
 
-def check_columns(settings: Sequence[RewardTerm], problems: Sequence[Problem]) -> None:
-    """Raise RecipeError for a user's function with a parameter for which the problems have no column."""
+def check_columns(
+    settings: Sequence[RewardTerm], problems: Sequence[Problem], functions: RewardFunctions | None = None
+) -> None:
+    """Raise RecipeError for a function of the user's own with a parameter that the problems have no column for."""
     columns = set.intersection(*(set(problem.columns) for problem in problems)) if problems else set()
     for term in settings:
         if not is_built_in(term.name):
-            check_parameters(import_function(term.name, "reward"), term.name, term.args, columns)
+            check_parameters(_own_function(term.name, functions), term.name, term.args, columns)
 
 
 def score_groups(
@@ -74,9 +87,9 @@ def score_groups(
     return [_scored(rubric, group, verdicts, seconds_left()) for group, verdicts in judged]
 
 
-def score_group(rubric: Rubric, group: RolloutGroup) -> ScoredGroup:
+def score_group(rubric: Rubric, group: RolloutGroup, seconds_left: float = math.inf) -> ScoredGroup:
     """Judge and reward every completion of a group. Raises as `score_groups` does."""
-    return score_groups(rubric, [group])[0]
+    return score_groups(rubric, [group], lambda: seconds_left)[0]
 
 
 def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float) -> ScoredGroup:
@@ -85,8 +98,20 @@ def _scored(rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], se
     for index, completion in enumerate(group.completions):
         breakdown = {name: values[index] for name, values in columns.items()}
         reward = sum((rubric.weights[name] * value for name, value in breakdown.items() if value is not None), 0.0)
+        _refuse_too_large(rubric, reward, breakdown)
         scored.append(ScoredCompletion(completion, reward, breakdown, verdicts[index]))
     return ScoredGroup(group.prompt, tuple(scored))
+
+
+def _refuse_too_large(rubric: Rubric, reward: float, breakdown: Mapping[str, float | None]) -> None:
+    if abs(reward) <= MAX_REWARD:  # false for NaN, which is inf - inf
+        return
+    parts = {name: rubric.weights[name] * value for name, value in breakdown.items() if value is not None}
+    largest = max(parts, key=lambda name: abs(parts[name]))
+    raise RecipeError(
+        f"The reward of a completion is {reward:g} ({largest} gave {parts[largest]:g}), and beyond {MAX_REWARD:g} "
+        "gradients overflow in 32 bits. Scale what the reward returns, or lower its weight."
+    )
 
 
 def term_values(
@@ -126,11 +151,23 @@ def group_accuracy(verdicts: Sequence[Verdict]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def _term(settings: RewardTerm, max_completion_tokens: int) -> Term:
+def _own_function(name: str, functions: RewardFunctions | None) -> Callable[..., Any]:
+    """A function of the user's own: as it was given, or imported. Raises RecipeError."""
+    if functions and name in functions:
+        return functions[name]
+    if name.startswith("__main__.") or "<" in name:
+        raise RecipeError(
+            f"The reward {name} was given in a script or notebook and cannot be imported. Give the function again: "
+            "frugalrl.train(recipe, rewards=[...], out=..., resume=True)."
+        )
+    return import_function(name, "reward")
+
+
+def _term(settings: RewardTerm, max_completion_tokens: int, functions: RewardFunctions | None) -> Term:
     if is_built_in(settings.name):
         term = built_in_term(settings.name, settings.args, max_completion_tokens)
     elif "." in settings.name:
-        function = import_function(settings.name, "reward")
+        function = _own_function(settings.name, functions)
         check_parameters(function, settings.name, settings.args, None)
         term = functools.partial(_user_term, function, settings)
     else:

@@ -1,10 +1,10 @@
 """What k samples on each of n problems say about accuracy. Undefined is NaN, never a made-up number.
 
 Samples of one problem are not independent, so intervals are clustered by problem (arXiv 2411.00640): what varies is
-the problems' means. All intervals are 95 %. `benchmarks/coverage.py` simulates how often they hold the truth, for
-these and for the usual alternatives; its record is why these were chosen.
+the problems' means. `benchmarks/coverage.py` simulates how often the intervals hold the truth, for these and for the
+usual alternatives; its record is why these were chosen, and says where no interval can hold 95 %.
 
-Tests of a difference are in `significance`, the planning of n and k in `power`.
+Tests of a difference and its interval are in `paired_tests`, the planning of n and k in `power`.
 """
 
 import math
@@ -13,6 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import comb, ndtri, stdtrit
+
+LEVEL = 0.05
+"""The chance of a false claim that is accepted; an interval holds what a test at this level does not reject."""
+_PRIOR_PROBLEMS = 10.0
+"""How many outcomes the spread between problems must be seen on to be believed; chosen by benchmarks/coverage.py."""
 
 Correct = Sequence[Sequence[bool]]
 """For each of n problems, whether each of its k samples is correct."""
@@ -52,35 +57,12 @@ def pass_at_k(correct: Correct, k: int | None = None) -> Estimate:
 def majority_at_k(answers: Sequence[Sequence[tuple[str | None, bool]]]) -> Estimate:
     """Accuracy of the most frequent answer among a problem's k samples (self-consistency, arXiv 2203.11171), in 0..1.
 
-    answers: for each problem and sample, the answer read and whether it is correct. Correct answers count as one
-    answer however they are written; a sample without an answer does not vote. Of m answers with equally many votes
-    each is taken with chance 1/m. A problem where nobody votes is not correct.
+    answers: for each problem and sample, the name of the answer and whether it is correct; equal answers have one
+    name, however they were written (`evaluation.answer_groups`). Correct answers count as one; a sample without an
+    answer does not vote. Of m answers with equally many votes each is taken with chance 1/m. A problem where nobody
+    votes is not correct.
     """
     return score_interval(np.array([_majority_share(samples) for samples in answers], dtype=np.float64))
-
-
-def paired_difference(before: Correct, after: Correct) -> Estimate:
-    """avg@k of `after` minus that of `before` on the same problems in the same order, in -1..1.
-
-    Pairing takes out how hard each problem is. The interval is Student's t over the problems' differences. Where all
-    of them are equal it is as wide as the share of problems that may differ unseen (Wilson's bound for 0 of n).
-    Raises ValueError if the problems differ in number.
-    """
-    return difference_interval(problem_differences(before, after))
-
-
-def difference_interval(differences: np.ndarray) -> Estimate:
-    """The mean of n problems' differences, each in -1..1, with its interval; see `paired_difference`."""
-    n = len(differences)
-    if n == 0:
-        return Estimate(math.nan, math.nan, math.nan)
-    mean = float(differences.mean())
-    if n == 1:
-        return Estimate(mean, math.nan, math.nan)
-    spread = float(differences.std(ddof=1))
-    # Equal differences leave rounding errors of this size.
-    margin = float(stdtrit(n - 1, 0.975)) * spread / math.sqrt(n) if spread > 1e-12 else wilson(0.0, n).ci_high
-    return Estimate(mean, max(-1.0, mean - margin), min(1.0, mean + margin))
 
 
 def over_seeds(values: Sequence[float]) -> Estimate:
@@ -112,13 +94,16 @@ def problem_differences(before: Correct, after: Correct) -> np.ndarray:
     return differences
 
 
-def score_interval(means: np.ndarray) -> Estimate:
-    """The mean of n values in 0..1 with a score interval (Wilson 1927) for as many problems as the spread is worth.
+def score_interval(means: np.ndarray, level: float = LEVEL) -> Estimate:
+    """The mean of n values in 0..1 with a score interval (Wilson 1927) for the effective number of problems.
 
-    The variance of the values over that of right-or-wrong problems with the same mean, `alikeness`, says how much a
-    problem tells: 1 for one sample a problem, which gives Wilson's interval itself, less where samples average noise
-    out. The quantile goes from the normal one (alikeness 1: the mean fixes the variance) to Student's (0).
-    Where all problems came out the same, the spread says nothing and alikeness is taken as 1.
+    The variance of the values over that of right-or-wrong problems with the same mean is the variance ratio: 1 for one
+    sample per problem, which gives Wilson's interval itself, less where samples average noise out. The quantile goes
+    from the normal one (ratio 1: the mean fixes the variance) to Student's (ratio 0).
+
+    How much problems differ is known from few outcomes only where accuracy is near 0 or 1: the rare problem that is
+    unlike the others may not have been drawn. So the ratio is moved toward 1, the widest case, with weight
+    c / (c + m^2), c = 10 and m = 4 n p (1 - p), which is all of it where all problems came out the same.
     """
     n = len(means)
     if n == 0 or np.isnan(means).any():
@@ -128,23 +113,26 @@ def score_interval(means: np.ndarray) -> Estimate:
         return Estimate(mean, math.nan, math.nan)
     binary_variance = mean * (1 - mean)
     variance = float(means.var())
-    alikeness = variance / binary_variance if variance > 1e-24 else 1.0
+    seen_ratio = variance / binary_variance if variance > 1e-24 else 1.0
+    disbelief = _PRIOR_PROBLEMS / (_PRIOR_PROBLEMS + (4 * n * binary_variance) ** 2)
+    ratio = seen_ratio + disbelief * (1 - seen_ratio)
     # The sample variance loses a degree of freedom only as far as it is estimated and not given by the mean.
-    worth = n / (alikeness * (1 + (1 - alikeness) / (n - 1)))
-    quantile = alikeness * float(ndtri(0.975)) + (1 - alikeness) * float(stdtrit(n - 1, 0.975))
-    return _wilson(mean, worth, quantile)
+    effective_n = n / (ratio * (1 + (1 - ratio) / (n - 1)))
+    upper_tail = 1 - level / 2
+    quantile = ratio * float(ndtri(upper_tail)) + (1 - ratio) * float(stdtrit(n - 1, upper_tail))
+    return _wilson(mean, effective_n, quantile)
 
 
-def wilson(share: float, n: int) -> Estimate:
+def wilson(share: float, n: int, level: float = LEVEL) -> Estimate:
     """A share of n, in 0..1, with Wilson's score interval (1927)."""
-    return _wilson(share, n, float(ndtri(0.975)))
+    return _wilson(share, n, float(ndtri(1 - level / 2)))
 
 
 def _wilson(share: float, n: float, quantile: float) -> Estimate:
     doubt = quantile**2 / n
-    centre = (share + doubt / 2) / (1 + doubt)
+    center = (share + doubt / 2) / (1 + doubt)
     margin = math.sqrt(doubt) / (1 + doubt) * math.sqrt(share * (1 - share) + doubt / 4)
-    return Estimate(share, max(0.0, centre - margin), min(1.0, centre + margin))
+    return Estimate(share, max(0.0, center - margin), min(1.0, center + margin))
 
 
 def _majority_share(samples: Sequence[tuple[str | None, bool]]) -> float:

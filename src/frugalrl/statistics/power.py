@@ -1,9 +1,13 @@
 """How small a difference n problems and k samples can show, and how many would be needed.
 
-The difference of two models on a problem varies for two reasons: the problems differ in what training did to them
-(`between`, which only more problems average out), and k samples are few (`within`, which more samples average out,
-too). Power is that of the paired t-test, by the noncentral t distribution; 80 % at the 5 % level, two-sided, is what
-studies are planned with (Cohen 1988).
+The minimum detectable effect is computed for the test that decides: comparisons are simulated, each is put to the
+paired permutation test at its level, and the smallest true difference that is found in 80 % of them is sought (80 % is
+what studies are planned with, Cohen 1988). Randomness is an argument.
+
+How many problems or samples a smaller difference would take is read from the paired t-test's power (noncentral t),
+scaled to agree with the simulation at the present n and k. The difference of two models on a problem varies for two
+reasons: the problems differ in what training did to them (`between`, which only more problems average out), and k
+samples are few (`within`, which more samples average out, too).
 """
 
 import math
@@ -11,13 +15,116 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import nctdtrinc, stdtrit
+from scipy.special import nctdtrinc, ndtr, stdtrit
 
-from frugalrl.statistics.intervals import Correct, problem_differences
+from frugalrl.statistics.intervals import LEVEL, Correct, problem_differences, problem_means
+from frugalrl.statistics.sign_flips import tail_chances
 
 POWER = 0.8
-_LEVEL = 0.05
 _MOST_PROBLEMS = 10**7
+_RUNS, _FEWEST_RUNS, _DRAWS = 1000, 300, 400_000
+"""Simulated comparisons: so many that their problems are about 400,000 in all."""
+_MANY = 200
+"""Problems that differ from which on the permutation test is Student's to the third digit."""
+_RESOLUTION = 0.001
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is assumed of n problems: the first model's chance on each, and how the second's change differs."""
+
+    chances: np.ndarray
+    """float64 [n], in 0..1."""
+    changes: np.ndarray
+    """float64 [n]: the second's change on each problem less the mean change."""
+
+
+def alike(accuracy: float, n: int) -> Population:
+    """What to assume before anything is measured: problems alike in difficulty, changes alike on all of them.
+
+    Problems that differ in difficulty have less sampling noise, changes that differ add some of their own.
+    """
+    return Population(np.full(n, accuracy), np.zeros(n))
+
+
+def seen_in(base: Correct) -> Population:
+    """As difficult as one evaluation shows, changes alike. With one sample of a problem, all are taken as alike."""
+    means = problem_means(base)
+    if len(means) < 2 or min(map(len, base)) < 2:
+        return alike(float(means.mean()) if len(means) else math.nan, len(means))
+    drawn = _mean([_sample_variance(samples) / len(samples) for samples in base])
+    return Population(_shrunk(means, float(means.var(ddof=1)) - drawn), np.zeros(len(means)))
+
+
+def seen_in_both(before: Correct, after: Correct) -> Population:
+    """As difficult, and with changes as different, as two evaluations show.
+
+    What the two have in common over problems is difficulty. With one sample of a problem, different changes cannot be
+    told from noise, and are taken as alike.
+    """
+    first, second = problem_means(before), problem_means(after)
+    if len(first) < 2:
+        return alike(float(first.mean()) if len(first) else math.nan, len(first))
+    both = (first + second) / 2
+    shared = float(np.cov(first, second)[0, 1])
+    chances = np.clip(_shrunk(both, shared) - both.mean() + first.mean(), 0.0, 1.0)
+    noise = noise_of(before, after)
+    differences = second - first
+    is_known = min(map(len, (*before, *after))) > 1
+    changes = _shrunk(differences, noise.between if is_known else 0.0) - differences.mean()
+    return Population(chances, changes)
+
+
+def minimum_detectable_effect(
+    population: Population, k: int, rng: np.random.Generator, level: float = LEVEL, direction: int = 1
+) -> float:
+    """The smallest true difference, in 0..1, that the permutation test at `level` finds with 80 % power.
+
+    direction: 1 for a gain, -1 for a loss. inf where even the largest one possible is found less often: fewer than six
+    problems, or no room above the first model's accuracy. NaN without problems.
+    """
+    n = len(population.chances)
+    if n == 0 or np.isnan(population.chances).any():
+        return math.nan
+    seed = int(rng.integers(2**63))
+    runs = min(_RUNS, max(_FEWEST_RUNS, _DRAWS // n))
+
+    def found(shift: float) -> float:
+        return _power(population.chances, _moved(population, shift), k, runs, level, np.random.default_rng(seed))
+
+    low, high = 0.0, float(direction)
+    if 2.0 ** (1 - n) >= level or found(high) < POWER:
+        return math.inf
+    while abs(high - low) > _RESOLUTION:
+        middle = (low + high) / 2
+        if found(middle) < POWER:
+            low = middle
+        else:
+            high = middle
+    return abs(float(np.mean(_moved(population, high) - population.chances)))
+
+
+def _moved(population: Population, shift: float) -> np.ndarray:
+    moved: np.ndarray = np.clip(population.chances + population.changes + shift, 0.0, 1.0)
+    return moved
+
+
+def _power(before: np.ndarray, after: np.ndarray, k: int, runs: int, level: float, rng: np.random.Generator) -> float:
+    """The share of simulated comparisons that find a difference."""
+    shape = (runs, len(before))
+    steps = rng.binomial(k, after, shape) - rng.binomial(k, before, shape)
+    sums, sizes = steps.sum(axis=1), np.abs(steps)
+    if np.count_nonzero(sizes) / runs >= _MANY:
+        # Half a step each way: a sum is a whole number of steps of size 1, or of size 2 where all differ by 1.
+        spread = np.sqrt((sizes.astype(np.float64) ** 2).sum(axis=1))
+        p_values = 2 * ndtr(-np.maximum(np.abs(sums) - (1.0 if k == 1 else 0.5), 0.0) / np.maximum(spread, 1e-9))
+    else:
+        counts = np.stack([(sizes == size).sum(axis=1) for size in range(1, k + 1)], axis=1)
+        p_values = tail_chances(counts, sums)
+    return float(np.mean(p_values < level))
+
+
+# ------------------------------------------------------------------------------------------- what would be needed
 
 
 @dataclass(frozen=True)
@@ -37,8 +144,8 @@ class Noise:
 def noise_of(before: Correct, after: Correct) -> Noise:
     """Both variances as two evaluations of the same problems show them.
 
-    With one sample a problem they cannot be told apart: all of it then counts as `between`, so that what is promised
-    of more samples is nothing rather than too much. NaN with fewer than two problems.
+    With one sample of a problem they cannot be told apart: all of it then counts as `between`, so that what is
+    promised of more samples is nothing rather than too much. NaN with fewer than two problems.
     """
     differences = problem_differences(before, after)
     if len(differences) < 2:
@@ -51,66 +158,56 @@ def noise_of(before: Correct, after: Correct) -> Noise:
     return Noise(max(0.0, total - drawn), within)
 
 
-def planned_noise(accuracy: float) -> Noise:
-    """What to expect before anything is measured: gains alike on all problems, problems alike in difficulty.
-
-    Problems that differ in difficulty have less sampling noise, gains that differ add some of their own.
-    """
-    return Noise(0.0, 2 * accuracy * (1 - accuracy))
-
-
-def noise_seen_from(base: Correct) -> Noise:
-    """What to expect of a comparison with a base that is measured: as noisy again, gains alike on all problems.
-
-    NaN where a problem has fewer than two samples.
-    """
-    if not base or any(len(samples) < 2 for samples in base):
-        return Noise(math.nan, math.nan)
-    return Noise(0.0, 2 * _mean([_sample_variance(samples) for samples in base]))
-
-
-def smallest_detectable_effect(noise: Noise, n: int, k: int) -> float:
-    """The true difference, in 0..1, that a comparison on n problems with k samples detects with 80 % power.
+def students_effect(noise: Noise, n: int, k: int, level: float = LEVEL) -> float:
+    """The true difference, in 0..1, that Student's paired test finds with 80 % power.
 
     NaN with fewer than two problems or unknown noise.
     """
     variance = noise.of_a_problem(k)
     if n < 2 or math.isnan(variance):
         return math.nan
-    critical = float(stdtrit(n - 1, 1 - _LEVEL / 2))
+    critical = float(stdtrit(n - 1, 1 - level / 2))
     return float(nctdtrinc(n - 1, 1 - POWER, critical)) * math.sqrt(variance / n)
 
 
-def problems_needed(noise: Noise, effect: float, k: int) -> float:
+def problems_needed(noise: Noise, effect: float, k: int, level: float = LEVEL) -> float:
     """The fewest problems on which k samples find a true difference of this size; inf above ten million, NaN if
     the noise is unknown.
     """
     if math.isnan(noise.of_a_problem(k)):
         return math.nan
     low, high = 1, 2
-    while smallest_detectable_effect(noise, high, k) > abs(effect):
+    while students_effect(noise, high, k, level) > abs(effect):
         low, high = high, 2 * high
         if high > _MOST_PROBLEMS:
             return math.inf
     while high - low > 1:
         middle = (low + high) // 2
-        if smallest_detectable_effect(noise, middle, k) > abs(effect):
+        if students_effect(noise, middle, k, level) > abs(effect):
             low = middle
         else:
             high = middle
     return float(high)
 
 
-def samples_needed(noise: Noise, effect: float, n: int) -> float:
+def samples_needed(noise: Noise, effect: float, n: int, level: float = LEVEL) -> float:
     """The fewest samples of each problem that find a true difference of this size on n problems.
 
     inf where no number of samples does (the problems differ too much in their gain), NaN if the noise is unknown.
     """
-    unit = smallest_detectable_effect(Noise(1.0, 0.0), n, 1)
+    unit = students_effect(Noise(1.0, 0.0), n, 1, level)
     allowed = (effect / unit) ** 2 - noise.between
     if math.isnan(allowed) or math.isnan(noise.within):
         return math.nan
     return max(1.0, math.ceil(noise.within / allowed)) if allowed > 0 else math.inf
+
+
+def _shrunk(values: np.ndarray, variance: float) -> np.ndarray:
+    """The values drawn together to a smaller variance, about their mean."""
+    total = float(values.var(ddof=1))
+    factor = math.sqrt(min(1.0, max(0.0, variance) / total)) if total > 1e-24 else 0.0
+    drawn: np.ndarray = values.mean() + factor * (values - values.mean())
+    return drawn
 
 
 def _sample_variance(samples: Sequence[bool]) -> float:

@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from frugalrl.errors import DataError
-from frugalrl.statistics.intervals import Estimate
-from frugalrl.statistics.paired_tests import LEVEL, Difference, holm, paired
-from frugalrl.statistics.wording import p_value
+from frugalrl.statistics.intervals import LEVEL, Estimate
+from frugalrl.statistics.paired_tests import Difference, holm, holm_levels, paired
+from frugalrl.statistics.wording import p_value, points
 
 BASE_STEP = 0
 PATIENCE = 3
 """Evaluations: with fewer, noise stops runs that still rise (benchmarks/records/selection.json)."""
 
-Compare = Callable[[Any, Any], Difference]
-"""Takes what is known of two models on the selection problems, the earlier one first."""
+Compare = Callable[[Any, Any, float], Difference]
+"""Takes what is known of two models on the selection problems, the earlier one first, and the level of the test."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Selection:
     step: int
     """Of the kept checkpoint; 0 is the base."""
     differences: Mapping[int, Estimate]
-    """avg@k of each checkpoint that was considered, by step, minus the base's."""
+    """avg@k of each checkpoint that was considered, by step, minus the base's. The interval is of the level at which
+    Holm's procedure tests it, so that it holds 0 just where nothing is shown."""
     adjusted_p_values: Mapping[int, float]
     """Of each against the base, after Holm's correction for all of them."""
     stopped_at: int | None
@@ -68,12 +69,16 @@ def select(
         raise ValueError("the base is no checkpoint: give it as `base`")
     stopped_at, why_stopped = stop_step(base, checkpoints, patience, compare)
     seen = {
-        step: compare(base, one)
+        step: compare(base, one, LEVEL)
         for step, one in sorted(checkpoints.items())
         if stopped_at is None or step <= stopped_at
     }
-    differences = {step: one.estimate for step, one in seen.items()}
-    adjusted = dict(zip(seen, holm([one.p_value for one in seen.values()]), strict=True))
+    p_values = [one.p_value for one in seen.values()]
+    adjusted = dict(zip(seen, holm(p_values), strict=True))
+    differences = {
+        step: seen[step].estimate if level == LEVEL else compare(base, checkpoints[step], level).estimate
+        for step, level in zip(seen, holm_levels(p_values), strict=True)
+    }
     if not seen:
         return Selection(BASE_STEP, {}, {}, None, ("No checkpoint was evaluated: the base is kept.",))
     best = max(differences, key=lambda step: (differences[step].value, -step))
@@ -83,7 +88,7 @@ def select(
     else:
         looked = "the checkpoint" if len(seen) == 1 else f"the best of {len(seen)}"
         reasons.append(
-            f"No checkpoint is better than the base: {looked}, step {best}, is {_points(differences[best])} "
+            f"No checkpoint is better than the base: {looked}, step {best}, is {points(differences[best])} "
             "from it. The base is kept."
         )
     return Selection(
@@ -99,14 +104,14 @@ def stop_step(
         return None, ""
     best, highest, waited = BASE_STEP, -math.inf, 0
     for step, one in sorted(checkpoints.items()):
-        value = compare(base, one).estimate.value
+        value = compare(base, one, LEVEL).estimate.value
         if value > highest:
             best, highest, waited = step, value, 0
             continue
         waited += 1
-        fall = compare(checkpoints[best], one)
+        fall = compare(checkpoints[best], one, LEVEL)
         if fall.estimate.value < 0 and fall.p_value < LEVEL:
-            worse = f"{_points(fall.estimate)}, {p_value(fall.p_value)}"
+            worse = f"{points(fall.estimate)}, {p_value(fall.p_value)}"
             return step, f"Stopped at step {step}: it is worse than step {best} ({worse})."
         if waited >= patience:
             return step, f"Stopped at step {step}: {patience} in a row did not beat step {best}."
@@ -127,10 +132,5 @@ def _why_kept(step: int, difference: Estimate, adjusted: float, looked_at: int) 
     if looked_at > 1:
         after += f" after correction for the {looked_at} checkpoints looked at"
     shown = "It is better than the base" if adjusted < LEVEL else "That it is better than the base is not shown"
-    kept = f"Step {step} is kept: the highest validation accuracy, {_points(difference)} from the base."
+    kept = f"Step {step} is kept: the highest validation accuracy, {points(difference)} from the base."
     return [kept, f"{shown}: {after}."]
-
-
-def _points(difference: Estimate) -> str:
-    low, high = 100 * difference.ci_low, 100 * difference.ci_high
-    return f"{100 * difference.value:+.1f} points [{low:+.1f}, {high:+.1f}]"

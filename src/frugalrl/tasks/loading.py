@@ -7,7 +7,7 @@ or by the first task that recognises the row's columns; else it is mathematics.
 import importlib.util
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,33 @@ from frugalrl.verify.answers import gold_from_solution
 MATHS = "maths"
 
 
-def load_problems(source: ProblemSource) -> list[Problem]:
+@dataclass(frozen=True)
+class Advice:
+    """What to do about rows that cannot be read, in the words of the command that reads them."""
+
+    no_text: str
+    no_gold: str
+
+
+BY_RECIPE = Advice(
+    no_text="Name the column with problem_field.",
+    no_gold="name the columns with answer_field or solution_field, or leave such rows out with skip_without_gold: true",
+)
+BY_FILE = Advice(
+    no_text="Call the column of the question 'problem'.",
+    no_gold="call the column of the gold 'answer' or 'solution', or take such rows out of the file",
+)
+"""Of commands that read a file without a recipe and have no keys to name its columns."""
+
+
+def load_problems(source: ProblemSource, advice: Advice = BY_RECIPE) -> list[Problem]:
     """All problems of a source, in its order.
 
     Raises DataError for a missing, empty or malformed source, a row without problem or gold (unless the
     source says to skip the latter), a row that its task cannot judge, and two problems with one id; RecipeError for a
     task that cannot be found, or an endless one without `limit`.
     """
-    problems = _own_problems(source) if _is_a_task(source.source) else _problems_of_rows(source)
+    problems = _own_problems(source) if _is_a_task(source.source) else _problems_of_rows(source, advice)
     _refuse_repeated_ids(problems, source.source)
     return problems
 
@@ -89,31 +108,29 @@ def golds_in(answer: object, solution: object) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------ rows of a table
 
 
-def _problems_of_rows(source: ProblemSource) -> list[Problem]:
+def _problems_of_rows(source: ProblemSource, advice: Advice) -> list[Problem]:
     problems: list[Problem] = []
     without_gold: list[str] = []
     for number, row in enumerate(itertools.islice(problem_rows(source), source.limit)):
-        problem = row_problem(_problem(row, number, source), row.where, source.task)
+        problem = row_problem(_problem(row, number, source, advice), row.where, source.task)
         if problem.gold or not task_named(problem.check.task).needs_gold:
             problems.append(problem)
         else:
             without_gold.append(row.where)
     if without_gold and not source.skip_without_gold:
         raise DataError(
-            f"{len(without_gold)} rows have no gold answer, the first at {without_gold[0]}. Fix them, name the "
-            "columns with answer_field or solution_field, or leave such rows out with skip_without_gold: true."
+            f"{len(without_gold)} rows have no gold answer, the first at {without_gold[0]}. Fix them, {advice.no_gold}."
         )
     if not problems:
         raise DataError(f"{source.source} holds no problem with a gold answer. Check the file and its columns.")
     return problems
 
 
-def _problem(row: TableRow, number: int, source: ProblemSource) -> Problem:
+def _problem(row: TableRow, number: int, source: ProblemSource, advice: Advice) -> Problem:
     text = row.values.get(source.problem_field)
     if not isinstance(text, str) or not text.strip():
         raise DataError(
-            f"{row.where} has no text in {source.problem_field!r} (columns: {', '.join(row.values)}). "
-            "Name the column with problem_field."
+            f"{row.where} has no text in {source.problem_field!r} (columns: {', '.join(row.values)}). {advice.no_text}"
         )
     golds = golds_in(row.values.get(source.answer_field), row.values.get(source.solution_field))
     used = {"id", source.problem_field, source.answer_field}

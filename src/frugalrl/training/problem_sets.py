@@ -16,7 +16,8 @@ from frugalrl.tasks.loading import load_problems
 from frugalrl.types import Prompt
 
 Show = Callable[[str], None]
-"""Prints a line."""
+"""Takes a line for people."""
+_LONG_PROMPT = "Raise rollout.max_prompt_tokens, or leave such problems out with rollout.skip_long_prompts=true."
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
         if source is None:
             return []
         problems = load_problems(source)
-        prompts = build_prompts(tokenizer, problems, data.prompt, rollout.max_prompt_tokens, rollout.skip_long_prompts)
+        longest, skip = rollout.max_prompt_tokens, rollout.skip_long_prompts
+        prompts = build_prompts(tokenizer, problems, data.prompt, longest, skip, _LONG_PROMPT)
         if len(prompts) < len(problems):
             show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
         return prompts

@@ -13,6 +13,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, ModelError, OutputError
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog, seconds_logged
+from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.evaluating import remake_lost
 from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
@@ -25,10 +26,15 @@ from frugalrl.training.weights import publish_weights
 
 
 def prepare_run(
-    recipe: TrainRecipe, folder: Path, resume_from: Path | None, log: RunLog, show: Show
+    recipe: TrainRecipe,
+    folder: Path,
+    resume_from: Path | None,
+    log: RunLog,
+    show: Show,
+    reward_functions: RewardFunctions | None = None,
 ) -> tuple[Run, Progress]:
-    """Load a run, at its start or from one of its checkpoints. Raises UserError."""
-    run = load_run(recipe, folder, resume_from, log, show)
+    """Load a run, at its start or where a checkpoint of it stands. Raises UserError."""
+    run = load_run(recipe, folder, resume_from, log, show, reward_functions)
     if resume_from is None:
         seed_random_states(recipe.seed)
         publish_weights(run, 0)

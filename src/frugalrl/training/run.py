@@ -16,7 +16,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
-from frugalrl.rewards.rubric import Rubric, build_rubric, check_columns
+from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
 from frugalrl.training.length_schedule import bounds, largest_cap
@@ -95,20 +95,30 @@ class Run:
         return self.folder / "checkpoints" / checkpoint_name(step)
 
 
-def load_run(recipe: TrainRecipe, folder: Path, weights: Path | None, log: RunLog, show: Show) -> Run:
-    """Load everything a run needs, and check that it fits together.
+def load_run(
+    recipe: TrainRecipe,
+    folder: Path,
+    weights: Path | None,
+    log: RunLog,
+    show: Show,
+    reward_functions: RewardFunctions | None = None,
+) -> Run:
+    """Load all that a run needs, and check that it fits together.
 
-    weights: a checkpoint to take the policy's weights from; None takes the recipe's model. Raises UserError.
+    weights: a checkpoint to take the policy's weights from; None takes the recipe's model.
+    reward_functions: of the user's own, by name; others are imported. Raises UserError.
     """
     began = time.monotonic()
     check_algorithm(recipe)
     configure_default_pool(**recipe.verifier.model_dump())
-    rubric = _rubric_by_cap(recipe)
+    rubric = _rubric_by_cap(recipe, reward_functions)
     path = recipe.model.path if weights is None else str(weights)
     policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    if policy.end_token_note is not None:
+        show(f"WARNING: {policy.end_token_note}")
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
-    check_columns(recipe.rewards, [prompt.problem for prompt in problems.train])
+    check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
     engine, evaluation_engine = _engines(recipe, policy)
     return Run(
         recipe=recipe,
@@ -145,10 +155,10 @@ def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
         )
 
 
-def _rubric_by_cap(recipe: TrainRecipe) -> Callable[[int], Rubric]:
-    """Raise RecipeError if a reward cannot be bounded by a cap that the run can reach."""
+def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Callable[[int], Rubric]:
+    """Raises RecipeError if a reward cannot be bounded by a cap that the run can come to."""
     first_cap, rule = recipe.rollout.max_completion_tokens, recipe.length_schedule
-    rubric = functools.cache(functools.partial(build_rubric, recipe.rewards))
+    rubric = functools.cache(functools.partial(build_rubric, recipe.rewards, functions=functions))
     for cap in {first_cap} if rule is None else bounds(rule, first_cap):
         rubric(cap)
     return rubric

@@ -18,6 +18,7 @@ from frugalrl.errors import BudgetEndedError
 from frugalrl.reporting.console import PROGRESS_HEADER
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
+from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
 from frugalrl.training.ending import end_of_budget, reason_to_end, save_after_error, save_for_resume
@@ -45,6 +46,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext,
     extra_hooks: Sequence[StepHook] = (),
+    reward_functions: RewardFunctions | None = None,
 ) -> Summary | None:
     """Train as the recipe says, from its model or from a checkpoint of this recipe.
 
@@ -53,12 +55,13 @@ def train(
     should_stop: asked before every step; once true, the run saves a checkpoint and ends without a summary.
     evaluating: entered around evaluations; leaves one by raising StopRequested, which also saves and ends the run.
     extra_hooks: called after those of the recipe.
-    Raises UserError if recipe, data or model make training impossible. If a step raises an error, a checkpoint of the
-    step before it is saved first, if possible.
+    reward_functions: of the user's own, by the name in the recipe's rewards; others are imported by their dotted path.
+    Raises UserError for whatever in recipe, data or model makes training impossible. After any error that is raised
+    in a step, a checkpoint of the step before it is saved first, if it can be.
     """
     hooks = (*hooks_of(recipe), *extra_hooks)
     with RunLog(folder, recipe.trackers, recipe.name) as log:
-        run, progress = prepare_run(recipe, folder, resume_from, log, show)
+        run, progress = prepare_run(recipe, folder, resume_from, log, show, reward_functions)
         run, clean = replace(run, evaluating=evaluating), run.optimizer.steps_begun
         try:
             for reached in run_steps(run, progress, hooks, should_stop):

@@ -47,12 +47,18 @@ def update_policy(
 
     batches: empty if no completion has a learning signal: then nothing is updated, and what was not measured is NaN.
     `loss/total` is the loss itself, by its own weights.
+    `policy/nonfinite_updates` counts the updates that were skipped because their gradient was NaN or infinite; with no
+    batches an update is skipped too, and there was no gradient.
 
     The gradient of all micro-batches is added up before each update; their weights make the sum the gradient
     of the whole batch's loss.
     """
     if not batches:
-        return {**dict.fromkeys(_ALWAYS_MEASURED, math.nan), "policy/skipped_updates": float(settings.updates)}
+        return {
+            **dict.fromkeys(_ALWAYS_MEASURED, math.nan),
+            "policy/skipped_updates": float(settings.updates),
+            "policy/nonfinite_updates": 0.0,
+        }
     old = [_old_logprobs(policy, batch, settings) for batch in batches]
     ref = [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
     tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
@@ -63,13 +69,15 @@ def update_policy(
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
             sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens))
         norms.append(optimizer.step(lr_factor))
+    nonfinite = float(sum(not math.isfinite(norm) for norm in norms))
     return {
         "loss/total": sums.pop("loss/total") / settings.updates,
         **{name: total / (tokens * settings.updates) for name, total in sums.items()},
         "policy/staleness": float(staleness.double().mean()),
         "policy/staleness_max": float(staleness.max()),
         "policy/grad_norm": sum(norms) / len(norms),
-        "policy/skipped_updates": float(sum(not math.isfinite(norm) for norm in norms)),
+        "policy/skipped_updates": nonfinite,
+        "policy/nonfinite_updates": nonfinite,
     }
 
 

@@ -7,6 +7,7 @@ worker processes that starts when an answer first needs computer algebra. Where 
 A gold that cannot be read gives `unknown`, never a reward. Whether a completion is well formed is not asked here.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from frugalrl.types import Verdict
@@ -44,6 +45,12 @@ def default_pool() -> VerifierPool:
     return _DEFAULT[0]
 
 
+@functools.cache
+def policy_pool(policy: AnswerPolicy) -> VerifierPool:
+    """A pool of this process that reads answers as the policy says, with one worker."""
+    return VerifierPool(workers=1, policy=policy)
+
+
 def configure_default_pool(workers: int, cpu_seconds: float, wall_seconds: float | None) -> None:
     """Set the limits of this process's pool, before its first use or later: then it restarts."""
     wanted = VerifierPool(workers, cpu_seconds, wall_seconds)
@@ -67,5 +74,6 @@ __all__ = [
     "judge",
     "judge_many",
     "last_boxed",
+    "policy_pool",
     "text_after_reasoning",
 ]

@@ -1,6 +1,7 @@
 """Warnings of the first steps: what happened, why, and what to do."""
 
 import json
+import math
 
 import pytest
 
@@ -73,8 +74,8 @@ WRONG = ({"accuracy": 0.0}, "incorrect", "different", "stop")
 RIGHT = ({"accuracy": 1.0}, "correct", "equal", "stop")
 
 
-def steps(scored, count: int, entropy: float = 0.3, skipped: float = 0.0) -> list[StepDigest]:
-    metrics = {"policy/entropy": entropy, "policy/skipped_updates": skipped}
+def steps(scored, count: int, entropy: float = 0.3, nonfinite: float = 0.0, loss: float = 0.1) -> list[StepDigest]:
+    metrics = {"policy/entropy": entropy, "policy/nonfinite_updates": nonfinite, "loss/total": loss}
     return [digest([group(*[scored] * 8)], metrics, updates=1)] * count
 
 
@@ -104,8 +105,14 @@ def test_a_run_that_solves_everything_or_is_too_small_to_tell_goes_on():
 
 
 def test_steps_without_a_finite_gradient_end_a_run_and_steps_without_any_gradient_do_not():
-    assert "no gradient of the last 3 steps was finite" in reason_to_end(steps(RIGHT, 3, skipped=1.0))
-    assert reason_to_end(steps(RIGHT, 3, entropy=float("nan"), skipped=1.0)) is None
+    overflow = reason_to_end(steps(RIGHT, 3, nonfinite=1.0))
+    assert "no gradient of the last 3 steps was finite" in overflow
+    assert "The loss was finite and its gradient was not" in overflow
+    broken = reason_to_end(steps(RIGHT, 3, entropy=float("nan"), nonfinite=1.0, loss=float("nan")))
+    assert "The loss itself was NaN or infinite" in broken
+    no_batch = {"policy/entropy": math.nan, "loss/total": math.nan, "policy/skipped_updates": 1.0}
+    nothing = digest([group(*[RIGHT] * 8)], {**no_batch, "policy/nonfinite_updates": 0.0}, updates=1)
+    assert reason_to_end([nothing] * 3) is None
 
 
 def test_a_reward_of_its_own_is_not_explained_by_the_answers():

@@ -1,6 +1,7 @@
 """Checkpoints: all or nothing, back again, and damage that is seen."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -26,8 +27,8 @@ from frugalrl.training.state.checkpoint import (
     save_checkpoint,
     save_model,
 )
-from frugalrl.training.state.manifest import damage
-from frugalrl.training.state.pointers import BEST, LATEST, newest_intact, point, pointed, rotate
+from frugalrl.training.state.manifest import damage, write_manifest
+from frugalrl.training.state.pointers import BEST, LATEST, newest_whole, point, pointed, rotate
 from tests.conftest import random_model
 
 OPTIMIZER = {"exp_avg/a": torch.arange(6.0).reshape(2, 3), "step/a": torch.tensor(7.0)}
@@ -41,11 +42,20 @@ def saved(policy, tmp_path_factory) -> Path:
     return folder
 
 
+def copy_as(checkpoint: Path, folder: Path, step: int) -> Path:
+    """A whole checkpoint of another step."""
+    copied = Path(shutil.copytree(checkpoint, folder / checkpoint_name(step)))
+    (copied / "training_state" / "state.json").write_text(json.dumps({"step": step}))
+    (copied / "manifest.json").unlink()
+    write_manifest(copied)
+    return copied
+
+
 @pytest.fixture
 def three(saved, tmp_path) -> Path:
     """A `checkpoints` folder with steps 10, 20 and 30."""
     for step in (10, 20, 30):
-        shutil.copytree(saved, tmp_path / checkpoint_name(step))
+        copy_as(saved, tmp_path, step)
     point(tmp_path, LATEST, "step-000030")
     return tmp_path
 
@@ -221,17 +231,17 @@ def test_at_every_moment_of_a_replacement_a_whole_checkpoint_can_be_found(policy
         return done
 
     monkeypatch.setattr(Path, "rename", watched)
-    save_checkpoint(policy, TrainingState({"step": 8}, {}), tmp_path / "run" / "step-000007", "card")
+    save_checkpoint(policy, TrainingState({"step": 7, "again": True}, {}), tmp_path / "run" / "step-000007", "card")
     monkeypatch.undo()
     assert len(moments) == 2
-    steps = []
+    again = []
     for moment in moments:
         remove_leftovers(moment)
         bring_back_replaced(moment)
         found, notes = newest_intact(moment)
         assert (names(moment), notes) == (["step-000007"], [])
-        steps.append(load_training_state(found).values["step"])
-    assert steps == [7, 8]
+        again.append("again" in load_training_state(found).values)
+    assert again == [False, True]
     assert names(tmp_path / "run") == ["step-000007"]
 
 
@@ -304,3 +314,67 @@ def test_a_disk_that_is_read_only_is_a_message(policy, saved, small_disk):
     with pytest.raises(OutputError, match="Check space and rights"):
         point(small_disk, BEST, "step-000007")
     assert damage(small_disk / "step-000007") is None
+
+
+# ---------------------------------------------------------------------------------- memory, rights, other readers
+
+
+@pytest.mark.parametrize(("limit", "files"), [(1 << 30, 1), (40, 2), (1, 2)])
+def test_a_group_is_written_in_files_of_bounded_size_and_comes_back_whole(policy, tmp_path, monkeypatch, limit, files):
+    """What a save holds in host memory of a GPU's tensors is one file: 24 + 4 bytes here, in one file or in two."""
+    written = []
+    save_file = safetensors.torch.save_file
+
+    def watched(tensors, path, *arguments, **named):
+        if "optimizer" in Path(path).name:
+            written.append(sum(tensor.nbytes for tensor in tensors.values()))
+        return save_file(tensors, path, *arguments, **named)
+
+    monkeypatch.setattr(checkpoint, "_GROUP_FILE_BYTES", min(limit, 24) if limit < 100 else limit)
+    monkeypatch.setattr(safetensors.torch, "save_file", watched)
+    save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+    assert len(written) == files
+    assert sum(written) == 28
+    assert max(written) <= max(24, 28 if files == 1 else 24)
+    loaded = load_training_state(tmp_path / "step-000007").tensors["optimizer"]
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in OPTIMIZER.items())
+    assert damage(tmp_path / "step-000007") is None
+
+
+def test_a_part_of_a_group_that_the_disk_lost_is_missed(policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_GROUP_FILE_BYTES", 24)
+
+    def lose_a_file(folder: Path) -> None:
+        (folder / "training_state" / "optimizer.00002.safetensors").unlink()
+
+    monkeypatch.setattr(checkpoint, "flush_and_forget", lose_a_file)
+    with pytest.raises(OutputError, match=r"step/a, read back, is missing"):
+        save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+
+
+def test_every_file_has_the_rights_that_the_umask_gives(policy, tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+        save_model(policy, tmp_path / "model", "card")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
+
+
+def test_weights_that_do_not_fit_change_nothing_and_say_which(policy, saved, tokenizer, tmp_path):
+    shutil.copytree(saved, tmp_path / "other")
+    stored = safetensors.torch.load_file(saved / "model.safetensors")
+    own = Policy(random_model("qwen2", tokenizer), tokenizer, "random")
+    before = {name: tensor.clone() for name, tensor in own.model.state_dict().items()}
+    for change, says in (
+        ({"model.norm.weight": torch.ones(3)}, r"model\.norm\.weight has the shape \[3\] and the model \[64\]"),
+        ({"model.more": torch.ones(3)}, r"model\.more is not in the model"),
+    ):
+        shifted = {name: tensor + 1 for name, tensor in stored.items()} | change
+        safetensors.torch.save_file(shifted, tmp_path / "other" / "model.safetensors")
+        with pytest.raises(OutputError, match=says):
+            load_weights(own, tmp_path / "other")
+        assert all(torch.equal(tensor, before[name]) for name, tensor in own.model.state_dict().items())

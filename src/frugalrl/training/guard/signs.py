@@ -182,7 +182,14 @@ def is_over(watch: Watch, sign: WarningSign) -> bool:
 
 
 def nonfinite(metrics: Mapping[str, float]) -> str | None:
-    """The first non-finite metric of a training step, with its value; None if all are finite."""
+    """What was not finite in a training step, with its number; None if all was.
+
+    A step from which nothing may be learned has no loss and no gradient, and is not meant.
+    """
+    if "policy/nonfinite_updates" in metrics:
+        updates = metrics["policy/nonfinite_updates"]
+        return f"policy/nonfinite_updates is {updates:g}" if updates else None
+    # The log of an earlier version.
     skipped = metrics.get("policy/skipped_updates", 0.0)
     if skipped != 0:
         return f"policy/skipped_updates is {skipped:g}"

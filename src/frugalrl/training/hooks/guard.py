@@ -68,7 +68,7 @@ class Guard(StepHook):
         if decision.action == "evaluate" and _is_over(run, progress):
             decision = Decision(record.step)  # the end of the run evaluates, and there is no next step to roll back for
         own = guard_metrics(state) | {"guard/lr_factor": lr_factor}
-        return replace(self._announced(run, progress, state, decision), metrics=own)
+        return replace(self._announced(run, progress, self._state(progress), state, decision), metrics=own)
 
     def evaluated(self, run: Run, progress: Progress, evaluation: Evaluation, metrics: Mapping[str, float]) -> After:
         if _is_over(run, progress):
@@ -137,16 +137,23 @@ class Guard(StepHook):
             called=called,
             whole=not called or not run.problems.validation,
         )
-        state, decision = judge(state, looked, self._rule(run))
-        return self._announced(run, progress, state, decision)
+        after, decision = judge(state, looked, self._rule(run))
+        return self._announced(run, progress, state, after, decision)
 
-    def _announced(self, run: Run, progress: Progress, state: GuardState, decision: Decision) -> After:
+    def _announced(
+        self, run: Run, progress: Progress, before: GuardState, state: GuardState, decision: Decision
+    ) -> After:
+        """Log a decision, and show it unless it is a routine evaluation, without a sign, that found nothing."""
+        suspected = any(
+            value is not None for value in (before.sign, before.suspect_since, state.sign, state.suspect_since)
+        )
+        is_routine = decision.action in ("evaluate", "clear") and not suspected
         progress = progress.with_state(self.name, to_json(state))
         if decision.action == "none":
             return After(progress)
         run.log.write_guard(json.dumps(asdict(decision)))
         ends = f"the guard: {decision.reason}" if decision.action == "stop" else None
-        return After(progress, notes=(_line(decision),), end_reason=ends)
+        return After(progress, notes=() if is_routine else (_line(decision),), end_reason=ends)
 
     def _roll_back(self, run: Run, progress: Progress) -> Progress:
         """Carry out the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
@@ -202,7 +209,7 @@ def _line(decision: Decision) -> str:
     said = {
         "warn": "WARNING by the guard",
         "evaluate": "The guard evaluates",
-        "clear": "The guard continues",
+        "clear": "The guard found no fall",
         "rollback": "ROLLBACK by the guard",
         "stop": "STOP by the guard",
     }[decision.action]

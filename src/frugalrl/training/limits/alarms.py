@@ -48,7 +48,9 @@ class StepDigest:
     entropy: float | None
     """Nats per token; None where no update was made."""
     updated: bool
-    """Whether a finite gradient changed the weights, or no update was due."""
+    """Whether a finite gradient changed the weights, or there was none to take."""
+    loss_finite: bool = True
+    """Whether the loss was a number where an update was left out because its gradient was none."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -67,8 +69,7 @@ def digest(groups: Sequence[ScoredGroup], metrics: Mapping[str, float], updates:
     scored = [one for group in groups for one in group.completions]
     rewards = [one.reward for one in scored]
     entropy = metrics.get("policy/entropy", math.nan)
-    skipped = metrics.get("policy/skipped_updates", 0.0)
-    no_gradient = skipped >= updates and math.isnan(entropy)  # no completion has a learning signal: no batch at all
+    nonfinite = metrics.get("policy/nonfinite_updates", 0.0)
     return StepDigest(
         completions=len(scored),
         truncated=sum(one.completion.finish_reason == "length" for one in scored),
@@ -79,7 +80,8 @@ def digest(groups: Sequence[ScoredGroup], metrics: Mapping[str, float], updates:
         mixed=tuple(name for name in scored[0].breakdown if len({one.breakdown[name] is None for one in scored}) == 2),
         reasons=dict(Counter(one.verdict.reason for one in scored).most_common()),
         entropy=entropy if math.isfinite(entropy) else None,
-        updated=no_gradient or skipped < updates,
+        updated=nonfinite < updates,
+        loss_finite=nonfinite == 0 or math.isfinite(metrics["loss/total"]),
     )
 
 
@@ -106,12 +108,24 @@ def reason_to_end(digests: Sequence[StepDigest]) -> str | None:
     if len(recent) == COLLAPSED_STEPS and not any(one.updated for one in recent):
         return (
             f"{NOTHING_TO_LEARN}: no gradient of the last {COLLAPSED_STEPS} steps was finite, so no update was made. "
-            "Lower optimizer.learning_rate, check the rewards' size, and check the model's weights."
+            f"{_which_was_not_finite(recent)}"
         )
     if _is_dead(recent, COLLAPSED_STEPS) and _is_degenerate(recent):
         return _dead(recent)
     recent = digests[-DEAD_STEPS:]
     return _dead(recent) if _is_dead(recent, DEAD_STEPS) else None
+
+
+def _which_was_not_finite(digests: Sequence[StepDigest]) -> str:
+    if any(one.loss_finite for one in digests):
+        return (
+            "The loss was finite and its gradient was not: it overflowed on the way back. Scale the rewards down "
+            "if they are large, or start from weights before that with a lower optimizer.learning_rate."
+        )
+    return (
+        "The loss itself was NaN or infinite: the policy gives no log-probabilities any more, or an importance ratio "
+        "overflowed. Start from weights before that with a lower optimizer.learning_rate."
+    )
 
 
 def _is_dead(digests: Sequence[StepDigest], steps: int) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.resources
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
+from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
+from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -34,9 +36,12 @@ class Policy:
     @property
     def end_token_ids(self) -> frozenset[int]:
         """Any of these ends a completion: the generation config's, and the tokenizer's own."""
-        configured = getattr(self.model.generation_config, "eos_token_id", None)
-        listed = configured if isinstance(configured, list) else [configured]
-        return frozenset(token for token in [*listed, self.tokenizer.eos_token_id] if token is not None)
+        return end_tokens(self.tokenizer, _configured_ends(self.model))
+
+    @property
+    def end_token_note(self) -> str | None:
+        """A sentence for the user if the chat template ends an answer with none of the end tokens."""
+        return end_token_note(self.source, self.tokenizer, _configured_ends(self.model))
 
     @property
     def pad_token_id(self) -> int:
@@ -70,7 +75,10 @@ class Policy:
 
 
 def load_policy(settings: ModelSettings) -> Policy:
-    """Load model and tokenizer. Raises ModelError with what is wrong with the folder or the id."""
+    """Load model and tokenizer. Raises ModelError with what is wrong with the folder or the id.
+
+    A checkpoint that lacks tensors, holds others or holds no numbers is refused, and so is another model's tokenizer.
+    """
     import transformers
 
     quiet_transformers()
@@ -78,12 +86,14 @@ def load_policy(settings: ModelSettings) -> Policy:
     device = pick_device(settings.device)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=settings.revision)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
             source,
             revision=settings.revision,
             dtype=_DTYPES[settings.dtype],
             attn_implementation="sdpa",
             use_safetensors=True,  # nothing is ever unpickled
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are in the report, by name
         )
     except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
         raise ModelError(
@@ -91,10 +101,14 @@ def load_policy(settings: ModelSettings) -> Policy:
             "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
         ) from error
     _refuse_unknown_layout(model, settings.path)
+    _refuse_broken(model, tokenizer, report, settings.path)
     model.to(device)
     model.eval()
     if settings.gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        # transformers 5.19 has the method under its old name only, of which 5.23 warns.
+        name = "activation_checkpointing_enable"
+        enable = getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")
+        enable({"use_reentrant": False})
         model.train()  # transformers recomputes only in training mode; these models hold no dropout
     return Policy(model, tokenizer, settings.path)
 
@@ -105,6 +119,11 @@ def resolve_model_path(path: str) -> str | Path:
         return Path(str(importlib.resources.files("frugalrl"))) / "assets" / "tiny"
     local = Path(path).expanduser()
     if local.is_dir():
+        if (local / "adapter_config.json").is_file():
+            raise ModelError(
+                f"The folder {path} holds an adapter, which would be left out. Merge it into its base (peft: "
+                "merge_and_unload) and give the folder of the merged model."
+            )
         if not (local / "config.json").is_file():
             raise ModelError(f"The folder {path} holds no model: config.json is missing. Give a folder in Hub layout.")
         return local
@@ -174,6 +193,21 @@ def _refuse_unknown_layout(model: Any, path: str) -> None:
         )
     if any(kind != "full_attention" for kind in getattr(model.config, "layer_types", None) or ()):
         raise ModelError(f"The model {path!r} uses sliding-window attention, which is not supported. Use another.")
+
+
+def _refuse_broken(model: Any, tokenizer: Any, report: Mapping[str, Any], path: str) -> None:
+    refuse_incomplete(path, report)
+    embedding = model.model.embed_tokens.weight
+    refuse_other_head(path, model.config.tie_word_embeddings, model.lm_head.weight, embedding)
+    refuse_broken_tensors(path, model.named_parameters())
+    refuse_unfit_tokenizer(path, tokenizer, embedding.shape[0], _configured_ends(model))
+
+
+def _configured_ends(model: Any) -> list[int]:
+    """`eos_token_id` of generation_config.json: nothing, a number, or several."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return [token for token in listed if token is not None]
 
 
 def _first_line(error: Exception) -> str:

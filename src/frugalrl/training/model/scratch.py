@@ -1,10 +1,11 @@
 """A small Qwen2 model and its tokenizer, made from nothing: how the shipped tiny reasoner begins.
 
-The tokenizer is Qwen2's scheme (byte-level BPE, every digit a token of its own) with a ChatML template that
+The tokenizer is Qwen2's scheme (NFC, byte-level BPE, every digit a token of its own) with a ChatML template that
 ends in ``<think>\\n``, as R1-Distill's does; ``<think>`` and ``</think>`` are added tokens but not special
 ones, so decoded text shows them.
 """
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,9 +32,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, context_tokens: int) 
     """A byte-level BPE tokenizer of `vocab_size` ids in all, trained on `texts`."""
     import tokenizers
     import transformers
-    from tokenizers import decoders, models, pre_tokenizers, trainers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
     bpe = tokenizers.Tokenizer(models.BPE())
+    bpe.normalizer = normalizers.NFC()
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(tokenizers.Regex(_QWEN2_PATTERN), behavior="isolated"),
@@ -48,13 +50,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, context_tokens: int) 
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+    trained = json.loads(bpe.to_str())["model"]
+    tokenizer = transformers.Qwen2Tokenizer(  # the class that a reader makes of the saved files
+        vocab=trained["vocab"],
+        merges=[tuple(pair) for pair in trained["merges"]],
         eos_token=TURN_END,
         pad_token=END_OF_TEXT,
         model_max_length=context_tokens,
         clean_up_tokenization_spaces=False,
     )
+    tokenizer.add_tokens([tokenizers.AddedToken(TURN_START, special=True)])
     tokenizer.add_tokens(["<think>", "</think>"])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer

@@ -3,12 +3,14 @@
     step-000050/
         config.json  generation_config.json  model.safetensors  tokenizer.json  ...  README.md
         training_state/state.json             step, policy version, budget spent, random states ...
-        training_state/optimizer.safetensors  moments and master weights; a file for each group of tensors
+        training_state/optimizer.safetensors  moments and master weights; a file for each group of tensors,
+                                              or optimizer.00001.safetensors ... where it is more than 1 GiB
         manifest.json                         size and SHA-256 of each file, written last
 
 Written beside its final name, flushed to the disk, read back and compared with memory bit by bit, hashed, renamed: an
 atomic write. One that is replaced stands aside until the new one has its name, and is
 brought back if a kill falls between. Tensors are safetensors and the rest is JSON: nothing is ever unpickled.
+Files are written and compared one after the other, so that tensors of a GPU pass through host memory a file at a time.
 Which checkpoints there are, and which stay, is in `pointers.py`.
 """
 
@@ -30,8 +32,14 @@ from torch import Tensor
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
 from frugalrl.training.model.policy import Policy
-from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
+from frugalrl.training.state.manifest import flush_and_forget, write_manifest
+from frugalrl.training.state.portable import give_rights_of, make_portable
 
+_GROUP_FILE_BYTES = 1 << 30
+"""Of a file of the training state: what a save holds in host memory of tensors that lie on a GPU."""
+_MODEL_FILE_SIZE = "5GB"
+"""Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
+_CARD_FILE = "README.md"
 _STATE_FOLDER = "training_state"
 _VALUES_FILE = "state.json"
 _REPLACED = ".replaced"
@@ -51,7 +59,8 @@ def save_model(policy: Policy, folder: Path, card: str) -> None:
     """Write model, tokenizer and model card in Hub layout, all of it or nothing. Raises OutputError."""
     with _beside(folder) as scratch:
         _write_model(policy, scratch, card)
-        flush_and_drop_cache(scratch)
+        give_rights_of(scratch / _CARD_FILE, scratch)
+        flush_and_forget(scratch)
         _compare_model(policy, scratch)
 
 
@@ -62,13 +71,13 @@ def save_checkpoint(policy: Policy, state: TrainingState, folder: Path, card: st
         beside_model = scratch / _STATE_FOLDER
         beside_model.mkdir()
         for group, tensors in state.tensors.items():
-            on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            safetensors.torch.save_file(on_cpu, beside_model / f"{group}.safetensors")
+            _write_group(beside_model, group, tensors)
         (beside_model / _VALUES_FILE).write_text(json.dumps(dict(state.values), indent=2), encoding="utf-8")
-        flush_and_drop_cache(scratch)
+        give_rights_of(scratch / _CARD_FILE, scratch)
+        flush_and_forget(scratch)
         _compare_model(policy, scratch)
         for group, tensors in state.tensors.items():
-            _compare(beside_model / f"{group}.safetensors", tensors)
+            _compare_all(_group_files(beside_model, group), tensors, set(tensors))
         write_manifest(scratch)
 
 
@@ -77,8 +86,9 @@ def load_training_state(folder: Path) -> TrainingState:
     beside_model = folder / _STATE_FOLDER
     try:
         values = json.loads((beside_model / _VALUES_FILE).read_text(encoding="utf-8"))
-        files = sorted(beside_model.glob("*.safetensors"))
-        tensors = {file.stem: safetensors.torch.load_file(file) for file in files}
+        tensors: dict[str, dict[str, Tensor]] = {}
+        for file in sorted(beside_model.glob("*.safetensors")):
+            tensors.setdefault(file.name.partition(".")[0], {}).update(safetensors.torch.load_file(file))
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise OutputError(
             f"The checkpoint {folder} cannot be resumed from: {error}. Remove it to resume from the one before it."
@@ -96,18 +106,35 @@ def saved_step(folder: Path) -> int | None:
 
 
 def load_weights(policy: Policy, folder: Path) -> None:
-    """Copy a checkpoint's weights into a model of the same shape, in place. Raises OutputError."""
+    """Copy a checkpoint's weights into a model of the same shape, in place, a tensor at a time. Raises OutputError."""
     own = policy.model.state_dict()
     try:
-        loaded = [safetensors.torch.load_file(file) for file in _weight_files(folder)]
-        tensors = {name: tensor for shard in loaded for name, tensor in shard.items()}
-        lacking = "" if _covers(policy, set(tensors)) else "some tensors are missing"
-        for name, tensor in tensors.items():
-            own[name].copy_(tensor)
-    except (OSError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
-        lacking = str(error)
-    if lacking:
-        raise OutputError(f"The weights in {folder} do not fit the model: {lacking}. Use a checkpoint of this run.")
+        differs = _difference(policy, folder)
+        for file in [] if differs else _weight_files(folder):
+            with safetensors.safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
+                    own[name].copy_(opened.get_tensor(name))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        differs = str(error)
+    if differs:
+        raise OutputError(f"The weights in {folder} do not fit the model: {differs}. Use a checkpoint of this run.")
+
+
+def _difference(policy: Policy, folder: Path) -> str | None:
+    """How the tensors in a folder differ from those of a model in names or shapes; None if they do not."""
+    own = {name: list(tensor.shape) for name, tensor in policy.model.state_dict().items()}
+    names: set[str] = set()
+    for file in _weight_files(folder):
+        with safetensors.safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
+                if name not in own:
+                    return f"{name} is not in the model"
+                shape = opened.get_slice(name).get_shape()
+                if shape != own[name]:
+                    return f"{name} has the shape {shape} and the model {own[name]}"
+                names.add(name)
+    lacking = sorted(_lacking(policy, names))
+    return f"some tensors are missing ({lacking[0]}, {len(lacking)} in all)" if lacking else None
 
 
 def checkpoint_name(step: int) -> str:
@@ -161,17 +188,37 @@ def _put(scratch: Path, folder: Path) -> None:
 
 
 def _write_model(policy: Policy, folder: Path, card: str) -> None:
-    policy.model.save_pretrained(folder)
+    policy.model.save_pretrained(folder, max_shard_size=_MODEL_FILE_SIZE)
     policy.tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    make_portable(folder)
+    (folder / _CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def _compare_model(policy: Policy, folder: Path) -> None:
-    state, seen = policy.model.state_dict(), set()
-    for file in _weight_files(folder):
-        seen |= _compare(file, state)
-    if not _covers(policy, seen):
-        raise OSError(errno.EIO, "read back, the model lacks some of its tensors")
+def _write_group(folder: Path, group: str, tensors: Mapping[str, Tensor]) -> None:
+    """One file, or several of at most 1 GiB where a tensor allows. Only one file's tensors are copied to the host."""
+    parts = list(_parts(tensors))
+    for number, names in enumerate(parts, start=1):
+        part = f".{number:05d}" if len(parts) > 1 else ""
+        on_cpu = {name: tensors[name].detach().cpu().contiguous() for name in names}
+        safetensors.torch.save_file(on_cpu, folder / f"{group}{part}.safetensors")
+        del on_cpu
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> Iterator[list[str]]:
+    """The names in order, cut where a file would grow too large; one empty part if there are none."""
+    names: list[str] = []
+    size = 0
+    for name, tensor in tensors.items():
+        if names and size + tensor.nbytes > _GROUP_FILE_BYTES:
+            yield names
+            names, size = [], 0
+        names.append(name)
+        size += tensor.nbytes
+    yield names
+
+
+def _group_files(folder: Path, group: str) -> list[Path]:
+    return sorted(file for file in folder.glob("*.safetensors") if file.name.partition(".")[0] == group)
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -179,10 +226,16 @@ def _weight_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("model*.safetensors"))
 
 
-def _covers(policy: Policy, names: set[str]) -> bool:
-    """Whether these are all tensors of the model; a head that is tied to the embedding is saved once."""
-    tied = {"lm_head.weight"} if policy.model.config.tie_word_embeddings else set()
-    return set(policy.model.state_dict()) - names <= tied
+def _compare_model(policy: Policy, folder: Path) -> None:
+    state = policy.model.state_dict()
+    _compare_all(_weight_files(folder), state, set(state) - _tied(policy))
+
+
+def _compare_all(files: list[Path], tensors: Mapping[str, Tensor], wanted: set[str]) -> None:
+    """Raises OSError if a wanted tensor is in none of the files, or one differs from memory."""
+    seen = {name for file in files for name in _compare(file, tensors)}
+    if not wanted <= seen:
+        raise OSError(errno.EIO, f"{min(wanted - seen)}, read back, is missing")
 
 
 def _compare(file: Path, tensors: Mapping[str, Tensor]) -> set[str]:
@@ -193,6 +246,16 @@ def _compare(file: Path, tensors: Mapping[str, Tensor]) -> set[str]:
             if not torch.equal(_bytes(opened.get_tensor(name)), _bytes(tensors[name])):
                 raise OSError(errno.EIO, f"{file.name}, read back, differs from memory in {name}")
     return names
+
+
+def _tied(policy: Policy) -> set[str]:
+    """A head that is tied to the embedding is saved once."""
+    return {"lm_head.weight"} if policy.model.config.tie_word_embeddings else set()
+
+
+def _lacking(policy: Policy, names: set[str]) -> set[str]:
+    """The tensors of a model that are not among some names."""
+    return set(policy.model.state_dict()) - names - _tied(policy)
 
 
 def _bytes(tensor: Tensor) -> Tensor:
