@@ -1,7 +1,7 @@
 """Which problems come next: a pure function of a memory and a request; a recipe may name a user's function.
 
-The default, `shuffled_epochs`, is a seeded order of each epoch, optionally by difficulty band, without problems that are
-skipped for now. A frozen state goes in and the next one comes out; its JSON is all that a checkpoint has to save.
+The default, `shuffled_epochs`, is a seeded order of each epoch, optionally by difficulty band, without problems that
+are skipped for now. A frozen state goes in and the next one comes out; its JSON is all that a checkpoint has to save.
 
 Decisions:
 - A problem whose group was (nearly) all right or all wrong has no gradient in GRPO. It is skipped for a number of steps

@@ -1,7 +1,7 @@
 r"""Whether two problem statements are the same problem, decided token by token.
 
-Similarity alone is not enough: two problems that differ in one number are 95 % similar. So it is checked last, after what
-the mathematics depends on. `same_problem` requires, in this order:
+Similarity alone is not enough: two problems that differ in one number are 95 % similar. So it is checked last, after
+what the mathematics depends on. `same_problem` requires, in this order:
 
 1. the same numbers, as a multiset;
 2. the same operators, relations, functions and significant words (`_SIGNIFICANT`: minimum, not, odd, left, area ...);

@@ -28,7 +28,7 @@ from frugalrl.training.state.checkpoint import (
     save_model,
 )
 from frugalrl.training.state.manifest import damage, write_manifest
-from frugalrl.training.state.pointers import BEST, LATEST, newest_whole, point, pointed, rotate
+from frugalrl.training.state.pointers import BEST, LATEST, newest_intact, point, pointed, rotate
 from tests.conftest import random_model
 
 OPTIMIZER = {"exp_avg/a": torch.arange(6.0).reshape(2, 3), "step/a": torch.tensor(7.0)}
@@ -347,7 +347,7 @@ def test_a_part_of_a_group_that_the_disk_lost_is_missed(policy, tmp_path, monkey
     def lose_a_file(folder: Path) -> None:
         (folder / "training_state" / "optimizer.00002.safetensors").unlink()
 
-    monkeypatch.setattr(checkpoint, "flush_and_forget", lose_a_file)
+    monkeypatch.setattr(checkpoint, "flush_and_drop_cache", lose_a_file)
     with pytest.raises(OutputError, match=r"step/a, read back, is missing"):
         save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
 
