@@ -1,8 +1,8 @@
 """The paper's claims, one by one, against runs of its three settings over several seeds.
 
 Decisions:
-- What is compared is fixed before the runs: the evaluation at a fifth of the steps stands for the paper's first 100
-  of 500, and never the best of several looks.
+- What is compared is fixed before the runs: the evaluation at a fifth of the steps corresponds to the paper's first 100
+  of 500, never the best of several looks.
 - A value is made for each seed, between runs of the same seed where two settings are compared, and its sign is such
   that the paper's claim makes it positive. The interval is Student's over the seeds' values: it holds what training
   and sampling add, but not that other problems might have been drawn.
@@ -24,7 +24,7 @@ from frugalrl.statistics.intervals import Estimate, over_seeds
 Unit = Literal["points", "tokens", "nats"]
 ClaimVerdict = Literal["reproduced", "not reproduced", "inconclusive"]
 Experiments = Mapping[str, Sequence[RunRecord]]
-"""Setting -> its runs, one a seed, the seeds in the same order for the settings that are compared."""
+"""Setting -> its runs, one per seed, the seeds in the same order for the settings that are compared."""
 
 EARLY = 0.2
 """Of all steps: the paper's 100 of 500, where its gains are."""
@@ -48,7 +48,7 @@ class Claim:
     unit: Unit
     """points: differences of shares, in -1..1 here and shown as percentage points."""
     values: tuple[float, ...]
-    """One a seed."""
+    """One per seed."""
 
     @property
     def estimate(self) -> Estimate:

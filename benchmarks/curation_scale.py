@@ -2,7 +2,7 @@
 
     python benchmarks/curation_scale.py --rows 10000 --rows 100000 --rows 1000000 [--lean] [--real] [--out FILE]
 
-Each size runs in a process of its own, since a peak is of a process. The rows are sentences of drawn words and numbers
+Each size runs in its own process, since peak memory is per process. The rows are sentences of drawn words and numbers
 (a vocabulary of 6,000 words, the frequent ones often), five in a hundred a near copy of an earlier row and two an exact
 one, so that duplicates are found and groups are formed; a tenth of the golds differ. `--real` adds
 the public pool of 40,315 rows. `--lean` leaves out the steps that look at each row alone (gold_parses, one_question,

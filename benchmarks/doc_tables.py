@@ -6,7 +6,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def put(page: str, name: str, table: str) -> None:
-    """Replace what stands between the marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page. Exits without marks."""
+    """Replace the text between the marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` of a page. Exits without marks."""
     path = DOCS / page
     before, opening, rest = path.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, closing, after = rest.partition(f"<!-- /{name} -->\n")

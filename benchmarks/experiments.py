@@ -101,7 +101,7 @@ def draw(experiments: Mapping[str, Sequence[RunRecord]]) -> dict[str, str]:
         "truncated.svg": figure_file(
             "Truncated completions in training", _by_step(paper, "completion/truncated_frac"), percent=True
         ),
-        "kl.svg": figure_file("KL from the base, nats a token", _by_step(paper, "policy/kl")),
+        "kl.svg": figure_file("KL from the base, nats per token", _by_step(paper, "policy/kl")),
         "language.svg": figure_file(
             "Completions with a sentence not in English",
             _by_step(with_language, "meter/foreign_completion_frac"),

@@ -1,4 +1,4 @@
-"""Figures that stand alone: one SVG file, with its legend, for pages that are not ours.
+"""Standalone figures: one SVG file, with its legend, for other pages.
 
 Decisions: light colours on white, since a page that shows an SVG as an image passes no style on to it; several seeds
 of one setting are one line, their mean, with every seed drawn thin behind it.
@@ -54,7 +54,7 @@ def _light(css: str) -> str:
 
 
 def _inner(chart: str) -> str:
-    """What stands inside the outer element, so that it can be moved."""
+    """The content of the outer element, so that it can be moved."""
     root = ElementTree.fromstring(chart)
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
     return "".join(ElementTree.tostring(child, encoding="unicode") for child in root)

@@ -1,4 +1,4 @@
-"""How often the guard is wrong, and how soon it is right: `python benchmarks/guard.py simulate`, then `real`.
+"""False alarms and detection delay of the guard: `python benchmarks/guard.py simulate`, then `real`.
 
 `simulate`: made-up runs (guard_worlds.py). Runs whose accuracy never falls give the false alarms; eight kinds of
 collapse, made after the rules were fixed, give the delay from the onset to the rollback. A few minutes on one core.
@@ -203,7 +203,7 @@ def delay_of(delays: list[int | None]) -> str:
 
 
 def real_table(rows: list[dict[str, Any]]) -> str:
-    """One line a run."""
+    """One line per run."""
     lines = ["| run | rolled back | validation by step, % | training accuracy, first and last five steps |"]
     lines.append("|---|---|---|---|")
     for row in rows:

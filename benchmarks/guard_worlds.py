@@ -1,4 +1,4 @@
-"""Made-up runs for the guard: a policy of known accuracy, the metrics of its steps, and evaluations of it.
+"""Simulated runs for the guard: a policy of known accuracy, the metrics of its steps, and evaluations of it.
 
 What is true of a run is `Truth`: its accuracy at each step, and what its other metrics do. A step's metrics and an
 evaluation's verdicts are drawn from it: problems have difficulties of their own (a logistic model with a spread of 1.5,

@@ -1,8 +1,8 @@
 """Every remedy against collapse, measured on recipes/mini/collapse.yaml: `python benchmarks/remedies.py`.
 
-Each option is the collapse recipe with a few values replaced, over seeds 1, 2, 3, one thread a run, two runs at a time;
-finished runs are skipped, and the plain recipe's are those of `make experiments`. Options are evaluated every 10 steps
-instead of every 5. Writes records/remedies.jsonl, a line a run, and a table, into docs/ too.
+Each option is the collapse recipe with a few values replaced, over seeds 1, 2, 3, one thread per run, two runs at a
+time; finished runs are skipped, and the plain recipe's are those of `make experiments`. Options are evaluated every 10
+steps instead of every 5. Writes records/remedies.jsonl, a line per run, and a table, into docs/ too.
 
 What is compared was fixed before the runs: late accuracy, the mean of the evaluations at steps 30 and 40 (99 validation
 problems x 4 samples each), against the plain recipe's with the same seed. With this many options, one in twenty would
@@ -109,7 +109,7 @@ def keep(root: Path) -> None:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """One line an option, in Markdown: percent, and points against the plain recipe with the same seed."""
+    """One line per option, in Markdown: percent, and points against the plain recipe with the same seed."""
     by_option: dict[str, dict[int, dict[str, Any]]] = {}
     for row in rows:
         by_option.setdefault(row["option"], {})[row["seed"]] = row

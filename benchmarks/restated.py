@@ -1,4 +1,4 @@
-"""How many problems told in other words are found in a pool, and how many innocent ones are flagged.
+"""How many reworded problems are found in a pool, and how many false positives are flagged.
 
     FRUGALRL_DATA=... python benchmarks/restated.py [--out benchmarks/records/restated.json]
     FRUGALRL_DATA=... python benchmarks/restated.py --table src/frugalrl/data/word_rarity.py

@@ -1,7 +1,7 @@
-"""Several training runs, each in a process of its own with one thread, finished ones skipped.
+"""Several training runs, each in its own process with one thread, finished ones skipped.
 
 Decisions:
-- One thread a run: two runs on two cores are faster than one run on two, and sums are added in one order.
+- One thread per run: two runs on two cores are faster than one run on two, and sums are added in one order.
 - A run is finished if its folder has a summary and its recipe is the one that is asked for. A folder that holds
   another recipe is refused, never overwritten. A run without a summary goes on from its checkpoint, or starts anew.
 
@@ -60,7 +60,7 @@ def run_all(runs: Sequence[SeededRun], root: Path, workers: int) -> list[Path]:
 
 
 def is_finished(run: SeededRun, root: Path) -> bool:
-    """Whether the run's folder holds a whole run of the same recipe. Exits if it holds another one's."""
+    """Whether the run's folder holds a finished run of the same recipe. Exits if it holds another recipe's run."""
     folder = run.folder(root)
     if not (folder / "recipe.yaml").is_file():
         return False
@@ -90,5 +90,5 @@ def _make(run: SeededRun, root: Path) -> None:
             command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
         )
     if done.returncode != 0:
-        sys.exit(f"{folder.name} ended with code {done.returncode}; see {log.name}. The command goes on from there.")
+        sys.exit(f"{folder.name} ended with code {done.returncode}; see {log.name}. The command resumes from there.")
     print(f"{folder.name}: done", flush=True)

@@ -4,8 +4,8 @@
 
 Each run has a base and eight checkpoints that are all equally good: 500 problems from a uniform distribution of
 difficulty, k samples of each by every model. Our rule is `evaluation.selection.select`; the other takes the checkpoint
-with the highest score of one sample a problem and reports its gain over the base's single score, as Open-RS did on the
-test set. A second table has checkpoints that gain a point at each evaluation, to see what `patience` costs.
+with the highest score of one sample per problem and reports its gain over the base's single score, as Open-RS did on
+the test set. A second table has checkpoints that gain a point at each evaluation, to see what `patience` costs.
 One JSON record.
 """
 

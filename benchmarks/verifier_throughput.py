@@ -1,4 +1,4 @@
-"""Verdicts a second: a single in-process loop against a pool of two workers, in one run.
+"""Verdicts per second: a single in-process loop against a pool of two workers, in one run.
 
     FRUGALRL_DATA=../shared/data python benchmarks/verifier_throughput.py [--answers 400] [--rounds 3] [--out FILE]
 
@@ -7,7 +7,7 @@ and with another problem's gold, half right and half wrong. The loop is the same
 the process itself (no limits); math-verify's own loop is timed beside it. The rounds alternate; the median of their
 ratios is what counts. Two workers can only be faster where two cores are free, so that processor time is measured
 too: `ratio_of_cpu_seconds` is the loop's over half of all that the pool took, parent included, which is the ratio
-on two cores that nobody else uses. One JSON record goes to standard output, and to FILE.
+on two idle cores. One JSON record goes to standard output, and to FILE.
 """
 
 import argparse

@@ -366,7 +366,7 @@ def score(
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
     """
     from frugalrl.data.sources import read_rows
-    from frugalrl.files import written_whole
+    from frugalrl.files import atomic_write
     from frugalrl.rewards.given import given_rewards
     from frugalrl.rewards.rubric import build_rubric
     from frugalrl.rewards.scoring import Tally, scored_rows
@@ -386,7 +386,7 @@ def score(
             kept = tuple(scored)
         else:
             kept = ()
-            with written_whole(file) as written:
+            with atomic_write(file) as written:
                 for row in scored:
                     written.write(json.dumps(row) + "\n")
     names = [term.name for term in terms]

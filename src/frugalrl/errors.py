@@ -1,7 +1,7 @@
 """The errors a user can meet, in one family.
 
     FrugalRLError
-    ├── UserError              the user can mend it: exit code 2, no traceback
+    ├── UserError              the user can fix it: exit code 2, no traceback
     │   ├── RecipeError        an unknown key, a value out of range, settings that contradict each other
     │   ├── DataError          a file that is missing, empty or malformed; a row without gold
     │   ├── ModelError         a model that cannot be found or loaded, or that does not fit the job
@@ -19,11 +19,11 @@ class FrugalRLError(Exception):
 
 
 class UserError(FrugalRLError):
-    """Something the user can mend. The command line prints it without a traceback and exits with 2."""
+    """Something the user can fix. The command line prints it without a traceback and exits with 2."""
 
 
 class RecipeError(UserError):
-    """The recipe cannot be read, names an unknown key, or holds a value that makes no sense."""
+    """The recipe cannot be read, has an unknown key, or an invalid value."""
 
 
 class DataError(UserError):
@@ -35,16 +35,16 @@ class ModelError(UserError):
 
 
 class RewardTimeoutError(UserError):
-    """A reward function of the user's own has not returned within its time."""
+    """A user's reward function did not return within its time limit."""
 
 
 class BudgetEndedError(RewardTimeoutError):
-    """A reward function of the user's own was at work when the run's budget ended."""
+    """A user's reward function was running when the run's budget ended."""
 
 
 class OutputError(UserError):
-    """Something cannot be written, or what stands there belongs to another run."""
+    """Something cannot be written, or the existing files belong to another run."""
 
 
 class InternalError(FrugalRLError):
-    """A promise inside the package was broken: a defect of ours, not of the user's."""
+    """An internal invariant was broken: our bug, not the user's."""

@@ -1,7 +1,7 @@
-"""Writing a text file so that its name never stands for half of it, and what a kill leaves behind.
+"""Atomic writes of text files, and cleaning up after a kill.
 
-Whatever is being written stands beside its final name, hidden, with the suffix ``.partial``. A kill can leave such a
-file or folder behind; it means nothing and is removed when the run is resumed.
+A file or folder is written under a hidden temporary name with the suffix ``.partial`` next to its final name. A kill
+can leave one behind; it means nothing and is removed when the run is resumed.
 """
 
 import os
@@ -17,11 +17,11 @@ PARTIAL = ".partial"
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[TextIO]:
-    """A file to write UTF-8 text to, which takes its name (and the place of an older one) at the end of the block.
+def atomic_write(path: Path) -> Iterator[TextIO]:
+    """A file to write UTF-8 text to, which gets its name (replacing an older file) at the end of the block.
 
-    It is flushed to the disk first. If the block fails, what stood under the name is as it was. Raises OutputError if
-    it cannot be written.
+    It is flushed to disk first. If the block fails, the older file is unchanged. Raises OutputError if it cannot be
+    written.
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
@@ -41,7 +41,7 @@ def written_whole(path: Path) -> Iterator[TextIO]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk."""
+    """Flush a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,7 +50,7 @@ def sync(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a kill left half-written below a folder. Nobody may be writing there."""
+    """Remove partial writes that a kill left below a folder. No other process may be writing there."""
     for path in list(folder.rglob(f".*{PARTIAL}")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

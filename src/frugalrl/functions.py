@@ -1,7 +1,7 @@
-"""Functions that a recipe names: ours by a short name, anybody's by a dotted path.
+"""Functions that a recipe names: built-in ones by a short name, a user's by a dotted path.
 
-A short name stands for a dotted path, so both are found in the same way. Adding one of ours is a file with the
-function and a line in a table here; the recipe's schema takes the names that it accepts from these tables.
+A short name is an alias of a dotted path, so both are found in the same way. A new built-in is a file with the function
+and a line in a table here; the recipe's schema takes the names it accepts from these tables.
 
 A function gets its data as positional arguments and its settings as keywords: those keys of its section of the recipe
 that its signature names, and `args`. How to write one: docs/extending.md.
@@ -42,11 +42,11 @@ ADVANTAGE_PRESETS: Mapping[str, Mapping[str, Any]] = {
 """`algorithm.advantage.preset`: settings of the rule `group`; their sources are in algorithms/advantages.py."""
 
 Setting = float | int | str | bool
-"""What a recipe may hand to a function in `args`."""
+"""What a recipe may pass to a function in `args`."""
 
 
 def known_name(name: str, table: Mapping[str, object], what: str, dotted: bool = True) -> str:
-    """The name as it is. Raises ValueError if it is neither in the table nor, where allowed, a dotted path."""
+    """The name unchanged. Raises ValueError if it is neither in the table nor, where allowed, a dotted path."""
     if name in table or (dotted and "." in name):
         return name
     close = difflib.get_close_matches(name, table, n=1)
@@ -58,9 +58,8 @@ def known_name(name: str, table: Mapping[str, object], what: str, dotted: bool =
 def import_function(path: str, what: str) -> Callable[..., Any]:
     """The function at ``package.module.name``; `what` is its role in the message, e.g. ``"reward"``.
 
-    A module beside the recipe is found too: the current folder is searched after everything that is installed, so that
-    a file of the user's with the name of a library shadows nothing. Raises RecipeError if there is none that can be
-    called.
+    A module in the current folder is found too, after everything that is installed, so that a user's file with the name
+    of a library shadows nothing. Raises RecipeError if there is nothing callable.
     """
     function = import_dotted(path, what)
     if not callable(function):
@@ -77,7 +76,7 @@ def bound_function(
     args: Mapping[str, Setting],
     asked: Collection[str] = (),
 ) -> functools.partial[Any]:
-    """The function that a recipe names, with its settings; what is left to give are its `data`.
+    """The function that a recipe names, with its settings bound; what remains to pass is its `data`.
 
     data: the names of the positional arguments, for messages. section: keys of the recipe's section, of which the
     function gets those that its signature names. asked: those of them that the recipe has turned on, which a function
@@ -107,7 +106,7 @@ def bound_function(
 def _settings_of(
     function: Callable[..., Any], name: str, what: str, data: tuple[str, ...]
 ) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The parameters behind those of the data, and whether any keyword is accepted."""
+    """The parameters after those of the data, and whether any keyword is accepted."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):

@@ -1,9 +1,9 @@
-"""JSON objects, one a line, in a file that is only ever added to: what a kill in the middle of a write leaves behind.
+"""Append-only JSON-lines files that survive a kill in the middle of a write.
 
 Decisions:
 - One process at a time, by a lock that ends with the process.
-- A whole line is never written again. A torn last line means nothing and is cut off before anything is added.
-- A line is handed to the system as it is written, so that a killed process loses nothing; `sync` waits for the disk.
+- A complete line is never rewritten. A torn last line is cut off before anything is appended.
+- A line is handed to the system as it is written, so a killed process loses nothing; `sync` waits for the disk.
 """
 
 import fcntl
@@ -18,12 +18,12 @@ from frugalrl.errors import OutputError
 
 
 class LineFile:
-    """An open file of lines."""
+    """An open JSON-lines file."""
 
     def __init__(self, path: Path, in_use: str) -> None:
-        """Open or make the file.
+        """Open or create the file.
 
-        in_use: what is said where another process has it open: a sentence of what happened, one of what to do.
+        in_use: the message if another process has it open: a sentence of what happened, one of what to do.
         Raises OutputError for that, and if it cannot be written.
         """
         self.path = path
@@ -39,7 +39,7 @@ class LineFile:
             raise OutputError(in_use) from None
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Each whole line with its place; a torn last line is passed over."""
+        """Each complete line with its position; a torn last line is skipped."""
         self._file.seek(0)
         place = 0
         for line in self._file:
@@ -48,7 +48,7 @@ class LineFile:
             place += len(line)
 
     def cut_torn_line(self) -> None:
-        """Remove what follows the last whole line. Raises OutputError."""
+        """Remove what follows the last complete line. Raises OutputError."""
         end = max((place + len(line) for place, line in self.lines()), default=0)
         try:
             self._file.truncate(end)
@@ -56,12 +56,12 @@ class LineFile:
             raise self._unwritable(error) from None
 
     def line_at(self, place: int) -> bytes:
-        """The line at a place that `lines` or `append` gave."""
+        """The line at a position that `lines` or `append` returned."""
         self._file.seek(place)
         return self._file.readline()
 
     def append(self, values: Iterable[Mapping[str, Any]]) -> int:
-        """Add objects; the place of the first. Raises OutputError."""
+        """Append objects; returns the position of the first. Raises OutputError."""
         try:
             place = self._file.seek(0, os.SEEK_END)
             self._file.write("".join(json.dumps(value) + "\n" for value in values).encode())
@@ -71,7 +71,7 @@ class LineFile:
         return place
 
     def sync(self) -> None:
-        """Wait until everything is on the disk. Raises OutputError."""
+        """Wait until everything is on disk. Raises OutputError."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The records that flow between stages: frozen, each made by one stage, none filled in later.
+"""The records that flow between stages: frozen, each made by one stage, never modified later.
 
     Problem -> Prompt -> Completion -> RolloutGroup -> ScoredGroup -> (advantages) -> MicroBatch -> StepMetrics
 
@@ -25,14 +25,14 @@ NOTHING_TO_LEARN = "nothing can be learned any more"
 
 @dataclass(frozen=True)
 class Check:
-    """Who judges the answers to a problem, and what counts as right beside its gold."""
+    """Who judges the answers to a problem, and what counts as right besides its gold."""
 
     task: str = "maths"
-    """A name in the table of tasks, or the dotted path of a user's own."""
+    """A name in the table of tasks, or the dotted path of a user's task."""
     also_accepted: tuple[str, ...] = ()
     """Answers that are as right as the gold; any one will do. Answers that are right together are one gold."""
     tolerance: Fraction | None = None
-    """A number no further than this from the gold is right, too."""
+    """A number within this distance of the gold is also right."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Problem:
 
     @property
     def accepted(self) -> tuple[str, ...]:
-        """The answers of which any one is right, the gold first."""
+        """All accepted answers, the gold first."""
         return (self.gold, *self.check.also_accepted)
 
 
@@ -61,7 +61,7 @@ class Prompt:
 
     problem: Problem
     text: str
-    """The whole prompt as the model sees it, special tokens included."""
+    """The full prompt as the model sees it, including special tokens."""
     token_ids: tuple[int, ...]
 
 
@@ -72,15 +72,15 @@ class Completion:
     text: str
     """Decoded completion without its end token; ``<think>`` that the template prefills is in the prompt."""
     token_ids: tuple[int, ...]
-    """Sampled ids, the end token included when `finish_reason` is ``stop``."""
+    """Sampled ids, including the end token when `finish_reason` is ``stop``."""
     rollout_logprobs: tuple[float, ...]
     """Log-probability of each id under the sampling policy at its temperature (nats), before top-p/top-k."""
     finish_reason: FinishReason
     policy_versions: tuple[int, ...]
-    """Of each id: the number of optimizer updates that the weights which sampled it had seen."""
+    """For each id: the number of optimizer updates of the weights that sampled it."""
     seed: int
     loss_mask: tuple[bool, ...] = ()
-    """Of each id: whether it counts in the loss; a tool's or a user's tokens do not. Given none, all do."""
+    """For each id: whether it counts in the loss; a tool's or a user's tokens do not. If empty, all do."""
 
     def __post_init__(self) -> None:
         if not self.loss_mask:
@@ -108,22 +108,22 @@ class RolloutGroup:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an answer is right, and why that was decided."""
+    """Whether an answer is right, and why."""
 
     label: VerdictLabel
     extracted: str | None
-    """The answer read from the completion, or None if there was none."""
+    """The answer extracted from the completion, or None if there was none."""
     reason: str
     """In a word or two: ``"equal"``, ``"different"``, ``"no_box"``, ``"unclosed_reasoning"`` ..."""
 
 
 @dataclass(frozen=True)
 class ScoredCompletion:
-    """A completion with its reward and how that came about."""
+    """A completion with its reward and the breakdown."""
 
     completion: Completion
     reward: float
-    """Weighted sum of the breakdown's terms that gave a number."""
+    """Weighted sum of the terms that gave a number."""
     breakdown: Mapping[str, float | None]
     """Reward name -> unweighted value; None where a reward gave no verdict."""
     verdict: Verdict
@@ -139,9 +139,9 @@ class ScoredGroup:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Completions padded to one rectangle, B rows x T tokens, as much as the device takes at once.
+    """Completions padded to one rectangle, B rows x T tokens, as much as fits on the device at once.
 
-    Padding stands on the right, so causal attention needs no mask. All tensors are on the policy's device.
+    Padding is on the right, so causal attention needs no mask. All tensors are on the policy's device.
     """
 
     input_ids: "torch.Tensor"
@@ -155,7 +155,7 @@ class MicroBatch:
     rollout_logprobs: "torch.Tensor"
     """float32 [B, T]: as sampled; zero outside `loss_mask`."""
     policy_versions: "torch.Tensor"
-    """int64 [B, T]: of the weights that sampled each token; zero outside `loss_mask`."""
+    """int64 [B, T]: version of the weights that sampled each token; zero outside `loss_mask`."""
 
 
 @dataclass(frozen=True)

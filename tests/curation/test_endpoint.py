@@ -322,7 +322,9 @@ def test_a_refusal_is_not_cached(tmp_path, patient_pool):
 
 def test_too_many_failures_end_the_run_with_one_sentence(tmp_path, patient_pool):
     questions = [Question(f"{'poison' if n % 2 else 'fine'} {n}", "1") for n in range(40)]
-    says = r"requests of 4 of 40 problems to the solver s failed for good, more than most_failed allows \(3\); .* 500"
+    says = (
+        r"requests of 4 of 40 problems to the solver s failed permanently, more than most_failed allows \(3\); .* 500"
+    )
     with fake_endpoint(lambda text, _: 500 if "poison" in text else "\\boxed{1}") as (url, _):
         with pytest.raises(ModelError, match=says):
             rates_of(url, tmp_path, patient_pool, questions, samples=1, solver={"retries": 0})

@@ -110,7 +110,7 @@ def test_a_column_that_does_not_fit_says_so(more, says):
 
 
 def test_every_possible_pass_rate_needs_a_band():
-    with pytest.raises(RecipeError, match="no band holds the pass rate 1/4"):
+    with pytest.raises(RecipeError, match="no band contains the pass rate 1/4"):
         step(Difficulty, step="difficulty", solvers=["s"], samples=4, bands=[{"name": "zero", "low": 0, "high": 0}])
 
 

@@ -177,7 +177,7 @@ def test_a_sample_that_stands_twice_is_an_error(tmp_path):
     sample = SampleRecord("p0", 0, 1, 5, "stop", "3", "correct", "equal", "text")
     with path.open("a") as file:
         file.writelines(json.dumps({"record": "sample", **dataclasses.asdict(sample)}) + "\n" for _ in range(2))
-    with pytest.raises(OutputError, match="1 samples stand in it twice"):
+    with pytest.raises(OutputError, match="1 samples occur in it twice"):
         read_results(path)
 
 

@@ -171,7 +171,7 @@ def test_charts_cover_what_was_logged(tmp_path):
     page, _ = report(tmp_path, write_run(tmp_path / "run", ending=summary()))
     titles = re.findall(r"<title>([^<]*)</title><desc>", page)
     expected = ["validation accuracy", "Reward", "Completion length", "Truncated", "KL from the reference", "Entropy"]
-    assert titles == [*expected, "Groups that teach nothing"]
+    assert titles == [*expected, "Groups without a learning signal"]
     assert "from 50.0 % at 0 to 50.0 % at 4" in page
     assert "75 %" in page
     assert "1m30s" in page

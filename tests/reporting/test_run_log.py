@@ -59,7 +59,7 @@ def test_a_log_that_was_changed_meanwhile_keeps_its_lines_up_to_the_step_and_say
         changed, gone = log.cut(lengths, 2)
         log.write(3, {"reward/mean": 30.0})
     assert "metrics.jsonl is not as the checkpoint left it" in changed
-    assert "samples.jsonl is gone" in gone
+    assert "samples.jsonl is missing" in gone
     assert [row["reward/mean"] for row in read_metrics(tmp_path)] == [1.0, 30.0]
 
 

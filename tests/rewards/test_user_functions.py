@@ -306,7 +306,7 @@ def test_a_reward_that_hangs_in_another_thread_is_left_behind(name):
 
 def test_the_end_of_the_budget_ends_it_too(monkeypatch):
     monkeypatch.setattr("frugalrl.rewards.rubric._GRACE_SECONDS", 0.2)
-    with pytest.raises(BudgetEndedError, match=r"budget ended while the reward .*sleeps was at work"):
+    with pytest.raises(BudgetEndedError, match=r"budget ended while the reward .*sleeps was running"):
         rewarded("sleeps", seconds_left=-5.0)
     assert rewarded("numpy_array", seconds_left=-5.0) == [2.0, 4.0], "a reward in its time is not thrown away"
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frugalrl.rollout.refill import fill_batch, has_signal
+from frugalrl.rollout.refill import fill_batch, has_learning_signal
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 
@@ -67,6 +67,6 @@ def test_the_batch_is_as_full_as_the_budget_allows(useful, wanted, max_extra):
     batch = fill_batch(data, wanted, max_extra)
     assert 1 <= len(batch.kept) <= wanted
     assert len(batch.sampled) == sum(count for count, _ in data.asked) <= wanted + max_extra
-    if max_extra and any(map(has_signal, batch.sampled)):
-        assert all(map(has_signal, batch.kept))
+    if max_extra and any(map(has_learning_signal, batch.sampled)):
+        assert all(map(has_learning_signal, batch.kept))
         assert len(batch.kept) == wanted or len(batch.sampled) == wanted + max_extra

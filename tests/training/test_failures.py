@@ -18,7 +18,7 @@ from frugalrl.errors import OutputError
 from frugalrl.reporting.run_log import read_metrics, without_times
 from frugalrl.training import step as step_module
 from frugalrl.training.state.checkpoint import checkpoint_name
-from frugalrl.training.state.pointers import latest_checkpoint, newest_whole, saved_steps
+from frugalrl.training.state.pointers import latest_checkpoint, newest_intact, saved_steps
 from frugalrl.training.state.run_folder import open_run_folder
 from frugalrl.training.trainer import train
 from frugalrl.types import NOTHING_TO_LEARN
@@ -178,7 +178,7 @@ def test_swapped_checkpoint_folders_are_found_by_the_step_they_hold(tmp_path):
     (checkpoints / checkpoint_name(4)).rename(checkpoints / "aside")
     (checkpoints / checkpoint_name(2)).rename(checkpoints / checkpoint_name(4))
     (checkpoints / "aside").rename(checkpoints / checkpoint_name(2))
-    found, notes = newest_whole(checkpoints)
+    found, notes = newest_intact(checkpoints)
     assert found == checkpoints / checkpoint_name(3)
     assert "step-000004 is damaged: it holds step 2, not the step of its name" in notes[0]
 
@@ -196,7 +196,7 @@ def test_a_log_that_is_gone_is_called_gone(tmp_path):
     run(tmp_path / "run", chosen, should_stop=lambda: next(asked))
     (tmp_path / "run" / "metrics.jsonl").unlink()
     _, lines = run(tmp_path / "run", chosen, resume=True)
-    assert any("metrics.jsonl is gone: it begins again after step 2" in line for line in lines)
+    assert any("metrics.jsonl is missing: it starts again after step 2" in line for line in lines)
     assert not any("are kept" in line for line in lines)
 
 

@@ -93,7 +93,7 @@ def test_an_exact_engine_leaves_the_correction_nothing_to_do(tmp_path):
         assert row["policy/rollout_logprob_gap"] < 1e-4
 
 
-def test_a_batch_of_truncated_completions_teaches_nothing_when_they_are_masked(tmp_path):
+def test_a_batch_of_masked_truncated_completions_changes_no_weight(tmp_path):
     run(tmp_path / "run", options(2, {"max_completion_tokens": 4}, mask_truncated=True))
     rows = read_metrics(tmp_path / "run")
     assert [row["policy/skipped_updates"] for row in rows] == [1.0, 1.0]

@@ -201,7 +201,7 @@ def test_the_papers_recipes_start_a_real_run_on_a_small_model(tmp_path, name):
     )
     summary, lines = run(tmp_path / "run", chosen)
     assert summary.final.n == 4
-    assert any("Left out 4 training problems that also stand in validation" in line for line in lines)
+    assert any("Left out 4 training problems that are also in validation" in line for line in lines)
     values = training_values(tmp_path / "run")
     assert len(values) == 2
     assert all(math.isfinite(row["loss/total"]) for row in values)

@@ -1,4 +1,4 @@
 """GRPO's arithmetic: advantages, losses, aggregation, log-probs. Tensors in, tensors out.
 
-What may not enter: recipes, models, files, and anything that knows where a tensor came from.
+Not allowed here: recipes, models, files, and anything that knows where a tensor came from.
 """

@@ -20,7 +20,7 @@ def token_weights(lengths_tokens: Tensor, aggregation: Aggregation, constant_tok
     token:    1 / all tokens of the batch (DAPO, 2503.14476)
     sequence: 1 / (N x own length): each completion counts the same (GRPO, 2402.03300; TRL before 2025)
     constant: 1 / (N x constant_tokens): no length bias (Dr. GRPO, 2503.20783)
-    Returns float64 [N]. A completion without tokens has no weight to give; its entry is 0.
+    Returns float64 [N]. A completion without tokens has weight 0.
     """
     lengths = lengths_tokens.double()
     completions = len(lengths)

@@ -1,10 +1,10 @@
-"""A bonus on the policy's entropy, so that it goes on exploring: fixed, or held near a target.
+"""A bonus on the policy's entropy, so that it keeps exploring: fixed, or held near a target.
 
     loss = loss - coefficient * mean entropy of the tokens in the loss
 
 Adaptive control is Skywork-OR1's (2505.22312): after each step the coefficient moves by `step`, up if entropy was at
 most `target` and down otherwise, and the bonus is active only while entropy is at most the target. As in TRL, the
-entropy looked at is the one that the last step measured, and the coefficient stays between 0 and `coef_max`.
+entropy used is that of the last step, and the coefficient stays between 0 and `coef_max`.
 """
 
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EntropyRule:
-    """The numbers of the bonus."""
+    """The settings of the bonus."""
 
     coef: float = 0.0
     adaptive: bool = False
     target: float = 0.2
-    """Nats a token."""
+    """Nats per token."""
     step: float = 0.005
     coef_max: float = 1.0
 
 
 @dataclass(frozen=True)
 class EntropyState:
-    """What the next step depends on; saved in checkpoints."""
+    """The state that the next step depends on; saved in checkpoints."""
 
     coefficient: float = 0.0
     last_entropy: float | None = None
-    """Of the step before, in nats a token; None before the first."""
+    """Of the previous step, in nats per token; None before the first."""
 
 
 def active_coefficient(rule: EntropyRule, state: EntropyState) -> float:
@@ -40,7 +40,7 @@ def active_coefficient(rule: EntropyRule, state: EntropyState) -> float:
 
 
 def after_step(rule: EntropyRule, state: EntropyState, entropy: float) -> EntropyState:
-    """The state once a step has measured its entropy. A step that measured none (NaN) changes nothing."""
+    """The state after a step has measured its entropy. A step without one (NaN) changes nothing."""
     if not rule.adaptive or entropy != entropy:
         return state
     moved = state.coefficient + (rule.step if entropy <= rule.target else -rule.step)

@@ -30,18 +30,18 @@ KLEstimator = Literal["k1", "k2", "k3", "k3_unbiased"]
 
 @dataclass(frozen=True)
 class LossInputs:
-    """What is known of N tokens, whole completions of them side by side."""
+    """The inputs of the loss for N tokens, completions side by side."""
 
     policy_logprobs: Tensor
     """float32 [N], with gradient."""
     old_logprobs: Tensor
-    """[N]: of the policy that sampled."""
+    """[N]: under the policy that sampled."""
     advantages: Tensor
     """[N]: one for each token."""
     rows: Tensor
     """int64 [N]: the number of the completion that a token belongs to, from 0."""
     ref_logprobs: Tensor | None = None
-    """[N]: of the reference; None where there is none."""
+    """[N]: under the reference; None without one."""
     rollout_logprobs: Tensor | None = None
     """[N]: as the engine reported them; needed by `mismatch`, and by `off_policy_mask` if they differ from the old."""
 
@@ -74,7 +74,7 @@ def cispo(inputs: LossInputs, *, clip_low: float = 0.2, clip_high: float = 0.2) 
 
 
 def sapo(inputs: LossInputs, *, tau_pos: float = 1.0, tau_neg: float = 1.05) -> tuple[Tensor, Tensor]:
-    """A gate that fades the gradient out as the ratio leaves 1, faster for negative advantages."""
+    """A soft gate: the gradient fades out as the ratio leaves 1, faster for negative advantages."""
     ratio = torch.exp(inputs.policy_logprobs - inputs.old_logprobs)
     tau = torch.full_like(inputs.advantages, tau_neg).masked_fill(inputs.advantages > 0, tau_pos)
     gate = torch.sigmoid(tau * (ratio - 1)) * 4 / tau
@@ -95,16 +95,16 @@ def _clipped(
 
 @dataclass(frozen=True)
 class LossRule:
-    """The surrogate, and what every loss has beside it."""
+    """The surrogate, and the options shared by all losses."""
 
     surrogate: Surrogate = ppo
     """Its own settings are bound: ``functools.partial(ppo, clip_high=0.28)``."""
     kl_coef: float = 0.0
     kl_estimator: KLEstimator = "k3"
     mismatch: Mismatch | None = None
-    """Correction for an engine whose log-probs are not the trainer's."""
+    """Correction for an engine whose log-probs differ from the trainer's."""
     off_policy_mask: float | None = None
-    """Nats a token; see `off_policy_rows_kept`."""
+    """Nats per token; see `off_policy_rows_kept`."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class TokenLosses:
     kl: Tensor
     """Estimated KL to the reference; zeros without one."""
     clipped: Tensor
-    """1 where the clip cut the gradient off; for cispo, where it bounded the weight."""
+    """1 where the clip cut off the gradient; for cispo, where it bounded the weight."""
     shares: Mapping[str, Tensor]
-    """By metric name: 1 at the tokens that an option which is on has changed."""
+    """By metric name: 1 at the tokens changed by an active option."""
 
 
 def token_losses(inputs: LossInputs, rule: LossRule) -> TokenLosses:

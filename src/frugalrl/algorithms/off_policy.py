@@ -1,9 +1,9 @@
-"""Tokens and completions that the policy of today would not have sampled: what to weigh down and what to leave out.
+"""Tokens and completions that the current policy would not have sampled: which to down-weight and which to mask.
 
 Two causes, two remedies:
 - The engine that samples computes other log-probs than the trainer (kernels, precision): `mismatch_weights`.
-- The policy has moved since it sampled (several updates a batch, old rollouts): `off_policy_rows_kept`.
-All of it is without gradient.
+- The policy has moved since it sampled (several updates per batch, old rollouts): `off_policy_rows_kept`.
+Nothing here has a gradient.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Mismatch:
-    """How a token is weighed by trainer probability / engine probability, both of the policy that sampled."""
+    """How a token is weighted by trainer probability / engine probability, both of the policy that sampled."""
 
     kind: Literal["tis", "icepop"]
     cap: float = 2.0
@@ -43,10 +43,10 @@ def mismatch_weights(log_ratio: Tensor, rule: Mismatch) -> tuple[Tensor, Tensor]
 
 @torch.no_grad()
 def off_policy_rows_kept(gap: Tensor, advantages: Tensor, rows: Tensor, threshold: float) -> Tensor:
-    """False at the tokens of completions that are wrong and far from what the policy would say by now.
+    """False at the tokens of completions that are wrong and far from the current policy.
 
     gap: [N], log-prob when sampled - log-prob under the policy. A completion with a negative advantage whose mean gap
-    exceeds `threshold` (nats a token) is left out; one with a positive advantage never is (DeepSeek-V3.2, 2512.02556,
+    exceeds `threshold` (nats per token) is left out; one with a positive advantage never is (DeepSeek-V3.2, 2512.02556,
     section 3.1). Returns bool [N].
     """
     return (advantages >= 0) | (row_means(gap, rows)[rows] <= threshold)

@@ -1,7 +1,7 @@
 """What a recipe may say about its algorithm: advantages, loss, entropy, truncation, reference.
 
-Every option's formula, source and cost stand in docs/stability-options.md. A named preset (`config/presets.py`)
-is expanded before a recipe is validated, so the sections here always hold the values that count. The names of
+docs/stability-options.md has every option's formula, source and cost. A named preset (`config/presets.py`) is
+expanded before a recipe is validated, so the sections here always hold the effective values. The names of
 surrogates, advantage rules and presets are those of their tables (`functions.py`, `config/presets.py`).
 """
 
@@ -23,12 +23,12 @@ SurrogateName = Annotated[str, AfterValidator(partial(known_name, table=SURROGAT
 
 
 class AdvantageSettings(Section):
-    """Group advantages: a preset, any of whose parts can be replaced. See algorithms/advantages.py."""
+    """Group advantages: a preset, each part of which can be overridden. See algorithms/advantages.py."""
 
     rule: AdvantageRuleName = Field(
-        "group", description="group: relative to the group; or the dotted path of a function of your own"
+        "group", description="group: relative to the group; or the dotted path of your own function"
     )
-    args: dict[str, Setting] = Field({}, description="settings of a rule of your own")
+    args: dict[str, Setting] = Field({}, description="settings of your own rule")
     preset: AdvantagePresetName = Field("trl", description=f"{', '.join(ADVANTAGE_PRESETS)}: the numbers to start from")
     center: Literal["mean", "leave_one_out", "none"] | None = Field(
         None, description="what is subtracted from a reward; null: as the preset says"
@@ -43,14 +43,14 @@ class AdvantageSettings(Section):
 
 
 class LossSettings(Section):
-    """The surrogate, what it is masked and weighted with, its KL term and how token losses are added up."""
+    """The surrogate, its masks and weights, the KL term and the aggregation of token losses."""
 
     surrogate: SurrogateName = Field(
         "ppo",
         description="ppo: token ratio clipped, gspo: sequence ratio clipped, cispo: clipped weight, sapo: soft gate; "
-        "or the dotted path of a function of your own",
+        "or the dotted path of your own function",
     )
-    args: dict[str, Setting] = Field({}, description="settings of a surrogate of your own")
+    args: dict[str, Setting] = Field({}, description="settings of your own surrogate")
     clip_low: Fraction = Field(0.2, description="the ratio is clipped below 1 - clip_low")
     clip_high: NonNegative = Field(0.2, description="the ratio is clipped above 1 + clip_high")
     delta: PositiveFloat | None = Field(
@@ -70,8 +70,8 @@ class LossSettings(Section):
         "none", description="correction where engine and trainer disagree on log-probs; recomputes the old ones"
     )
     mismatch_cap: PositiveFloat = Field(2.0, description="of tis: the weight of a token is at most this")
-    mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is left out")
-    mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is left out")
+    mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is masked")
+    mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is masked")
     off_policy_mask: PositiveFloat | None = Field(
         None,
         description="leave out completions with a negative advantage that are further off policy than this, "
@@ -83,7 +83,7 @@ class LossSettings(Section):
         if self.delta is not None and self.delta <= 1 + self.clip_high:
             raise ValueError("delta must be above 1 + clip_high, the bound for positive advantages")
         if self.mismatch_low >= self.mismatch_high:
-            raise ValueError("mismatch_low must be below mismatch_high, or every token would be left out")
+            raise ValueError("mismatch_low must be below mismatch_high, or every token would be masked")
         return self
 
 
@@ -103,7 +103,7 @@ class AlgorithmSettings(Section):
     """GRPO and its relatives."""
 
     preset: PresetName | None = Field(
-        None, description=f"a published combination ({', '.join(PRESETS)}); keys that the recipe gives itself win"
+        None, description=f"a published combination ({', '.join(PRESETS)}); keys set in the recipe win"
     )
     advantage: AdvantageSettings = Field(AdvantageSettings(), description="how rewards become advantages")
     loss: LossSettings = Field(
@@ -111,7 +111,7 @@ class AlgorithmSettings(Section):
     )
     entropy: EntropySettings = Field(EntropySettings(), description="a bonus on the policy's entropy")
     mask_truncated: bool = Field(
-        False, description="truncated completions count in their group's baseline but are not learned from"
+        False, description="truncated completions count in their group's baseline but not in the loss"
     )
     updates_per_batch: Positive = Field(1, description="optimizer updates made from one batch of rollouts")
     old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
@@ -119,7 +119,7 @@ class AlgorithmSettings(Section):
     )
     reference_reset_every: Positive | None = Field(
         None,
-        description="steps after which the policy becomes the reference and the optimizer starts anew; null: never",
+        description="steps after which the policy becomes the reference and the optimizer is reset; null: never",
     )
 
     @model_validator(mode="after")

@@ -1,12 +1,12 @@
 """What a curation spec may say: the strict schema of `frugalrl curate`.
 
 Decisions:
-- Steps are a list, applied in the order of the spec; each entry names its kind with `step`. A step may be confined
-  to some pools, and a step that a person chooses not to run says so with `skip: REASON`, which the report repeats.
+- Steps are a list, applied in the order of the spec; each entry names its kind with `step`. A step may be limited to
+  some pools, and a step that is deliberately not run says `skip: REASON`, which the report repeats.
 - Models are named once, under `solvers`, and steps refer to them by name: an engine in this process or an endpoint.
-- A band is a name for a closed range of a number; of overlapping bands the first one counts.
+- A band is a name for a closed range of a number; of overlapping bands the first applies.
 
-It does not read files: `config/loading.py` does.
+Files are read by `config/loading.py`, not here.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ JUDGE_TEMPLATE = (
 
 
 class ColumnNames(Section):
-    """Which columns of a pool hold what. A name that is given must exist; null means the default, if it is there."""
+    """Column names of a pool. A given name must exist; null means the default, if the pool has it."""
 
     id: str | None = Field(None, description="default: id; a row without one gets POOL-NUMBER")
     problem: str | None = Field(None, description="the question's text; default: problem")
     answer: str | None = Field(None, description="the gold answer; default: answer")
     solution: str | None = Field(None, description="the written solution; default: solution")
-    source: str | None = Field(None, description="where the row comes from, for quotas and the report; default: source")
+    source: str | None = Field(None, description="origin of the row, for quotas and the report; default: source")
 
 
 class PoolSettings(Section):
     """A raw pool of problems."""
 
-    name: Name = Field(description="what steps, quotas and the report call it")
+    name: Name = Field(description="its name in steps, quotas and the report")
     path: str = Field(
         description="a .jsonl or .parquet file (.gz too), a folder of them, or a Hub id; $NAME of the environment "
         "and ~ are replaced"
@@ -50,27 +50,27 @@ class PoolSettings(Section):
     subset: str | None = Field(None, description="configuration name of a Hub id")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
     columns: ColumnNames = Field(ColumnNames(), description="column mapping")
-    id_prefix: str = Field("", description="put before every id, where two pools share ids")
+    id_prefix: str = Field("", description="prefix of every id, where two pools share ids")
     limit: Positive | None = Field(None, description="take only the first rows")
-    expected: Positive | None = Field(None, description="the published number of rows, shown beside ours")
+    expected: Positive | None = Field(None, description="the published number of rows, shown next to ours")
     note: str = Field("", description="why ours differs, shown in the report")
 
 
 class StepBase(Section):
-    """What every step may say."""
+    """Settings common to all steps."""
 
-    name: Name | None = Field(None, description="what the ledger and the report call it; default: the step's kind")
+    name: Name | None = Field(None, description="its name in ledger and report; default: the step's kind")
     pools: tuple[str, ...] | None = Field(None, description="only rows of these pools; null: of all")
-    skip: str | None = Field(None, description="do not run the step, and say this reason in output and report")
+    skip: str | None = Field(None, description="do not run the step, and give this reason in output and report")
     expected: Positive | None = Field(
-        None, description="the published number of rows after the step, shown beside ours"
+        None, description="the published number of rows after the step, shown next to ours"
     )
     note: str = Field("", description="why ours differs, shown in the report")
 
     @model_validator(mode="after")
     def _a_skip_has_a_reason(self) -> Self:
         if self.skip is not None and not self.skip.strip():
-            raise ValueError("skip is empty: give the reason, or take the key out to run the step")
+            raise ValueError("skip is empty: give the reason, or remove the key to run the step")
         return self
 
 
@@ -81,16 +81,16 @@ class HasBox(StepBase):
 
 
 class GoldFromSolution(StepBase):
-    """Where there is no answer, read it from the solution: its last box, or what follows ####."""
+    """Rows without an answer get it from the solution: its last box, or what follows ####."""
 
     step: Literal["gold_from_solution"] = Field(description="this kind of step")
     replace: bool = Field(
-        False, description="read it from the solution wherever that has one, whatever the answer says"
+        False, description="use the solution's answer wherever it has one, even if the row has an answer"
     )
 
 
 class GoldParses(StepBase):
-    """Golds that the verdict layer can read: a wrong answer to them gets a verdict."""
+    """Keep rows whose gold the verifier can read: a wrong answer to it gets a verdict."""
 
     step: Literal["gold_parses"] = Field(description="this kind of step")
     action: Literal["drop", "flag"] = Field("drop", description="flag: keep, with gold_fault in the row")
@@ -122,20 +122,20 @@ class Decontaminate(StepBase):
         description="names of `frugalrl eval`, or paths of your own .jsonl"
     )
     witness: str | None = Field(
-        None, description="a name under `solvers`, asked whether a doubtful pair is one problem in other words"
+        None, description="a name under `solvers`, asked whether an uncertain pair is one problem in other words"
     )
     limit_seconds: PositiveFloat = Field(5.0, description="processor time for one comparison of golds")
 
 
 class PromptLanguage(StepBase):
-    """Keep problems in one language; a text too short to tell stays."""
+    """Keep problems in one language; a text too short to tell is kept."""
 
     step: Literal["language"] = Field(description="this kind of step")
     language: Annotated[str, Field(pattern="^[a-z]{2}$")] = Field("en", description="ISO 639-1 code")
 
 
 class PromptTokens(StepBase):
-    """Drop problems whose whole prompt has too many tokens."""
+    """Drop problems whose full prompt has too many tokens."""
 
     step: Literal["prompt_tokens"] = Field(description="this kind of step")
     tokenizer: str = Field(TINY_MODEL, description="model folder, Hub id, or builtin:tiny")
@@ -145,7 +145,7 @@ class PromptTokens(StepBase):
 
 
 class Band(Section):
-    """A named, closed range of the difficulty value. Of overlapping bands the first counts."""
+    """A named, closed range of the difficulty value. Of overlapping bands the first applies."""
 
     name: Name = Field(description="what rows, quotas and the report call it")
     low: float = Field(allow_inf_nan=False, description="smallest value of the band")
@@ -171,11 +171,11 @@ class Difficulty(StepBase):
 
     step: Literal["difficulty"] = Field(description="this kind of step")
     column: str | None = Field(None, description="a number or 'Level 3' in each row: solve_rate, level ...")
-    solvers: tuple[str, ...] = Field((), description="names under `solvers`; the best of them counts for a problem")
+    solvers: tuple[str, ...] = Field((), description="names under `solvers`; the best pass rate counts for a problem")
     samples: Positive = Field(1, description="n: samples of each problem by each solver")
     stop_early: bool = Field(True, description="stop at a problem once no further sample can change its band")
     bands: Annotated[tuple[Band, ...], Field(min_length=1)] = Field(
-        PASS_RATE_BANDS, description="ranges of the pass rate or the column; the first that holds a value counts"
+        PASS_RATE_BANDS, description="ranges of the pass rate or the column; the first that contains a value applies"
     )
     drop: tuple[str, ...] = Field((), description="bands whose problems are dropped")
     cut_off: Literal["unknown", "wrong"] = Field(
@@ -206,7 +206,7 @@ def _refuse_uncovered_rates(bands: Sequence[Band], samples: int) -> None:
     for correct in range(samples + 1):
         rate = correct / samples
         if not any(band.low <= rate <= band.high for band in bands):
-            raise ValueError(f"no band holds the pass rate {correct}/{samples}: close the gap")
+            raise ValueError(f"no band contains the pass rate {correct}/{samples}: close the gap")
 
 
 class Judge(StepBase):
@@ -231,7 +231,7 @@ class Quota(Section):
 
 
 class Mix(StepBase):
-    """Quotas by pool, source and band, drawn by the spec's seed; what no quota takes is dropped."""
+    """Quotas by pool, source and band, drawn with the spec's seed; rows in no quota are dropped."""
 
     step: Literal["mix"] = Field(description="this kind of step")
     quotas: Annotated[tuple[Quota, ...], Field(min_length=1)] = Field(description="served in this order")
@@ -255,7 +255,7 @@ Step = Annotated[
 
 
 class SolverBase(Section):
-    """How a solver is asked."""
+    """How a solver is prompted."""
 
     template: str = Field(SOLVE_TEMPLATE, description="user message; {problem} is replaced")
     system: str | None = Field(None, description="system message")
@@ -289,15 +289,15 @@ class EndpointSolver(SolverBase):
 
     kind: Literal["endpoint"] = Field(description="this kind of solver")
     url: str = Field(description="up to /v1, e.g. http://localhost:8000/v1")
-    model: str = Field(description="the name that the server knows it by")
+    model: str = Field(description="its name on the server")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; null: none is sent")
     concurrency: Positive = Field(8, description="requests in flight at once")
     retries: Annotated[int, Field(ge=0)] = Field(
-        8, description="more attempts after a failure that may pass; pauses grow from a second to two minutes"
+        8, description="retries after a transient failure; pauses grow from one second to two minutes"
     )
     most_failed: Fraction = Field(
         0.05,
-        description="share of the problems whose requests may fail for good, each of them marked; three may in any "
+        description="share of the problems whose requests may fail permanently, each of them marked; three may in any "
         "case, and none if 0. Above it the run ends",
     )
     timeout_seconds: PositiveFloat = Field(600.0, description="limit of one request")
@@ -307,7 +307,7 @@ Solver = Annotated[EngineSolver | EndpointSolver, Field(discriminator="kind")]
 
 
 class Splits(Section):
-    """How many of the final problems are held out. Near duplicates never stand in two splits."""
+    """How many of the final problems are held out. Near duplicates are never in two splits."""
 
     validation: Annotated[int, Field(ge=0)] = Field(0, description="problems held out for validation")
     test: Annotated[int, Field(ge=0)] = Field(0, description="problems held out for the test")
@@ -322,7 +322,7 @@ class Splits(Section):
 
 
 class CurationSpec(Section):
-    """`frugalrl curate`: from raw pools to a set worth training on."""
+    """`frugalrl curate`: from raw pools to a training set."""
 
     name: Name = Field(description="names the output folder: letters, digits, `.`, `_` and `-`")
     description: str = Field("", description="shown in the report")
@@ -332,7 +332,7 @@ class CurationSpec(Section):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)] = Field(description="applied in this order")
     splits: Splits = Field(Splits(), description="how many problems are held out")
     samples_cache: str | None = Field(
-        None, description="folder of the solvers' samples, to share among specs; null: samples/ in the output folder"
+        None, description="folder of the solvers' samples, shared between specs; null: samples/ in the output folder"
     )
 
     @model_validator(mode="after")
@@ -359,7 +359,7 @@ class CurationSpec(Section):
 
 
 def step_names(steps: Sequence[StepBase]) -> list[str]:
-    """What each step is called: its own name, or its kind."""
+    """The name of each step: its own, or its kind."""
     return [step.name or str(step.step) for step in steps]  # type: ignore[attr-defined]  # every kind has `step`
 
 

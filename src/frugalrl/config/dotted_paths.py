@@ -1,4 +1,4 @@
-"""What a recipe names by its dotted path: a task, a reward, anything of the user's own."""
+"""Objects that a recipe names by dotted path: a user's task, reward, or other function."""
 
 import importlib
 import os
@@ -11,12 +11,12 @@ _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 
 
 def is_dotted_path(name: str) -> bool:
-    """Whether a name reads as ``package.module.name``."""
+    """Whether a name has the form ``package.module.name``."""
     return _DOTTED.fullmatch(name) is not None
 
 
 def search_here() -> None:
-    """Find modules of the current folder too, after everything that is installed, so that they shadow nothing."""
+    """Make modules of the current folder importable, after everything installed, so that they shadow nothing."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
 

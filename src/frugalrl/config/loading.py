@@ -1,8 +1,8 @@
 """Recipes from YAML files, shipped names and plain mappings, with changes (`--set a.b=c`), and back.
 
 Decisions:
-- YAML as of 1.2 where it matters: ``1e-6`` is a number (PyYAML alone reads text), a repeated key is an error.
-- An unknown key names the nearest known one; every error says where in the recipe it is.
+- YAML 1.2 where it matters: ``1e-6`` is a number (PyYAML alone reads text), a repeated key is an error.
+- The error for an unknown key suggests the nearest known one; every error says where in the recipe it is.
 """
 
 import difflib
@@ -113,7 +113,7 @@ def _apply(raw: object, changes: Changes) -> None:
 
 
 def parse_recipe(raw: object, kind: type[R]) -> R:
-    """Validate a plain mapping, its preset expanded. Raises RecipeError naming each wrong place and the nearest key."""
+    """Expand the preset of a plain mapping and validate it. RecipeError names each wrong place and the nearest key."""
     if not isinstance(raw, dict):
         raise RecipeError("The recipe is not a mapping of keys to values. Start it with `name:`.")
     if issubclass(kind, TrainRecipe):
@@ -136,9 +136,9 @@ def _plain(value: object) -> object:
 
 
 def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
-    """Those sections of a recipe that `kind` has, with overrides; defaults where there is no file.
+    """The sections of a recipe that `kind` has, with overrides; defaults if there is no file.
 
-    For a run's own recipe, which may be of another version: its other sections are not looked at. Raises RecipeError.
+    For a run's own recipe, which may be from another version: its other sections are ignored. Raises RecipeError.
     """
     raw = _read_yaml(path) if path.is_file() else {}
     part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
@@ -147,7 +147,7 @@ def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 
 
 def dump_recipe(recipe: Section) -> str:
-    """The resolved recipe as YAML: every key present, loadable again to an equal recipe."""
+    """The resolved recipe as YAML: with every key, and loadable to an equal recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -209,7 +209,7 @@ def _index(place: list[Any], name: str, shown: str) -> int:
 
 
 def _primary(items: Sequence[Any]) -> list[Any]:
-    """Without "too short" of a list that lacks nothing but the entries with errors of their own."""
+    """Without "too short" errors of lists whose missing entries have errors of their own."""
     locations = [item["loc"] for item in items]
     return [
         item
@@ -245,7 +245,7 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
 
 
 def _fields_at(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    """The known keys of the section at a location; empty if that is no section."""
+    """The known keys of the section at a location; empty if it is not a section."""
     current: list[type[BaseModel]] = [kind]
     for part in location:
         if isinstance(part, int):

@@ -1,8 +1,8 @@
-"""Published combinations of settings by name, and how a recipe takes one up.
+"""Published combinations of settings by name, and how a recipe uses one.
 
-A preset is used as defaults of the recipe: a key that the recipe gives itself wins, and every other key of the preset
-appears in the resolved recipe that is saved with the run. Expanding twice changes nothing, so a saved recipe
-loads to itself. What a paper says beyond the loss (batch sizes, mini-batches, learning rates) is the recipe's.
+A preset gives defaults: a key set in the recipe wins, and every other key of the preset appears in the resolved recipe
+that is saved with the run. Expansion is idempotent, so a saved recipe loads to itself. A paper's other settings (batch
+sizes, mini-batches, learning rates) belong in the recipe.
 """
 
 from collections.abc import Mapping
@@ -82,8 +82,8 @@ def expand_preset(raw: Mapping[str, Any], default_cap_tokens: int) -> dict[str, 
     """A training recipe as read, with the preset that `algorithm.preset` names as its defaults.
 
     default_cap_tokens: the cap on completions of a recipe that sets none.
-    A recipe without a preset, or one that validation will refuse (an unknown name, a section that is no
-    mapping), comes back as it is.
+    A recipe without a preset, or one that validation will reject (an unknown name, a section that is not a mapping), is
+    returned unchanged.
     """
     recipe = dict(raw)
     algorithm = recipe.get("algorithm")

@@ -2,11 +2,11 @@
 
 Decisions:
 - Unknown keys are errors (`loading.py` adds the nearest name); values are not coerced from other types.
-- Batch arithmetic is in plain words: `prompts_per_step` prompts x `group_size` completions each make a step,
-  and `micro_batch_tokens` bounds what is on the device at once. No number has to divide another:
-  micro-batches are filled by tokens, and the loss is normalised over the whole batch before it is cut.
-- Checks that need only the recipe are made here; checks that need the model or the data are made by the
-  shells that load them, before the first step.
+- Batch arithmetic is explicit: a step has `prompts_per_step` prompts x `group_size` completions each, and
+  `micro_batch_tokens` bounds what is on the device at once. No number has to divide another: micro-batches are filled
+  by tokens, and the loss is normalised over the whole batch before it is cut.
+- Checks that need only the recipe are made here; checks that need the model or the data are made where these are
+  loaded, before the first step.
 
 It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of
 a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
@@ -26,7 +26,7 @@ from frugalrl.config.task_table import TASKS, makes_completions, splits_of
 from frugalrl.functions import SAMPLERS, Setting, known_name
 
 DEFAULT_SOURCE = "arithmetic"
-"""A task's name; any source that is none, by name or dotted path, is a file, a folder or a Hub id."""
+"""A task's name; a source that is neither a task's name nor a dotted path is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
 _MAX_LEARNING_RATE = 1e3
@@ -38,24 +38,24 @@ class ModelSettings(Section):
     path: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, or builtin:tiny")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
     dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="compute dtype; the optimizer keeps fp32 master weights whatever it is"
+        "float32", description="compute dtype; the optimizer always keeps fp32 master weights"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
 
 
 class ProblemSource(Section):
-    """Where problems come from: rows with `problem` and `answer` or `solution`."""
+    """The source of problems: rows with `problem` and `answer` or `solution`."""
 
     source: str = Field(
         DEFAULT_SOURCE,
-        description="arithmetic, logic, the dotted path of a task of your own, a .jsonl/.parquet file (.gz too), a "
+        description="arithmetic, logic, the dotted path of your own task, a .jsonl/.parquet file (.gz too), a "
         "folder of them, or a Hub id",
     )
     task: str | None = Field(
         None,
-        description="what judges the rows of a file: maths, code, logic, or the dotted path of a task of your own; "
-        "null: told by the columns",
+        description="the task that judges the rows of a file: maths, code, logic, or the dotted path of your own task; "
+        "null: recognised by the columns",
     )
     split: str = Field(
         "train",
@@ -97,7 +97,7 @@ class ProblemSource(Section):
         if self.task is None:
             return self
         if self.task not in TASKS and not is_dotted_path(self.task):
-            raise ValueError(f"there is no task {self.task!r}: use {', '.join(TASKS)}, or module.TASK of your own")
+            raise ValueError(f"there is no task {self.task!r}: use {', '.join(TASKS)}, or your own as module.TASK")
         if splits_of(self.source):
             raise ValueError(f"{self.source} is a task itself: leave `task` out")
         return self
@@ -120,12 +120,12 @@ SamplerName = Annotated[str, AfterValidator(partial(known_name, table=SAMPLERS, 
 
 
 class SamplerSettings(Section):
-    """In which order training problems come. See data/sampler.py."""
+    """The order of training problems. See data/sampler.py."""
 
     mode: SamplerName = Field(
         "shuffle",
         description="shuffle; curriculum: each epoch goes through `bands` in order, shuffled within a band; or the "
-        "dotted path of a function of your own",
+        "dotted path of your own function",
     )
     args: dict[str, Setting] = Field({}, description="settings of a sampler of your own")
     bands: tuple[str, ...] = Field(
@@ -139,12 +139,12 @@ class SamplerSettings(Section):
     skip_unsolved: Fraction | None = Field(
         None, description="skip a problem for now if at most this share of its group was correct, e.g. 0.0; null: never"
     )
-    re_entry_steps: Positive = Field(50, description="steps that a problem is skipped for")
+    re_entry_steps: Positive = Field(50, description="steps for which a problem is skipped")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.mode in SAMPLERS and (self.mode == "curriculum") != bool(self.bands):
-            raise ValueError("a curriculum needs `bands`, the first one first; a shuffle has none")
+            raise ValueError("a curriculum needs `bands`, in order; a shuffle has none")
         if None not in (self.skip_solved, self.skip_unsolved) and self.skip_unsolved >= self.skip_solved:  # type: ignore[operator]  # neither is None
             raise ValueError("skip_unsolved must be below skip_solved, or every problem is skipped")
         return self
@@ -175,9 +175,9 @@ class RewardTerm(Section):
     gate_group_accuracy: Fraction | None = Field(
         None, description="off below this group accuracy; a cosine pays the plain verdict while it is off"
     )
-    conversational: bool = Field(False, description="hand a function of your own messages, not text")
+    conversational: bool = Field(False, description="pass messages, not text, to your own function")
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        600.0, description="of a function of your own, for the completions of one prompt; then the run ends"
+        600.0, description="of your own function, for the completions of one prompt; then the run ends"
     )
 
 
@@ -188,7 +188,7 @@ class VerifierSettings(Section):
         2.0, description="processor time of one comparison; one that needs more is unknown: cpu_limit"
     )
     wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="backstop by the clock: wall_limit; null: 30 times cpu_seconds"
+        None, description="wall-clock backstop: wall_limit; null: 30 times cpu_seconds"
     )
     workers: Positive = Field(2, description="worker processes")
 
@@ -206,7 +206,7 @@ class TorchEngineSettings(Section):
 
 
 EngineSettings = TorchEngineSettings
-"""What `rollout.engine` may be: sections told apart by `kind`, each with a builder in `rollout/factory.py`."""
+"""What `rollout.engine` may be: sections distinguished by `kind`, each with a builder in `rollout/factory.py`."""
 
 
 class RolloutSettings(Section):
@@ -228,8 +228,8 @@ class RolloutSettings(Section):
     )
     max_extra_groups: NonNegative = Field(
         0.0,
-        description="dynamic sampling: groups whose rewards are all equal are replaced by fresh problems, at a cost of "
-        "at most this many times prompts_per_step more; 0: off",
+        description="dynamic sampling: groups whose rewards are all equal are replaced by new problems, at most this "
+        "many times prompts_per_step extra; 0: off",
     )
 
 
@@ -290,7 +290,7 @@ class EvaluationSettings(Section):
 
 
 class TrackerSettings(Section):
-    """A tracker beside the JSONL log."""
+    """A tracker in addition to the JSONL log."""
 
     name: Literal["wandb", "trackio", "tensorboard"] = Field(
         description="must be installed: pip install 'frugalrl[wandb]'"
@@ -337,7 +337,7 @@ class TrainRecipe(Section):
     def _names_are_not_repeated(self) -> Self:
         names = [term.name for term in self.rewards]
         if len(set(names)) < len(names):
-            raise ValueError("a reward is named twice: give it once, with the weight you mean")
+            raise ValueError("a reward is named twice: give it once, with the intended weight")
         if all(term.weight == 0 for term in self.rewards):
             raise ValueError("every reward has weight 0: nothing could be learned")
         return self
@@ -352,7 +352,7 @@ class GuardPart(Section):
 
 
 class ScratchModel(Section):
-    """A Qwen2 model and its tokenizer, made from nothing."""
+    """A new Qwen2 model with random weights, and its tokenizer."""
 
     vocab_size: Annotated[int, Field(ge=300)] = Field(
         448, description="byte-level BPE; 256 bytes + added tokens at least"
@@ -423,7 +423,7 @@ class SftRecipe(Section):
         None, description="make a new model instead of loading model.path; null: load it"
     )
     phases: Annotated[tuple[CompletionSource, ...], Field(min_length=1)] = Field(
-        description="gone through one after the other, each shuffled"
+        description="trained one after the other, each shuffled"
     )
     validation: CompletionSource | None = Field(None, description="its loss is measured once, at the end; null: not")
     prompt: PromptSettings = Field(

@@ -1,4 +1,4 @@
-"""What every section of a recipe is made of: the strict base class and the kinds of numbers."""
+"""The base of every recipe section: the strict base class and the number types."""
 
 from typing import Annotated
 

@@ -1,7 +1,7 @@
 """What a recipe may say about stability: the guard and the length schedule.
 
-What the guard takes for a sign is not a setting: the limits are calibrated together (training/guard/signs.py), and a
-sign only calls for an evaluation. Where the defaults come from is in docs/guard.md.
+The guard's signs are not settings: their limits are calibrated together (training/guard/signs.py), and a sign only
+requests an evaluation. docs/guard.md says where the defaults come from.
 """
 
 from typing import Annotated, Literal, Self
@@ -17,21 +17,21 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class GuardSettings(Section):
     """Watches a run, evaluates when something looks wrong, rolls back, and stops. See docs/guard.md."""
 
-    enabled: bool = Field(True, description="watch, evaluate when called for, and act; `frugalrl guard RUN` replays")
+    enabled: bool = Field(True, description="watch, evaluate when needed, and act; `frugalrl guard RUN` replays")
     evaluation_share: Share = Field(
-        0.05, description="tokens of the evaluations that the guard calls, as a share of those sampled for training"
+        0.05, description="tokens of the evaluations that the guard requests, as a share of those sampled for training"
     )
     error_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.05, description="chance of a rollback in a whole run whose accuracy never falls"
+        0.05, description="probability of a rollback in a run whose accuracy never falls"
     )
     least_fall: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.05, description="a smaller fall of accuracy from the best evaluation is left alone"
+        0.05, description="a smaller drop in accuracy from the best evaluation is ignored"
     )
-    confirm_steps: Positive = Field(5, description="a fall must still be there so many steps after it was found")
+    confirm_steps: Positive = Field(5, description="a drop must still be there this many steps after it was found")
     max_rollbacks: Annotated[int, Field(ge=0)] = Field(2, description="then stop and keep the best")
-    lr_factor: Share = Field(0.5, description="what the learning rate is multiplied with at each rollback")
+    lr_factor: Share = Field(0.5, description="factor on the learning rate at each rollback")
     held_out: Annotated[int, Field(ge=0)] = Field(
-        100, description="training problems set aside to evaluate on where there are no validation problems; 0: none"
+        100, description="training problems held out for evaluation if there are no validation problems; 0: none"
     )
 
 
@@ -62,14 +62,14 @@ class LengthScheduleSettings(Section):
     factor: Factor = Field(1.25, description="the cap is multiplied or divided by it, of kind adaptive")
     grow_above: Fraction = Field(0.2, description="truncated share from which the cap grows")
     shrink_below: Fraction = Field(0.02, description="truncated share up to which the cap may shrink")
-    tolerance: Fraction = Field(0.05, description="fall of reward per token, as a share, that counts as one")
+    tolerance: Fraction = Field(0.05, description="relative drop in reward per token that counts as one")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if (self.kind == "stages") != bool(self.stages):
             raise ValueError("`stages` belong to kind stages, which needs at least one")
         if self.shrink_below >= self.grow_above:
-            raise ValueError("shrink_below must lie below grow_above, or the cap would go up and down for ever")
+            raise ValueError("shrink_below must lie below grow_above, or the cap would oscillate forever")
         if self.least_tokens and self.most_tokens and self.least_tokens > self.most_tokens:
             raise ValueError("least_tokens is above most_tokens")
         return self

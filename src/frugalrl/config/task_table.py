@@ -1,7 +1,7 @@
-"""The table of tasks: the names that a recipe can use, and where each task is defined.
+"""The table of tasks: the names a recipe can use, and where each task is defined.
 
-A new task is one new file and one line here; a user's own needs no line, its dotted path is its name. Modules are
-imported when a task is asked for, so that the schema can name tasks without depending on them.
+A new task is one new file and one line here; a user's task needs no line, its dotted path is its name. Modules are
+imported on demand, so that the schema can name tasks without depending on them.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ TASKS: Mapping[str, str] = {
     "code": "frugalrl.tasks.code.TASK",
     "maths": "frugalrl.tasks.maths.TASK",
 }
-"""By name. Rows of a table that do not say what they are go to the first task that recognises them, else to maths."""
+"""By name. Rows that do not name their task go to the first task that recognises them, else to maths."""
 
 
 def splits_of(name: str) -> tuple[str, ...]:
-    """The splits of a built-in task that makes its own problems without end; none for any other name."""
+    """The splits of a built-in task that generates endless problems; none for any other name."""
     if name not in TASKS:
         return ()
     splits: tuple[str, ...] = import_dotted(TASKS[name], "task").splits  # type: ignore[attr-defined]  # see tasks.task.Task

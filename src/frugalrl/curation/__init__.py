@@ -1,4 +1,4 @@
-"""From raw pools to a training set: steps, solvers, the ledger of every decision.
+"""From raw pools to a training set: steps, solvers, the ledger of all decisions.
 
-What may not enter: rules on texts, which are pure modules of `data`, and training.
+Not allowed here: rules on texts, which are pure modules of `data`, and training.
 """

@@ -1,8 +1,7 @@
 """How long to wait before a request is sent again. Pure, but for the clock, which is an argument.
 
 Pauses double from one second to two minutes, each shortened by up to half at random, so that requests that failed
-together do not come back together. A server that says how long (`Retry-After`, seconds or a date) is believed, up to
-ten minutes.
+together do not retry together. A server's `Retry-After` (seconds or a date) is respected, up to ten minutes.
 """
 
 import threading
@@ -14,7 +13,7 @@ from typing import Protocol
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 120.0
 LONGEST_ASKED_SECONDS = 600.0
 _LATER = 0.1
-"""Share of an asked pause by which, at most, it is lengthened at random."""
+"""Maximum random extension of a requested pause, as a share of it."""
 
 
 class Clock(Protocol):
@@ -25,7 +24,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, seconds: float, stopped: threading.Event) -> bool:
-        """Wait so long, or until the event is set. Returns whether it is."""
+        """Wait this long, or until the event is set. Returns whether it is."""
         ...
 
 

@@ -1,6 +1,6 @@
-"""Difficulty bands: a number into a band's name, and when a pass rate can no longer leave its band. Pure.
+"""Difficulty bands: from a number to a band's name, and when a pass rate can no longer leave its band. Pure.
 
-Early stopping is exact: a problem is left alone once every outcome of the samples not yet drawn ends in one band. The
+Early stopping is exact: sampling a problem stops once every outcome of the remaining samples ends in one band. The
 band is then the one that all n samples would have given; only the pass rate within it is known less well, which its
 interval says.
 """
@@ -37,7 +37,7 @@ _TRAILING_NUMBER = re.compile(r"(?:^|\s)(-?\d+(?:\.\d+)?)$")
 
 @dataclass(frozen=True)
 class PassRate:
-    """What the samples of one solver came to on one problem."""
+    """The result of one solver's samples of one problem."""
 
     solver: str
     correct: int

@@ -1,14 +1,14 @@
-r"""Values of a raw row as text and JSON that every later step and every file can hold. Pure.
+r"""Values of a raw row as text and JSON that every later step and file format can represent. Pure.
 
 Decisions:
 - Half of a surrogate pair and a null byte cannot be written as UTF-8 or are cut off by many readers: each becomes
   U+FFFD, so that the place stays visible. Two halves side by side are joined.
-- A number that is none (NaN, as pandas writes what is missing; infinity) is missing. So is a text that spells it.
+- A non-finite number (NaN, as pandas writes missing values; infinity) is missing. So is a text that spells it.
   "None" and "infinity" as texts stay: they can be answers.
 - A problem is a text. A list, a number or an object in its column is a fault of the row, not a problem.
 - An answer is a text, a number or a truth value, or a list of exactly one; other lists and objects are no gold.
 - A solution in several texts is one text with blank lines between them.
-- What JSON has no word for (a time, bytes, a decimal) becomes text.
+- Types that JSON lacks (a time, bytes, a decimal) become text.
 
 `Faults` says what was changed, in words that are counted over a pool.
 """
@@ -41,7 +41,7 @@ class Faults(dict[str, str]):
 
 
 def plain_text(text: str, column: str, faults: Faults) -> str:
-    """The text without what no file can hold."""
+    """The text without what cannot be written to a file."""
     if text.isascii() and "\x00" not in text:
         return text
     if _BROKEN.search(text) is None:
@@ -112,7 +112,7 @@ def is_missing(value: Any) -> bool:
 
 
 def json_value(value: Any, column: str, faults: Faults) -> Any:
-    """The value as JSON can hold it."""
+    """The value as JSON can represent it."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, str):

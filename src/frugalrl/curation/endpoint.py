@@ -1,10 +1,10 @@
 """A solver behind an OpenAI-compatible server: requests by the standard library, a bounded number at once.
 
 Decisions:
-- What may pass (no connection, a time-out, 429, 5xx, an error in a reply of status 200) is tried again after a pause
-  that grows to minutes; a server's `Retry-After` holds for all requests.
-- A problem whose tries are used up is `failed`, with the reason, and the others go on. How many may fail is
-  `sampling`'s to judge.
+- Transient failures (no connection, a time-out, 429, 5xx, an error in a reply of status 200) are retried after a pause
+  that grows to minutes; a server's `Retry-After` applies to all requests.
+- A problem whose retries are used up is `failed`, with the reason, and the others continue. `sampling` decides how many
+  may fail.
 - A request that the server refuses for its content makes that problem `refused`.
 - A server that stopped answering, a wrong key, url or model are no faults of problems. When several in a row have
   failed, or the first few were refused, or the first reply is about the settings, one that was answered before (or a
@@ -99,7 +99,7 @@ class Endpoint:
             if fault is not None:
                 raise fault
         finally:
-            self._stopped.set()  # whoever waits for another attempt, or has not begun, gives up
+            self._stopped.set()  # threads that wait for another attempt, or have not begun, give up
             threads.shutdown(cancel_futures=True)
 
     # ---------------------------------------------------------------------------------------- one problem

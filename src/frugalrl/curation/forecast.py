@@ -1,6 +1,6 @@
-"""What a long curation will take, said before it starts: each step is tried on a few rows of the pool, on this machine.
+"""The cost of a long curation, before it starts: each step is timed on a few rows of the pool, on this machine.
 
-Seconds a row are the difference of two tries of different length, so that what a step needs to begin is left out.
+Seconds per row are the difference of two tries of different length, so that what a step needs to begin is left out.
 Memory is what the steps hold for each row (measured, see `BYTES_A_ROW`). Short pools are not rehearsed.
 
 Not covered: solvers and judges, whose time is another machine's; pairs of the step `duplicates`, of which there are
@@ -45,7 +45,7 @@ def forecast(
     tools: Tools,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """Time, memory and disk in lines for people; nothing for a short pool."""
+    """Time, memory and disk as lines to print; nothing for a short pool."""
     if len(rows) < FROM_ROWS:
         return []
     seconds = {}

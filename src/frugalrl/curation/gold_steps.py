@@ -8,16 +8,16 @@ from frugalrl.curation.records import Decision, PoolRow
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 WRONG_ANSWER = "123454321"
-"""What no gold is. A gold that can be read gives it the verdict `incorrect`; the others give `unknown`."""
+"""An answer that no gold equals. A readable gold gives it the verdict `incorrect`; the others give `unknown`."""
 HELD = 200_000
 """Golds remembered, about 40 MB: frequent ones are judged once in a pool of any size."""
 _TOGETHER = 500
 
 
 class GoldReader:
-    """Why a gold cannot be read, or None if it can; the last `HELD` different golds are remembered.
+    """Why a gold cannot be read, or None if it can; the last `HELD` different golds are cached.
 
-    Asked of the verdict layer as training would: a wrong answer to a readable gold gets a verdict.
+    Checked with the verifier as in training: a wrong answer to a readable gold gets a verdict.
     """
 
     def __init__(self, pool: VerifierPool) -> None:

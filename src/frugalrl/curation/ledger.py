@@ -1,7 +1,7 @@
 """The ledger on disk: a part for each finished step, which is also what a killed run resumes from.
 
-A part is written whole under its final name, so it is there or it is not. Its last line holds the step's notes and
-says that it is complete; the lines before it are the ledger's own. Lines are written and read one at a time.
+A part is written atomically. Its last line has the step's notes and marks it complete; the lines before it are ledger
+entries. Lines are written and read one at a time.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from frugalrl.curation.records import Deciding, Decision, Ending, decision_of, ledger_line
 from frugalrl.errors import OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 _LINES = json.JSONEncoder(ensure_ascii=False)
 """Made once: `json.dumps` makes one for each line."""
@@ -25,9 +25,9 @@ class _StepError(Exception):
 
 
 def write_part(path: Path, step: str, deciding: Deciding) -> Deciding:
-    """The same decisions, each written as it passes; the part is there when they end. Raises OutputError."""
+    """Pass the decisions through and write each one; the part exists when they end. Raises OutputError."""
     try:
-        with written_whole(path) as file:
+        with atomic_write(path) as file:
             while True:
                 try:
                     decision = next(deciding)
@@ -64,15 +64,15 @@ def _damaged(path: Path, why: str) -> OutputError:
 
 
 def join_parts(parts: Sequence[Path], path: Path) -> None:
-    """The whole ledger from its parts, in order, without their last lines."""
-    with written_whole(path) as file:
+    """Write the full ledger from its parts, in order, without their last lines."""
+    with atomic_write(path) as file:
         for part in parts:
             for line in _lines_but_the_last(part):
                 file.write(line)
 
 
 def exhausted(deciding: Deciding) -> tuple[list[Decision], Ending]:
-    """All decisions at once, for steps that are known to be small."""
+    """All decisions at once, for steps known to be small."""
     decisions = []
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What samples of models become: the decision about a row by its pass rates or by its judge's answer. Pure."""
+"""From samples of models to decisions about rows, by pass rate or by a judge's answer. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def sampling_facts(step: str, solver: str, rated: Sequence[PassRate | Unrated]) 
 
 
 def judge_decision(row: PoolRow, answer: Answer, step: Judge) -> Decision:
-    """What a judge's answer does to a row."""
+    """The decision about a row after a judge's answer."""
     if answer.finish_reason in NO_ANSWER:
         reason = "judge_failed" if answer.finish_reason == FAILED else "judge_refused"
         return Decision(row.id, step.unclear == "keep", reason, {"said": shortened(answer.said)})

@@ -8,7 +8,7 @@ from typing import Any
 
 from frugalrl.curation.records import FIELDS, PoolRow
 from frugalrl.data.tables import write_jsonl, write_parquet
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 
 def write_splits(folder: Path, rows_by_split: Mapping[str, Sequence[PoolRow]]) -> list[Path]:
@@ -36,8 +36,8 @@ class Written(Iterable[Mapping[str, Any]]):
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text, all of it or nothing. Raises OutputError."""
-    with written_whole(path) as file:
+    """Write a text atomically. Raises OutputError."""
+    with atomic_write(path) as file:
         file.write(text)
 
 

@@ -1,6 +1,6 @@
-"""What problems are compared with for overlap: the benchmarks of `frugalrl eval`, or a file of one's own.
+"""The texts that problems are checked against for overlap: the benchmarks of `frugalrl eval`, or a user's file.
 
-A file of one's own needs no golds: overlap is found by text, and by answer too where there are golds.
+A user's file needs no golds: overlap is found by text, and also by answer if there are golds.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """From a spec to a set: read the pools, apply the steps in order, split, write.
 
-Rows stand in a `RowStore` on the disk, decisions pass one at a time, and every step's are on the disk before the next
-begins. A resumed run reads the pools again, replays the decisions that are there, and continues; nothing else is
-state. No output holds a time or a path of this machine, so the same spec, seed and inputs give the same bytes.
+Rows are in a `RowStore` on disk, decisions pass one at a time, and those of a step are on disk before the next step
+begins. A resumed run reads the pools again, replays the saved decisions, and continues; there is no other state. No
+output contains a time or a path of this machine, so the same spec, seed and inputs give the same bytes.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ LEDGER_FILE = "ledger.jsonl"
 
 @dataclass
 class _Run:
-    """What moves while a spec is worked through."""
+    """The state while a spec is processed."""
 
     spec: CurationSpec
     workspace: Workspace
@@ -69,7 +69,7 @@ class _Run:
         return Rows(self.store, self.positions)
 
     def decide(self, name: str, make: Callable[[], Deciding]) -> tuple[Tally, Ending]:
-        """Apply a step: its part if that is there, or else what it makes, which is written as it comes."""
+        """Apply a step: replay its part if there is one, or else run it and write its decisions as they come."""
         path = self.workspace.part(len(self.parts), name)
         if path.is_file():
             self.show(f"{name}: done before, read from {path.name}")
@@ -109,7 +109,7 @@ class _Run:
 
 
 def curate(spec: CurationSpec, workspace: Workspace, show: Show) -> CurationReport | None:
-    """Work through a spec in its folder; None if the folder holds the whole result already.
+    """Process a spec in its folder; None if the folder already has the complete result.
 
     Raises UserError for whatever in spec, data or solvers makes it impossible; what was done stays to be resumed.
     """
@@ -152,7 +152,7 @@ def _read(run: _Run, readers: list[PoolReader]) -> Composition:
         _, ending = run.decide(READ, lambda: _reading(decisions, notes, hashes))
     if ending.facts.get("inputs") != hashes:
         raise OutputError(
-            f"A pool has changed since the run in {run.workspace.path} began. Start anew with another --out, or put "
+            f"A pool has changed since the run in {run.workspace.path} began. Start again with another --out, or put "
             "the old file back."
         )
     lost = len(run.store) - len(run.positions)

@@ -1,9 +1,9 @@
 """Raw pools into rows, one after another: column mapping, ids, cleaning, and a hash of what was read.
 
 Decisions:
-- A pool is dirty: an empty problem or answer is a fact for the ledger, and so is what `cleaning` had to change. A
-  column that is missing is a mistake of the spec, and an error.
-- Rows are read once and handed on; what is said of the pool as a whole (columns, size, hash) is known at its end.
+- Pools are dirty: an empty problem or answer goes into the ledger, and so does what `cleaning` changed. A missing
+  column is a mistake in the spec, and an error.
+- Rows are read once and passed on; facts about the full pool (columns, size, hash) are known at its end.
 - Names of environment variables in a path are replaced; FRUGALRL_DATA has the default that `frugalrl eval` has.
 """
 
@@ -43,7 +43,7 @@ _SENTENCES = {
 
 
 class PoolReader:
-    """One pool being read. What stands in the fields is complete when `rows` is exhausted."""
+    """One pool being read. The fields are complete when `rows` is exhausted."""
 
     def __init__(self, settings: PoolSettings) -> None:
         self.settings = settings
@@ -58,7 +58,7 @@ class PoolReader:
         self._known: dict[str, None] = {}
 
     def rows(self) -> Iterator[tuple[PoolRow, Decision]]:
-        """Each row with the first decision about it: kept, or dropped for want of a problem.
+        """Each row with the first decision about it: kept, or dropped if it has no problem.
 
         Raises DataError if the pool cannot be read, lacks a column or is empty.
         """
@@ -82,7 +82,7 @@ class PoolReader:
         return next(islice(self._table(), number, None)).where.rstrip(",")
 
     def notes(self) -> list[str]:
-        """What had to be changed in the pool, a sentence for each kind."""
+        """What was changed in the pool, one sentence for each kind."""
         name = self.settings.name
         notes = [
             f"{name}: {count:,} values of {column!r} {_SENTENCES[fault]}."

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from frugalrl.reporting.console import duration
 
 Show = Callable[[str], None]
-"""Takes a line for people."""
+"""Prints a line."""
 FIRST_SECONDS, EVERY_SECONDS = 3.0, 5.0
 
 
 class Progress:
-    """Told how much is done, says so now and then. The clock is an argument, for tests."""
+    """Reports progress now and then. The clock is an argument, for tests."""
 
     def __init__(self, what: str, total: int, show: Show, clock: Callable[[], float] = time.monotonic) -> None:
         self._what, self._total, self._show, self._clock = what, total, show, clock

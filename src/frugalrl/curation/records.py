@@ -1,9 +1,9 @@
 """The records of curation: rows of a pool, and what each step decided about each of them.
 
 Decisions:
-- A step never edits a row. It says for each row whether it stays, why, and which values change. The ledger is these
-  decisions written down, so a run resumes by reading them again.
-- A step gives its decisions one after another, so that no more than a few are in memory.
+- A step never edits a row. It decides for each row whether it is kept, why, and which values change. The ledger is the
+  record of these decisions, so a run resumes by reading them again.
+- A step yields its decisions one at a time, so that only a few are in memory.
 - What a step adds (band, pass_rate ...) becomes a column of the row, and so of the written set.
 """
 
@@ -24,7 +24,7 @@ class PoolRow:
     pool: str
     """The pool's name in the spec."""
     source: str
-    """Where its pool has it from, e.g. ``"aops_forum"``; the pool's name where nobody says."""
+    """Its origin, e.g. ``"aops_forum"``; the pool's name if unknown."""
     problem: str
     answer: str
     """The gold; empty if there is none (yet)."""
@@ -47,14 +47,14 @@ class Decision:
     reason: str
     """In a word or two, the same for all like cases: ``"no_box"``, ``"overlap"``."""
     detail: Mapping[str, Any] = field(default_factory=dict)
-    """What shows it: the matched benchmark row, the numbers, the evidence."""
+    """The evidence: the matched benchmark row, the numbers, the quotation."""
     changes: Mapping[str, Any] = field(default_factory=dict)
     """New values of `answer` or of columns."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What a step has to say when it has decided about every row."""
+    """A step's summary after its last decision."""
 
     notes: tuple[str, ...] = ()
     """Sentences for output and report: short quotas, answers that could not be read ..."""

@@ -1,4 +1,4 @@
-"""What a server of chat completions replied: an answer, or what is the matter with it. Pure.
+"""Parses a chat-completions reply: an answer, or what is wrong with it. Pure.
 
 A reply of status 200 is no answer by that alone: it may hold an error, no choice, or a page of another server.
 """
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from frugalrl.curation.solver import REFUSED, Answer
 
 MAY_PASS = frozenset({408, 409, 425, 429})
-"""And every status from 500 on."""
+"""And every status from 500 up."""
 OF_THE_CONTENT = frozenset({400, 413, 422})
 """Most often a prompt beyond the context."""
 Kind = Literal["may_pass", "content", "settings", "no_server", "no_connection"]

@@ -1,7 +1,7 @@
 """The report card of a curation, as one HTML page and as Markdown: a record in, text out.
 
-Decisions: both say the same. What a person must not overlook stands first: skipped steps, stand-ins, short quotas. A
-published count stands beside ours with the note that says why they differ.
+Decisions: both say the same. What must not be overlooked comes first: skipped steps, replaced solvers, short quotas. A
+published count is shown next to ours with a note on why they differ.
 """
 
 import json
@@ -24,7 +24,7 @@ def curation_page(report: CurationReport) -> str:
     """The whole HTML document."""
     parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
     heads, rows = funnel_cells(report)
-    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons stand below, with examples
+    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons are below, with examples
     parts.append(
         html.section(
             "Funnel",
@@ -72,7 +72,7 @@ def lead(report: CurationReport) -> str:
 
 
 def warnings(report: CurationReport) -> list[str]:
-    """What a person must not overlook."""
+    """What must not be overlooked."""
     skipped = [f"Step {step.name} was SKIPPED: {step.skipped}" for step in report.steps if step.skipped is not None]
     return skipped + list(report.reading) + [f"{step.name}: {note}" for step in report.steps for note in step.notes]
 

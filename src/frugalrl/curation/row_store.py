@@ -1,4 +1,4 @@
-"""Rows on disk: what a pool of any size takes in memory is a few numbers a row.
+"""Rows on disk: a pool takes only a few numbers per row in memory.
 
 Two files without a name in the work folder (the system frees them when the process ends, however it ends): rows as
 they were read, and what steps changed. In memory stand, for each row, its place, a hash of its id, its pool and, once a
@@ -57,11 +57,11 @@ class RowStore:
 
     @property
     def disk_bytes(self) -> int:
-        """What the rows take on the disk."""
+        """Size of the rows on disk."""
         return (self._ends[-1] if self._ends else 0) + self._changes_end
 
     def add(self, row: PoolRow) -> None:
-        """Take a row in. Raises OutputError if the disk is full."""
+        """Add a row. Raises OutputError if the disk is full."""
         data = _packed([row.id, row.pool, row.source, row.problem, row.answer, row.solution, dict(row.columns)])
         self._write(self._rows, data)
         self._ends.append((self._ends[-1] if self._ends else 0) + len(data))
@@ -102,7 +102,7 @@ class RowStore:
         return self._hashes[position] == id_hash(row_id)
 
     def position_of(self, row_id: str) -> int | None:
-        """Where the row with an id stands; None if there is none."""
+        """The position of the row with an id; None if there is none."""
         hashes = np.frombuffer(self._hashes, dtype=np.uint64)
         order = self._sorted()
         wanted = np.uint64(id_hash(row_id))

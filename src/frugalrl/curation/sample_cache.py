@@ -1,4 +1,4 @@
-"""What solvers answered, kept for good: an append-only file, so that nothing is ever sampled twice.
+"""A permanent cache of solvers' answers: an append-only file, so that nothing is ever sampled twice.
 
 Decisions:
 - A sample is known by its solver, by how it was asked (prompt, sampling, seed), by the problem's text and by its
@@ -6,7 +6,7 @@ Decisions:
 - Only places in the file are held in memory; answers are read when they are asked for.
 - A kill in the middle of a write leaves a torn last line, which is cut off at the next start: that sample alone is
   drawn again.
-- A verdict is a line of its own, with the gold it was for. Another gold is judged anew, without sampling.
+- A verdict is a separate line, with the gold it was for. Another gold is judged again, without sampling.
 - Every line is handed to the system as it is written, so a killed process loses nothing; `sync` waits for the disk.
 """
 
@@ -31,11 +31,11 @@ class Sample:
     finish_reason: str
     """``stop`` or ``length``. Older files hold ``refused`` too, which is asked again."""
     tokens: int
-    """Of the completion; -1 where an endpoint does not say."""
+    """Of the completion; -1 if an endpoint does not report it."""
     reasoning_open: bool
     """Whether the prompt's template had opened ``<think>`` already."""
     prompt_tokens: int = -1
-    """Of the prompt; -1 where nobody says, and in older files."""
+    """Of the prompt; -1 if unknown, and in older files."""
 
 
 def sample_key(solver_id: str, asked: str, text: str) -> str:
@@ -88,7 +88,7 @@ class SampleCache:
         self._verdicts[key, number, gold_hash] = verdict
 
     def sync(self) -> None:
-        """Wait until everything is on the disk."""
+        """Wait until everything is on disk."""
         self._lines.sync()
 
     def close(self) -> None:

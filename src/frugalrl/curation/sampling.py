@@ -90,9 +90,9 @@ class Failures:
 
     def _error(self, what: str) -> ModelError:
         return ModelError(
-            f"The requests of {self._failed:,} of {self._total:,} problems to the solver {self._name} failed for good, "
-            f"{what}; the last time it said {self._last}. Check the server; what was sampled so far is kept, and "
-            "--resume asks the failed ones again."
+            f"The requests of {self._failed:,} of {self._total:,} problems to the solver {self._name} failed "
+            f"permanently, {what}; the last time it said {self._last}. Check the server; what was sampled so far is kept, "
+            "and --resume asks the failed ones again."
         )
 
 
@@ -107,7 +107,7 @@ def fewest_to_certainty(correct: int, drawn: int, samples: int, bands: Sequence[
 def answered(solver: Solver, wanted: Sequence[tuple[str, int]], cache: SampleCache) -> list[Answer]:
     """An answer for each text and number, from the cache or else from the solver, which fills the cache.
 
-    What was refused or failed is not cached: the reason may be gone another time.
+    What was refused or failed is not cached: the reason may not apply next time.
     """
     keys = [sample_key(solver.solver_id, solver.asked, text) for text, _ in wanted]
     lacking = {

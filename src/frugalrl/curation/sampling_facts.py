@@ -1,4 +1,4 @@
-"""What samples came to beside right and wrong: cut off, empty, without a verdict, and their tokens. Pure."""
+"""Facts about samples besides right and wrong: truncated, empty, without a verdict, and their tokens. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -75,7 +75,7 @@ class SamplingFacts:
 
 
 def sampling_notes(facts: Iterable[SamplingFacts]) -> list[str]:
-    """What must not be overlooked of samples, in sentences."""
+    """What must not be overlooked about samples, in sentences."""
     notes = []
     for one in facts:
         counts, who = one.counts, f"{one.solver} in {one.step}"
@@ -91,5 +91,5 @@ def sampling_notes(facts: Iterable[SamplingFacts]) -> list[str]:
         if one.refused:
             notes.append(f"{who}: {one.refused:,} problems were refused (too long for its context, most often).")
         if one.failed:
-            notes.append(f"{who}: {one.failed:,} problems failed for good, see the ledger for the reasons.")
+            notes.append(f"{who}: {one.failed:,} problems failed permanently, see the ledger for the reasons.")
     return notes

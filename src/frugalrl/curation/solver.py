@@ -1,4 +1,4 @@
-"""The seam between curation and models: problems in, answers out, from an engine, an endpoint or a script."""
+"""The interface between curation and models: problems in, answers out, from an engine, an endpoint or a script."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a solver said."""
+    """A solver's answer."""
 
     completion: str
     finish_reason: str
     """``stop``, ``length``, ``refused`` where the solver does not take the problem at all, or ``failed`` where the
     request got no answer in all its tries."""
     tokens: int
-    """Of the completion; -1 where nobody says."""
+    """Of the completion; -1 if unknown."""
     reasoning_open: bool = False
     """Whether the prompt had opened ``<think>`` already."""
     prompt_tokens: int = -1
-    """Of the prompt; -1 where nobody says."""
+    """Of the prompt; -1 if unknown."""
     said: str = ""
     """Why a problem was refused or failed."""
 
 
 REFUSED, FAILED = "refused", "failed"
 NO_ANSWER = frozenset({REFUSED, FAILED})
-"""Reasons that may be gone at the next try: such an answer is never cached."""
+"""Finish reasons that may not recur at the next try: such an answer is never cached."""
 
 
 class Solver(Protocol):
@@ -53,7 +53,7 @@ class Solver(Protocol):
 
     @property
     def batch(self) -> int:
-        """How many asks it takes at once with profit."""
+        """Useful number of asks at once."""
         ...
 
     @property

@@ -1,6 +1,6 @@
 """The steps by kind: what each needs from outside (benchmarks, tokenizers, verdicts, solvers) and the function it is.
 
-Everything that can be known to fail before the first row is read fails then: unknown benchmarks, a missing key.
+What can be checked before the first row is read fails then: unknown benchmarks, a missing key.
 """
 
 import difflib
@@ -81,7 +81,7 @@ class Tools:
         return self._solvers[name]
 
     def progress(self, what: str, total: int) -> Progress:
-        """Lines with an ETA for a step that takes long."""
+        """Lines with an ETA for a long step."""
         return Progress(what, total, self.show)
 
 

@@ -1,4 +1,4 @@
-"""What a curation found, as the record that its report is drawn from. Pure: rows and decisions in, numbers out."""
+"""The result of a curation, as the record behind its report. Pure: rows and decisions in, numbers out."""
 
 from bisect import bisect_right
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Counting the tokens of whole prompts, with a tokenizer alone: no model is loaded."""
+"""Counting the tokens of full prompts, with a tokenizer alone: no model is loaded."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,10 +1,10 @@
-"""The output folder of a curation: one spec, one process at a time, and nothing half-written in it.
+"""The output folder of a curation: one spec, one process at a time, no partial files.
 
 DIR/spec.yaml          the resolved spec, written first
 DIR/work/              parts of the ledger by step, rows on their way, and the lock; removed when the run is complete
 DIR/samples/           what solvers answered, kept for the next run
-DIR/train.jsonl ...    written at the end, each under its name only when it is whole
-DIR/manifest.json      written last: where it stands, the run is complete
+DIR/train.jsonl ...    written at the end, each atomically
+DIR/manifest.json      written last: if it exists, the run is complete
 """
 
 import fcntl
@@ -20,7 +20,7 @@ from typing import Any
 from frugalrl.config.curation_schema import CurationSpec
 from frugalrl.config.loading import dump_recipe
 from frugalrl.errors import OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 SPEC_FILE, MANIFEST_FILE, WORK_FOLDER, SAMPLES_FOLDER = "spec.yaml", "manifest.json", "work", "samples"
 DEFAULT_PARENT = Path("curated")
@@ -37,11 +37,11 @@ class Workspace:
 
     @property
     def scratch(self) -> Path:
-        """Where files without a name may be kept while the run lasts."""
+        """The folder of temporary files during the run."""
         return self.path / WORK_FOLDER
 
     def part(self, number: int, step: str) -> Path:
-        """Where the part of a step is kept."""
+        """The file of a step's part."""
         return self.path / WORK_FOLDER / f"{number:02d}-{step}.jsonl"
 
     def finish(self) -> None:
@@ -51,7 +51,7 @@ class Workspace:
 
 @contextmanager
 def open_workspace(spec: CurationSpec, out: Path | None, resume: bool) -> Iterator[Workspace]:
-    """Make the folder of a spec, or take up the one it was begun in.
+    """Make the folder of a spec, or open the one it was started in.
 
     out: the folder; None means ``curated/NAME``. Raises OutputError if the folder cannot be written, holds something
     (without `resume`), holds nothing to resume or another spec's work (with it), or is in use.
@@ -70,7 +70,7 @@ def open_workspace(spec: CurationSpec, out: Path | None, resume: bool) -> Iterat
     lock = _locked(path)
     try:
         if not resume:
-            with written_whole(path / SPEC_FILE) as file:
+            with atomic_write(path / SPEC_FILE) as file:
                 file.write(wanted)
         yield Workspace(path, _manifest(path))
     except BaseException:

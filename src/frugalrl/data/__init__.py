@@ -1,4 +1,4 @@
 """Problems as rows and texts: sources, prompts, the sampler, duplicates, overlap.
 
-What may not enter: rewards, tasks, and whether an answer is right.
+Not allowed here: rewards, tasks, and whether an answer is right.
 """

@@ -1,8 +1,8 @@
 r"""The options of a multiple-choice problem: where they begin in its text.
 
-Options are at least three markers A, B, C in order, each with something behind it: ``(A)``, ``\textbf{(A)}``, ``A)``,
+Options are at least three markers A, B, C in order, each followed by text: ``(A)``, ``\textbf{(A)}``, ``A)``,
 ``A.`` or ``A:``. Points A, B, C of a figure have no marker, and ``(A)`` alone is a reference. Markers without brackets
-count only at the start of a line or behind white space, all of one kind.
+count only at the start of a line or after white space, all of one kind.
 """
 
 import re
@@ -27,8 +27,8 @@ _PATTERNS = tuple(map(_in_order, _KINDS))
 
 
 def options_start(text: str) -> int | None:
-    """Where the options begin; None if the text has none."""
-    if "A" not in text or "B" not in text or "C" not in text:  # what no kind of marker does without
+    """The position of the options; None if the text has none."""
+    if "A" not in text or "B" not in text or "C" not in text:  # every kind of marker contains one
         return None
     text = with_blank_figures(text)
     for first, *others in _PATTERNS:
@@ -43,6 +43,6 @@ def options_start(text: str) -> int | None:
 
 
 def without_options(text: str) -> str:
-    """The text up to its options; as it stands if it has none, or if nothing stands before them."""
+    """The text before its options; unchanged if it has none, or if nothing precedes them."""
     start = options_start(text)
     return text if start is None or len(text[:start].split()) < 4 else text[:start]

@@ -1,19 +1,18 @@
-r"""Does a training problem stand in a benchmark? Exact, near, or by shared n-grams that something confirms.
+r"""Is a training problem in a benchmark? Exact, near, or by shared n-grams with confirmation.
 
 Published practice is an n-gram hit alone: 13 words (GPT-3, arXiv 2005.14165, appendix C), 8 words (s1, arXiv
 2501.19393; open-r1's script). In mathematics that flags phrases ("where m and n are relatively prime positive
 integers. Find m + n" has 12 words) and misses every problem shorter than n. Here, on the same normalised tokens:
 
-- exact and near are asked as for duplicates (`statements.same_problem`), which short problems pass too;
-- an n-gram (8 tokens) counts only if it is no boilerplate: it stands in one benchmark problem only;
-- shared n-grams are a hit only if one problem is contained in the other, numbers, signs and weighty words included;
-- with golds, a problem told in other words is found by what it keeps (`restated_index`).
+- exact and near matches are tested as for duplicates (`statements.same_problem`), which works for short problems too;
+- an n-gram (8 tokens) counts only if it is not boilerplate: it occurs in one benchmark problem only;
+- shared n-grams are a hit only if one problem contains the other, including numbers, signs and significant words;
+- with golds, a reworded problem is found by what it keeps (`restated_index`).
 
-So a variant with other numbers, or that asks something else about the same figure, is another problem and is kept.
-The same problem inside a longer text, or with its answer asked in another form ("written as m/n, find m + n"), is
-overlap.
+So a variant with other numbers, or another question about the same figure, is a different problem and is kept. The same
+problem inside a longer text, or with the answer in another form ("written as m/n, find m + n"), is overlap.
 
-Not covered: translations; a problem told in other words whose gold is unknown and that no witness was asked about.
+Not covered: translations; a reworded problem with unknown gold that no witness was asked about.
 """
 
 from collections import Counter, defaultdict
@@ -37,9 +36,9 @@ from frugalrl.data.statements import (
 OverlapKind = Literal["exact", "near", "ngram", "reworded", "restated"]
 NGRAM = 8
 MIN_COVERAGE = 0.4
-"""Least share of the tokens of either text that shared n-grams cover."""
+"""Minimum share of the tokens of either text that shared n-grams cover."""
 MIN_CONTAINED = 0.75
-"""Least share of the smaller problem's content that stands in the other."""
+"""Minimum share of the smaller problem's content that occurs in the other."""
 LONG = 25
 """One slip (a typing error in a formula, a sign written as a word) is allowed for so many content tokens."""
 
@@ -53,7 +52,7 @@ class BenchmarkRow:
     text: str
     statement: Statement
     answer_key: str = ""
-    """Its answer in one spelling; empty if it is not known or says nothing (a choice)."""
+    """Its answer in canonical spelling; empty if it is unknown or uninformative (a choice)."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ class Index:
     by_key: Mapping[str, int]
     by_numbers: Mapping[tuple[str, ...], tuple[int, ...]]
     by_ngram: Mapping[tuple[str, ...], int]
-    """Only n-grams of one benchmark problem: what stands in several is boilerplate."""
+    """Only n-grams of a single benchmark problem: those of several are boilerplate."""
     by_answer: Mapping[str, tuple[int, ...]]
     """Rows by their answer's key; empty where the answers are not known."""
     restated: RestatedIndex
-    """The same rows, looked up by what a problem keeps in other words."""
+    """The same rows, looked up by what a reworded problem keeps."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,12 @@ def find_overlap(
     equivalent: SameAnswer | None = None,
     witness: SameProblem | None = None,
 ) -> Overlap | None:
-    """The benchmark problem that a text is, or contains for the most part; None if there is none.
+    """The benchmark problem that a text equals or mostly contains; None if there is none.
 
     threshold: least similarity of content tokens for a near match, 0..1. gold: the text's answer; with it, and
-    with the benchmark's, reworded and restated problems are found too. read: takes a text apart; one that remembers
-    spares the work where another step did it. equivalent, witness: second opinions on golds and on texts, asked about
-    the few problems that are told in other words (`restated_index`).
+    with the benchmark's, reworded and restated problems are found too. read: parses a text; a cached one saves work
+    that another step did. equivalent, witness: second opinions on golds and on texts, asked about the few reworded
+    problems (`restated_index`).
     """
     statement = read(text)
     if not statement.stem:
@@ -198,7 +197,7 @@ def _restated(index: Index, found: Restatement | None) -> Overlap | None:
 
 
 def _confirmed(row: BenchmarkRow, statement: Statement, places: Sequence[int]) -> Overlap | None:
-    """Shared n-grams as an overlap, if they cover enough of the smaller text and all of it is within the other."""
+    """Shared n-grams as an overlap, if they cover enough of the smaller text and the other contains all of it."""
     coverage = _covered(row.statement.stem, set(_ngrams(statement.stem)))
     own_coverage = _covered(statement.stem, set(_ngrams(row.statement.stem)))
     if max(coverage, own_coverage) < MIN_COVERAGE:
@@ -213,11 +212,11 @@ def _confirmed(row: BenchmarkRow, statement: Statement, places: Sequence[int]) -
 
 
 def contained_share(small: Statement, large: Statement) -> float:
-    """The share of a problem's content that stands in another text, 0..1; 0 if its mathematics does not.
+    """The share of a problem's content that occurs in another text, 0..1; 0 if its mathematics does not.
 
-    Numbers of the small one must all occur in the large one. Signs, variables and words of weight may be missing, and
-    signs may be added in the middle, only at one in `LONG` tokens: what is added at the beginning or the end (a tale
-    around the problem, a second part, "written as m/n, find m + n") does not matter.
+    Numbers of the small one must all occur in the large one. Signs, variables and significant words may be missing, and
+    signs may be added in the middle, at most one in `LONG` tokens: additions at the beginning or the end (a story
+    around the problem, a second part, "written as m/n, find m + n") do not matter.
     """
     ours, theirs = small.gist, large.gist
     if not ours or Counter(small.numbers) - Counter(large.numbers) or not figures_agree(small, large):
@@ -261,7 +260,7 @@ def _ngrams(stem: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _is_telling(ngram: tuple[str, ...], positions: Sequence[int], rows: Sequence[BenchmarkRow]) -> bool:
-    """Whether an n-gram belongs to one problem: to one row, or to rows of one and the same text."""
+    """Whether an n-gram belongs to one problem: to one row, or to rows with the same text."""
     return len({rows[position].statement.key for position in positions}) == 1
 
 

@@ -1,12 +1,12 @@
-"""Groups of problems that are one problem: exact duplicates by key, near ones by MinHash and then by a closer look.
+"""Groups of duplicate problems: exact ones by key, near ones by MinHash and then by a closer comparison.
 
 `signatures` proposes pairs among texts with the same numbers or answers; `statements.same_problem` decides each of
-them, so that a hash collision or a likeness in words alone never makes a duplicate. Groups are transitive: if A is B
-and B is C, all three are one group.
+them, so that a hash collision or similar wording alone never makes a duplicate. Groups are transitive: if A equals B
+and B equals C, all three are one group.
 
-Memory: about 150 bytes a text, 8 bytes a proposed pair and 0.4 KB a match; texts and golds are read one at a time, and
-a pair's texts again when it is looked at, so they may lie on disk. The result depends on the texts, the golds, the
-threshold and the seed only.
+Memory: about 150 bytes per text, 8 bytes per proposed pair and 0.4 KB per match; texts and golds are read one at a
+time, and a pair's texts again when it is looked at, so they may lie on disk. The result depends on the texts, the
+golds, the threshold and the seed only.
 """
 
 import functools
@@ -21,7 +21,7 @@ from frugalrl.data.signatures import Signatures, joined
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Sameness, Statement, read_statement, same_problem
 
 STATEMENTS_HELD = 16_384
-"""Statements kept while pairs are looked at (about 3 KB each)."""
+"""Statements cached while pairs are compared (about 3 KB each)."""
 Progress = Callable[[int, int], None]
 _EXACT = Sameness("exact", 1.0, "the same text after normalisation")
 
@@ -46,7 +46,7 @@ def near_duplicate_groups(
     """Groups of positions (two or more, ascending) whose texts are one problem, by their first member.
 
     threshold: least similarity of content tokens, 0..1. on_progress: called with (texts read, texts in all).
-    golds: the answers, one a text: reworded texts with one answer are then found too.
+    golds: the answers, one per text: reworded texts with one answer are then found too.
     """
     return groups_of(len(texts), near_duplicate_matches(texts, threshold, seed, on_progress, golds))
 
@@ -61,7 +61,7 @@ def near_duplicate_matches(
 ) -> list[Match]:
     """The pairs behind `near_duplicate_groups`, each with its reason; enough of them to connect every group.
 
-    read: takes a text apart; one that remembers spares the next step the work.
+    read: parses a text; a cached one saves the next step the work.
     """
     signatures = Signatures()
     golds_or_none = itertools.repeat("") if golds is None else golds

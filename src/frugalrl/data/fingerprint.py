@@ -1,5 +1,4 @@
-"""Hashes of problems and prompts as they were loaded: the same for a file that was moved, another for any change that
-counts."""
+"""Hashes of problems and prompts as loaded: unchanged for a moved file, different after any relevant change."""
 
 import hashlib
 import json
@@ -23,24 +22,24 @@ def prompts_hash(prompts: Sequence[Prompt]) -> str:
 
 
 def problems_hash(problems: Sequence[Problem]) -> str:
-    """Of what is asked and what is accepted as right, whatever the prompt: two evaluations with one hash had the same
+    """Hash of what is asked and accepted as right, whatever the prompt: two evaluations with one hash had the same
     problems, golds and policy."""
     return _short_hash(json.dumps([[one.id, one.text, *one.accepted, *_policy(one)] for one in problems]))
 
 
 def prompt_hash(tokenizer: Any, settings: PromptFormat) -> str:
-    """Of how a problem is asked: the template inside the tokenizer's chat template, whatever the problem."""
+    """Hash of how a problem is asked: the template inside the tokenizer's chat template, whatever the problem."""
     return _short_hash(render(tokenizer, messages_for("{problem}", settings)))
 
 
 def joined_hash(hashes: Sequence[str]) -> str:
-    """One hash for several, in any order; of one, itself."""
+    """One hash for several, in any order; a single hash is returned as it is."""
     distinct = sorted(set(hashes))
     return distinct[0] if len(distinct) == 1 else _short_hash("\n".join(distinct))
 
 
 def _policy(problem: Problem) -> list[str]:
-    """What else decides a verdict; nothing for a problem whose golds say it all."""
+    """What else decides a verdict; nothing for a problem judged by its golds alone."""
     check, columns = problem.check, dict(problem.columns)
     words = [] if check.tolerance is None else [f"tolerance {check.tolerance}"]
     if check.task not in _JUDGED_BY_GOLDS:
@@ -49,7 +48,7 @@ def _policy(problem: Problem) -> list[str]:
 
 
 _JUDGED_BY_GOLDS = ("maths", "arithmetic")
-"""Tasks for which the golds are all there is; other tasks' checkers may read any column."""
+"""Tasks that judge by the golds alone; other tasks' checkers may read any column."""
 
 
 def _short_hash(text: str) -> str:

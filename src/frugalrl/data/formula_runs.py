@@ -5,7 +5,7 @@ they are equal up to a renaming of letters that is the same throughout: ``7^k - 
 ``x f(y) + y f(x)`` is not ``x f(x) + y f(y)``. What says no more than a textbook's opening (the equation of an ellipse
 in its standard form, "a > b > 0", "f: R+ -> R+") is left out, because hundreds of different problems share it.
 
-Weights are counted in the unit of `word_rarity`: about the logarithm of how rarely a token meets its like by chance.
+Weights have the unit of `word_rarity`: about the logarithm of how rarely a token occurs by chance.
 """
 
 import re
@@ -21,7 +21,7 @@ FUNCTIONS = frozenset(
     "infty pi vec cup cap perp".split()
 )
 SMALL = frozenset("012")
-"""Numbers that stand in most problems and tell nothing by themselves."""
+"""Numbers that occur in most problems and say nothing by themselves."""
 _SIGNS = frozenset("+-*/^=<>|≤≥≠≡±!%'")
 _BRACKETS = frozenset("()[]")
 _LEAST_RUN, _LEAST_SHARED = 3, 4
@@ -41,13 +41,13 @@ class Formulas:
     """The formulas of one problem, one after the other."""
 
     names: tuple[str, ...]
-    """Tokens as they stand; an end mark behind each run."""
+    """The tokens; an end mark after each run."""
     tokens: tuple[str, ...]
     """The same with every letter as ``v``."""
     weight: float
 
     def whole(self) -> dict[str, float]:
-        """Each run with letters numbered as they come (v0, v1), and its weight: equal runs are equal formulas."""
+        """Each run with letters numbered in order (v0, v1), and its weight: equal runs are equal formulas."""
         found: dict[str, float] = {}
         start = 0
         for end, token in enumerate(self.tokens):
@@ -95,7 +95,7 @@ def shared_weight(one: Formulas, other: Formulas) -> float:
 
 
 def number_weight(number: str) -> float:
-    """How much a number tells that two problems share: a digit little, a year much, round numbers less."""
+    """How informative a shared number is: a digit little, a year much, round numbers less."""
     if len(number) == 1:
         return 2.0
     if len(number.strip("0")) == 1:
@@ -132,7 +132,7 @@ def _without_openings(run: list[str]) -> list[str]:
 
 
 def _without_sets_of_numbers(stem: Sequence[str]) -> tuple[str, ...]:
-    """Without R+, Z > 0 and the like: they are written in as many ways as there are authors."""
+    """Without R+, Z > 0 and the like: every author writes them differently."""
     kept: list[str] = []
     at = 0
     while at < len(stem):

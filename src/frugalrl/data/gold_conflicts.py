@@ -1,8 +1,8 @@
-"""Duplicates and their gold answers: keep the best one of a group, or drop a group whose golds disagree.
+"""Duplicates and their gold answers: keep the best member of a group, or drop a group whose golds disagree.
 
-Whether two golds are equivalent is for the caller to say (`equivalent`, in practice the verdict layer), so that 0.5
-and 1/2 agree. A choice ("B") is looked up in the options of its own problem before it is compared with an answer
-written out. An empty gold says nothing: it neither conflicts nor is kept where another member has a gold.
+The caller decides whether two golds are equivalent (`equivalent`, in practice the verifier), so that 0.5 and 1/2 agree.
+A choice ("B") is looked up in its problem's options before it is compared with a written answer. An empty gold neither
+conflicts nor is kept if another member has a gold.
 """
 
 import re
@@ -38,7 +38,7 @@ class GroupDecision:
 
     decision: Decision
     kept: int | None
-    """Position in the group of the member to keep; None in a conflict."""
+    """Position of the member to keep; None in a conflict."""
     disagreeing: tuple[str, str] | None
     """The first two golds that are not equivalent, in a conflict."""
     why: str
@@ -47,8 +47,8 @@ class GroupDecision:
 def decide_group(members: Sequence[Member], equivalent: Equivalent) -> GroupDecision:
     """Merge a group whose golds are all equivalent, or report the first two that are not.
 
-    Kept is the best member: one with a gold, then with a solution, then not a multiple choice, then the longest text
-    (it says most), then the first in order. members: at least two, in pool order. Raises ValueError for fewer.
+    Kept is the best member: with a gold, then with a solution, then not multiple choice, then the longest text (it says
+    most), then the first in order. members: at least two, in pool order. Raises ValueError for fewer.
     """
     if len(members) < 2:
         raise ValueError("a group of duplicates has at least two members")
@@ -70,7 +70,7 @@ def decide_groups(
 
 
 def option_values(text: str) -> dict[str, str]:
-    """What stands behind each option's letter, A to E: ``{"A": "12", ...}``; empty without options."""
+    """The text of each option, A to E: ``{"A": "12", ...}``; empty without options."""
     start = options_start(text)
     if start is None:
         return {}
@@ -101,7 +101,7 @@ def _agree(one: Member, other: Member, equivalent: Equivalent) -> bool:
 
 
 def _spellings(member: Member) -> list[str]:
-    """A gold as it stands and, if it is a choice, what the choice says; a ratio (12:13) is a fraction too."""
+    """A gold and, if it is a choice, the text of the choice; a ratio (12:13) is a fraction too."""
     gold = member.gold.strip()
     letter = _LETTER.fullmatch(gold)
     if letter:

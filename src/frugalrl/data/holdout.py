@@ -1,8 +1,7 @@
-"""A slice of the training problems, held out to watch a run by where it has no validation problems.
+"""A slice of the training problems, held out to monitor a run that has no validation problems.
 
-Decisions: drawn by hash of seed and problem, so that the slice is the same whatever the order of the rows, and of a
-slightly larger pool is nearly the same. At most a tenth of the pool is taken, and none if that is too few to tell
-anything by.
+Decisions: drawn by hash of seed and problem, so that the slice does not depend on the order of the rows and is nearly
+the same for a slightly larger pool. At most a tenth of the pool is taken, and none if that is too few to be useful.
 """
 
 import hashlib
@@ -12,11 +11,11 @@ from frugalrl.types import Prompt
 
 LARGEST_SHARE = 0.1
 FEWEST = 20
-"""With fewer problems not even a fall to nothing would be seen in two looks."""
+"""With fewer problems not even a drop to zero would be detected in two looks."""
 
 
 def hold_out(prompts: Sequence[Prompt], most: int, seed: int) -> tuple[list[Prompt], list[Prompt]]:
-    """Training problems that stay, and those held out, both in their order; none is held out of a small pool."""
+    """Remaining training problems and held-out ones, both in order; a small pool has none held out."""
     count = min(most, int(len(prompts) * LARGEST_SHARE))
     if count < FEWEST:
         return list(prompts), []

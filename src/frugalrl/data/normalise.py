@@ -1,7 +1,7 @@
-r"""A problem's text as tokens: one spelling for what LaTeX, Unicode and editors spell in many ways.
+r"""A problem's text as tokens: a canonical spelling for what LaTeX, Unicode and editors spell in many ways.
 
-What never changes a problem goes: dollars and brackets of formulas, sizes, spacing, fonts, case, punctuation, drawing
-code, images, a contest's tag or a number in front. What may change it stays: numbers, operators, relations, words.
+Removed is what never changes a problem: dollars and brackets of formulas, sizes, spacing, fonts, case, punctuation,
+drawing code, images, a contest's tag or a leading number. Kept is what may: numbers, operators, relations, words.
 
 Decisions:
 - ``\frac{a+b}{c}`` and ``(a+b)/c`` are one spelling; braces of exponents and roots become round brackets where they
@@ -131,7 +131,7 @@ _SCRIPT = re.compile(r"(\^|_|\\sqrt)\s*\{([^{}]*)\}")
 _BARE_GROUP = re.compile(r"(?<![c}^_t\]\s])\{([^{}]*)\}|(?<=\{)\s*\{([^{}]*)\}(?=\s*\})")
 _ROOT = re.compile(r"\\sqrt\s*\[([^\]]*)\]")
 _ATOM = re.compile(r"\s*(?:\\?[A-Za-z]+|[\d.]+)\s*|\s*")
-# The literal first and what stands before it after that: a lookbehind in front would be tried at every character.
+# The literal first and its lookbehind after it: a lookbehind in front would be tried at every character.
 _HYPHEN = re.compile(r"-(?:(?<=[a-z]{2}-)\s?(?=[a-z]{2})|(?=[a-z]{3})|(?<=\s-)\s(?=[a-z]{3}[a-z]* [a-z])|-+)")
 _APOSTROPHE = re.compile(r"'(?:(?<=[a-z]')s\b|(?<=n')t\b|(?<=[a-z]{2}s')(?=\s))")
 _SPELLINGS = {
@@ -151,7 +151,7 @@ def words(text: str) -> tuple[str, ...]:
     r"""The normalised tokens of a problem: words, numbers, symbols, in order.
 
     ``words(r"1. Find $\dfrac{1}{2}+x$.") == ("find", "1", "/", "2", "+", "x")``. Equal tokens of all texts are one
-    object, so that a pool taken apart is held in a fifth of the memory.
+    object, so that a tokenised pool takes a fifth of the memory.
     """
     return tuple([intern(_SPELLINGS.get(token, token)) for token in _TOKEN.findall(_plain(text))])
 
@@ -182,7 +182,7 @@ def without_variable_names(tokens: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def without_answer_format(text: str) -> str:
-    """The text without sentences that only say how to write the answer; as it stands if nothing else is left."""
+    """The text without sentences that only say how to write the answer; unchanged if nothing else is left."""
     rest = _ANSWER_FORMAT.sub(" ", text)
     return rest if len(rest.split()) > 3 else text
 
@@ -193,7 +193,7 @@ def without_figures(text: str) -> str:
 
 
 def with_blank_figures(text: str) -> str:
-    """The text with spaces in place of drawing code and images, so that every other character stays where it was."""
+    """The text with drawing code and images replaced by spaces, so that all other characters keep their position."""
     return _FIGURES.sub(lambda match: " " * len(match.group()), text) if "[" in text or "\\" in text else text
 
 
@@ -205,7 +205,7 @@ def figure_code(text: str) -> str:
 
 
 def without_preamble(text: str) -> str:
-    """The text without what stands in front of or behind the problem: its number, points, contest and year."""
+    """The text without what precedes or follows the problem: its number, points, contest and year."""
     for _ in range(3):
         found = _PREAMBLE.match(text)
         if not found or found.end() == len(text):
@@ -217,7 +217,7 @@ def without_preamble(text: str) -> str:
 
 
 def _is_article(tokens: tuple[str, ...], at: int) -> bool:
-    """Whether an "a" stands before a word, as articles do, and not next to an operator."""
+    """Whether an "a" precedes a word, as articles do, and is not next to an operator."""
     if tokens[at] != "a" or at + 1 == len(tokens):
         return False
     following, before = tokens[at + 1], tokens[at - 1] if at else "start"
@@ -226,7 +226,7 @@ def _is_article(tokens: tuple[str, ...], at: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Lower-case text in which every token of `_TOKEN` stands as it counts."""
+    """Lower-case text in which every token of `_TOKEN` has its normal form."""
     if "&" in text:
         text = html.unescape(text)
     text = _BROKEN_ESCAPE.sub(lambda match: _ESCAPES[match.group()], text)

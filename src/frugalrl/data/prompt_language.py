@@ -1,7 +1,7 @@
-"""The language of a problem: sentence by sentence, after its mathematics is taken out.
+"""The language of a problem: sentence by sentence, without its mathematics.
 
 The identifier is an argument (`rewards.language_id.load_identifier` makes one). A text with too few letters of prose
-is "unknown" and for the caller to keep: formulas belong to every language.
+is "unknown", and the caller should keep it: formulas belong to every language.
 """
 
 from collections import Counter

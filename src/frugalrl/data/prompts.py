@@ -1,7 +1,7 @@
-"""From a problem to the token ids a model sees, through the tokenizer's own chat template.
+"""From a problem to the token ids a model sees, through the tokenizer's chat template.
 
-Whatever a template prefills (R1-Distill's ends in ``<think>\\n``) is part of the prompt; rewards are told
-whether it did, see `text.reasoning.prefills_think`.
+What a template prefills (R1-Distill's ends in ``<think>\\n``) is part of the prompt; rewards are told whether it does,
+see `text.reasoning.prefills_think`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class PromptedCompletion:
     """An example of supervised fine-tuning before the tokenizer."""
 
     prompt: str | tuple[Message, ...]
-    """A problem's text, or a whole conversation."""
+    """A problem's text, or a conversation."""
     completion: str
 
 
@@ -54,7 +54,7 @@ def render(tokenizer: Any, messages: Sequence[Message]) -> str:
 
 
 def tokenize(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Ids of a text that holds its special tokens already."""
+    """Ids of a text that already contains its special tokens."""
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

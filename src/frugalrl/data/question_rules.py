@@ -1,7 +1,7 @@
-r"""Is a problem one question with one checkable answer? Rules on its text, each with the words that it goes by.
+r"""Is a problem one question with one checkable answer? Rules on its text, each with its evidence.
 
-A rule fires only on what it can show: `Fault.evidence` is a quotation. The first reason that holds is given, in the
-order of `Reason`.
+A rule fires only on what it can quote: `Fault.evidence`. The first reason that applies is given, in the order of
+`Reason`.
 
 Policy:
 - a proof is a fault if nothing else is asked; "find, with proof, ..." has an answer to check and is kept;
@@ -125,7 +125,7 @@ class Fault:
 
     reason: Reason
     evidence: str
-    """The words that the rule goes by, at most 120 characters of the text."""
+    """The words that the rule matched, at most 120 characters of the text."""
 
 
 def question_fault(
@@ -137,9 +137,9 @@ def question_fault(
 ) -> Fault | None:
     """The first fault of a problem; None if it is one question with one checkable answer, as far as rules can tell.
 
-    answer: the gold as it stands; a lone letter supports a multiple choice. solution: with an empty answer and no box
-    in the solution, a proof that is asked beside something else counts too. drawings_count: whether drawing code
-    stands for a figure. language: of the text (ISO 639-1), or "unknown".
+    answer: the raw gold; a single letter supports a multiple choice. solution: with an empty answer and no box in the
+    solution, a proof asked along with something else counts too. drawings_count: whether drawing code counts as a
+    figure. language: of the text (ISO 639-1), or "unknown".
     """
     if not re.search(r"\w", text):
         return Fault("empty", text.strip()[:_EVIDENCE_CHARS])
@@ -202,7 +202,7 @@ def _multi_part(text: str) -> Fault | None:
 
 
 def _parts(text: str, labels: tuple[re.Pattern[str], ...]) -> list[str]:
-    """The text behind each label, as far as labels follow in order; empty if there are not two."""
+    """The text after each label, as far as labels follow in order; empty if there are not two."""
     cuts: list[tuple[int, int]] = []
     at = 0
     for label in labels:
@@ -250,7 +250,7 @@ def _no_question(text: str) -> Fault | None:
 
 
 def _search(pattern: re.Pattern[str], text: str, hints: Sequence[str]) -> re.Match[str] | None:
-    """The pattern's first match. Asked only if the text holds a hint: every match holds one, in small letters.
+    """The pattern's first match. Searched only if the text contains a hint: every match has one, in lower case.
 
     In ASCII texts only: elsewhere patterns that ignore case take letters for others that `lower` does not.
     """

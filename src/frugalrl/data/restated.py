@@ -1,4 +1,4 @@
-r"""The same problem told in other words: what it still shares, and what may not differ.
+r"""The same problem in other words: what it still shares, and what must not differ.
 
 `statements.same_problem` and `same_answer` compare texts that were edited. A problem that was translated back, put into
 other characters' hands or told from its solution shares few words in a row; it keeps its answer, its numbers, its
@@ -30,14 +30,14 @@ from frugalrl.data.statements import Statement, carries_weight, figures_agree, o
 from frugalrl.data.word_rarity import word_rarity
 
 RESTATED = 0.80
-"""Score from which on a problem of a pool is a benchmark's."""
-DOUBTFUL = 0.65
-"""Score from which on a witness is asked."""
+"""Minimum score at which a pool's problem is a benchmark's."""
+UNCERTAIN = 0.65
+"""Minimum score at which a witness is asked."""
 LEAST_EVIDENCE = 28.0
 """Nats of shared words, numbers and formulas; e^28 is 10,000 times the pairs of 40,000 rows with 3,000 others."""
 _ENOUGH = 60.0
 _LOOSE_FORMULA = 5.0
-"""Weight of formula that either side may have alone (a range, a definition)."""
+"""Formula weight that only one side may have (a range, a definition)."""
 _MOSTLY_FORMULA, _FORMULA_SHARED = 0.4, 0.75
 _EXCHANGED = 2
 """So many repetitions of numbers lost on one side, with numbers added on the other, are an exchange (25 % to 20 %)."""
@@ -47,7 +47,7 @@ _NUMBERS_IN_PLACE = 0.85
 _ONE_SENTENCE = 0.65
 """Likeness from which on two texts are one sentence, and a word put for another was put there to differ."""
 _THING = 4.5
-"""Rarity of a word from which on it names a thing."""
+"""Minimum rarity of a word that names a thing."""
 _GREEK = frozenset("alpha beta gamma delta epsilon eta theta lambda mu omega phi psi rho sigma tau".split())  # noqa: SIM905
 _EXAMPLE = re.compile(
     r"\([^()]*\b(?:such as|for example|for instance|e\. ?g\.)(?:[^()]|\([^()]*\))*\)"
@@ -59,14 +59,14 @@ _PARTS = re.compile(r"sqrt|pi|[a-z]+|\d+(?:\.\d+)?|[^\sa-z\d()]")
 
 @dataclass(frozen=True)
 class Profile:
-    """What a problem keeps when it is told anew; made by `read_profile`."""
+    """What a problem keeps when it is reworded; made by `read_profile`."""
 
     words: frozenset[str]
     """Stems of its content, functions and variables apart."""
     numbers: frozenset[str]
     """Numbers above 2."""
     counts: Mapping[str, int]
-    """How often each number stands there, 0 to 2 among them."""
+    """Counts of each number, including 0 to 2."""
     functions: frozenset[str]
     formulas: Formulas
     weight: float
@@ -75,21 +75,21 @@ class Profile:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two problems share and what one of them has alone."""
+    """What two problems share, and what only one of them has."""
 
     evidence: float
     """Weight of the shared words, numbers and formulas, in nats."""
     likeness: float
     """Shared weight as a share of both (Dice), 0..1."""
     one_sided: int
-    """Numbers that stand on one side only."""
+    """Numbers on one side only."""
     words_exchanged: int
-    """Words of weight that each side has alone, the smaller count."""
+    """Significant words that only one side has, the smaller count."""
     contradicts: bool
     """Numbers exchanged, contraries, or formulas on both sides that the other lacks."""
 
     def score(self, telling: float) -> float:
-        """How sure it is that two problems with one answer are one; about 0.8 and more in practice means yes.
+        """Confidence that two problems with one answer are the same; in practice 0.8 and more means yes.
 
         telling: of the answer, see `telling`.
         """
@@ -108,7 +108,7 @@ def without_examples(text: str) -> str:
 
 
 def read_profile(statement: Statement) -> Profile:
-    """A statement's profile; take the statement apart `without_examples` first."""
+    """A statement's profile; parse the statement `without_examples` first."""
     words = frozenset(
         token for token in statement.gist if len(token) > 1 and token.isalpha() and token not in FUNCTIONS
     )
@@ -149,7 +149,7 @@ def compare(one: Profile, other: Profile) -> Comparison:
 def restated(
     one: Statement, other: Statement, profiles: tuple[Profile, Profile], key: str, least: float
 ) -> float | None:
-    """The score of two problems with one answer if it is `least` or more and nothing speaks against it, else None.
+    """The score of two problems with one answer if it is at least `least` and nothing contradicts it, else None.
 
     profiles: of the two statements. key: the answer that both have (`same_answer.answer_key`); empty if unknown.
     """
@@ -166,7 +166,7 @@ def restated(
 
 
 def telling(key: str) -> float:
-    """How much it says that two problems share an answer: 2 for "3", 6.5 for "1003", at most 8; 0 for none."""
+    """How informative a shared answer is: 2 for "3", 6.5 for "1003", at most 8; 0 for none."""
     if not key:
         return 0.0
     found = 1.5
@@ -202,9 +202,9 @@ def _is_little(number: str) -> bool:
 
 
 def things_are_exchanged(ours: Sequence[str], theirs: Sequence[str]) -> bool:
-    """Whether one sentence is told of other things: a spade and an ace for a heart and a ten, one word for another.
+    """Whether a sentence was changed to other things: a spade and an ace for a heart and a ten, one word for another.
 
-    Texts so much alike were compared by `statements.same_problem` and found to differ in something.
+    Texts this similar were compared by `statements.same_problem` and found to differ.
     """
     matcher = SequenceMatcher(None, ours, theirs, autojunk=False)
     if matcher.quick_ratio() < _ONE_SENTENCE or matcher.ratio() < _ONE_SENTENCE:

@@ -1,4 +1,4 @@
-"""Benchmark problems, looked up by a problem that may be one of them in other words (`restated`).
+"""Finds the benchmark problem that a text rewords (`restated`).
 
 The index holds the benchmarks only; a pool passes it row by row. Candidates are the benchmark problems with the same
 gold. Where the golds are spelled in ways that no key unites, or one is missing, candidates are those that share rare
@@ -6,8 +6,8 @@ words or numbers; they count only if the caller has a second opinion:
 
 - `equivalent(gold, gold)`: whether two golds are one answer, in practice the verdict layer (2n(n-1)+1 is 2n^2-2n+1);
 - `witness(text, text)`: whether two texts are one problem, in practice a language model. It is asked about pairs in the
-  doubtful range, and about pairs without golds, where a text alone cannot tell a problem from its sibling: of 16 such
-  pairs with as much in common, 15 were siblings.
+  uncertain range, and about pairs without golds, where text alone does not distinguish a problem from a variant: of 16
+  such pairs with as much in common, 15 were variants.
 """
 
 from collections import defaultdict
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from frugalrl.data.formula_runs import number_weight
 from frugalrl.data.restated import (
-    DOUBTFUL,
     RESTATED,
+    UNCERTAIN,
     Profile,
     compare,
     read_profile,
@@ -31,9 +31,9 @@ from frugalrl.data.word_rarity import word_rarity
 SameAnswer = Callable[[str, str], bool]
 SameProblem = Callable[[str, str], bool]
 _RARE_WORD, _RARE_NUMBER = 6.0, 4.0
-"""Weights from which on a word or a number leads to candidates."""
+"""Minimum weight of a word or number that leads to candidates."""
 _LEAST_RARE = 14.0
-"""Weight of rare words and numbers that a candidate without an equal gold shares."""
+"""Minimum shared weight of rare words and numbers for a candidate without an equal gold."""
 _LEAST_LIKENESS = 0.5
 
 
@@ -44,7 +44,7 @@ class Entry:
     text: str
     gold: str
     key: str
-    """Of the gold; empty if there is none or it says nothing (a choice)."""
+    """Key of the gold; empty if there is none or it is uninformative (a choice)."""
     statement: Statement
     profile: Profile
 
@@ -60,7 +60,7 @@ class RestatedIndex:
 
 @dataclass(frozen=True)
 class Restatement:
-    """The benchmark problem that a text tells in other words."""
+    """The benchmark problem that a text rewords."""
 
     position: int
     score: float
@@ -90,7 +90,7 @@ def find_restated(
 ) -> Restatement | None:
     """The benchmark problem that a text restates with the highest score; None if there is none.
 
-    read: takes a text apart. equivalent, witness: see the module; without them only equal keys of golds count.
+    read: parses a text. equivalent, witness: see the module; without them only equal keys of golds count.
     """
     key = comparable_key(gold)
     if not index.by_key.get(key) and equivalent is None and witness is None:
@@ -125,9 +125,9 @@ def _with_other_gold(
 def _judged(
     position: int, entry: Entry, own: Entry, key: str, golds: str, least: float, witness: SameProblem | None
 ) -> Iterator[Restatement]:
-    """A restatement, by its score alone from `least` on, by the witness in the doubtful range below."""
+    """A restatement: by its score alone if at least `least`, by the witness in the uncertain range below."""
     profiles = (entry.profile, own.profile)
-    score = restated(entry.statement, own.statement, profiles, key, least if witness is None else DOUBTFUL)
+    score = restated(entry.statement, own.statement, profiles, key, least if witness is None else UNCERTAIN)
     if score is None:
         return
     if score >= least:

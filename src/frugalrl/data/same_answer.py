@@ -1,11 +1,11 @@
-r"""Reworded problems, recognised by their answer: the golds as a second witness beside the texts.
+r"""Reworded problems, recognised by their answer: the golds as evidence besides the texts.
 
-Text alone cannot tell a paraphrase from a variant. Two texts with the same numbers, the same answer and moderately
-alike words are one problem; the same likeness with another answer says nothing. `same_with_answer` is asked only
-after `statements.same_problem` has said no, about two problems with one `answer_key`:
+Text alone does not distinguish a paraphrase from a variant. Two texts with the same numbers, the same answer and
+moderately similar words are one problem; the same similarity with another answer says nothing. `same_with_answer` is
+called only after `statements.same_problem` has said no, about two problems with one `answer_key`:
 
 - the same numbers (or those of one text and at most two more in a longer, closely alike text);
-- drawings and options that leave room for one problem, as there;
+- compatible drawings and options, as there;
 - no numbers in each other's places of one sentence;
 - no contraries exchanged (minimum for maximum, sine for cosine, plus for minus); numbers with the same
   signs; in short or freely reworded texts as many negations ("at most" may be "no more than" in long ones);
@@ -37,9 +37,9 @@ SHARED_TELLING, SHARED_PLAIN = 0.6, 0.8
 """Least share of common content (Dice) with a telling answer, and with one digit, a simple fraction, no numbers,
 or mostly a formula."""
 WEIGHT_TELLING, WEIGHT_PLAIN = 0.75, 0.85
-"""Least share of common signs, variables and words of weight (Dice)."""
+"""Minimum share of common signs, variables and significant words (Dice)."""
 SHARED_LONGER = 0.85
-"""Least share of common content where one text has numbers more."""
+"""Minimum share of common content if one text has extra numbers."""
 _NUMBER = "#"
 MIN_CONTENT = 6
 """Content tokens below which an answer cannot make up for other words ("Compute sin 45" and "cos 45")."""
@@ -65,7 +65,7 @@ _CONTRARIES = tuple(
 
 
 def answer_key(gold: str) -> str:
-    r"""An answer in one spelling; empty if it says nothing about the problem (a choice, true or false, no gold).
+    r"""An answer in canonical spelling; empty if it is uninformative (a choice, true or false, no gold).
 
     ``answer_key("$x = \\dfrac12$") == answer_key("1/2") == "1/2"``
     """
@@ -88,7 +88,7 @@ def comparable_key(gold: str) -> str:
 
 
 def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | None:
-    """Why two statements with one answer are one problem in other words; None if that cannot be told.
+    """Why two statements with one answer are one problem in other words; None if that is not established.
 
     key: the `answer_key` that both have; an empty one supports nothing.
     """
@@ -120,7 +120,7 @@ def same_with_answer(one: Statement, other: Statement, key: str) -> Sameness | N
 
 
 def _fraction(key: str) -> str:
-    """A key that is a decimal number or a fraction of whole numbers in lowest terms; any other as it stands."""
+    """A decimal number or fraction as a fraction in lowest terms; any other key unchanged."""
     found = _NUMBER_KEY.fullmatch(key)
     if found is None or not (found[2] or found[3]) or not int(found[3] or 1):
         return key
@@ -128,7 +128,7 @@ def _fraction(key: str) -> str:
 
 
 def numbers_are_exchanged(ours: Sequence[str], theirs: Sequence[str], alike: float = SHARED_TELLING) -> bool:
-    """Whether two or more numbers stand in each other's places of one sentence: 5 boxes with 12, 12 boxes with 5.
+    """Whether two or more numbers swapped places in one sentence: 5 boxes with 12, 12 boxes with 5.
 
     alike: likeness of the texts without their numbers from which on they are one sentence.
     """
@@ -146,7 +146,7 @@ def _one_has_more(ours: Sequence[str], theirs: Sequence[str]) -> bool:
 
 
 def contrary(left: Collection[str], right: Collection[str]) -> bool:
-    """Whether one side has something and the other its contrary instead."""
+    """Whether one side has something and the other its opposite instead."""
     return any(not kind.isdisjoint(left) and not kind.isdisjoint(right) for kind in _CONTRARIES)
 
 
@@ -161,7 +161,7 @@ def _negations(statement: Statement) -> int:
 
 
 def _signed(gist: Sequence[str]) -> list[str]:
-    """The numbers with a minus in front that does not subtract, sorted."""
+    """The numbers with a unary minus, sorted."""
     negative = []
     for at, token in enumerate(gist[:-1]):
         before = gist[at - 1] if at else "("

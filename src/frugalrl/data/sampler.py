@@ -1,14 +1,14 @@
-"""Which problems come next: a pure function of a memory and of what is asked; a recipe may name one of its own.
+"""Which problems come next: a pure function of a memory and a request; a recipe may name a user's function.
 
-Ours, `shuffled_epochs`, is a seeded order of each epoch, by difficulty band if asked, without problems that are skipped
-for now. A frozen state goes in and the next one comes out; its JSON is all that a checkpoint has to save.
+The default, `shuffled_epochs`, is a seeded order of each epoch, optionally by difficulty band, without problems that
+are skipped for now. A frozen state goes in and the next one comes out; its JSON is all that a checkpoint has to save.
 
 Decisions:
-- Skipping is by what the policy did: a problem whose group came out (nearly) all right or all wrong carries no
-  gradient in GRPO. It is skipped for a number of steps and then re-enters, since the policy has changed by then.
-- A step never starves: where too few problems are left, those that would re-enter first are taken back.
+- A problem whose group was (nearly) all right or all wrong has no gradient in GRPO. It is skipped for a number of steps
+  and then re-enters, since the policy has changed by then.
+- A step never runs out: if too few problems are left, those that would re-enter first are used.
 - A curriculum orders each epoch by band, shuffled within bands; it leaves nothing out.
-- A memory passes through JSON after every draw, so that a resumed run sees exactly what a run straight through does.
+- A memory passes through JSON after every draw, so that a resumed run sees exactly what an uninterrupted one does.
 """
 
 import json
@@ -22,32 +22,32 @@ from frugalrl.errors import RecipeError
 from frugalrl.types import Problem
 
 Memory = Mapping[str, Any]
-"""What a sampler remembers: values that JSON holds exactly; empty at the start."""
+"""A sampler's memory: values that JSON represents exactly; empty at the start."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a problem that was sampled."""
+    """The outcome of a sampled problem."""
 
     problem: int
     accuracy: float | None
-    """The share of its group that was correct; None if no verdict is known."""
+    """The share of its group that was correct; None without known verdicts."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What a sampler is asked."""
+    """A request to a sampler."""
 
     problems: Sequence[Problem]
-    """All training problems, the same in every draw; a sampler answers with indices into them."""
+    """All training problems, the same in every draw; a sampler returns indices into them."""
     count: int
-    """How many are wanted."""
+    """Number of problems wanted."""
     step: int
-    """Steps that are complete."""
+    """Completed steps."""
     seed: int
-    """Of the run."""
+    """The run's seed."""
     outcomes: tuple[Outcome, ...]
-    """Those of the step before, in order; empty at the first step, and where a step draws a second time."""
+    """Those of the previous step, in order; empty at the first step, and if a step draws again."""
 
 
 Sampler = Callable[[Memory, Draw], tuple[Sequence[int], Memory]]
@@ -65,17 +65,17 @@ class SamplerRule:
 
 @dataclass(frozen=True)
 class SamplerState:
-    """Where the sampler is. Everything the next choice depends on, beside the rule."""
+    """The sampler's position: everything the next choice depends on, apart from the rule."""
 
     memory: Memory = field(default_factory=dict)
-    """The sampler's own."""
+    """The sampler function's memory."""
     step: int = 0
     """Steps observed."""
     outcomes: tuple[Outcome, ...] = ()
     """Of the last step, until the sampler has seen them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Values that JSON holds exactly."""
+        """Values that JSON represents exactly."""
         outcomes = [[one.problem, one.accuracy] for one in self.outcomes]
         return {"memory": dict(self.memory), "step": self.step, "outcomes": outcomes}
 
@@ -89,7 +89,7 @@ class SamplerState:
 def next_problems(state: SamplerState, rule: SamplerRule, count: int) -> tuple[list[int], SamplerState]:
     """Indices of the next `count` problems, and the state after them.
 
-    Raises ValueError without any problem, and RecipeError for a sampler that does not keep to its protocol.
+    Raises ValueError without any problem, and RecipeError for a sampler that violates its protocol.
     """
     if not rule.problems:
         raise ValueError("there is no problem to take")
@@ -124,10 +124,10 @@ def shuffled_epochs(
     skip_unsolved: float | None = None,
     re_entry_steps: int = 50,
 ) -> tuple[list[int], Memory]:
-    """Each epoch shuffled anew; without options the order is a function of the position alone (`take`).
+    """Each epoch reshuffled; without options the order is a function of the position alone (`take`).
 
-    bands: of a curriculum, values of the column `band`, the first one first. skip_solved, skip_unsolved: skip a problem
-    for `re_entry_steps` steps if at least, or at most, this share of its group was correct.
+    bands: of a curriculum, values of the column `band`, in order. skip_solved, skip_unsolved: skip a problem for
+    `re_entry_steps` steps if at least, or at most, this share of its group was correct.
     Raises ValueError for a problem outside the bands.
     """
     problem_count = len(draw.problems)
@@ -151,7 +151,7 @@ def shuffled_epochs(
 
 
 def take(problem_count: int, position: int, count: int, seed: int) -> list[int]:
-    """Indices of the `count` problems after the first `position`; every epoch holds each problem once."""
+    """Indices of the `count` problems after the first `position`; every epoch has each problem once."""
     epochs = range(position // problem_count, -(-(position + count) // problem_count))
     orders = [index for epoch in epochs for index in _order(problem_count, epoch, seed, None)]
     start = position % problem_count
@@ -159,7 +159,7 @@ def take(problem_count: int, position: int, count: int, seed: int) -> list[int]:
 
 
 def band_ranks(bands: Sequence[str | None], order: Sequence[str]) -> tuple[int, ...]:
-    """The place of each problem's band in a curriculum. Raises ValueError for a band that is not in `order`."""
+    """The rank of each problem's band in a curriculum. Raises ValueError for a band that is not in `order`."""
     places = {name: place for place, name in enumerate(order)}
     unknown = next((band for band in bands if band not in places), None)
     if unknown is not None or None in bands:
@@ -190,7 +190,7 @@ def _order(problem_count: int, epoch: int, seed: int, ranks: Sequence[int] | Non
 
 
 def _through_json(memory: Memory) -> dict[str, Any]:
-    """A copy, with tuples as lists and keys as text. Raises RecipeError for what JSON does not hold exactly."""
+    """A copy, with tuples as lists and keys as text. Raises RecipeError for what JSON cannot represent exactly."""
     try:
         return json.loads(json.dumps(dict(memory), allow_nan=False))  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:

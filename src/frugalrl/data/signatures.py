@@ -1,8 +1,8 @@
-"""Problem statements as a few numbers each, and the pairs among them that are worth a closer look. Pure.
+"""Problem statements as a few numbers each, and the candidate pairs for a closer comparison. Pure.
 
 MinHash (Broder, 1997) with banding over pairs of neighbouring content tokens. Kept of a text are its tokens' numbers
-(4 bytes each) and four hashes of 8 bytes: about 150 bytes a text, whatever its length on disk. Minimum hashes are made
-again for a few bands at a time where all of them would take more than `BAND_BYTES`.
+(4 bytes each) and four hashes of 8 bytes: about 150 bytes per text, whatever its length on disk. Minimum hashes are
+made again for a few bands at a time where all of them would take more than `BAND_BYTES`.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ class Signatures:
         return len(self._numbers)
 
     def add(self, statement: Statement, answer_key: str) -> None:
-        """The next text. answer_key: of its gold; empty if it says nothing."""
+        """Add the next text. answer_key: of its gold; empty if it is uninformative."""
         high, low = _halves(statement.key)
         self._keys[0].append(high)
         self._keys[1].append(low)
@@ -53,7 +53,7 @@ class Signatures:
         )
 
     def firsts(self) -> NDArray[np.int64]:
-        """For each text the first one with its key: itself if there is none before; -1 without a key."""
+        """For each text the first one with its key, possibly itself; -1 without a key."""
         high, low = (np.frombuffer(half, dtype=np.uint64) for half in self._keys)
         order = np.lexsort((low, high))  # stable: ascending positions within a key
         same = np.zeros(len(order), dtype=bool)

@@ -1,7 +1,7 @@
-"""Rows from files, folders and Hub data sets, and completions read from them.
+"""Rows and completions from files, folders and Hub data sets.
 
 The only importer of `datasets`; files are read by `tables`. What cannot be read is an error that names the file and the
-line; nothing is skipped in silence. What makes a row a problem, and who judges it, is said in `tasks.loading`.
+line; nothing is skipped silently. `tasks.loading` turns rows into problems.
 """
 
 import itertools
@@ -27,12 +27,12 @@ def completions_of_rows(source: CompletionSource) -> list[PromptedCompletion]:
 
 
 def problem_rows(source: ProblemSource) -> Iterator[TableRow]:
-    """The rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError if there is none."""
+    """The raw rows of a file, a folder of files or a Hub data set. Raises DataError if there is none."""
     return _rows(source)
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row of a file as it stands, with its place ("rows.jsonl, line 3,") for error messages.
+    """Each raw row of a file, with its location ("rows.jsonl, line 3,") for error messages.
 
     Raises DataError if the file is missing, of no known kind, unreadable, empty or malformed.
     """
@@ -45,7 +45,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def table_rows(
     path: str, split: str = "train", subset: str | None = None, revision: str | None = None
 ) -> Iterator[TableRow]:
-    """Rows of a file, a folder of files or a Hub data set, as they stand. Raises DataError as `problem_rows` does."""
+    """Raw rows of a file, a folder of files or a Hub data set. Raises DataError as `problem_rows` does."""
     return problem_rows(ProblemSource(source=path, split=split, subset=subset, revision=revision))
 
 

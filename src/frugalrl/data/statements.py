@@ -1,18 +1,18 @@
 r"""Whether two problem statements are the same problem, decided token by token.
 
-A likeness alone cannot tell: two problems that differ in one number are 95 % alike. So likeness is asked last, after
-what mathematics hangs on. `same_problem` demands, in this order:
+Similarity alone is not enough: two problems that differ in one number are 95 % similar. So it is checked last, after
+what the mathematics depends on. `same_problem` requires, in this order:
 
 1. the same numbers, as a multiset;
-2. the same operators, relations, functions and words of weight (`_WEIGHTY`: minimum, not, odd, left, area ...);
+2. the same operators, relations, functions and significant words (`_SIGNIFICANT`: minimum, not, odd, left, area ...);
 3. the same variables, under their own names or renamed by order of occurrence;
 4. no stretch of several content words replaced by others, no two words that changed places;
-5. a likeness of the content tokens (difflib's ratio) of at least the threshold.
+5. a similarity of the content tokens (difflib's ratio) of at least the threshold.
 
-Words that only dress a question ("find", "determine", "given that") are not content; synonyms count as one word.
+Filler words of a question ("find", "determine", "given that") are not content; synonyms count as one word.
 Options of a multiple choice and sentences on how to write the answer are compared only where both texts have them.
 
-Not covered: translations, statements reordered as a whole, paraphrases in other words and other symbols.
+Not covered: translations, reordered statements, paraphrases in other words and other symbols.
 """
 
 import functools
@@ -52,7 +52,7 @@ _SYNONYMS = {
     "identical": "same", "lie": "lie", "lies": "lie", "located": "lie", "zeros": "root", "zeroes": "root",
     "infinity": "infty", "roots": "root", "solutions": "solution", "persons": "person", "people": "person",
 }  # fmt: skip
-_WEIGHTY = frozenset(
+_SIGNIFICANT = frozenset(
     "smallest largest not no none never neither nor without except only exactly all every each any some either both or "  # noqa: SIM905
     "odd even prime composite left right first second third fourth fifth last next previous more less fewer most than "
     "before after above below inside outside over under up down increasing decreasing increase decrease increased "
@@ -82,21 +82,21 @@ _SOFT = frozenset("()[]")
 NEGATIONS = frozenset({"not", "no", "none", "never", "neither", "nor", "without", "except", "non"})
 _FIGURE_WORDS = frozenset("figure diagram graph graphed shown below above picture pictured chart follows grid".split())  # noqa: SIM905
 _SELF_CONTAINED = 25
-"""Content tokens from which on a geometry problem says in words what its drawing shows."""
+"""Minimum content tokens of a geometry problem that says in words what its drawing shows."""
 _TELLING = 12
-"""Content tokens below which "what is x in the figure?" is as good as no text."""
+"""With fewer content tokens, "what is x in the figure?" is as good as no text."""
 _SAME_OPTIONS = 0.95
-"""Likeness of the options' tokens: under one case many questions share most words of their options."""
+"""Similarity of the options' tokens: under one case many questions share most words of their options."""
 _ALIKE = 0.65
-"""Likeness of letters from which on one changed word is a spelling (colour, color), not another thing."""
+"""Minimum similarity of letters at which a changed word is a spelling variant (colour, color), not another thing."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A problem taken apart for comparison; made by `read_statement`."""
+    """A problem parsed for comparison; made by `read_statement`."""
 
     key: str
-    """The whole text's key of exact duplicates."""
+    """Key of the full text for exact duplicates."""
     stem: tuple[str, ...]
     """Normalised tokens without options and without how to write the answer."""
     options: tuple[str, ...]
@@ -104,11 +104,11 @@ class Statement:
     answer_format: tuple[str, ...]
     """Normalised numbers of the sentences on how to write the answer, if there are such sentences."""
     numbers: tuple[str, ...]
-    """The stem's numbers, sorted, in one spelling each."""
+    """The stem's numbers, sorted, in canonical spelling."""
     figure: str
     """The code of a drawing in the text; empty without one."""
     gist: tuple[str, ...]
-    """The stem's content: no fillers, synonyms as one word, endings off; variables keep their names."""
+    """The stem's content: no fillers, synonyms as one word, stemmed; variables keep their names."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Sameness:
 
 
 def read_statement(text: str) -> Statement:
-    """A problem's text, taken apart."""
+    """A problem's text, parsed."""
     start = options_start(text)
     has_stem = start is not None and len(text[:start].split()) >= 4
     stem_text, options_text = (text[:start], text[start:]) if has_stem else (text, "")
@@ -152,7 +152,7 @@ def numbers_of(tokens: Sequence[str]) -> tuple[str, ...]:
 
 
 def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_THRESHOLD) -> Sameness | None:
-    """Why two statements are the same problem; None if they are not, or if it cannot be told from their text."""
+    """Why two statements are the same problem; None if they are not, or if the text does not establish it."""
     if one.key == other.key:
         return Sameness("exact", 1.0, "the same text after normalisation")
     if one.numbers != other.numbers or not one.gist or not other.gist:
@@ -173,7 +173,7 @@ def same_problem(one: Statement, other: Statement, threshold: float = DEFAULT_TH
 
 
 def figures_agree(one: Statement, other: Statement) -> bool:
-    """Whether the drawings leave room for one problem: where they matter, they must be the same."""
+    """Whether the drawings are compatible: where they matter, they must be the same."""
     size = min(len(one.gist), len(other.gist))
     if one.figure and other.figure:
         in_words = size >= _SELF_CONTAINED and _FIGURE_WORDS.isdisjoint({*one.stem, *other.stem} - {"diagram"})
@@ -185,7 +185,7 @@ def figures_agree(one: Statement, other: Statement) -> bool:
 
 
 def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None:
-    if _weighty(one.gist) != _weighty(other.gist):
+    if _significant(one.gist) != _significant(other.gist):
         return None
     ours, theirs = one.gist, other.gist
     if _variables(ours) != _variables(theirs):
@@ -204,7 +204,7 @@ def _near(one: Statement, other: Statement, threshold: float) -> Sameness | None
     if similarity < threshold:
         return None
     shown = "; ".join(f"{' '.join(left) or '-'} / {' '.join(right) or '-'}" for left, right in changes[:4])
-    return Sameness("near", similarity, f"numbers, signs and weighty words agree; changed: {shown or 'fillers'}")
+    return Sameness("near", similarity, f"numbers, signs and significant words agree; changed: {shown or 'fillers'}")
 
 
 def _is_another_question(
@@ -267,38 +267,40 @@ def _gist(stem: Sequence[str]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _content(token: str) -> str | None:
-    """A token as it stands in a gist; None for a filler. Most tokens of a pool are among a few thousand."""
+    """A token's form in a gist; None for a filler. Most tokens of a pool are among a few thousand."""
     token = _SYNONYMS.get(token, token)
     return None if token in _FILLER else _stemmed(token)
 
 
 def is_article(stem: Sequence[str], at: int) -> bool:
-    """Whether "a", "i" or "s" is a word here: an article stands before a word, and behind none of the operators."""
+    """Whether "a", "i" or "s" is a word here: an article precedes a word and follows no operator."""
     following = stem[at + 1] if at + 1 < len(stem) else "="
     before = stem[at - 1] if at else "start"
     return stem[at] in "as" and len(following) > 1 and following.isalpha() and len(before) > 1 and before[0].isalpha()
 
 
 def _stemmed(token: str) -> str:
-    if len(token) > 4 and token not in _WEIGHTY:
+    if len(token) > 4 and token not in _SIGNIFICANT:
         for ending in ("ing", "ed", "es", "s"):
             if token.endswith(ending) and len(token) - len(ending) >= 3:
                 return token[: -len(ending)]
         return token[:-1] if token.endswith("e") else token
-    return token[:-1] if len(token) > 4 and token.endswith("s") and token[:-1] in _WEIGHTY else token
+    return token[:-1] if len(token) > 4 and token.endswith("s") and token[:-1] in _SIGNIFICANT else token
 
 
 def _is_sign(token: str) -> bool:
     return token in _OPERATORS or token[0].isdigit() or token in _SOFT or (len(token) == 1 and token.isalpha())
 
 
-def _weighty(gist: Sequence[str]) -> Counter[str]:
-    return Counter(token for token in gist if token in _OPERATORS or token in _WEIGHTY or f"{token}s" in _WEIGHTY)
+def _significant(gist: Sequence[str]) -> Counter[str]:
+    return Counter(
+        token for token in gist if token in _OPERATORS or token in _SIGNIFICANT or f"{token}s" in _SIGNIFICANT
+    )
 
 
 def carries_weight(token: str) -> bool:
-    """Whether a problem hangs on a token of its gist: a sign, number, variable, negation or word of weight."""
-    return (_is_sign(token) and token not in _SOFT) or token in _WEIGHTY or token in NEGATIONS
+    """Whether a problem depends on a token of its gist: a sign, number, variable, negation or significant word."""
+    return (_is_sign(token) and token not in _SOFT) or token in _SIGNIFICANT or token in NEGATIONS
 
 
 def _variables(gist: Sequence[str]) -> list[str]:
@@ -311,7 +313,7 @@ def _is_renamed(token: str) -> bool:
 
 
 def plain_number(token: str) -> str:
-    """A number in one spelling: ``007`` is 7 and ``0.50`` is 0.5."""
+    """A number in canonical spelling: ``007`` is 7 and ``0.50`` is 0.5."""
     whole, dot, decimals = token.partition(".")
     decimals = decimals.rstrip("0")
     return f"{whole.lstrip('0') or '0'}{'.' if decimals else ''}{decimals}" if dot or whole.startswith("0") else token

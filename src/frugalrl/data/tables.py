@@ -1,8 +1,8 @@
 """Tables on disk: rows of .jsonl and .parquet files (.gz too), read and written. The only importer of `pyarrow`.
 
 Decisions:
-- What cannot be read is an error that names file and line; nothing is skipped in silence.
-- Rows are read and written one after another, so that a file of any length passes in bounded memory.
+- What cannot be read is an error that names file and line; nothing is skipped silently.
+- Rows are read and written one at a time, so memory is bounded for files of any length.
 - Writing is deterministic: the same rows give the same bytes with the same version of pyarrow.
 - In Parquet a column has one type. A column whose values are of several types, or nested, is written as JSON text.
 """
@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from frugalrl.errors import DataError, OutputError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row as it stands in its file."""
+    """A raw row of a file."""
 
     where: str
     """File and line, or data set and row, for error messages."""
@@ -49,19 +49,19 @@ def file_rows(path: Path) -> Iterator[TableRow]:
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """One JSON object a line, all of it or nothing. Raises OutputError."""
+    """Write one JSON object per line, atomically. Raises OutputError."""
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         for row in rows:
             file.write(encode(row) + "\n")
 
 
 ROW_GROUP = 1 << 16
-"""Rows that are held to be written at once."""
+"""Rows buffered and written together."""
 
 
 def write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A Parquet file with the named columns, all of it or nothing; a value that a row lacks is null.
+    """Write a Parquet file with the named columns, atomically; a value that a row lacks is null.
 
     rows: iterated twice. Raises OutputError if it cannot be written.
     """
@@ -98,7 +98,7 @@ _EXACT_IN_DOUBLE = 1 << 53
 
 @dataclass
 class _Kinds:
-    """What the values of a column are, as far as its Parquet type hangs on it."""
+    """The kinds of values in a column, as far as they matter for its Parquet type."""
 
     kinds: set[type] = field(default_factory=set)
     low: int = 0
@@ -112,7 +112,7 @@ class _Kinds:
             self.low, self.high = min(self.low, value), max(self.high, value)
 
     def arrow_type(self) -> Any:
-        """The type; None where values are to be written as JSON text."""
+        """The type; None if values are written as JSON text."""
         import pyarrow
 
         if self.kinds <= {str}:
@@ -136,7 +136,7 @@ def _array(values: list[Any], arrow_type: Any) -> Any:
 
 
 def _readable(path: Path, rows: Iterator[TableRow]) -> Iterator[TableRow]:
-    """The same rows, with what the system says of a file as an error for people."""
+    """The same rows, with the system's errors about a file as DataError."""
     try:
         yield from rows
     except (OSError, EOFError, zlib.error) as error:
@@ -162,7 +162,7 @@ def _jsonl_rows(path: Path) -> Iterator[TableRow]:
             except ValueError as error:
                 raise DataError(f"{where} is not JSON: {error}. Fix or remove the line.") from None
             if not isinstance(values, dict):
-                raise DataError(f"{where} is not a JSON object. Write one {{...}} a line.")
+                raise DataError(f"{where} is not a JSON object. Write one {{...}} per line.")
             yield TableRow(where, values)
 
 

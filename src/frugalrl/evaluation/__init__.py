@@ -1,4 +1,4 @@
-"""k samples of each problem, judged, kept and read back; benchmarks; the ledger of looks.
+"""k samples of each problem, judged, saved and read back; benchmarks; the ledger of looks.
 
-What may not enter: statistics, which are in `statistics`, training, rewards, and what is right, which each task says.
+Not allowed here: statistics, which are in `statistics`, training, rewards, and what is right, which each task says.
 """

@@ -1,7 +1,7 @@
 """Benchmarks as problems: from a local folder where it has the file, otherwise from the Hub; a user's own file too.
 
-Which folder that is, is an argument: the command reads the environment. The rows of a user's own file are judged by the
-task that they belong to, and asked as that task asks.
+The folder is an argument: the command reads the environment. The rows of a user's file are judged by the task they
+belong to, with that task's prompt.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from frugalrl.tasks.registry import task_named
 from frugalrl.types import Problem
 
 TASK_SEED = 13
-"""Of a task's own problems: the stream that recipes/quickstart.yaml holds out as its test set."""
+"""Seed of generated problems: the stream that recipes/quickstart.yaml holds out as its test set."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class LoadedBenchmark:
     name: str
     samples: int
     templates: tuple[str, ...]
-    """How each problem is asked."""
+    """The prompt of each problem."""
     problems: tuple[Problem, ...]
     source: str
     """The file or the Hub id they were read from."""
     data_hash: str
-    """Of all problems and golds, whatever part of them is evaluated."""
+    """Hash of all problems and golds, even if only part of them is evaluated."""
 
 
 def load_benchmark(name: str, data_folder: Path | None) -> LoadedBenchmark:
@@ -84,6 +84,6 @@ def _source(benchmark: Benchmark, data_folder: Path | None) -> ProblemSource:
 
 
 def _with_plain_gold(problem: Problem, kind: GoldKind) -> Problem:
-    """A zero-padded integer as the integer: the verifier takes them for the same, people do not write them."""
+    """A zero-padded integer as the integer: equal to the verifier, but nobody writes the zeros."""
     is_integer = kind == "integer" and problem.gold.isdecimal()
     return replace(problem, gold=str(int(problem.gold))) if is_integer else problem

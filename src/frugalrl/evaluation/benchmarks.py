@@ -1,7 +1,7 @@
 """The benchmarks by name: where each comes from, how its golds are read, the prompt, how many samples.
 
 Decisions:
-- What is accepted beside a published gold, a unit or a stated tolerance travels with each problem: `tasks.maths`.
+- What is accepted besides a published gold, a unit or a stated tolerance belongs to each problem: `tasks.maths`.
 - The `aliases` of the local Minerva file are not taken over: 39 of the 136 rows that have any hold one that answers
   another sub-problem.
 
@@ -25,20 +25,20 @@ OPEN_RS_TEMPLATE = (
 """The query template of the released evaluation tasks, two spaces after the first sentence included."""
 
 DEFAULT_MAX_TOKENS = 4096
-"""Of a completion without --max-tokens or a preset, or what the model's context leaves if that is less."""
+"""The cap without --max-tokens or a preset, or what the model's context leaves if that is less."""
 
 GoldKind = Literal["integer", "latex"]
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Where a benchmark's rows are, and how they are asked and read."""
+    """Where a benchmark's rows are, and how they are prompted and read."""
 
     name: str
     size: int
     """Problems in all; of an endless task, how many are taken."""
     samples: int
-    """k where nobody says otherwise: more where there are few problems."""
+    """The default k: more if there are few problems."""
     hub_id: str | None = None
     hub_subset: str | None = None
     hub_split: str = "test"
@@ -51,12 +51,12 @@ class Benchmark:
     """integer: zero-padded ("025" is 25)."""
     template: str = BOXED_TEMPLATE
     task: str | None = None
-    """The task whose own problems it is made of; None: it is a table."""
+    """The task that generates it; None: it is a table."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A published way to ask and to sample."""
+    """A published prompt and sampling setting."""
 
     template: str
     temperature: float
@@ -65,7 +65,7 @@ class Preset:
 
 
 PRESETS = {"open-rs": Preset(OPEN_RS_TEMPLATE, temperature=0.6, top_p=0.95, max_completion_tokens=32768)}
-"""open-rs: arXiv 2503.16219, one sample a problem there."""
+"""open-rs: arXiv 2503.16219, one sample per problem there."""
 
 _ALL = (
     Benchmark(

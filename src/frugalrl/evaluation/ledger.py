@@ -1,7 +1,7 @@
 """A run's ledger: when each set of problems was evaluated, on which of the run's models, and by which command.
 
-`ledger.jsonl` in the run's folder is only ever added to. A resume does not take a look back, and `frugalrl eval` of a
-run's model is noted there, too: a test set that was looked at more than once selects, whichever command looked.
+`ledger.jsonl` in the run's folder is append-only. A resume does not remove a look, and `frugalrl eval` of a run's model
+is recorded too: a test set that was looked at more than once selects, whichever command looked.
 """
 
 import json
@@ -28,7 +28,7 @@ def note_look(run: Path, benchmark: str, step: int, shape: tuple[int, int], data
 
 
 def read_ledger(run: Path) -> tuple[Look, ...]:
-    """The looks so far, in order; none where there is no ledger. A torn line is passed over. Raises OutputError."""
+    """The looks so far, in order; none without a ledger. A torn line is skipped. Raises OutputError."""
     path = run / LEDGER_FILE
     if not path.is_file():
         return ()
@@ -60,7 +60,7 @@ def run_and_step_of(model: Path) -> tuple[Path, int] | None:
 
 
 def kept_step(run: Path) -> int | None:
-    """Of the model that a finished run kept; None of an unfinished run, and of what is no run."""
+    """The step of the model that a finished run kept; None for an unfinished run or another folder."""
     try:
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

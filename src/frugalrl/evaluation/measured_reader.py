@@ -1,4 +1,4 @@
-"""What `eval` and a training run keep of an evaluation, read back for a comparison."""
+"""Reads the evaluations that `eval` and training runs saved, for a comparison."""
 
 import re
 from dataclasses import asdict

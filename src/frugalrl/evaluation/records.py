@@ -1,4 +1,4 @@
-"""The records of an evaluation: what each sample of each problem came to, and under which conditions."""
+"""The records of an evaluation: the result of each sample of each problem, and the conditions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class SampleRecord:
     """Of the completion."""
     finish_reason: FinishReason
     extracted: str | None
-    """The answer that was read; None if there was none."""
+    """The extracted answer; None if there was none."""
     verdict: VerdictLabel
     reason: str
     text: str
@@ -38,12 +38,12 @@ class SampleRecord:
 
 @dataclass(frozen=True)
 class Subject:
-    """Which model is evaluated, on what, and how it is asked: what an evaluation does not know by itself."""
+    """Which model is evaluated, on what, and with which prompt: the context of an evaluation."""
 
     benchmark: str
     """``validation``, ``test``, or a benchmark's name."""
     model: str
-    """As the user named it, for people."""
+    """As the user named it, for display."""
     step: int | None
     """Of a run's model; None if it is not known to be one."""
     model_hash: str

@@ -1,4 +1,4 @@
-"""The results file of one model on one set of problems, from `eval` and from a run: a JSON object a line.
+"""The results file of one model on one set of problems, from `eval` and from a run: a JSON object per line.
 
     header    what every sample shares: model, prompt, data, sampling, verifier; another one is refused
     session   once for each start: versions and device, since they may change between a kill and the resume
@@ -20,7 +20,7 @@ from typing import Self
 
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import SampleRecord, Subject
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.line_files import LineFile
 from frugalrl.rollout.engine import SamplingParams
 
@@ -84,12 +84,12 @@ def header_of(
 
 
 def session_of(subject: Subject) -> dict[str, str]:
-    """What a start notes of itself."""
+    """The record of a session's start."""
     return {**{name: metadata.version(name) for name in _SESSION_PACKAGES}, "device": subject.device}
 
 
 def results_path(folder: Path, benchmark: str) -> Path:
-    """Where a benchmark's results stand in a folder."""
+    """The file of a benchmark's results in a folder."""
     return folder / f"{benchmark}{SUFFIX}"
 
 
@@ -118,8 +118,8 @@ def read_results(path: Path) -> Results:
 
 
 def write_results(path: Path, header: ResultsHeader, session: dict[str, str], samples: Iterable[SampleRecord]) -> None:
-    """A whole results file at once, all of it or nothing. Raises OutputError."""
-    with written_whole(path) as file:
+    """Write a complete results file atomically. Raises OutputError."""
+    with atomic_write(path) as file:
         for line in (_header_line(header), _session_line(session), *map(_sample_line, samples)):
             file.write(json.dumps(line) + "\n")
 
@@ -135,7 +135,7 @@ def refuse_other_results(folder: Path, header: ResultsHeader) -> None:
         if found.model_hash != header.model_hash:
             raise OutputError(
                 f"{path} holds results of another model ({found.model} in {found.dtype}, weights "
-                f"{found.model_hash}). Give this model a folder of its own with --out."
+                f"{found.model_hash}). Give this model its own folder with --out."
             )
         if path == own:
             _refuse_another(path, found, header)

@@ -1,8 +1,8 @@
-"""The one evaluator: k samples of each problem through any rollout engine, judged by each problem's task, kept.
+"""The evaluator: k samples of each problem through any rollout engine, judged by each problem's task, saved.
 
 Training evaluates in memory and writes a file as a whole; `eval` goes in chunks and appends, so that a kill loses one
 chunk at most. Both draw, judge and write the same way. A sample's seed follows from the evaluation's seed, the problem
-and the sample's number: base and trained model meet the same randomness, a rerun gives the same numbers, and more
+and the sample's number: base and trained model get the same randomness, a rerun gives the same numbers, and more
 samples only add. Verdicts are those of training's rewards: the problem's policy under the process's verifier limit.
 """
 
@@ -26,7 +26,7 @@ from frugalrl.verify.answers import default_pool
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an evaluation is, after a chunk."""
+    """Progress of an evaluation, after a chunk."""
 
     done: int
     total: int
@@ -61,7 +61,7 @@ def verifier_limit_seconds() -> float:
 
 
 def save_evaluation(evaluation: Evaluation, path: Path, subject: Subject) -> None:
-    """Write a results file, all of it or nothing. Raises OutputError."""
+    """Write a results file atomically. Raises OutputError."""
     data_hash = problems_hash([prompt.problem for prompt in evaluation.prompts])
     header = header_of(subject, data_hash, evaluation.sampling, evaluation.seed, evaluation.verifier_limit_seconds)
     write_results(path, header, session_of(subject), evaluation.flat)
@@ -98,9 +98,9 @@ def run_benchmark(
     chunk_samples: int,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Draw, judge and write what the results file still lacks of `samples` samples for each prompt.
+    """Draw, judge and append the samples that the results file still lacks, `samples` for each prompt.
 
-    chunk_samples: about how many samples are drawn at once; a problem's own are never cut apart.
+    chunk_samples: about how many samples are drawn at once; those of one problem are never split.
     """
     lacking = _lacking(prompts, writer.samples, samples)
     total = len(prompts) * samples

@@ -1,4 +1,4 @@
-"""What the samples of a benchmark come to: one line of a table."""
+"""The score of a benchmark's samples: one line of a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from frugalrl.types import Prompt
 
 @dataclass(frozen=True)
 class BenchmarkScore:
-    """What k samples a problem came to."""
+    """The score of k samples per problem."""
 
     accuracy: Estimate
     """avg@k in 0..1; an unknown verdict counts as not correct."""

@@ -1,4 +1,4 @@
-"""What a recipe amounts to before it is run.
+"""The size of a run before it starts.
 
-What may not enter: anything that loads a model.
+Not allowed here: anything that loads a model.
 """

@@ -1,11 +1,11 @@
-"""What a recipe amounts to, from the recipe alone: the figures of `--dry-run`."""
+"""The size of a run, from the recipe alone: the figures of `--dry-run`."""
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.training.length_schedule import largest_cap
 
 
 def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
-    """Names and values, in the order a person asks."""
+    """Names and values, in order of interest."""
     rollout, algorithm, training = recipe.rollout, recipe.algorithm, recipe.training
     completions = rollout.prompts_per_step * rollout.group_size
     longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
@@ -38,7 +38,7 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
 
 def _dynamic_sampling(recipe: TrainRecipe) -> list[tuple[str, str]]:
     extra = int(recipe.rollout.max_extra_groups * recipe.rollout.prompts_per_step)
-    return [("dynamic sampling", f"at most {extra} more groups a step")] if extra else []
+    return [("dynamic sampling", f"at most {extra} more groups per step")] if extra else []
 
 
 def _evaluations(recipe: TrainRecipe) -> str:
@@ -47,7 +47,9 @@ def _evaluations(recipe: TrainRecipe) -> str:
         return "none (data.validation and data.test are not set)"
     between = _multiples_before(recipe.evaluation.every, recipe.training.steps) if recipe.data.validation else 0
     samples = recipe.evaluation.samples_per_problem
-    return f"{' and '.join(held_out)} before and after, validation {between} times between, {samples} samples a problem"
+    return (
+        f"{' and '.join(held_out)} before and after, validation {between} times between, {samples} samples per problem"
+    )
 
 
 def _checkpoints(recipe: TrainRecipe) -> str:

@@ -1,4 +1,4 @@
-"""What people and machines read of a run: the log, lines, pages, figures, cards.
+"""The output of a run for people and machines: log, lines, pages, figures, cards.
 
-What may not enter: decisions. A page says what a record holds.
+Not allowed here: decisions. A page says what a record holds.
 """

@@ -15,7 +15,7 @@ _HOLLOW = 'fill-opacity="0.25" stroke-width="1.2"'
 
 
 def grouped_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], x_label: str) -> str:
-    """Upright bars, one group a label and one bar a series; values are shares in 0..1, shown as percent."""
+    """Upright bars, one group per label and one bar per series; values are shares in 0..1, shown as percent."""
     highest = max((value for _, values in series for value in values), default=0.0)
     ticks = nice_ticks(0.0, max(highest, 0.01))
     height = HEIGHT - _TOP - _BOTTOM
@@ -54,7 +54,7 @@ def grouped_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, 
 
 
 def funnel_bars(title: str, steps: Sequence[tuple[str, int]]) -> str:
-    """Lying bars, one a step, as long as what is left after it."""
+    """Horizontal bars, one per step: what is left after it."""
     most = max((count for _, count in steps), default=1) or 1
     room = WIDTH - 8
     parts = []
@@ -70,7 +70,7 @@ def funnel_bars(title: str, steps: Sequence[tuple[str, int]]) -> str:
 
 
 def bar_legend(labels: Sequence[str]) -> str:
-    """What the bars of `grouped_bars` stand for."""
+    """The legend of `grouped_bars`."""
     items = [
         f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true"><rect class="c{slot}" '
         f'{_HOLLOW if slot else ""} x="8" y="2" width="28" height="8"/></svg>{escape(label)}</li>'

@@ -55,7 +55,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def final_lines(summary: Summary, folder: str) -> str:
-    """What a person reads at the end of a run: the gain, examples of it, where things are, what to do next."""
+    """The lines printed at the end of a run: the gain, examples, where things are, what to do next."""
     seconds = summary.wall_seconds
     phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
     lines = ["", *_choice(summary), *_comparison(summary), *_solved(summary)]
@@ -69,11 +69,11 @@ def final_lines(summary: Summary, folder: str) -> str:
 
 
 def _next(summary: Summary, folder: str) -> str:
-    """What to do with the outcome: nobody is told to train on after a run that got worse or could not learn."""
+    """What to do next: never to train longer after a run that got worse or could not learn."""
     why = summary.ended_early or ""
     last = summary.contenders[-1] if summary.contenders else None
     if why.startswith(NOTHING_TO_LEARN):
-        return f"Next: {why[0].upper()}{why[1:]} Then start again; what was kept is the best model before that."
+        return f"Next: {why[0].upper()}{why[1:]} Then start again; the model kept is the best one before that."
     if summary.kept_step == 0 or summary.verdict == "worse" or (last is not None and last.verdict == "worse"):
         return (
             "Next: the model did not get better, or got worse again. Look at the report; before a longer run try "
@@ -83,7 +83,7 @@ def _next(summary: Summary, folder: str) -> str:
 
 
 def _choice(summary: Summary) -> list[str]:
-    """Base, best and last on validation, and why which is kept."""
+    """Base, best and last on validation, and why one of them is kept."""
     if not summary.contenders:
         return []
     score = summary.contenders[0].score

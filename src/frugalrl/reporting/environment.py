@@ -17,7 +17,7 @@ import torch
 
 from frugalrl.config.loading import dump_recipe
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.reporting.summary import versions
 
 ENVIRONMENT_FILE = "environment.json"
@@ -48,9 +48,9 @@ def describe_environment(recipe: TrainRecipe, data: Mapping[str, str], base_weig
 
 
 def record_environment(folder: Path, environment: Mapping[str, Any], resumed_step: int | None) -> str | None:
-    """Write the file at a start, or add to it what differs at a resume. Returns a line for people if something does.
+    """Write the file at the start, or add what differs at a resume. Returns a line to print if something does.
 
-    Raises OutputError if it cannot be written. A file that is lost or damaged is written anew.
+    Raises OutputError if it cannot be written. A lost or damaged file is written again.
     """
     path = folder / ENVIRONMENT_FILE
     recorded = _read(path) if resumed_step is not None else {}
@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(json.dumps(values, indent=2) + "\n")
 
 
@@ -115,7 +115,7 @@ def _commit() -> str | None:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    # A package that is installed below somebody's repository is not tracked there, and that commit would mean nothing.
+    # A package installed inside another repository is not tracked there, and that commit would mean nothing.
     if git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
     return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")

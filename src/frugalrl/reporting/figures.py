@@ -4,7 +4,7 @@ Decisions:
 - A series is told apart by colour, dash pattern and marker shape, so colour is never needed; colours are CSS classes
   (`FIGURE_CSS`), which lets one figure serve light and dark pages.
 - Every figure has a title, and a description that says in words what the lines show.
-- A missing value (None) breaks the line; nothing is drawn in its place.
+- A missing value (None) breaks the line.
 
 Not covered: logarithmic axes, panning or zooming.
 """
@@ -249,7 +249,7 @@ def _markers(series: Series, scale: _Scale, percent: bool) -> str:
 
 
 def _dash(slot: int) -> str:
-    """Colours and dashes go round at different speeds, so that a seventh series differs from the first."""
+    """Colours and dashes cycle with different periods, so that a seventh series differs from the first."""
     pattern = _DASHES[(slot + slot // _COLOURS) % len(_DASHES)]
     return f' stroke-dasharray="{pattern}"' if pattern else ""
 

@@ -1,4 +1,4 @@
-"""What a run's numbers say, in plain words: the same sentences for the page and the model card.
+"""The findings of a run in sentences: the same for the page and the model card.
 
 Decisions: a gain is claimed where the summary's permutation test says so (p < 0.05), and in a summary without one where
 the 95 % interval of the paired difference excludes zero; an interval that is missing decides nothing.
@@ -93,7 +93,7 @@ def overused_test(run: RunRecord) -> list[str]:
             shown = ", ".join(map(str, steps))
             warnings.append(
                 f"{run.label}: {benchmark} was evaluated on {len(steps)} trained models of this run, after steps "
-                f"{shown}. A test set measures one model: the best of several looks at it is too high."
+                f"{shown}. A test set measures one model: the best of several looks is biased upwards."
             )
     return warnings
 

@@ -122,6 +122,6 @@ def folded(summary_html: str, *parts: str) -> str:
 
 
 def preformatted(text: str, most_chars: int = 8000) -> str:
-    """Text as it stands; of a very long one the beginning, and how much is left out."""
+    """Preformatted text; of a very long one the beginning, and how much is left out."""
     more = f"\n... {len(text) - most_chars:,} more characters" if len(text) > most_chars else ""
     return f'<pre tabindex="0">{escape(text[:most_chars] + more)}</pre>'

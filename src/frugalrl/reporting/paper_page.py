@@ -1,10 +1,10 @@
-"""The numbers Open-RS published, each beside the 95 % interval it should have been printed with.
+"""The numbers Open-RS published, each with the 95 % interval it should have been printed with.
 
 Decisions:
-- Wilson's interval with n the problems of the benchmark, as for one sample a problem: that is how the released
+- Wilson's interval with n the problems of the benchmark, as for one sample per problem: that is how the released
   checkpoints were evaluated. Where a published number is a mean over several samples (it is then often no whole
   number of n-ths), the interval is too wide for the sampling, and still right about how few the problems are.
-- No interval stands beside an average over benchmarks: the paper does not say enough to have one.
+- An average over benchmarks has no interval: the paper does not say enough to compute one.
 
 Not covered: paired comparisons, which need the verdicts problem by problem.
 """
@@ -135,14 +135,14 @@ def cost_cells(table: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def largest_of_many(paper: Mapping[str, Any]) -> str:
-    """What a headline picked from many single samples is worth."""
+    """How meaningful a headline picked from many single samples is."""
     column = paper["checkpoint_benchmarks"].index("AIME24")
     n = _sizes(paper)["AIME24"]
     rights = [round(row["percent"][column] * n / 100) for one in paper["checkpoints"] for row in one["rows"]]
     values = [100 * right / n for right in rights]
     noise = 100 * math.sqrt(mean(values) / 100 * (1 - mean(values) / 100) / n)
     return (
-        f"AIME24 {max(values):.1f} % is the largest of {len(values)} released evaluations of one sample a problem, "
+        f"AIME24 {max(values):.1f} % is the largest of {len(values)} released evaluations of one sample per problem, "
         f"chosen on the test set itself. Their mean is {mean(values):.1f} and their standard deviation "
         f"{stdev(values):.1f}; chance alone, with {n} problems, would give one of {noise:.1f}."
     )

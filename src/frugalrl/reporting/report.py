@@ -1,7 +1,7 @@
 """Reports: run folders in, one self-contained HTML file and a Markdown card beside it out.
 
 Decisions:
-- Both files or neither: each is written beside its place first, and both are moved there at the end.
+- Both files or neither: each is written to a temporary file first, and both are renamed at the end.
 - A file is replaced only if a report wrote it.
 
 Not covered: uploading.
@@ -41,7 +41,7 @@ def report_paper(out: Path) -> Path:
 
 
 def _labels(folders: Sequence[Path]) -> list[str]:
-    """The folders' names; as many parents before them as it takes to tell them apart."""
+    """The folders' names, with as many parents as needed to make them unique."""
     resolved = [folder.resolve() for folder in folders]
     for depth in range(1, max(len(path.parts) for path in resolved) + 1):
         labels = ["/".join(path.parts[-depth:]) for path in resolved]
@@ -73,7 +73,7 @@ def _write(out: Path, page: str, card: str) -> Path:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raise OutputError if something stands there that no report wrote."""
+    """Raise OutputError if there is a file that no report wrote."""
     if not path.exists():
         return
     try:

@@ -1,4 +1,4 @@
-"""A Markdown model card of one or several runs, to stand beside the weights on a model hub.
+"""A Markdown model card of one or several runs, to accompany the weights on a model hub.
 
 Decisions: the card says what the page says, in the same sentences; texts of a model go into fenced blocks whose fence
 is longer than any in the text.
@@ -44,7 +44,7 @@ def run_card(runs: Sequence[RunRecord]) -> str:
 
 
 def plain(text: str) -> str:
-    """Text on one line in which Markdown and HTML mean nothing."""
+    """Text on one line with Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
 
 

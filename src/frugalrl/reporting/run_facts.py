@@ -58,7 +58,7 @@ def _contender(label: str, one: Mapping[str, Any]) -> list[str]:
 
 
 def guard_events(runs: Sequence[RunRecord]) -> str:
-    """What the guard decided and did; empty where it had nothing to say."""
+    """What the guard decided and did; empty if nothing."""
     rows = [
         [escape(run.label), escape(str(event.get("step"))), escape(str(event.get("action"))), _said(event)]
         for run in runs
@@ -104,7 +104,7 @@ def _facts(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
         "validation data": ("data", "validation", "source"),
         "test data": ("data", "test", "source"),
         "steps": ("training", "steps"),
-        "prompts a step": ("rollout", "prompts_per_step"),
+        "prompts per step": ("rollout", "prompts_per_step"),
         "group size": ("rollout", "group_size"),
         "completion tokens, at most": ("rollout", "max_completion_tokens"),
         "learning rate": ("optimizer", "learning_rate"),

@@ -1,10 +1,10 @@
-"""The run log: one JSON object a line, always; trackers beside it as sinks.
+"""The run log: one JSON object per line, always; trackers beside it as sinks.
 
-A checkpoint keeps how long the files were when it was made; a resumed run cuts them back to that length and writes
-what follows anew, so that the log of a run that was killed is the log of one that was not, the clock apart.
+A checkpoint records the length of the files; a resumed run cuts them back to that length and rewrites what follows, so
+that the log of a killed run is that of an uninterrupted one, except for times.
 
 A tracker that is misconfigured stops the run before it starts; one that fails later is dropped with a
-warning, and the run goes on. The only importer of wandb, trackio and tensorboard.
+warning, and the run continues. The only importer of wandb, trackio and tensorboard.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from typing import Any, Protocol, Self, TextIO
 
 from frugalrl.config.schema import TrackerSettings
 from frugalrl.errors import OutputError, RecipeError
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ SAMPLES_FILE = "samples.jsonl"
 GUARD_FILE = "guard.jsonl"
 _FILES = (METRICS_FILE, SAMPLES_FILE, GUARD_FILE)
 TIMED = ("unix_time", "time/", "throughput/", "cost/seconds", "cost/usd", "budget/")
-"""How the metrics begin that say what the clock said: no two runs share them."""
+"""Prefixes of metrics that depend on the clock: they differ between runs."""
 
 
 class Sink(Protocol):
@@ -45,7 +45,7 @@ class RunLog:
     """Metrics of one run, appended to ``metrics.jsonl`` in its folder and flushed at every line."""
 
     def __init__(self, folder: Path, trackers: Sequence[TrackerSettings], run_name: str) -> None:
-        """Open the log. What stands in it stays, until `cut`.
+        """Open the log. Existing lines are kept, until `cut`.
 
         Raises OutputError if the file cannot be written, RecipeError if a tracker cannot be started.
         """
@@ -53,7 +53,7 @@ class RunLog:
         self._sinks = [(tracker.name, _open_sink(tracker, folder, run_name)) for tracker in trackers]
         self._files: dict[str, TextIO] = {}
         self._folder = folder
-        self._append(METRICS_FILE, "")  # said now rather than after the first step, if it cannot be written
+        self._append(METRICS_FILE, "")  # fail now rather than after the first step, if it cannot be written
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line; values that are not finite are written as null, which is what JSON has."""
@@ -90,7 +90,7 @@ class RunLog:
         return lengths
 
     def cut(self, lengths: Mapping[str, int], step: int) -> list[str]:
-        """Drop what a resumed run writes anew: all that stands behind `lengths`.
+        """Drop what a resumed run will rewrite: everything after `lengths`.
 
         A file that was changed meanwhile, and does not end a line there, keeps its lines up to `step`; there is a
         sentence in the answer for each. Raises OutputError if a file cannot be cut.
@@ -100,7 +100,7 @@ class RunLog:
             path, length = self._folder / name, lengths.get(name, 0)
             try:
                 if length and (not path.exists() or not path.stat().st_size):
-                    notes.append(f"{path} is gone: it begins again after step {step}.")
+                    notes.append(f"{path} is missing: it starts again after step {step}.")
                 elif _ends_a_line(path, length):
                     os.truncate(path, length)
                 elif path.exists():
@@ -144,7 +144,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def without_times(line: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of the log without what the clock said: the same for two runs of one recipe on one machine."""
+    """A line of the log without times: the same for two runs of one recipe on one machine."""
     return {name: value for name, value in line.items() if not name.startswith(TIMED)}
 
 
@@ -168,7 +168,7 @@ def _ends_a_line(path: Path, length: int) -> bool:
 
 def _drop_after(path: Path, step: int) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.writelines(line + "\n" for line in lines if _value_of(line, "step", math.inf) <= step)
 
 

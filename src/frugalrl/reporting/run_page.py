@@ -1,8 +1,8 @@
 """The page of one or several runs: records in, HTML out.
 
 Decisions:
-- The answer stands first (better, worse, inconclusive), then accuracy, then how training went, then samples.
-- Several runs lie over each other in every chart, told apart by colour, dash and marker; single steps are drawn only
+- The answer comes first (better, worse, inconclusive), then accuracy, then how training went, then samples.
+- Several runs are overlaid in every chart, distinguished by colour, dash and marker; single steps are drawn only
   where one run is shown, since several would cover each other.
 - Best and worst samples are of the last logged steps, one of each problem: what the model does now.
 
@@ -25,15 +25,15 @@ _CHARTS = (
     ("verdict/correct_frac", "Correct in training", "share of sampled completions, at the training temperature", True),
     ("completion/mean_tokens", "Completion length", "mean tokens; a rise towards the cap announces truncation", False),
     ("completion/truncated_frac", "Truncated", "share of completions cut at the cap", True),
-    ("policy/kl", "KL from the reference", "nats a token; a sudden jump is alarming", False),
+    ("policy/kl", "KL from the reference", "nats per token; a sudden jump is alarming", False),
     ("meter/foreign_completion_frac", "Other languages", "share of completions with a sentence in one", True),
     ("meter/repeated_frac", "Repetition", "share of text that repeats itself; a rise announces loops", True),
     ("completion/cap_tokens", "Cap on completions", "tokens, where a length schedule moves it", False),
     ("cost/usd", "Cost", "dollars so far, at the recipe's price of the machine", False),
-    ("policy/entropy", "Entropy", "nats a token; a fast fall to 0 ends exploration", False),
-    ("group/zero_std_frac", "Groups that teach nothing", "share of groups whose rewards are all equal", True),
+    ("policy/entropy", "Entropy", "nats per token; a fast fall to 0 ends exploration", False),
+    ("group/zero_std_frac", "Groups without a learning signal", "share of groups whose rewards are all equal", True),
     ("policy/grad_norm", "Gradient norm", "before clipping", False),
-    ("loss/sft", "Loss", "fine-tuning, nats a token", False),
+    ("loss/sft", "Loss", "fine-tuning, nats per token", False),
 )
 _MARK = {"correct": "✓ correct", "incorrect": "✗ incorrect", "unknown": "? unknown"}
 _INTERVALS = "Base and final on the same problems. In brackets: 95 % intervals, clustered by problem."
@@ -212,7 +212,7 @@ def _time(runs: Sequence[RunRecord]) -> str:
 
 
 def _price(run: RunRecord) -> float | None:
-    """Of the machine, dollars an hour, if the recipe says."""
+    """Of the machine, dollars per hour, if the recipe says."""
     budget = run.recipe.get("budget")
     price = budget.get("usd_per_hour") if isinstance(budget, Mapping) else None
     return float(price) if isinstance(price, int | float) else None
@@ -270,7 +270,7 @@ def _samples(run: RunRecord) -> str:
 def best_and_worst(samples: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Up to three completions with the highest and with the lowest reward, each of another group.
 
-    Of equal rewards the later step comes first. A completion stands in one list only.
+    Of equal rewards the later step comes first. A completion is in one list only.
     """
     highest, lowest = [], []
     for sample in reversed(samples[-_LAST_SAMPLES:]):

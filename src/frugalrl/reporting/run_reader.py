@@ -1,4 +1,4 @@
-"""A run folder read back: what `frugalrl train` wrote, as far as it got.
+"""Reads a run folder: what `frugalrl train` wrote, finished or not.
 
 Decisions:
 - A run that is still going, was killed, or never evaluated is a run: what is missing becomes a note in plain words.

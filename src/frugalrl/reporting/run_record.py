@@ -1,4 +1,4 @@
-"""What a report knows of a run: one record, made once by the reader and changed by nobody.
+"""What a report knows about a run: one frozen record, made by the reader.
 
 Not covered: the weights, the checkpoints, and the records of single samples in `evaluations/`.
 """

@@ -13,7 +13,7 @@ import numpy as np
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.evaluation.records import Evaluation
-from frugalrl.files import written_whole
+from frugalrl.files import atomic_write
 from frugalrl.statistics.intervals import Estimate, pass_at_k
 from frugalrl.statistics.paired_tests import Verdict, paired_within, verdict_of
 from frugalrl.statistics.power import minimum_detectable_effect, seen_in_both
@@ -170,7 +170,7 @@ def _least_effect(base: Evaluation, final: Evaluation) -> float:
 def write_summary(summary: Summary, path: Path) -> None:
     """Write summary.json, all of it or nothing. Raises OutputError."""
     text = json.dumps(_without_nan(asdict(summary)), indent=2, ensure_ascii=False, allow_nan=False)
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(text + "\n")
 
 

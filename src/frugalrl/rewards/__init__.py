@@ -1,4 +1,4 @@
 """Rewards by name, and their weighted sum.
 
-What may not enter: whether an answer is right, which `verify` says.
+Not allowed here: whether an answer is right, which `verify` says.
 """

@@ -1,7 +1,7 @@
-"""Rewards of form: reasoning that is closed exactly once with an answer after it, and counted tags.
+"""Format rewards: reasoning that is closed exactly once with an answer after it, and counted tags.
 
 All of them know whether the prompt's template has opened ``<think>`` already (R1-Distill's has): a pattern
-that insists on the opening tag would never match there, and train nothing without a word.
+that requires the opening tag would never match there, and silently train nothing.
 """
 
 import re
@@ -35,7 +35,7 @@ def code_format_reward(completion: str, reasoning_open: bool) -> float:
 
 
 def tag_count_reward(completion: str, reasoning_open: bool, answer_tags: bool = True) -> float:
-    """The share of the expected tags that stand exactly once, each with its line break (open-r1).
+    """The share of the expected tags that occur exactly once, each with its line break (open-r1).
 
     answer_tags: expect ``<answer>`` and ``</answer>`` too, so that each tag is worth a quarter; else a half.
     """

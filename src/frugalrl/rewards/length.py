@@ -1,4 +1,4 @@
-"""Rewards of length, in tokens.
+"""Length rewards, in tokens.
 
 Decisions: every bound is in tokens of the policy and every curve is clamped at its bound; the group is the
 unit of any normalisation, since only completions of one prompt are comparable in length.

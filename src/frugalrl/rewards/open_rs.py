@@ -1,7 +1,7 @@
-"""Open-RS's rewards as released (commit 2889c47), faults included: for replicating its runs, not for new ones.
+"""Open-RS's rewards as released (commit 2889c47), with their bugs: for replicating its runs, not for new ones.
 
-What is wrong with each stands in its docstring, and a test pins it. New runs want the rewards of the same
-names without the prefix. Lengths here are in CHARACTERS, as they were.
+Each docstring says what is wrong, and a test pins it. New runs should use the rewards of the same names without the
+prefix. Lengths here are in CHARACTERS, as in the original.
 
 Beside `answers` this is the one module that calls math-verify, since the fault to reproduce is in how it was
 called.
@@ -29,12 +29,12 @@ def open_rs_accuracy(completion: str, solution: str) -> float:
 
 
 def open_rs_format(completion: str) -> float:
-    """1 if ``\\n</think>\\n`` stands exactly once. Fault: nothing else is asked, neither reasoning nor answer."""
+    """1 if ``\\n</think>\\n`` occurs exactly once. Fault: nothing else is checked, neither reasoning nor answer."""
     return 1.0 if completion.count("\n</think>\n") == 1 else 0.0
 
 
 def open_rs_tag_count(completion: str) -> float:
-    """Half for each think tag that stands exactly once. Fault: the opening one is prefilled by the template."""
+    """Half for each think tag that occurs exactly once. Fault: the opening one is prefilled by the template."""
     return 0.5 * (completion.count("<think>\n") == 1) + 0.5 * (completion.count("\n</think>\n") == 1)
 
 
@@ -65,7 +65,7 @@ def open_rs_cosine(
 def open_rs_length(correct: Sequence[bool], lengths_chars: Sequence[int]) -> list[float]:
     """Kimi's length reward over whatever is passed. Fault: released, that was the batch, not the group.
 
-    A batch of several prompts pays the prompt whose answers are short, whatever the model does.
+    A batch of several prompts rewards the prompt whose answers are short, whatever the model does.
     """
     shortest, longest = min(lengths_chars, default=0), max(lengths_chars, default=0)
     if shortest == longest:

@@ -1,7 +1,7 @@
-"""The process reward: how much of the way from the problem's numbers to the answer do true equalities carry?
+"""The process reward: how far do true equalities lead from the problem's numbers to the answer?
 
 A light check of intermediate steps without a model, which the paper names as the missing piece. It sees
-calculations, not reasons: the right numbers put together by the wrong operations earn it in full.
+calculations, not reasons: the right numbers combined by the wrong operations earn it in full.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from frugalrl.verify.steps.derivation import Derivation, derivation_of
 from frugalrl.verify.steps.equalities import Equality, stated_equalities
 
 Verify = Callable[[str, str], bool | None]
-"""Whether two sides are equal, by a slower verifier; None if it cannot tell."""
+"""Whether two sides are equal, by a slower verifier; None if unknown."""
 NOTHING_STATED = Derivation(stated=0, carried=0, wrong=0, given=0, given_used=0)
 """Of a completion without equalities."""
 
@@ -43,7 +43,7 @@ def process_derivation(
 
 
 def checked_equalities(text: str, verify: Verify | None = None, verifier_checks: int = 0) -> list[Equality]:
-    """The distinct stated equalities in order, those that the exact parser leaves open put to the verifier.
+    """The distinct stated equalities in order; those that the exact parser leaves open are given to the verifier.
 
     verify: asked about at most `verifier_checks` equalities between constants; its None, and every equality that
         may be one to solve, stay open.

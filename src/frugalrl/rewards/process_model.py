@@ -1,11 +1,11 @@
-"""The seam for a user's own process reward model: a classifier that scores the steps of a reasoning.
+"""The interface to a user's process reward model: a classifier that scores the steps of a reasoning.
 
 Two kinds from the Hub or a folder are read: a *sequence* classifier is shown the problem and all steps up to
 one and gives one label; a *token* classifier is shown all steps at once, and its label at the last token of
 each step is that step's. A score is the probability of the label that means "right".
 
 Steps are cut at blank lines, with the reasoning alone where there is one. The model stays on the CPU in
-float32: a process reward model worth having is small beside the policy, and the device is the policy's.
+float32: a useful process reward model is small compared to the policy, and the device is the policy's.
 """
 
 import functools
@@ -40,7 +40,7 @@ def process_model_settings(
     right_label: int = 1,
     max_tokens: int = 4096,
 ) -> ProcessModelSettings:
-    """Settings of the reward `process_model`. Raises ValueError for one that cannot be meant.
+    """Settings of the reward `process_model`. Raises ValueError for an invalid one.
 
     model: folder or Hub id; right_label: index of the label that means a right step; max_tokens: what the
     classifier is shown at most, the end kept. The smallest score is the default aggregate: a proof is as good
@@ -111,7 +111,7 @@ def _sequence_scores(
 def _token_scores(
     model: Any, tokenizer: Any, settings: ProcessModelSettings, problem: str, steps: Sequence[str]
 ) -> list[float]:
-    """One forward pass on all; a step's score stands at its last token. Steps cut off by the cap get none."""
+    """One forward pass on all; a step's score is at its last token. Steps cut off by the cap get none."""
     token_ids = _token_ids(tokenizer, f"{problem}\n\n")
     ends = []
     for step in steps:

@@ -10,7 +10,7 @@ _MARKER = re.compile(r"\bStep \d+:|^\d+\.\s|^[ \t]*[-*] |\b(?:First|Second|Next|
 def reasoning_steps_reward(completion: str, reasoning_open: bool, steps_for_full: int = 3) -> float:
     """Marked steps over `steps_for_full`, at most 1: "Step 2:", "2. ", bullets, "First," and the like.
 
-    After open-r1, with two of its faults mended: numbers count at the start of every line, not only of the
+    After open-r1, with two bugs fixed: numbers count at the start of every line, not only of the
     text; and only the reasoning is searched where there is one, so a list in the answer is not paid.
 
     completion: the text after the prompt; reasoning_open: whether the template opened ``<think>`` already.

@@ -1,4 +1,4 @@
-"""The rewards a recipe can name: built in, by open-r1's names, and what settings each takes.
+"""The rewards a recipe can name, with their aliases from open-r1 and their settings.
 
 A built-in pairs a term (a group and its verdicts in, values out) with the pure function that carries its
 maths; a recipe may set that function's keyword arguments and no others. The function is tried once on a
@@ -42,7 +42,7 @@ class BuiltIn:
     sample: tuple[object, ...] = ()
     """Arguments to try the formula on."""
     load: Callable[..., object] | None = None
-    """Called with the settings when the recipe is read, so that what is missing is missed before the run."""
+    """Called with the settings when the recipe is read, so that errors are found before the run."""
 
 
 BUILT_IN: dict[str, BuiltIn] = {
@@ -77,7 +77,7 @@ ALIASES: dict[str, str] = {
 """open-r1's names that differ from ours; its other names are ours too."""
 
 CARRIES_ACCURACY = frozenset({"cosine", "open_rs_cosine"})
-"""Length terms that hold the accuracy: a closed gate leaves them the plain verdict, not nothing."""
+"""Length terms that include the accuracy: with a closed gate they pay the plain verdict, not nothing."""
 
 
 def is_built_in(name: str) -> bool:
@@ -112,7 +112,7 @@ def unknown_reward(name: str) -> RecipeError:
     known = [*BUILT_IN, *ALIASES]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(sorted(known))}."
-    return RecipeError(f"There is no reward {name!r}. {hint} A function of your own is module.function.")
+    return RecipeError(f"There is no reward {name!r}. {hint} Name your own function as module.function.")
 
 
 def _settings_of(built_in: BuiltIn) -> dict[str, Any]:

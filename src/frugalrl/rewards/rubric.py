@@ -1,8 +1,8 @@
 """The rubric: a weighted sum of rewards, with its breakdown kept for each completion.
 
 A term sees a whole group at once (the completions of one prompt) and gives a number or None for each:
-None is "no verdict" and adds nothing. Which names there are is `registry.py`'s business; a user's own function
-is named by its dotted path and called with TRL's signature, see `user_functions.py`.
+None is "no verdict" and adds nothing. The names are in `registry.py`; a user's function is named by its dotted path
+and called with TRL's signature, see `user_functions.py`.
 
 A term with `gate_group_accuracy` is off while the group's accuracy is below it: length terms that shape a
 policy before it can solve its problems are known to start collapse (GRPO-lambda, arXiv 2505.18086).
@@ -41,7 +41,7 @@ class Rubric:
     terms: Mapping[str, Term]
     weights: Mapping[str, float]
     timeouts: Mapping[str, float]
-    """Seconds that a function of the user's own may take for a group."""
+    """Seconds that a user's function may take for a group."""
 
 
 def build_rubric(
@@ -117,7 +117,7 @@ def _refuse_too_large(rubric: Rubric, reward: float, breakdown: Mapping[str, flo
 def term_values(
     rubric: Rubric, group: RolloutGroup, verdicts: Sequence[Verdict], seconds_left: float = math.inf
 ) -> dict[str, Values]:
-    """Each reward's values for a group: finite numbers or None, one a completion. Raises as `score_groups` does."""
+    """Each reward's values for a group: finite numbers or None, one per completion. Raises as `score_groups` does."""
     columns = {name: _values_of(rubric, name, group, verdicts, seconds_left) for name in rubric.terms}
     for name, values in columns.items():
         _check_values(name, values, len(group.completions))
@@ -136,7 +136,7 @@ def _values_of(
     except OutOfTimeError:
         if seconds < timeout:
             raise BudgetEndedError(
-                f"The run's budget ended while the reward {name} was at work. Raise the budget, or give the reward a "
+                f"The run's budget ended while the reward {name} was running. Raise the budget, or give the reward a "
                 "time limit on what it waits for."
             ) from None
         raise RewardTimeoutError(

@@ -1,7 +1,7 @@
-"""The built-in terms of a rubric: what each reward reads from a group, given to the function with its maths.
+"""The built-in terms of a rubric: what each reward reads from a group, passed to its formula.
 
-A term gives one value for each completion, in order; None is "no verdict". What a verdict leaves unknown,
-no term that needs it pays.
+A term gives one value for each completion, in order; None is "no verdict". A term that needs a verdict pays nothing if
+it is unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -193,7 +193,7 @@ def open_rs_cosine(group: RolloutGroup, verdicts: Verdicts, **settings: Any) -> 
 
 
 def open_rs_length(group: RolloutGroup, verdicts: Verdicts) -> Values:
-    """As released, on one group: what it did across prompts needs a batch, and is not offered."""
+    """As released, on one group: its effect across prompts needs a batch, and is not reproduced."""
     solution = _released_solution(group)
     right = [open_rs.open_rs_accuracy(text, solution) == 1.0 for text in _texts(group)]
     return open_rs.open_rs_length(right, [len(text) for text in _texts(group)])

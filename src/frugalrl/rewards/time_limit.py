@@ -1,9 +1,9 @@
-"""A time limit on somebody else's function, in the thread that calls it.
+"""A time limit on a user's function, in the calling thread.
 
-The function stays in the main thread, since reward functions that use math-verify set alarms, and Python allows those
-there alone. When the time is over a signal interrupts it: it ends sleeps, sockets, locks, loops and runaway regular
-expressions, and what it raises passes `except Exception`. Two clocks send it: a thread, for a function that waits,
-and the process's own timer, for one that computes and lets no other thread run.
+The function stays in the main thread, since reward functions that use math-verify set alarms, which Python allows only
+there. When the time is over a signal interrupts it: sleeps, sockets, locks, loops and runaway regular expressions end,
+and the exception passes `except Exception`. Two clocks send it: a thread, for a function that waits, and the process's
+own timer, for one that computes and lets no other thread run.
 
 Not covered: compiled code that neither returns nor looks at signals, and a loop that catches everything (`except:`)
 and goes on. No thread could be made to leave those either; only a process of its own can be killed, and a function
@@ -79,7 +79,7 @@ def _in_a_thread(function: Callable[[], T], seconds: float) -> T:
     def work() -> None:
         try:
             outcome.put((True, function()))
-        except BaseException as error:  # passed on to whoever waits
+        except BaseException as error:  # passed on to the waiting thread
             outcome.put((False, error))
 
     context = contextvars.copy_context()

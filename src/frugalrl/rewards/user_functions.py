@@ -1,4 +1,4 @@
-"""A user's own reward function, named by its dotted path and called with TRL's signature.
+"""A user's reward function, named by its dotted path and called with TRL's signature.
 
 ``f(prompts=..., completions=..., completion_ids=..., **columns) -> list[float | None]``, sync or async. As in
 TRL, each column holds one entry for each completion, None means "no verdict", and a function that names its
@@ -26,7 +26,7 @@ _TRL_ALONE = frozenset({"log_extra", "log_metric", "environments"})
 
 @dataclass(frozen=True)
 class TrainerState:
-    """What a function may ask of TRL's `trainer_state`."""
+    """What a function may read from TRL's `trainer_state`."""
 
     global_step: int
     """Optimizer updates that the sampling weights had seen."""
@@ -67,7 +67,7 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """None for a compiled function that does not tell."""
+    """None for a compiled function without a signature."""
     try:
         return list(inspect.signature(function).parameters.values())
     except ValueError:
@@ -104,7 +104,7 @@ def _plain_values(values: Any, path: str) -> Values:
     is_array = hasattr(values, "tolist")
     plain = values.tolist() if is_array else values
     if isinstance(plain, str | bytes | Mapping) or not hasattr(plain, "__iter__"):
-        raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None a completion.")
+        raise RecipeError(f"The reward {path} gave {values!r}. Return a list with one number or None per completion.")
     return [_plain_number(_only(value) if is_array else value) for value in plain]
 
 
@@ -146,7 +146,7 @@ def _accepted(function: Callable[..., Any], keywords: dict[str, Any]) -> dict[st
 
 
 def _wait_for(values: Any) -> Any:
-    """Run a coroutine to its end; in a thread of its own where a loop runs in this one already."""
+    """Run a coroutine to its end; in its own thread if this one already runs a loop."""
 
     async def waited() -> Any:
         return await values

@@ -1,4 +1,4 @@
-"""Sampling completions: the engine protocol, the engines, drawing tokens, collecting groups.
+"""Sampling completions: the engine protocol, the engines, token sampling, collecting groups.
 
-What may not enter: rewards, and what is done with a completion.
+Not allowed here: rewards, and what is done with a completion.
 """

@@ -9,7 +9,7 @@ from frugalrl.types import Completion, Prompt, RolloutGroup
 
 
 def completion_seed(*parts: str | int) -> int:
-    """A seed from what identifies a completion, e.g. run seed, step, problem id, sample: the same everywhere."""
+    """A seed from what identifies a completion, e.g. run seed, step, problem id, sample: the same on every machine."""
     text = "\x1f".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
@@ -38,7 +38,7 @@ def collect_samples(
     sampling: SamplingParams,
     seed_parts: tuple[str | int, ...],
 ) -> list[RolloutGroup]:
-    """The named samples of each prompt, in order: those of `collect_groups` that somebody still lacks."""
+    """The requested samples of each prompt, in order: those of `collect_groups` that the caller still lacks."""
     seeds = [
         tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in own)
         for prompt, own in zip(prompts, samples, strict=True)
@@ -55,7 +55,7 @@ def collect_samples(
 
 
 def completion_text(tokenizer: Any, sequence: SampledSequence) -> str:
-    """What a sequence says, without its end token."""
+    """The text of a sequence, without its end token."""
     shown = sequence.token_ids[:-1] if sequence.finish_reason == "stop" else sequence.token_ids
     return str(tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 

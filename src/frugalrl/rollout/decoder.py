@@ -42,7 +42,7 @@ class KeyValueCache:
 
 
 def prefill(model: Any, cache: KeyValueCache, prompts: list[tuple[int, ...]], copies: list[int], row: int) -> Tensor:
-    """Read prompts once each, and write them to as many consecutive cache rows as there are copies of each.
+    """Prefill each prompt once, and write it to as many consecutive cache rows as it has copies.
 
     row: the first row to write. Returns float32 logits [sum(copies), V] of the token after each prompt.
     """
@@ -56,7 +56,7 @@ def prefill(model: Any, cache: KeyValueCache, prompts: list[tuple[int, ...]], co
     def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         cache.keys[layer, row:end, :, :width] = keys.repeat_interleave(repeats, dim=0)
         cache.values[layer, row:end, :, :width] = values.repeat_interleave(repeats, dim=0)
-        # Padding stands on the right, so a causal mask alone keeps it out of every real token's sight.
+        # Padding is on the right, so no real token attends to it under a causal mask alone.
         return F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
 
     positions = torch.arange(width, device=device).expand(len(prompts), width)
@@ -82,7 +82,7 @@ def decode(model: Any, cache: KeyValueCache, tokens: Tensor, positions: Tensor) 
         cache.values[layer, rows, :, positions] = values.squeeze(2)
         past_keys = cache.keys[layer, :batch, :, :width]
         past_values = cache.values[layer, :batch, :, :width]
-        # The query heads that share a key head stand in a row as if they were positions: nothing is repeated.
+        # The query heads that share a key head are laid out like positions, so keys need not be repeated.
         grouped = queries.view(batch, past_keys.shape[1], -1, queries.shape[-1])
         attended = F.scaled_dot_product_attention(grouped, past_keys, past_values, attn_mask=visible)
         return attended.reshape(queries.shape)

@@ -10,11 +10,11 @@ from frugalrl.types import FinishReason, require_one_for_each_token
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How the next token is drawn."""
+    """How the next token is sampled."""
 
     max_completion_tokens: int
     temperature: float = 1.0
-    """The logits are divided by it; 0 takes the likeliest token."""
+    """The logits are divided by it; 0 is greedy."""
     top_p: float = 1.0
     """Keep the likeliest tokens that together reach this probability; 1 keeps all."""
     top_k: int = 0
@@ -31,19 +31,19 @@ class RolloutRequest:
 
 @dataclass(frozen=True)
 class SampledSequence:
-    """One completion as the engine gives it."""
+    """One completion as the engine returns it."""
 
     token_ids: tuple[int, ...]
-    """The end token included if one was sampled."""
+    """Including the end token if one was sampled."""
     logprobs: tuple[float, ...]
-    """Of each token under the policy at the sampling temperature, in nats, over the whole vocabulary
-    (top-p and top-k restrict what is drawn, not what is reported); at temperature 0 under the policy itself."""
+    """Of each token under the policy at the sampling temperature, in nats, over the full vocabulary
+    (top-p and top-k restrict what is sampled, not what is reported); at temperature 0 under the policy itself."""
     finish_reason: FinishReason
     policy_versions: tuple[int, ...]
-    """Of each token: the version of the weights that sampled it. A server may change weights in mid-sequence."""
+    """For each token: the version of the weights that sampled it. A server may change weights mid-sequence."""
     loss_mask: tuple[bool, ...] = ()
-    """Of each token: whether the policy sampled it and learns from it; a tool's or a user's tokens do not count.
-    Given none, all do."""
+    """For each token: whether the policy sampled it and learns from it; a tool's or a user's tokens do not count.
+    If empty, all do."""
 
     def __post_init__(self) -> None:
         if not self.loss_mask:
@@ -71,15 +71,15 @@ WeightSource = SharedModel | WeightFolder
 
 
 class RolloutEngine(Protocol):
-    """Anything that can sample completions: the torch engine in process, a server, a script in tests."""
+    """Anything that samples completions: the torch engine in process, a server, a script in tests."""
 
     @property
     def logprobs_are_exact(self) -> bool:
-        """Whether they equal what the trainer computes, so that they can serve as old log-probs."""
+        """Whether they equal what the trainer computes, so that they can be used as old log-probs."""
         ...
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """One list a request, in order; in it one sequence a seed, in order.
+        """One list per request, in order; in it one sequence per seed, in order.
 
         A sequence depends on its prompt, its seed and the weights, not on what else is sampled with it.
         Raises ModelError if the weights give no distribution to draw from (NaN, infinity).

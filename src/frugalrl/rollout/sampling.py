@@ -1,7 +1,7 @@
-"""Drawing tokens: temperature, top-k, top-p, and a stream of random numbers for each sequence.
+"""Sampling tokens: temperature, top-k, top-p, and a stream of random numbers for each sequence.
 
-A token is the place where a uniform number falls in the cumulated distribution. Each sequence has its own
-stream of such numbers, made from its seed alone (Philox), so what it draws does not depend on its batch, on
+A token is found by inverse transform: where a uniform number falls in the cumulative distribution. Each sequence has
+its own stream of such numbers, made from its seed alone (Philox), so what it draws does not depend on its batch, on
 the order of sequences, or on the device.
 """
 
@@ -31,20 +31,20 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
         tokens = logits.argmax(-1)
         return tokens, _logprob_of(logits, tokens)
     scaled = logits / sampling.temperature
-    # The distribution is cumulated in fp64: over 151,936 tokens fp32 would lose the rare ones.
+    # The cumulative sum is in fp64: over 151,936 tokens fp32 would lose the rare ones.
     weights = torch.softmax(_restrict(scaled, sampling), dim=-1, dtype=torch.float64)
     cumulated = weights.cumsum(-1)
     total = cumulated[:, -1:]
-    # A product rounded up to the total would fall behind the last token.
+    # A product rounded up to the total would fall past the last token.
     target = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
     tokens = torch.searchsorted(cumulated, target, right=True).squeeze(-1)
-    # NaN lies behind every token: an index out of range is an error on a CPU and the end of the process on a GPU.
+    # NaN falls past every token: an index out of range is an error on a CPU and kills the process on a GPU.
     tokens = tokens.clamp(max=logits.shape[-1] - 1)
     return tokens, _logprob_of(scaled, tokens)
 
 
 def refuse_broken(logprobs: Tensor) -> None:
-    """Raise ModelError if a drawn token has a log-probability that is not finite: its logits were not. A host sync."""
+    """Raise ModelError if a sampled token's log-probability is not finite: then its logits were not. Syncs the host."""
     if not bool(logprobs.isfinite().all()):
         raise ModelError(
             "The model's logits are NaN or infinite, so no token can be drawn: its weights are not finite, or have "
@@ -58,7 +58,7 @@ def _logprob_of(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _restrict(logits: Tensor, sampling: SamplingParams) -> Tensor:
-    """Logits with -inf wherever top-k or top-p forbid a token; the likeliest is always allowed."""
+    """Logits with -inf wherever top-k or top-p exclude a token; the likeliest is always allowed."""
     vocabulary = logits.shape[-1]
     if 0 < sampling.top_k < vocabulary:
         kth_best = logits.topk(sampling.top_k, dim=-1).values[:, -1:]

@@ -6,15 +6,15 @@ from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingPar
 from frugalrl.types import FinishReason
 
 Script = Callable[[tuple[int, ...], int], tuple[int, ...]]
-"""Prompt ids and seed in, the completion's token ids out, its end token included."""
+"""Prompt ids and seed in, the completion's token ids out, including the end token."""
 LossMask = Callable[[tuple[int, ...]], tuple[bool, ...]]
-"""A completion's token ids in; of each, whether it counts in the loss."""
+"""A completion's token ids in; for each, whether it counts in the loss."""
 
 
 class ScriptedEngine:
-    """Gives what a function says, cut at the cap; every token has the log-probability `logprob`.
+    """Returns what a function gives, cut at the cap; every token has the log-probability `logprob`.
 
-    loss_mask: says which tokens count in the loss, as those of a tool do not; by default all do.
+    loss_mask: which tokens count in the loss (a tool's do not); by default all do.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ScriptedEngine:
         return self._exact
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
-        """Note the version; a script has no weights."""
+        """Record the version; a script has no weights."""
         self.policy_version = policy_version
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:

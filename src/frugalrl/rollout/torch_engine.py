@@ -1,6 +1,6 @@
 """The rollout engine in process: samples with the policy's own weights, on CPU or one GPU, without a server.
 
-Continuous batching over a fixed number of cache rows: a prompt is read once for all its completions, a
+Continuous batching over a fixed number of cache rows: a prompt is prefilled once for all its completions, a
 finished sequence leaves the batch at once, and the next prompt takes its rows. Log-probabilities are exact in
 fp32 (within 1e-4 of transformers' forward pass; a test holds them to it), so they can serve as old log-probs.
 """
@@ -35,7 +35,7 @@ from frugalrl.types import FinishReason
 logger = logging.getLogger(__name__)
 
 PREFILL_TOKENS = 16384
-"""Padded prompt tokens read in one forward pass: bounds the activations of a prefill."""
+"""Padded prompt tokens in one forward pass: bounds the activations of a prefill."""
 CACHE_STEP_TOKENS = 64
 """The cache grows to multiples of this, so that slightly longer prompts do not reallocate it."""
 
@@ -54,7 +54,7 @@ class TorchEngine:
     """Samples from a transformers causal LM of the Qwen2, Qwen3 or Llama family."""
 
     def __init__(self, model: Any, end_token_ids: frozenset[int], max_sequences: int, policy_version: int = 0) -> None:
-        """model: shared with whoever gives it. max_sequences: cache rows, and so the largest batch."""
+        """model: shared with the caller. max_sequences: cache rows, and so the largest batch."""
         self._model = model
         self._owns_model = False
         self._end_tokens = torch.tensor(sorted(end_token_ids), device=model.device)
@@ -67,13 +67,13 @@ class TorchEngine:
         return bool(self._model.dtype == torch.float32)
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
-        """A shared model is sampled from as it is; a folder is read into a model of the engine's own."""
+        """A shared model is used directly; a folder is loaded into the engine's own model."""
         match source:
             case SharedModel(model):
                 self._model, self._owns_model = model, False
             case WeightFolder(path):
                 tensors = _read_tensors(path, self._model)
-                if not self._owns_model:  # the trainer's model is not ours to change
+                if not self._owns_model:  # never change the trainer's model
                     self._model, self._owns_model = copy.deepcopy(self._model), True
                 self._model.load_state_dict(tensors, strict=False)
             case _:
@@ -84,9 +84,9 @@ class TorchEngine:
         self._policy_version = policy_version
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`. With fewer rows from then on where the memory does not hold them.
+        """See `RolloutEngine.generate`. Uses fewer rows from then on if memory runs out.
 
-        A sequence does not depend on its batch (exactly in fp32), so nothing is lost by starting again.
+        A sequence does not depend on its batch (exactly in fp32), so a retry loses nothing.
         """
         while True:
             try:
@@ -129,7 +129,7 @@ class TorchEngine:
 
     def _admit(self, queue: deque[_Part], busy: int) -> list[list[_Part]]:
         """Parts to start now, in prefill batches. Waits until an eighth of the rows is free: a prefill for
-        each single row that falls free would cost more than the row."""
+        each single free row would cost more than the row."""
         free = self._max_sequences - busy
         if busy and free < self._max_sequences // 8:
             return []
@@ -156,7 +156,7 @@ class TorchEngine:
 
 
 def _read_tensors(folder: Path, model: Any) -> dict[str, Tensor]:
-    """A folder's weights, if they are those of such a model: each tensor once, by name and shape. Raises ModelError."""
+    """A folder's weights, checked against a model: each tensor once, by name and shape. Raises ModelError."""
     try:
         files = sorted(folder.glob("model*.safetensors"))
         tensors = {name: tensor for file in files for name, tensor in safetensors.torch.load_file(file).items()}
@@ -209,7 +209,7 @@ class _Batch:
         return [decode(model, self._cache, tokens, self._prompt_tokens[:n] + last)]
 
     def prefill(self, model: Any, parts: list[_Part]) -> Tensor:
-        """Start some sequences behind those in flight; their first logits."""
+        """Start sequences after those in flight; returns their first logits."""
         row = self.size
         copies = [len(part.seeds) for part in parts]
         logits = prefill(model, self._cache, [part.prompt_ids for part in parts], copies, row)
@@ -223,7 +223,7 @@ class _Batch:
         return logits
 
     def draw(self, logits: Tensor) -> list[Finished]:
-        """Draw a token for every row; take out the rows that are finished, and return them."""
+        """Sample a token for every row; remove the finished rows and return them."""
         n = self.size
         rows, drawn = torch.arange(n, device=logits.device), self._drawn[:n]
         tokens, logprobs = draw_tokens(logits, self._uniforms[rows, drawn], self._sampling)
@@ -231,7 +231,7 @@ class _Batch:
         self._logprobs[rows, drawn] = logprobs
         self._drawn[:n] += 1
         stopped = torch.isin(tokens, self._end_tokens)
-        # A row whose logits are broken leaves with those that are finished, so that looking costs no wait of its own.
+        # A row with non-finite logits leaves with the finished ones, so that the check costs no extra sync.
         done = stopped | (self._drawn[:n] >= self._sampling.max_completion_tokens) | ~logprobs.isfinite()
         if not done.any():
             return []
@@ -249,7 +249,7 @@ class _Batch:
         return finished
 
     def _close_gaps(self, done: list[int]) -> None:
-        """Move the last rows in flight into the rows that fell free: only as many copies as gaps."""
+        """Move the last rows in flight into the freed rows: only as many copies as gaps."""
         left = self.size - len(done)
         gone = set(done)
         targets = [row for row in done if row < left]

@@ -1,4 +1,4 @@
-"""Arithmetic: unlimited, seeded problems with integer answers, and the right and wrong way to each.
+"""Arithmetic: unlimited, seeded problems with integer answers, each with a right and a wrong solution.
 
 Three families (expression, story, equation) x three difficulties, in words and in LaTeX. Every
 intermediate value of a right solution lies in 0..99, so that a model of under a million parameters can
@@ -28,7 +28,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 DIFFICULTIES: tuple[int, ...] = (1, 2, 3)
 
 LARGEST = 99
-"""No right step ever leaves 0..LARGEST: two digits are what the tiny reasoner can add and multiply."""
+"""No right step leaves 0..LARGEST: the tiny reasoner can add and multiply two digits."""
 
 # Hash buckets of 100: a tenth each for validation and test leaves both of them thousands of problems in
 # every cell, and training all the rest.
@@ -72,7 +72,7 @@ class ArithmeticProblem:
 
 
 def split_of(key: str) -> Split:
-    """The split a problem with this normalised form belongs to, now and on every machine."""
+    """The split of a problem with this normalised form, the same on every machine."""
     bucket = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % 100
     return next(split for split, buckets in _SPLIT_BUCKETS.items() if bucket in buckets)
 

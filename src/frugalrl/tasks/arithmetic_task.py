@@ -1,4 +1,4 @@
-"""The arithmetic task: generated problems as every task shares them, and their written-out solutions."""
+"""The arithmetic task: generated problems in the common format, and their written-out solutions."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from frugalrl.types import Problem
 
 
 def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> Problem:
-    """A generated problem as the record every task shares."""
+    """A generated problem as the common record."""
     return Problem(
         id=f"arithmetic-{split}-{number}",
         text=problem.text,
@@ -22,14 +22,14 @@ def arithmetic_problem(problem: ArithmeticProblem, number: int, split: str) -> P
 
 
 def problems(source: ProblemSource) -> Iterator[Problem]:
-    """Problems without end."""
+    """Endless problems."""
     split: Split = source.split  # type: ignore[assignment]  # one of SPLITS, which the schema has checked
     for number, problem in enumerate(generate(source.seed, split, difficulties=source.difficulties)):
         yield arithmetic_problem(problem, number, split)
 
 
 def completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
-    """Solutions without end, in the strategies and languages of a mix."""
+    """Endless solutions, in the strategies and languages of a mix."""
     rng = random.Random(f"completions/{source.mix}/{source.seed}")
     mix = SKILL_MIX if source.mix == "skill" else STRATEGY_MIX
     split: Split = source.split  # type: ignore[assignment]  # as above

@@ -1,4 +1,4 @@
-"""The one way from completions to verdicts, for rewards, for evaluation in training, for `eval` and for `score`.
+"""From completions to verdicts, for rewards, for evaluation in training, for `eval` and for `score`.
 
 Each problem says which task judges it. Tasks that compare answers share one call to a pool of verifier processes,
 however many groups there are; every other task's checker is called once a group.
@@ -48,7 +48,7 @@ def compares_answers(problem: Problem) -> bool:
 
 
 def _answer(completion: Completion, prompt: Prompt) -> AnswerItem:
-    """What the verifier is told of a completion and its problem."""
+    """The verifier's input for a completion and its problem."""
     problem = prompt.problem
     return AnswerItem(completion.text, problem.accepted, prefills_think(prompt.text), problem.text or None)
 

@@ -1,7 +1,7 @@
-"""Problems and completions of a source, each problem with who judges it.
+"""Problems and completions of a source, each problem with the task that judges it.
 
-What a row is, is settled here and once: by the recipe's `task`, or by the column `task` of a row that this package
-wrote, or by the first task that recognises the row's columns; else it is mathematics.
+The task of a row is decided here, once: by the recipe's `task`, by the column `task` of a row that this package wrote,
+or by the first task that recognises the row's columns; else it is mathematics.
 """
 
 import importlib.util
@@ -69,7 +69,7 @@ def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
 
 
 def row_problem(problem: Problem, where: str, task: str | None = None) -> Problem:
-    """A problem as it was read from a row, with who judges it and by which policy.
+    """A problem read from a row, with the task that judges it and its policy.
 
     task: what the recipe names; None: the columns decide. Raises DataError that names the row if its task cannot
     judge it.
@@ -163,9 +163,7 @@ def _is_a_task(source: str) -> bool:
 def _own_problems(source: ProblemSource) -> list[Problem]:
     task = task_named(source.source)
     if task.problems is None:
-        raise RecipeError(
-            f"The task {source.source} makes no problems of its own. Give a file as source, and this as `task`."
-        )
+        raise RecipeError(f"The task {source.source} generates no problems. Give a file as source, and this as `task`.")
     if source.limit is None:
         raise RecipeError(f"The task {source.source} is endless: say how many problems to take with `limit`.")
     if task.splits and source.split not in task.splits:

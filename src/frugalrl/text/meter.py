@@ -1,4 +1,4 @@
-"""The language and degeneracy meter: what a completion's text looks like, in numbers, and what is alarming.
+"""The language and degeneracy meter: numbers about a completion's text, and which are alarming.
 
 Metric (`meter_metrics`), guard signal (`alarms`) and reward (`clean_reward`) read the same report, so they
 cannot disagree. Thresholds are set so that the written solutions of MATH, GSM8K and OlympiadBench raise an
@@ -107,7 +107,7 @@ def clean_reward(report: TextReport) -> float:
 
 
 def meter_metrics(reports: Sequence[TextReport]) -> dict[str, float]:
-    """Means over completions, named as in the run log; NaN where nothing could be judged."""
+    """Means over completions, named as in the run log; NaN if nothing could be judged."""
     judged = sum(report.judged_sentences for report in reports)
     foreign = sum(len(report.foreign_sentences) for report in reports)
     return {

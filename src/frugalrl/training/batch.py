@@ -14,7 +14,7 @@ from frugalrl.types import ScoredGroup
 
 
 def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tuple[Progress, FilledBatch]:
-    """The scored groups of the next step, and the progress whose sampler has moved on."""
+    """The scored groups of the next step, and the progress with the sampler advanced."""
     recipe, rollout, step = run.recipe, run.recipe.rollout, progress.step + 1
     sampling = SamplingParams(max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
     rubric = run.rubric(max_completion_tokens)
@@ -22,7 +22,7 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
 
     def sample(count: int, round_number: int) -> list[ScoredGroup]:
         nonlocal sampler
-        # In a small data set a problem can come up twice in a step: then it is sampled with other seeds.
+        # In a small data set a problem can come up twice in a step: the second time it is sampled with other seeds.
         seed_parts = (recipe.seed, step) if round_number == 0 else (recipe.seed, step, "refill", round_number)
         indices, sampler = next_problems(sampler, run.sampler, count)
         taken.extend(indices)
@@ -39,6 +39,6 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
 
 
 def _seconds_left(run: Run, progress: Progress) -> float:
-    """Of the budget, until the final evaluation and save must begin; infinite without a cap on time."""
+    """Seconds of the budget until the final evaluation and save must begin; infinite without a cap on time."""
     cap = run.budget.seconds
     return math.inf if cap is None else cap - run.seconds - progress.spending.end_seconds(run.load_seconds)

@@ -1,4 +1,4 @@
-"""From scored groups to rectangles the device can take: flat rows, weights, micro-batches by tokens."""
+"""From scored groups to rectangles that fit the device: flat rows, weights, micro-batches by tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from frugalrl.types import MicroBatch, ScoredGroup
 
 @dataclass(frozen=True)
 class TrainingRow:
-    """One completion with all that the loss needs of it."""
+    """One completion with everything the loss needs."""
 
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
     rollout_logprobs: tuple[float, ...]
     advantage: float
     token_weight: float
-    """The weight of each of its loss tokens in the batch's loss."""
+    """The weight of each of its loss tokens in the loss of the batch."""
     loss_mask: tuple[bool, ...]
-    """Of each completion token: whether it counts in the loss."""
+    """For each completion token: whether it counts in the loss."""
     policy_versions: tuple[int, ...]
-    """Of each completion token: of the weights that sampled it."""
+    """For each completion token: the version of the weights that sampled it."""
 
 
 def training_rows(
@@ -69,8 +69,8 @@ def micro_batches(
 ) -> list[MicroBatch]:
     """Rows in rectangles of at most `micro_batch_tokens` padded tokens, longest first.
 
-    A row longer than that gets a rectangle of its own. Sorting by length keeps the padding small; it cannot
-    change the gradient, since weights were fixed over the whole batch.
+    A longer row gets its own rectangle. Sorting by length keeps the padding small; it cannot change the gradient, since
+    the weights were fixed over the whole batch.
     """
     order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
     batches: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""When a run ends, and what is kept of one that ends before its time."""
+"""When a run ends, and what is saved of one that ends early."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from frugalrl.training.selecting import early_stop
 
 @dataclass(frozen=True)
 class End:
-    """That a run is over."""
+    """The end of a run."""
 
     reason: str | None = None
-    """Why before its last step; None at the last step."""
+    """Why it ended before its last step; None at the last step."""
     notes: tuple[str, ...] = ()
-    """Lines for people."""
+    """Lines to print."""
 
 
 def reason_to_end(run: Run, progress: Progress) -> End | None:
@@ -44,27 +44,27 @@ def reason_to_end(run: Run, progress: Progress) -> End | None:
 
 
 def end_of_budget(error: BudgetEndedError, step: int) -> End:
-    """That the budget's time ended within a step, which is then not made. Raises it again before the first step."""
+    """The budget's time ran out within a step, which is dropped. Before the first step the error is raised again."""
     if step == 0:
         raise error
     return End(f"budget.hours: {error}", (f"Ending after step {step}. {error}",))
 
 
-def kept_for_resume(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> str:
-    """Keep what there is to keep of a run that stops; a sentence that says how to continue."""
+def save_for_resume(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> str:
+    """Save the state of a run that stops; returns a sentence that says how to continue."""
     if progress.evaluated_step < 0:
-        return "The base was not evaluated yet, so there is nothing to keep; start over with --resume."
+        return "The base was not evaluated yet, so there is nothing to save; start over with --resume."
     save_unless_saved(run, progress, hooks)
     return f"Saved {run.checkpoint_folder(progress.step)}; resume with --resume."
 
 
-def kept_after_an_error(run: Run, progress: Progress, hooks: Sequence[StepHook], is_clean: bool) -> str:
-    """Keep what there is to keep of a run that fails, if that can be done; a line that says what was kept.
+def save_after_error(run: Run, progress: Progress, hooks: Sequence[StepHook], is_clean: bool) -> str:
+    """Save the state of a run that fails, if possible; returns a line that says what was saved.
 
-    is_clean: whether the weights are those of `progress`. If they are not, the newest checkpoint stays the newest.
+    is_clean: whether the weights are those of `progress`. If they are not, no checkpoint is made.
     """
     if progress.evaluated_step < 0 or progress.step == 0:
-        return "Nothing was learned yet, so there is nothing to keep."
+        return "Nothing was learned yet, so there is nothing to save."
     if not is_clean:
         return f"Step {progress.step + 1} failed in the middle of an update, so no checkpoint is made of it."
     try:

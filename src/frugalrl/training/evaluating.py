@@ -1,4 +1,4 @@
-"""Evaluations of a run: made, kept with a hash, read back, and made again where a file was lost or changed."""
+"""Evaluations of a run: made, saved with a hash, read back, and redone where a file was lost or changed."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ VALIDATION = "validation"
 
 
 def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """The base on the splits that base and final model are measured on. Raises StopRequested."""
+    """Evaluate the base on the splits on which base and final model are compared. Raises StopRequested."""
     for split in (VALIDATION, "test"):
         if run.problems_of(split):
             progress = evaluate_split(run, progress, hooks, split, BASE_STEP)
@@ -31,21 +31,21 @@ def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Pr
 
 
 def is_evaluation_due(run: Run, progress: Progress) -> bool:
-    """Whether the recipe wants validation evaluated after this step, and it has not been yet."""
+    """Whether the recipe asks for a validation after this step that has not been made yet."""
     due = is_due(run.recipe.evaluation.every, progress.step, run.recipe.training.steps)
     return due and progress.evaluated_step < progress.step and bool(run.problems.validation)
 
 
 def evaluate_validation(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """The policy as it is on validation. Raises StopRequested."""
+    """Evaluate the current policy on validation. Raises StopRequested."""
     progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
     return replace(progress, evaluated_step=progress.step)
 
 
 def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], split: str, model_step: int) -> Progress:
-    """Evaluate the current policy on a split; keep its records, log what they say, and tell the hooks.
+    """Evaluate the current policy on a split; save the records, log the metrics, and tell the hooks.
 
-    model_step: the step that the policy is of. Raises StopRequested, and then nothing has changed.
+    model_step: the step of the policy. Raises StopRequested, and then nothing has changed.
     """
     began = run.seconds
     evaluation = _evaluated(run, split, model_step)
@@ -78,7 +78,7 @@ def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], spli
 
 
 def validations(run: Run, progress: Progress) -> dict[int, Evaluation]:
-    """All evaluations on validation, by step, as they were made. Raises OutputError."""
+    """All validation evaluations, by step, in the order they were made. Raises OutputError."""
     steps = sorted(_step_of(name) for name in progress.evaluations if name.startswith(f"{VALIDATION}-"))
     return {step: read_evaluation(run, progress, VALIDATION, step) for step in steps}
 
@@ -93,10 +93,11 @@ def read_evaluation(run: Run, progress: Progress, split: str, step: int) -> Eval
 
 
 def remake_lost(run: Run, progress: Progress) -> Progress:
-    """Make evaluations again whose files were lost or changed since they were made, from the checkpoints.
+    """Redo evaluations whose files were lost or changed since they were made, from the checkpoints.
 
-    The samples are the same, since their seeds are. The evaluation of a step whose checkpoint is gone as well is
-    dropped with a line: that step could not be kept either. Raises ModelError if the base is needed and has changed.
+    The samples are the same, since their seeds are. The evaluation of a step whose checkpoint is missing too is
+    dropped with a warning: that step could not be selected anyway. Raises ModelError if the base is needed and has
+    changed.
     """
     lost = {}
     for name in progress.evaluations:
@@ -138,7 +139,7 @@ def _evaluated(run: Run, split: str, step: int) -> Evaluation:
 
 
 def subject(run: Run, split: str, step: int) -> Subject:
-    """What an evaluation of the current policy is of, for the header of its file."""
+    """What an evaluation of the current policy is about, for the header of its file."""
     return Subject(
         benchmark=split,
         model=run.recipe.model.path,
@@ -151,15 +152,15 @@ def subject(run: Run, split: str, step: int) -> Subject:
 
 
 def evaluation_hash(evaluation: Evaluation) -> str:
-    """Of the samples and their verdicts, whatever the clock said."""
+    """Hash of the samples and their verdicts, without times."""
     records = [asdict(record) for record in evaluation.flat]
     return hashlib.sha256(json.dumps(records, sort_keys=True).encode()).hexdigest()
 
 
 def _read(run: Run, progress: Progress, split: str, file: Path) -> tuple[Evaluation | None, str]:
-    """The evaluation that a file holds; or None, and what is wrong with it."""
+    """The evaluation in a file; or None, and what is wrong with the file."""
     if not file.is_file():
-        return None, "is gone"
+        return None, "is missing"
     try:
         evaluation = load_evaluation(run.problems_of(split), file)
     except OutputError:

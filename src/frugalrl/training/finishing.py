@@ -1,4 +1,4 @@
-"""The end of a run: evaluate the last model, select the one to keep, compare it with the base, save it, sum up."""
+"""The end of a run: evaluate the last model, select the one to keep, compare it with the base, save it, summarise."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weig
 
 
 def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
-    """End a run in the ordinary way. Raises StopRequested out of an evaluation."""
+    """Final evaluation, selection, save and summary. Raises StopRequested during an evaluation."""
     if run.problems.validation and progress.evaluated_step < progress.step:
         progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
     choice = choose(run, progress)

@@ -1,19 +1,19 @@
-"""The cap on completion tokens as a function of the run: staged as published, or led by what is measured.
+"""The cap on completion tokens over the run: staged as published, or adapted to what is measured.
 
-Pure: a state and the metrics of a step in, the state after it out. The cap holds for the rollouts only; evaluations
-keep one cap from the base to the end, or their numbers could not be compared.
+Pure: a state and the metrics of a step in, the state after it out. The cap applies to rollouts only; evaluations keep
+one cap from the base to the end, or their numbers could not be compared.
 
 The measured schedule looks at the means of the last `every` steps, at truncation and at reward per token:
 
-- it grows by `factor` where at least `grow_above` of the completions were truncated, unless the cap has just grown and
-  the reward did not: more room was not what was lacking;
-- it shrinks by `factor` where at most `shrink_below` were truncated and reward per token fell by more than `tolerance`
+- it grows by `factor` if at least `grow_above` of the completions were truncated, unless the cap has just grown and the
+  reward did not: then room was not what was lacking;
+- it shrinks by `factor` if at most `shrink_below` were truncated and reward per token fell by more than `tolerance`
   since the last decision: answers got longer and not better;
 - it holds otherwise, and within `least_tokens` and `most_tokens` always.
 
-Reward per token says nothing while the mean reward is not positive; nothing shrinks then.
+Reward per token means nothing while the mean reward is not positive; nothing shrinks then.
 
-Not covered: FastCuRL's other half, which chooses the problems of a stage by the length of their prompts.
+Not covered: FastCuRL's other half, which selects the problems of a stage by prompt length.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Stage(Protocol):
 
     @property
     def steps(self) -> int:
-        """Relative to those of the other stages: together they fill the run."""
+        """Relative to the other stages: together they span the run."""
         ...
 
 
@@ -41,7 +41,7 @@ class LengthStage(NamedTuple):
 
 
 class LengthRule(Protocol):
-    """How the cap moves; a recipe's section `length_schedule` is one, and says what each value means."""
+    """How the cap moves; a recipe's section `length_schedule` is one, and documents each value."""
 
     @property
     def kind(self) -> str: ...
@@ -85,7 +85,7 @@ PUBLISHED: Mapping[str, tuple[tuple[int, int], ...]] = {
 
 @dataclass(frozen=True)
 class Means:
-    """Of the steps of an interval."""
+    """Means over the steps of an interval."""
 
     truncated: float
     reward: float
@@ -94,7 +94,7 @@ class Means:
 
 @dataclass(frozen=True)
 class LengthState:
-    """The cap in force and what the next decision rests on."""
+    """The current cap and what the next decision is based on."""
 
     cap_tokens: int
     steps: int = 0
@@ -122,7 +122,7 @@ def stages_of(settings: LengthRule) -> Sequence[Stage]:
 
 
 def staged_cap(stages: Sequence[Stage], step: int, total_steps: int) -> int:
-    """The cap of a step, counted from 0, when the stages are stretched so that together they fill the run."""
+    """The cap of a step, counted from 0, with the stages stretched so that together they span the run."""
     total, ended = sum(stage.steps for stage in stages), 0
     for stage in stages:
         ended += stage.steps
@@ -132,7 +132,7 @@ def staged_cap(stages: Sequence[Stage], step: int, total_steps: int) -> int:
 
 
 def bounds(settings: LengthRule, first_cap: int) -> tuple[int, int]:
-    """The least and the most tokens that the cap can come to, first_cap being `rollout.max_completion_tokens`."""
+    """The smallest and the largest cap that can occur, first_cap being `rollout.max_completion_tokens`."""
     stages = stages_of(settings)
     if stages:
         caps = [stage.cap_tokens for stage in stages]
@@ -141,7 +141,7 @@ def bounds(settings: LengthRule, first_cap: int) -> tuple[int, int]:
 
 
 def largest_cap(settings: LengthRule | None, first_cap: int) -> int:
-    """The most tokens a completion can come to, which is also what evaluations are given."""
+    """The most tokens a completion can have, which is also the cap of evaluations."""
     return first_cap if settings is None else max(first_cap, bounds(settings, first_cap)[1])
 
 

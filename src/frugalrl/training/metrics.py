@@ -1,4 +1,4 @@
-"""The metrics of a step, as a pure function of what it sampled, scored and updated."""
+"""The metrics of a step, as a pure function of what was sampled, scored and updated."""
 
 from collections.abc import Mapping, Sequence
 

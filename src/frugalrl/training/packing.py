@@ -1,8 +1,8 @@
-"""Packing: examples of different length side by side in rows of one length, each blind to its neighbours.
+"""Packing: examples of different length side by side in rows of one length, none attending to its neighbours.
 
 Position ids restart at every example; transformers reads that as "these are separate sequences" and builds
 a block-diagonal attention mask (its `find_packed_sequence_indices`), so packing changes no loss: a test
-holds it equal to one example a row.
+holds it equal to one example per row.
 """
 
 from collections.abc import Sequence

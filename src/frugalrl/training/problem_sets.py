@@ -1,4 +1,4 @@
-"""The problems of a run: loaded, made into prompts, and kept apart by split."""
+"""The problems of a run: loaded, turned into prompts, disjoint between splits."""
 
 import re
 from collections.abc import Callable
@@ -22,23 +22,23 @@ _LONG_PROMPT = "Raise rollout.max_prompt_tokens, or leave such problems out with
 
 @dataclass(frozen=True)
 class ProblemSets:
-    """Prompts by split; no training problem has the text of a held-out one."""
+    """Prompts by split; no training problem has the same text as a held-out one."""
 
     train: list[Prompt]
     validation: list[Prompt]
     test: list[Prompt]
     held_out: list[Prompt] = field(default_factory=list)
-    """Of the training problems, for the guard, where there are no validation problems."""
+    """Training problems held out for the guard where there are no validation problems."""
 
     @cached_property
     def hashes(self) -> dict[str, str]:
-        """By split. What the guard holds out follows from the recipe and the rest of the training problems."""
+        """Hashes by split. What the guard holds out follows from the recipe and the rest of the training problems."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return {split: prompts_hash(prompts) for split, prompts in splits.items()}
 
 
 def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> ProblemSets:
-    """Prompts of every split. Training problems that also stand in a held-out split are left out, aloud."""
+    """Prompts of every split. Training problems that are also in a held-out split are left out with a message."""
     data, rollout = recipe.data, recipe.rollout
 
     def prompts_of(source: ProblemSource | None) -> list[Prompt]:
@@ -51,20 +51,20 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
             show(f"Left out {len(problems) - len(prompts)} problems of {source.source}: prompt too long.")
         return prompts
 
-    _refuse_a_benchmark_that_chooses(data.validation)
+    _refuse_benchmark_as_validation(data.validation)
     validation, test, train = prompts_of(data.validation), prompts_of(data.test), prompts_of(data.train)
     tested = {_normalised(prompt) for prompt in test}
     choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
     if validation and not choosing:
-        raise DataError("Every validation problem also stands in the test data, which may not choose a checkpoint.")
+        raise DataError("Every validation problem is also in the test data, which must not select a checkpoint.")
     if len(choosing) < len(validation):
-        show(f"Left out {len(validation) - len(choosing)} validation problems that also stand in the test data.")
+        show(f"Left out {len(validation) - len(choosing)} validation problems that are also in the test data.")
     held_out = tested | {_normalised(prompt) for prompt in choosing}
     disjoint = [prompt for prompt in train if _normalised(prompt) not in held_out]
     if not disjoint:
-        raise DataError("Every training problem also stands in the validation or test data. Give disjoint sets.")
+        raise DataError("Every training problem is also in the validation or test data. Give disjoint sets.")
     if len(disjoint) < len(train):
-        show(f"Left out {len(train) - len(disjoint)} training problems that also stand in validation or test.")
+        show(f"Left out {len(train) - len(disjoint)} training problems that are also in validation or test.")
     stay, held = _held_out(recipe, disjoint, bool(choosing), show)
     if len(stay) < rollout.prompts_per_step:
         show(
@@ -77,10 +77,10 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
 def _held_out(
     recipe: TrainRecipe, train: list[Prompt], has_validation: bool, show: Show
 ) -> tuple[list[Prompt], list[Prompt]]:
-    """Training problems that stay, and those set aside for the guard, which is said.
+    """Training problems that remain, and those held out for the guard, with a message.
 
-    At most twice as many as a step has completions, so that asking them does not cost much more than a step. The
-    number of steps does not count: a run that is extended keeps its problems.
+    At most twice as many as a step has completions, so that an evaluation does not cost much more than a step. The
+    number of steps does not matter: a run that is extended keeps its problems.
     """
     guard, rollout = recipe.guard, recipe.rollout
     if has_validation or not guard.enabled:
@@ -95,11 +95,11 @@ def _held_out(
     return stay, held
 
 
-def _refuse_a_benchmark_that_chooses(validation: ProblemSource | None) -> None:
+def _refuse_benchmark_as_validation(validation: ProblemSource | None) -> None:
     name = None if validation is None else benchmark_in(validation.source, validation.split, validation.subset)
     if name is not None:
         raise DataError(
-            f"data.validation is the benchmark {name}: what chooses a checkpoint cannot measure it any more. Validate "
+            f"data.validation is the benchmark {name}: what selects a checkpoint cannot measure it. Validate "
             "on other problems, such as rows held out of the training data."
         )
 

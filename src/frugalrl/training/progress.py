@@ -1,8 +1,7 @@
-"""How far a run is: everything about it that moves, in one frozen record that each step replaces.
+"""The mutable state of a run in one frozen record that each step replaces.
 
-What a checkpoint keeps beside tensors and random states is this record, as JSON, and nothing of a run that is not here
-decides what comes next. A hook's state is kept as the JSON values it gives (see `hooks/hook.py`), so a new option adds
-no field.
+Beside tensors and random states, a checkpoint holds this record, as JSON, and nothing else decides what comes next. A
+hook's state is stored as the JSON values it gives (see `hooks/hook.py`), so a new option adds no field.
 """
 
 from collections.abc import Mapping
@@ -15,10 +14,10 @@ from frugalrl.training.limits.spending import Spending
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands. The defaults are those of its start."""
+    """The state of a run between two steps. The defaults are those of its start."""
 
     step: int = 0
-    """Steps that are complete."""
+    """Completed steps."""
     policy_version: int = 0
     """Counts optimizer updates and rollbacks: never the same for different weights."""
     sampler: SamplerState = field(default_factory=SamplerState)
@@ -26,32 +25,32 @@ class Progress:
     evaluated_step: int = -1
     """The last step whose evaluation, if one was due, is complete and logged; -1 until the base is evaluated."""
     micro_batch_tokens: int | None = None
-    """What the memory held, once it did not hold the recipe's; None: the recipe's."""
+    """What fitted into memory, after the recipe's value did not; None: the recipe's."""
     reference_step: int = 0
     """The step after which the reference was last reset; 0: it is the base."""
     end_reason: str | None = None
     """Why the run ended before its last step: a budget, the guard. None otherwise."""
     spending: Spending = field(default_factory=Spending)
     wall_seconds: Mapping[str, float] = field(default_factory=dict)
-    """By phase, those before a resume included."""
+    """By phase, including the time before a resume."""
     evaluations: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of each evaluation file by name: what the selection may rest on."""
+    """SHA-256 of each evaluation file by name: the evaluations that the selection may use."""
     states: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What each hook remembers, by its name, as JSON values."""
+    """The state of each hook, by its name, as JSON values."""
 
     def with_state(self, name: str, state: Mapping[str, Any]) -> "Progress":
-        """The progress in which a hook remembers something else."""
+        """The progress with another state for a hook."""
         return replace(self, states={**self.states, name: state})
 
     def with_seconds(self, seconds: Mapping[str, float]) -> "Progress":
-        """The progress after some more seconds by phase."""
+        """The progress with more seconds, by phase."""
         total = {
             name: self.wall_seconds.get(name, 0.0) + seconds.get(name, 0.0) for name in {**self.wall_seconds, **seconds}
         }
         return replace(self, wall_seconds=total)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; `from_json` gives an equal record, also after a way through text."""
+        """Plain JSON values; `from_json` gives an equal record, also after a round trip through text."""
         return {
             "step": self.step,
             "policy_version": self.policy_version,

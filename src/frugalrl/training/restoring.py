@@ -1,4 +1,4 @@
-"""A run as a checkpoint, and a run put back where a checkpoint stands: the two directions, side by side.
+"""From a run to a checkpoint and back: the two directions, side by side.
 
 Everything that decides what comes next is in a checkpoint: the model, the optimizer's tensors, a reference that was
 reset, `Progress`, the random states. Rollouts are never pending: a checkpoint is made between steps.
@@ -44,7 +44,7 @@ def prepare_run(
     _refuse_other_base(run, state.values)
     run = replace(run, base_weights=state.values["base_weights"])
     progress = restore(run, resume_from, state)
-    # What a kill threw away was paid: it counts, under a name of its own.
+    # Work that a kill threw away was paid for: it counts, under its own name.
     seconds = float(state.values["seconds"])
     lost = max(0.0, seconds_logged(folder) - seconds)
     run = replace(run, began=run.began - seconds - lost)
@@ -54,7 +54,7 @@ def prepare_run(
 
 
 def _take_up(run: Run, log_lengths: Mapping[str, int], resumed_step: int | None) -> None:
-    """Record the environment and cut the log back to where the run resumes: only now is it sure that it can."""
+    """Record the environment and cut the log back to where the run resumes: only now is it certain that it can."""
     environment = describe_environment(run.recipe, run.problems.hashes, run.base_weights)
     notes = [record_environment(run.folder, environment, resumed_step), *run.log.cut(log_lengths, resumed_step or 0)]
     for note in notes:
@@ -80,11 +80,11 @@ def training_state(run: Run, progress: Progress) -> TrainingState:
 
 
 def restore(run: Run, checkpoint: Path, state: TrainingState) -> Progress:
-    """Put the weights, optimizer and random states of a run where a checkpoint of it stands; its progress.
+    """Restore the weights, optimizer and random states of a run from a checkpoint; returns its progress.
 
-    Not the spending of the clock, which never goes back, and not the log: the caller knows what of them it wants.
+    Not the time spent, which never goes back, and not the log: that is up to the caller.
     Nothing is changed if the problems are not those the checkpoint was made with. That the checkpoint is whole,
-    `pointers.newest_whole` or `manifest.damage` has said. Raises DataError and OutputError.
+    `pointers.newest_intact` or `manifest.damage` has said. Raises DataError and OutputError.
     """
     values = state.values
     _refuse_other_data(run, values["data_hashes"])
@@ -96,7 +96,7 @@ def restore(run: Run, checkpoint: Path, state: TrainingState) -> Progress:
             "Resume it with that version, or start a new run with another --out."
         ) from None
     if (progress.end_reason or "").startswith("budget."):
-        progress = replace(progress, end_reason=None)  # the budget may be another by now: the loop asks it again
+        progress = replace(progress, end_reason=None)  # the budget may have changed: the loop checks it again
     load_weights(run.policy, checkpoint)
     run.optimizer.load_state_tensors(state.tensors["optimizer"])
     if run.reference is not None and progress.reference_step > 0:
@@ -116,7 +116,7 @@ def _refuse_other_data(run: Run, hashes: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_base(run: Run, values: Mapping[str, Any]) -> None:
-    """The base is read again for the reference, and at the end if nothing beat it: a change is found now, not then."""
+    """The base is read again for the reference, and at the end if nothing beat it: find a change now, not then."""
     path = run.recipe.model.path
     if run.reference is not None:
         changed = weights_hash(run.reference) != values["base_weights"]

@@ -1,4 +1,4 @@
-"""A recipe's sections as the plain values and functions that algorithms and sampler take.
+"""A recipe's sections as the plain values and functions that the algorithms and the sampler take.
 
 Every function that a recipe names is tried on a few harmless values here, so that a wrong path, signature or result is
 one sentence before the run starts.
@@ -29,7 +29,7 @@ _SAMPLER = ("sampler", ("memory", "draw"))
 
 
 def check_algorithm(recipe: TrainRecipe) -> None:
-    """Raise RecipeError if a surrogate or advantage rule of the recipe can't be imported or does not do its job."""
+    """Raise RecipeError if a surrogate or advantage rule of the recipe can't be imported or breaks its contract."""
     loss_rule(recipe.algorithm.loss)
     advantage_rule(recipe.algorithm.advantage)
 

@@ -1,7 +1,7 @@
-"""What is fixed for a training run, and how it is put together from a recipe.
+"""What is fixed for a training run, and how it is built from a recipe.
 
-`Run` holds the parts; `Progress` (progress.py) holds all that moves, weights and files apart. The functions of the loop
-take both and return the next progress.
+`Run` holds the parts; `Progress` (progress.py) holds everything that changes, except weights and files. The functions
+of the loop take both and return the next progress.
 """
 
 import functools
@@ -45,7 +45,7 @@ class Run:
     evaluation_engine: RolloutEngine
     optimizer: MasterOptimizer
     rubric: Callable[[int], Rubric]
-    """By the cap on completion tokens: rewards that are bounded by the cap follow it, unless their bound is set."""
+    """Given the cap on completion tokens: rewards bounded by the cap follow it, unless their bound is set."""
     problems: ProblemSets
     sampler: SamplerRule
     advantage: Advantages
@@ -56,7 +56,7 @@ class Run:
     base_weights: str
     """Hash of the model it began with."""
     began: float
-    """`time.monotonic()` at its start, moved back by what earlier processes of the run took."""
+    """`time.monotonic()` at its start, minus the seconds of the run's earlier processes."""
     load_seconds: float
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered around every evaluation; may leave it by raising StopRequested."""
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def largest_cap(self) -> int:
-        """The most tokens a completion of this run can come to, which is also what evaluations are given."""
+        """The most tokens a completion of this run can have, which is also the cap of evaluations."""
         return largest_cap(self.recipe.length_schedule, self.recipe.rollout.max_completion_tokens)
 
     @property
@@ -87,11 +87,11 @@ class Run:
         return self.folder / "evaluations"
 
     def evaluation_file(self, split: str, step: int) -> Path:
-        """Where the records of a split after a step are kept."""
+        """The file with the records of a split after a step."""
         return self.evaluations / f"{split}-{checkpoint_name(step)}.jsonl"
 
     def checkpoint_folder(self, step: int) -> Path:
-        """Where the checkpoint of a step is kept."""
+        """The folder of a step's checkpoint."""
         return self.folder / "checkpoints" / checkpoint_name(step)
 
 
@@ -165,7 +165,7 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
 
 
 def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, RolloutEngine]:
-    """One for rollouts and one for evaluation: the same one where its batch is large enough for both."""
+    """One for rollouts and one for evaluation; one serves both if its batch is large enough."""
     rollout = recipe.rollout
     rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
     engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: when one is made, which the pointers name, and which stay."""
+"""Checkpoints of a run: when one is saved, which ones the pointers name, and which are kept."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ from frugalrl.training.state.pointers import BEST, LATEST, point, pointed, rotat
 
 
 def save_run(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """Save, point `latest` at it, and remove what need not stay."""
+    """Save, point `latest` at it, and remove checkpoints that need not be kept."""
     path, training, began = run.checkpoint_folder(progress.step), run.recipe.training, run.seconds
     progress = progress.with_seconds(run.clock.take())
     with run.clock.timed("checkpoint"):
@@ -29,7 +29,7 @@ def save_run(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progres
 
 
 def save_unless_saved(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """The checkpoint of this step, which may be there already."""
+    """Save a checkpoint of this step unless there is one."""
     return progress if is_saved(run, progress) else save_run(run, progress, hooks)
 
 
@@ -42,6 +42,6 @@ def save_as_best(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Pro
 
 
 def is_saved(run: Run, progress: Progress) -> bool:
-    """Whether there is a checkpoint of this step, and a resume would take it."""
+    """Whether there is a checkpoint of this step that a resume would use."""
     path: Path = run.checkpoint_folder(progress.step)
     return pointed(path.parent, LATEST) == path

@@ -1,9 +1,9 @@
-"""Which of its models a run keeps: the best so far as it goes, and the selection at its end.
+"""Which of its models a run keeps: the best so far during the run, and the selection at its end.
 
 Decisions:
-- The selection rests on the validation evaluations on disk, so that a resumed run selects from the same ones.
-- A checkpoint that is the best so far is saved at once, whatever `save_every` says, and `best` points at it: there is
-  always one to go back to.
+- The selection uses the validation evaluations on disk, so a resumed run selects from the same ones.
+- The best checkpoint so far is saved at once, whatever `save_every` says, and `best` points at it, so there is always
+  one to fall back to.
 - The test split is not read here.
 """
 
@@ -22,18 +22,18 @@ class Choice:
 
     selection: Selection
     evaluations: dict[int, Evaluation]
-    """On validation, by step, the base's included."""
+    """On validation, by step, including the base's."""
 
 
 def is_best_so_far(run: Run, progress: Progress) -> bool:
-    """Whether validation puts the policy as it is above the base and every model before it."""
+    """Whether the current policy beats the base and every earlier model on validation."""
     means = {step: one.accuracy.value for step, one in validations(run, progress).items()}
     own = means.pop(progress.step, None)
     return own is not None and progress.step > BASE_STEP and all(own > mean for mean in means.values())
 
 
 def early_stop(run: Run, progress: Progress) -> str | None:
-    """Why the run need not continue, by `selection.patience`; None if it is to."""
+    """Why the run can stop early, by `selection.patience`; None if it continues."""
     patience = run.recipe.selection.patience
     if patience is None:
         return None

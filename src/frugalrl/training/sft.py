@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: any model on prompts and completions, packed, with the prompt masked.
+"""Supervised fine-tuning on prompts and completions, packed, with the prompt masked.
 
 Departures from the plainest loop: the phases of the data come one after the other under one learning-rate
 schedule, each shuffled on its own; and a batch is a number of tokens (whole packed rows), not of examples.
@@ -38,11 +38,11 @@ from frugalrl.training.state.pointers import LATEST, point
 
 Row = list[Example]
 Show = Callable[[str], None]
-"""Takes a line for people."""
+"""Prints a line."""
 
 
 def make_scratch_policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion]) -> Policy:
-    """The recipe's new model, with a tokenizer trained on up to 20,000 of its examples, evenly taken."""
+    """The recipe's new model, with a tokenizer trained on up to 20,000 of its examples, evenly spaced."""
     assert recipe.scratch is not None
     taken = texts[:: max(1, len(texts) // 20_000)]
     corpus = (f"user\n{_prompt_text(example.prompt)}\nassistant\n{example.completion}\n" for example in taken)
@@ -63,7 +63,7 @@ def run_sft(
     folder: the run's folder, which exists; `checkpoints/`, `model/` and `metrics.jsonl` are written below it.
     resume_from: a checkpoint of this recipe.
     should_stop: asked before every step; once true, a checkpoint is saved and the run ends.
-    Raises UserError for whatever in recipe, data or model makes training impossible.
+    Raises UserError if recipe, data or model make training impossible.
     """
     quiet_transformers()
     phases = [load_completions(phase) for phase in recipe.phases]
@@ -99,7 +99,7 @@ def _loop(
     show: Show,
     should_stop: Callable[[], bool],
 ) -> bool:
-    """All steps after those of `values`, a checkpoint's; false if it was asked to stop before the last."""
+    """All steps after those of `values`, from a checkpoint; false if asked to stop before the last."""
     training, schedule = recipe.training, recipe.optimizer
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
@@ -116,7 +116,7 @@ def _loop(
             )
             point(path.parent, LATEST, path.name)
         if stopping:
-            show(f"Stopped after step {step - 1} of {steps}; go on with --resume.")
+            show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
         losses.append(_accumulate(recipe, policy, batch))
@@ -193,7 +193,7 @@ def _example(policy: Policy, example: PromptedCompletion, recipe: SftRecipe) -> 
     prompt = _rendered(policy.tokenizer, example.prompt, recipe.prompt)
     completion = example.completion
     if prompt.endswith("<think>\n"):
-        completion = completion.removeprefix("<think>\n")  # the template has prefilled it
+        completion = completion.removeprefix("<think>\n")  # prefilled by the template
     prompt_ids = tokenize(policy.tokenizer, prompt)
     end = TURN_END if TURN_END in policy.tokenizer.get_vocab() else policy.tokenizer.eos_token
     completion_ids = tokenize(policy.tokenizer, completion + end)

@@ -1,4 +1,4 @@
-"""The parts of a step around the algorithm: what holds for it, memory for the update, hooks, metrics, log lines."""
+"""The parts of a step around the algorithm: its settings, memory for the update, hooks, metrics, log lines."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _PHASES = ("rollout", "reward", "update")
 
 @dataclass(frozen=True)
 class StepReport:
-    """What is logged and shown of a step."""
+    """What is logged and printed for a step."""
 
     metrics: Mapping[str, float]
     groups: Sequence[ScoredGroup]
@@ -32,7 +32,7 @@ class StepReport:
 
 
 def before_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[Progress, StepSettings, float]:
-    """What holds for the coming step, after the hooks; and the run's seconds at its begin."""
+    """The settings of the coming step, after the hooks; and the run's seconds at its start."""
     recipe, schedule = run.recipe, run.recipe.optimizer
     progress = progress.with_seconds(run.clock.take())
     began = run.seconds
@@ -52,10 +52,10 @@ def before_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tupl
 def update_within_memory(
     run: Run, progress: Progress, rows: Sequence[TrainingRow], settings: StepSettings
 ) -> tuple[Progress, dict[str, float]]:
-    """Update the policy; in smaller micro-batches where the memory does not hold them.
+    """Update the policy; in smaller micro-batches if they do not fit into memory.
 
-    The gradient does not depend on the cut, up to rounding. Raises the error of the device if a single completion does
-    not fit, or if the memory ran out after weights had changed.
+    The gradient does not depend on how the batch is cut, up to rounding. Raises the device's error if a single
+    completion does not fit, or if memory ran out after weights had changed.
     """
     tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
     update = replace(run.update, entropy_coef=settings.entropy_coef, policy_version=progress.policy_version)
@@ -90,7 +90,7 @@ def after_step(
     updated: Mapping[str, float],
     began: float,
 ) -> tuple[Progress, StepReport]:
-    """The step's metrics, and what the hooks make of it."""
+    """The step's metrics, and the reactions of the hooks."""
     seconds = run.clock.take()
     if run.recipe.rollout.max_extra_groups > 0:
         updated = {**updated, "group/refilled": float(batch.refilled), "rollout/extra_frac": batch.extra_frac}
@@ -119,7 +119,7 @@ def after_step(
 
 
 def report_step(run: Run, progress: Progress, report: StepReport) -> None:
-    """Log the step and its first group, and show its line and what the hooks say."""
+    """Log the step and its first group, and print its line and the hooks' notes."""
     run.log.write(progress.step, report.metrics)
     run.log.write_sample(_sample(progress.step, report.groups[0]))
     recent = [cost.seconds for cost in progress.spending.recent_steps]

@@ -21,7 +21,7 @@ from frugalrl.reporting.summary import Summary
 from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
-from frugalrl.training.ending import end_of_budget, kept_after_an_error, kept_for_resume, reason_to_end
+from frugalrl.training.ending import end_of_budget, reason_to_end, save_after_error, save_for_resume
 from frugalrl.training.evaluating import evaluate_base, evaluate_validation, is_evaluation_due
 from frugalrl.training.finishing import finish
 from frugalrl.training.hooks.hook import StepHook
@@ -68,20 +68,20 @@ def train(
                 progress, clean = reached, run.optimizer.steps_begun
             return finish(run, progress, hooks)
         except StopRequested:
-            kept = kept_for_resume(run, progress, hooks)
+            kept = save_for_resume(run, progress, hooks)
             show(f"Stopped after step {progress.step} of {recipe.training.steps}. {kept}")
             return None
-        except Exception:  # of a reward, the memory, the disk, a device: what is complete is kept before it is raised
-            show(kept_after_an_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
+        except Exception:  # of a reward, the memory, the disk, a device: what is complete is saved first
+            show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
             raise
 
 
 def run_steps(
     run: Run, progress: Progress, hooks: Sequence[StepHook], should_stop: Callable[[], bool]
 ) -> Iterator[Progress]:
-    """The loop, from where a run stands to its last step: a step, its evaluation, its checkpoint, and again.
+    """The loop, from the run's progress to its last step: a step, its evaluation, its checkpoint, and again.
 
-    Gives the progress whenever a part is complete, so that whoever is interrupted knows what there is to keep. Raises
+    Yields the progress whenever a part is complete, so that an interrupted caller knows what to save. Raises
     StopRequested.
     """
     recipe = run.recipe
@@ -118,7 +118,7 @@ def run_steps(
 
 
 def between_steps(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
-    """What hooks do between steps, such as evaluations of their own. Raises StopRequested."""
+    """What hooks do between steps, such as their own evaluations. Raises StopRequested."""
     for hook in hooks:
         made = hook.between(run, progress)
         progress = replace(made.progress, end_reason=made.progress.end_reason or made.end_reason)

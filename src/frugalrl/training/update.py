@@ -26,11 +26,11 @@ class UpdateSettings:
     loss: LossRule
     updates: int
     temperature: float
-    """Of the rollout: the policy that is updated is the one that sampled."""
+    """Of the rollout: the policy being updated sampled the batch itself."""
     logits_chunk_tokens: int
     old_from_rollout: bool
     entropy_coef: float = 0.0
-    """Weight of the mean entropy of the batch's tokens, which is subtracted from the loss."""
+    """Weight of the mean token entropy of the batch, which is subtracted from the loss."""
     policy_version: int = 0
     """Of the policy before the first update: the tokens' own versions say how far behind they are."""
 
@@ -45,7 +45,7 @@ def update_policy(
 ) -> dict[str, float]:
     """Update on a batch, `settings.updates` times; metrics as means over its tokens and updates.
 
-    batches: none if no completion may be learned from: then nothing is updated and what was not measured is NaN.
+    batches: empty if no completion has a learning signal: then nothing is updated, and what was not measured is NaN.
     `loss/total` is the loss itself, by its own weights.
     `policy/nonfinite_updates` counts the updates that were skipped because their gradient was NaN or infinite; with no
     batches an update is skipped too, and there was no gradient.
@@ -126,7 +126,7 @@ def _backward(
 
 
 def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> Tensor | None:
-    """Those of the policy that sampled. None means "the policy as it is now": exact for a single update."""
+    """Those of the policy that sampled. None means the current policy: exact for a single update."""
     if settings.old_from_rollout:
         return batch.rollout_logprobs[batch.loss_mask]
     return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)

@@ -1,4 +1,4 @@
-"""The weights of a run as they change hands: to the engines, to the reference, back from a checkpoint or the base."""
+"""Moving a run's weights: to the engines, to the reference, back from a checkpoint or the base."""
 
 from frugalrl.errors import ModelError, OutputError
 from frugalrl.rollout.engine import SharedModel
@@ -13,33 +13,33 @@ BASE_STEP = 0
 
 
 def publish_weights(run: Run, policy_version: int) -> None:
-    """Make both engines sample from the policy as it is now."""
+    """Make both engines sample from the current policy."""
     for engine in (run.engine, run.evaluation_engine):
         engine.load_weights(SharedModel(run.policy.model), policy_version)
 
 
 def reset_reference(run: Run) -> None:
-    """Make the policy as it is the reference, if there is one, and reset the optimizer's state (ProRL, 2505.24864)."""
+    """Make the current policy the reference, if there is one, and reset the optimizer's state (ProRL, 2505.24864)."""
     run.optimizer.reset_state()
     if run.reference is not None:
         copy_weights(run.policy, run.reference)
 
 
 def load_base_weights(run: Run) -> None:
-    """Put the weights of the model that the run began with into the policy. Raises ModelError."""
+    """Load the weights of the model the run started from into the policy. Raises ModelError."""
     base = load_policy(run.recipe.model)
     if weights_hash(base) != run.base_weights:
         raise ModelError(
-            f"The model {run.recipe.model.path!r}, which this run goes back to, has other weights than when it began. "
+            f"The model {run.recipe.model.path!r}, which this run returns to, has other weights than when it began. "
             "Put it back and resume with --resume."
         )
     copy_weights(base, run.policy)
 
 
 def load_step_weights(run: Run, step: int) -> None:
-    """Put the weights after a step, or the base's, into the policy.
+    """Load the weights after a step, or the base's, into the policy.
 
-    Raises OutputError if the checkpoint is gone or damaged, ModelError if the base cannot be loaded.
+    Raises OutputError if the checkpoint is missing or damaged, ModelError if the base cannot be loaded.
     """
     if step == BASE_STEP:
         load_base_weights(run)

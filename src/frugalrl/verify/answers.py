@@ -39,7 +39,7 @@ def judge_many(items: Iterable[AnswerItem]) -> list[Verdict]:
 
 
 def default_pool() -> VerifierPool:
-    """The pool of this process: every verdict without a pool of its own comes from it."""
+    """The pool of this process: used by every verdict without another pool."""
     if not _DEFAULT:
         _DEFAULT.append(VerifierPool())
     return _DEFAULT[0]
@@ -52,7 +52,7 @@ def policy_pool(policy: AnswerPolicy) -> VerifierPool:
 
 
 def configure_default_pool(workers: int, cpu_seconds: float, wall_seconds: float | None) -> None:
-    """Give the pool of this process a recipe's limits, before its first use or later: then it starts anew."""
+    """Set the limits of this process's pool, before its first use or later: then it restarts."""
     wanted = VerifierPool(workers, cpu_seconds, wall_seconds)
     if _DEFAULT and (_DEFAULT[0].workers, _DEFAULT[0].limits) == (wanted.workers, wanted.limits):
         return

@@ -1,4 +1,4 @@
-"""The preflight of gold answers: what no training run should start with.
+"""Preflight check of gold answers: faults that no training run should start with.
 
 A gold is fit for training when it can be read, is accepted in a box, is accepted in another spelling, is not
 accepted for answers that are plainly wrong, and all that is fast. Wrong answers and spellings are derived from

@@ -99,7 +99,7 @@ def test_a_rollback_is_decided_made_and_written_down_and_then_a_stop(falls, tmp_
     ]  # fmt: skip
     (made,) = (event for event in events(tmp_path) if event["action"] == "rolled_back")
     assert (made["to"], made["lr_factor"]) == (0, 0.5)
-    assert any("Rolled back to the base model; reference and optimizer start anew" in line for line in lines)
+    assert any("Rolled back to the base model; reference and optimizer are reset" in line for line in lines)
     assert any(line.startswith("   STOP by the guard after step 4. The policy has become worse") for line in lines)
     rows = [row for row in read_metrics(tmp_path) if "reward/mean" in row]
     assert [row["step"] for row in rows] == [1, 2, 3, 4], "the stop is after step 4 of 7"

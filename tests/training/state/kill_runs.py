@@ -128,7 +128,7 @@ def _become_a_run(arguments: list[str], output: Path, writing: int, held: Kill |
 
 
 def _report_phases(report) -> None:
-    timed, flush = PhaseClock.timed, checkpoint_module.flush_and_forget
+    timed, flush = PhaseClock.timed, checkpoint_module.flush_and_drop_cache
     write_manifest, point, rotate = checkpoint_module.write_manifest, saving.point, saving.rotate
 
     def reported(function, before: str):
@@ -147,7 +147,7 @@ def _report_phases(report) -> None:
         report(SAVE[1])
 
     PhaseClock.timed = lambda clock, phase: (report(phase), timed(clock, phase))[1]
-    checkpoint_module.flush_and_forget = flushed
+    checkpoint_module.flush_and_drop_cache = flushed
     checkpoint_module.write_manifest = with_manifest
     saving.point = reported(point, SAVE[2])
     saving.rotate = reported(rotate, SAVE[3])

@@ -28,7 +28,7 @@ from frugalrl.training.state.checkpoint import (
     save_model,
 )
 from frugalrl.training.state.manifest import damage, write_manifest
-from frugalrl.training.state.pointers import BEST, LATEST, newest_whole, point, pointed, rotate
+from frugalrl.training.state.pointers import BEST, LATEST, newest_intact, point, pointed, rotate
 from tests.conftest import random_model
 
 OPTIMIZER = {"exp_avg/a": torch.arange(6.0).reshape(2, 3), "step/a": torch.tensor(7.0)}
@@ -124,7 +124,7 @@ DAMAGES = {
 @pytest.mark.parametrize("says", DAMAGES)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_taken(three, says):
     DAMAGES[says](three / "step-000030")
-    found, notes = newest_whole(three)
+    found, notes = newest_intact(three)
     assert found.name == "step-000020"
     assert len(notes) == 1
     assert "step-000030 is damaged" in notes[0]
@@ -138,23 +138,25 @@ def test_a_file_that_the_manifest_does_not_know_is_no_damage(three):
 
 def test_the_pointer_latest_says_where_to_go_on_and_can_be_lost(three):
     point(three, LATEST, "step-000020")  # killed after the rename of step 30, before the pointer moved
-    assert newest_whole(three)[0].name == "step-000020"
+    assert newest_intact(three)[0].name == "step-000020"
     (three / LATEST).unlink()
-    assert newest_whole(three)[0].name == "step-000030"
+    assert newest_intact(three)[0].name == "step-000030"
     (three / LATEST).write_text("../../etc")
-    assert newest_whole(three)[0].name == "step-000030"
+    assert newest_intact(three)[0].name == "step-000030"
     point(three, LATEST, "step-000025")  # removed by hand
-    found, notes = newest_whole(three)
+    found, notes = newest_intact(three)
     assert found.name == "step-000020"
     assert "step-000025" in notes[0]
 
 
 def test_no_checkpoint_is_none_and_only_damaged_ones_are_an_error(three, tmp_path):
-    assert newest_whole(tmp_path / "nowhere") == (None, [])
+    assert newest_intact(tmp_path / "nowhere") == (None, [])
     for step in (10, 20, 30):
         flip_a_bit(three / checkpoint_name(step) / "model.safetensors")
-    with pytest.raises(OutputError, match=r"No checkpoint in .* is whole\. .*step-000030.*step-000010.* start anew"):
-        newest_whole(three)
+    with pytest.raises(
+        OutputError, match=r"No checkpoint in .* is intact\. .*step-000030.*step-000010.* start a new run"
+    ):
+        newest_intact(three)
 
 
 def test_a_damaged_state_is_a_message(saved, tmp_path):
@@ -170,7 +172,7 @@ def test_what_the_disk_gives_back_is_compared_with_memory(policy, tmp_path, monk
     def lose_a_bit(folder: Path) -> None:
         flip_a_bit(folder / "model.safetensors")
 
-    monkeypatch.setattr(checkpoint, "flush_and_forget", lose_a_bit)
+    monkeypatch.setattr(checkpoint, "flush_and_drop_cache", lose_a_bit)
     with pytest.raises(OutputError, match="read back, differs from memory"):
         save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
     assert names(tmp_path) == []
@@ -211,7 +213,7 @@ def test_rotation_keeps_the_newest_the_best_and_those_asked_for(three, keep_last
 def test_rotation_never_removes_what_a_resume_needs(three):
     point(three, LATEST, "step-000010")
     assert rotate(three, 1) == ["step-000020"]
-    assert newest_whole(three)[0].name == "step-000010"
+    assert newest_intact(three)[0].name == "step-000010"
 
 
 # --------------------------------------------------------------------------------- replacing, and failing at it
@@ -236,7 +238,7 @@ def test_at_every_moment_of_a_replacement_a_whole_checkpoint_can_be_found(policy
     for moment in moments:
         remove_leftovers(moment)
         bring_back_replaced(moment)
-        found, notes = newest_whole(moment)
+        found, notes = newest_intact(moment)
         assert (names(moment), notes) == (["step-000007"], [])
         again.append("again" in load_training_state(found).values)
     assert again == [False, True]
@@ -345,7 +347,7 @@ def test_a_part_of_a_group_that_the_disk_lost_is_missed(policy, tmp_path, monkey
     def lose_a_file(folder: Path) -> None:
         (folder / "training_state" / "optimizer.00002.safetensors").unlink()
 
-    monkeypatch.setattr(checkpoint, "flush_and_forget", lose_a_file)
+    monkeypatch.setattr(checkpoint, "flush_and_drop_cache", lose_a_file)
     with pytest.raises(OutputError, match=r"step/a, read back, is missing"):
         save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
 

@@ -245,7 +245,7 @@ def test_the_evaluations_of_base_and_final_model_can_be_left_too(whole, tmp_path
 
     summary, lines = run(tmp_path / "run", evaluating=evaluating)
     assert summary is None
-    says = "nothing to keep; start over with --resume" if left < 3 else "resume with --resume"
+    says = "nothing to save; start over with --resume" if left < 3 else "resume with --resume"
     assert says in lines[-1]
     run(tmp_path / "run", resume=True)
     assert content(tmp_path / "run") == content(whole)

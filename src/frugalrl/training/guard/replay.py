@@ -1,9 +1,9 @@
 """What the guard would have done in a run, from its log and its stored evaluations: a pure replay.
 
-Decisions: everything is observed and judged as the trainer would have, so that over a guarded run the replay finds the
-decisions of the run. Where the guard would have called for an evaluation that was not made, it is shown and paid for,
-and the replay goes on without its verdict. After a rollback that did not happen, the log goes on with the policy that
-would have been left; what is found later is still shown.
+Decisions: everything is observed and judged as in the trainer, so the replay of a guarded run reproduces its decisions.
+Where the guard would have requested an evaluation that was not made, it is shown and paid for, and the replay continues
+without its result. After a rollback that did not happen, the log continues with the policy that would have been
+abandoned; what is found later is still shown.
 """
 
 import math
@@ -33,31 +33,31 @@ Line = tuple[int, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Stored:
-    """An evaluation that a run kept."""
+    """An evaluation that a run stored."""
 
     step: int
     verdicts: Mapping[str, list[bool]]
     """Known ones, by problem."""
     mean_tokens: float
     called: bool
-    """By the guard of that run."""
+    """Whether the guard of that run requested it."""
     whole: bool
 
 
 @dataclass(frozen=True)
 class SignRow:
-    """What a sign saw in a whole run."""
+    """A sign over a complete run."""
 
     sign: str
     metric: str
     calls: bool
-    """For an evaluation; else it warns."""
+    """Whether it requests an evaluation; otherwise it warns."""
     limit: float | None
     """Of the summed deviations, or of the metric's median; None while there was no early level."""
     worst: tuple[float, int] | None
-    """The value nearest to the limit, and its step; None if the metric is never there."""
+    """The value closest to the limit, and its step; None if the metric was never logged."""
     fired: tuple[int, ...]
-    """Steps at which it passed the limit."""
+    """Steps at which it exceeded the limit."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Replay:
     """The outcome of a replay."""
 
     decisions: tuple[Decision, ...]
-    """Those that were not to do nothing, in order."""
+    """All decisions except "none", in order."""
     unanswered: tuple[int, ...]
-    """Steps after which an evaluation would have been called for that the run does not have."""
+    """Steps after which an evaluation would have been requested that the run does not have."""
     state: GuardState
     """At the end of the log."""
 
@@ -95,7 +95,7 @@ def replay(lines: Sequence[Line], evaluations: Sequence[Stored], rule: GuardRule
 
 
 def sign_rows(lines: Sequence[Line]) -> list[SignRow]:
-    """Every sign by itself, in the order of the tables, as if nothing had been done about it."""
+    """Every sign by itself, in the order of the tables, as if the guard had never acted."""
     return [_change_row(name, lines) for name in CHANGE_SIGNS] + [_warning_row(name, lines) for name in WARNING_SIGNS]
 
 

@@ -1,25 +1,25 @@
 """The guard: steps and evaluations of a run in, decisions out.
 
-A sign does not roll back. It calls for an evaluation, and the evaluation decides:
+A sign does not cause a rollback. It requests an evaluation, and the evaluation decides:
 
     observe(state, step, metrics, rule)  after each step: none, warn, or evaluate
     judge(state, look, rule)             after each evaluation: none, warn, rollback, or stop
 
-1. A sign fires (`signs.py`), or nothing has been looked at for long: an evaluation is called for, as far as credit
-   reaches. Steps earn credit by the tokens they sample, so that called evaluations stay within a share of these.
-2. An evaluation, called or scheduled, is paired by problem with the best one so far and adds to the evidence of a
-   sequential test (`statistics/sequential.py`), whose false alarms over all looks of a run together stay below
+1. A sign fires (`signs.py`), or the last evaluation is long ago: an evaluation is requested if there is credit for it.
+   Steps earn credit by the tokens they sample, so that requested evaluations stay within a share of these.
+2. An evaluation, requested or scheduled, is paired by problem with the best one so far and adds to the evidence of a
+   sequential test (`statistics/sequential.py`), whose false-alarm rate over all looks of a run stays below
    `error_rate`. Half of that is spent on the test, half on how lucky the best evaluation may have been.
-3. Once the evidence suffices, the fall must still be there `confirm_steps` later: policies dip and come back.
+3. Once the evidence suffices, the drop must still be there `confirm_steps` later: policies dip and recover.
 4. Then roll back to the best; after `max_rollbacks` stop.
 
 Decisions:
-- Only tokens and steps are counted, never seconds, so that a resumed run, or another machine, decides alike.
-- Part of the credit is kept for signs: without one, an evaluation is called only when more has been saved up. That one
-  finds what has no sign, such as a reward that pays wrong answers.
-- The confirming evaluation is made whether credit reaches or not; what it overdraws is paid back before the next.
+- Only tokens and steps are counted, never seconds, so that a resumed run, or another machine, decides the same.
+- Part of the credit is reserved for signs: without one, an evaluation is requested only with more credit. It finds what
+  has no sign, such as a reward that pays wrong answers.
+- The confirming evaluation is made even without credit; what it overdraws is paid back before the next.
 
-Not covered: making evaluations and rollbacks (`actions`).
+Not covered: making evaluations and rollbacks (`training.hooks.guard`).
 """
 
 import math
@@ -48,13 +48,13 @@ Action = Literal["none", "warn", "evaluate", "clear", "rollback", "stop"]
 
 CREDIT_FOR_A_SIGN = 1.0
 CREDIT_WITHOUT_A_SIGN = 2.0
-"""Evaluations that must have been saved up: one is always left for a sign."""
+"""Credit needed, in evaluations: one is always reserved for a sign."""
 MOST_CREDIT = 3.0
 STEPS_AFTER, STEPS_BEFORE = 10, 5
-"""Without a sign, no evaluation is called so soon after another, or before a scheduled one."""
+"""Without a sign, no evaluation is requested within so many steps after another, or before a scheduled one."""
 
 FEWEST_SAMPLES = 48
-"""Of a called evaluation: the standard error of an accuracy is then 7 points at most."""
+"""Of a requested evaluation: the standard error of an accuracy is then at most 7 points."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class GuardRule:
     step_samples: int
     """Completions of a training step."""
     look_samples: int
-    """Completions of an evaluation that the guard calls; 0 if there are no problems for one."""
+    """Completions of an evaluation that the guard requests; 0 if there are no problems for one."""
     every: int | None
     """Steps between scheduled evaluations."""
     evaluation_share: float
@@ -78,7 +78,7 @@ class GuardRule:
 
 @dataclass(frozen=True)
 class Look:
-    """An evaluation of the policy as it is."""
+    """An evaluation of the current policy."""
 
     step: int
     correct: Correct
@@ -86,11 +86,11 @@ class Look:
     best: Correct
     """The reference's samples of the same problems; empty if there is no reference yet."""
     mean_tokens: float
-    """Of a completion."""
+    """Per completion."""
     called: bool
-    """By the guard, which pays for it, except for that of the base."""
+    """Whether the guard requested it, and pays for it; not the base's."""
     whole: bool
-    """On all problems, so that it may become the reference."""
+    """Whether it is on all problems, so that it may become the reference."""
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,17 @@ class Decision:
 
 
 def called_samples(step_samples: int, problems: int) -> int:
-    """Validation problems that a called evaluation asks, once each: about as many samples as a step has, and enough to
-    tell anything by.
+    """Validation problems of a requested evaluation, one sample each: about as many as a step has, but not too few to
+    be informative.
     """
     return min(problems, max(step_samples, FEWEST_SAMPLES))
 
 
 def observe(state: GuardState, step: int, metrics: Mapping[str, float], rule: GuardRule) -> tuple[GuardState, Decision]:
-    """Look at a training step, counted from 1.
+    """Process a training step, counted from 1.
 
-    Metrics that a sign does not find, or that are not finite, leave the sign as it is: without a reference model there
-    is no KL, which is not a KL of 0.
+    Metrics that are missing or not finite leave a sign unchanged: without a reference model there is no KL, which is
+    not a KL of 0.
     """
     if state.stopped is not None:
         return state, Decision(step)
@@ -136,7 +136,7 @@ def observe(state: GuardState, step: int, metrics: Mapping[str, float], rule: Gu
 
 
 def judge(state: GuardState, look: Look, rule: GuardRule) -> tuple[GuardState, Decision]:
-    """Look at an evaluation. Every one is given, in order, that of the base included."""
+    """Process an evaluation. All are passed, in order, including that of the base."""
     if state.stopped is not None:
         return state, Decision(look.step)
     paid = look.called and look.step > 0
@@ -169,12 +169,12 @@ def judge(state: GuardState, look: Look, rule: GuardRule) -> tuple[GuardState, D
 
 
 def rolled_back(state: GuardState) -> GuardState:
-    """The state once the pending rollback has been made."""
+    """The state after the pending rollback was carried out."""
     return replace(state, pending=False)
 
 
 def guard_metrics(state: GuardState) -> dict[str, float]:
-    """What the run log says of the guard at a step."""
+    """The guard's metrics in the run log."""
     return {
         "guard/evaluations": float(state.called),
         "guard/log_evidence": max(state.evidence.log_value, -50.0),
@@ -221,7 +221,7 @@ def _watch_for_limits(state: GuardState, step: int, metrics: Mapping[str, float]
 
 
 def _earned(state: GuardState, metrics: Mapping[str, float], rule: GuardRule) -> float:
-    """The share of an evaluation that a step earns."""
+    """The fraction of an evaluation that a step earns."""
     step_tokens = metrics.get("completion/mean_tokens", math.nan)
     look_tokens = state.look_tokens or step_tokens
     if rule.look_samples == 0 or not (step_tokens > 0 and look_tokens > 0):
@@ -232,7 +232,7 @@ def _earned(state: GuardState, metrics: Mapping[str, float], rule: GuardRule) ->
 def _why_evaluate(state: GuardState, step: int, rule: GuardRule) -> str | None:
     if state.suspect_since is not None:
         is_time = step >= state.suspect_since + rule.confirm_steps
-        return f"The fall found after step {state.suspect_since} is to be confirmed." if is_time else None
+        return f"The drop found after step {state.suspect_since} needs confirmation." if is_time else None
     if state.sign is not None and state.credit >= CREDIT_FOR_A_SIGN:
         return state.sign
     until_scheduled = STEPS_BEFORE if rule.every is None else -step % rule.every
@@ -243,7 +243,7 @@ def _why_evaluate(state: GuardState, step: int, rule: GuardRule) -> str | None:
 
 
 def _candidate(state: GuardState, look: Look, rule: GuardRule) -> GuardState:
-    """The state with an evaluation of all problems considered as the reference; of equals the first is kept."""
+    """The state after considering an evaluation of all problems as the reference; of equals the first is kept."""
     if not look.whole:
         return state
     number = state.evaluations + 1
@@ -257,7 +257,7 @@ def _candidate(state: GuardState, look: Look, rule: GuardRule) -> GuardState:
 def _decide(
     state: GuardState, look: Look, fell: bool, numbers: str, best_step: int, rule: GuardRule
 ) -> tuple[GuardState, Decision]:
-    """What an evaluation comes to. fell: it lies below the reference by more than the allowance."""
+    """The decision after an evaluation. fell: it lies below the reference by more than the allowance."""
     since = state.suspect_since
     if since is None and fell and shows_a_fall(state.evidence, rule.error_rate / 2):
         reason = f"The policy has become worse: {numbers}. It is evaluated again in {rule.confirm_steps} steps."
@@ -267,7 +267,7 @@ def _decide(
         return state, Decision(look.step, action, f"Not shown to be worse: {numbers}." if look.called else "")
     state = replace(state, suspect_since=None, evidence=start_again(state.evidence))
     if not fell:
-        return state, Decision(look.step, "clear", f"The fall found after step {since} is made good: {numbers}.")
+        return state, Decision(look.step, "clear", f"The drop found after step {since} has recovered: {numbers}.")
     reason = f"The policy has become worse, found after step {since} and confirmed: {numbers}."
     if len(state.rollbacks) >= rule.max_rollbacks:
         made = "1 rollback has" if len(state.rollbacks) == 1 else f"{len(state.rollbacks)} rollbacks have"
@@ -277,7 +277,7 @@ def _decide(
 
 
 def _left(state: GuardState, rollback: Rollback, rule: GuardRule) -> GuardState:
-    """The state after a rollback: the reference and the scales stay, what the lost policy did is not remembered."""
+    """The state after a rollback: the reference and the scales stay, the history of the abandoned policy is dropped."""
     return replace(
         state,
         detectors={name: relearned(one) for name, one in state.detectors.items()},

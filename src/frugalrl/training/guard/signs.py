@@ -1,18 +1,18 @@
-"""Signs that a run goes wrong, from the metrics of its steps: each a pure function of what was seen so far.
+"""Signs that a run goes wrong, from the metrics of its steps: each a pure function of the values so far.
 
 Two kinds, since only one of them can be calibrated:
 
-- Signs that call for an evaluation: `accuracy` and `reward` falling, truncation and repetition rising, numbers that are
-  not finite. The first four are found by a CUSUM of a step's distance from its own past, in units of the long-run
-  standard deviation, which counts what one step tells of the next. Their rate of false alarms is simulated
+- Signs that request an evaluation: `accuracy` and `reward` falling, truncation and repetition rising, numbers that are
+  not finite. The first four are found by a CUSUM of a step's deviation from its own past, in units of the long-run
+  standard deviation, which includes the correlation between steps. Their false-alarm rate is simulated
   (docs/guard.md), and a false alarm costs one small evaluation.
-- Signs that only warn: KL, entropy, gradient norm, language. They move in healthy runs, so that no null describes them.
-  Each has a limit by its own early level, held within absolute bounds, so that a bad start does not raise it.
+- Signs that only warn: KL, entropy, gradient norm, language. They move in healthy runs, so no null describes them.
+  Each has a limit relative to its own early level, within absolute bounds, so that a bad start does not raise it.
 
 Decisions:
-- A distance counts as at most `MOST_PER_STEP` deviations: no single step fires, however wild.
-- The scale is estimated from distances that are cut off alike, so that a collapse does not hide in the scale it makes.
-- The past is an exponential mean: after a change that stays it comes along, and what is new is the past again.
+- A deviation is clipped at `MOST_PER_STEP` standard deviations: no single step fires, however wild.
+- The scale is estimated from clipped deviations too, so that a collapse does not hide in the scale it causes.
+- The past is an exponential mean: after a lasting change it follows, and the new level becomes the past.
 """
 
 import itertools
@@ -25,40 +25,40 @@ from typing import Literal
 WARM_UP_STEPS = 10
 """Steps from which a first level and scale are taken."""
 LEVEL_MEMORY = 0.05
-"""Weight of a step in the level: half of what it knows is younger than 14 steps."""
+"""Weight of a step in the level: a half-life of 14 steps."""
 SCALE_MEMORY = 0.02
 SLACK = 0.5
-"""Deviations of each step that do not count: a change of twice as much is found soonest (Page 1954)."""
+"""Standard deviations per step that do not count: a change of twice as much is found fastest (Page 1954)."""
 ALARM_AT = 5.0
-"""Deviations, summed up. Chosen on simulated nulls alone; docs/guard.md has how often each is passed."""
+"""Summed standard deviations. Chosen on simulated nulls alone; docs/guard.md says how often each is exceeded."""
 MOST_PER_STEP = 4.0
 PRIOR_STEPS = 10
 PRIOR_CORRELATION = 0.5
-"""Ten steps tell little of how much one step tells of the next: they are counted together with ten of this."""
+"""Ten steps say little about the correlation between steps: they are pooled with ten of this prior."""
 LARGEST_CORRELATION = 0.95
 
 
 @dataclass(frozen=True)
 class ChangeSign:
-    """A metric whose change calls for an evaluation."""
+    """A metric whose change requests an evaluation."""
 
     metric: str
     direction: Literal[-1, 1]
     """1: a rise is bad."""
     least_scale: float
-    """Deviations smaller than this are taken as this, in the metric's unit."""
+    """Lower bound of the standard deviation, in the metric's unit."""
 
 
 @dataclass(frozen=True)
 class WarningSign:
-    """A metric that is compared with a factor of its early level, within absolute bounds."""
+    """A metric that is compared with a multiple of its early level, within absolute bounds."""
 
     metric: str
     factor: float
     """Below 1: a fall is bad."""
     lowest: float
     highest: float
-    """Between which the limit lies, whatever the early level was."""
+    """Bounds of the limit, whatever the early level was."""
 
 
 CHANGE_SIGNS: Mapping[str, ChangeSign] = {
@@ -75,33 +75,33 @@ WARNING_SIGNS: Mapping[str, WarningSign] = {
     "language": WarningSign("meter/foreign_completion_frac", 2.0, 0.3, 0.6),
 }
 SMOOTHING = 5
-"""Steps whose median a warning looks at."""
+"""Steps whose median a warning compares."""
 
 
 @dataclass(frozen=True)
 class Detector:
-    """The memory of a sign that looks for a change."""
+    """The state of a sign that detects a change."""
 
     warm_up: tuple[float, ...] = ()
-    """The first values, until they make a level."""
+    """The first values, until there is a level."""
     level: float = 0.0
     variance: float = 0.0
-    """Of the distances from the level."""
+    """Of the deviations from the level."""
     covariance: float = 0.0
-    """Of neighbouring distances."""
+    """Of consecutive deviations."""
     last: float = 0.0
-    """The newest distance, cut off."""
+    """The latest deviation, clipped."""
     steps: int = 0
     """Values seen."""
     sum: float = 0.0
-    """The CUSUM: how far the bad side has been left, in deviations."""
+    """The CUSUM: accumulated deviation towards the bad side, in standard deviations."""
     since: int | None = None
     """The step at which the sum left 0."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """The memory of a sign that only warns."""
+    """The state of a sign that only warns."""
 
     early: tuple[float, ...] = ()
     recent: tuple[float, ...] = ()
@@ -109,14 +109,15 @@ class Watch:
 
 
 def step_change(detector: Detector, value: float, step: int, sign: ChangeSign) -> Detector:
-    """The detector after a finite value. Whether it fires is `fires`."""
+    """The detector after a finite value; see `fires`."""
     if len(detector.warm_up) < WARM_UP_STEPS:
         warm_up = (*detector.warm_up, value)
         seen = replace(detector, warm_up=warm_up, steps=detector.steps + 1)
         return _started(seen) if len(warm_up) == WARM_UP_STEPS else seen
     scale = max(long_run_scale(detector), sign.least_scale)
     distance = value - detector.level
-    # What the scale learns from is cut off by the deviation of one step: by the long-run one nothing would be.
+    # The scale is updated with values clipped at the deviation of one step: at the long-run one nothing would be
+    # clipped.
     most = 3 * max(math.sqrt(detector.variance), sign.least_scale)
     bounded = min(max(distance, -most), most)
     total = max(0.0, detector.sum + min(sign.direction * distance / scale, MOST_PER_STEP) - SLACK)
@@ -138,17 +139,17 @@ def fires(detector: Detector) -> bool:
 
 
 def answered(detector: Detector) -> Detector:
-    """The detector after its alarm was looked into: it counts from 0 again."""
+    """The detector after its alarm was handled: it restarts from 0."""
     return replace(detector, sum=0.0, since=None)
 
 
 def relearned(detector: Detector) -> Detector:
-    """The detector after a rollback: the policy is another one, so the level is learned again; the scale stays."""
+    """The detector after a rollback: the policy is another one, so the level is estimated again; the scale stays."""
     return replace(Detector(), variance=detector.variance, covariance=detector.covariance, steps=detector.steps)
 
 
 def long_run_scale(detector: Detector) -> float:
-    """The standard deviation of a step, times root((1 + r) / (1 - r)) for a correlation r of neighbours."""
+    """The standard deviation of a step, times sqrt((1 + r) / (1 - r)) for a correlation r of consecutive steps."""
     correlation = detector.covariance / detector.variance if detector.variance > 0 else 0.0
     known = min(detector.steps, 1 / SCALE_MEMORY)
     # An estimate from n values is too low by about (1 + 3 r) / n (Kendall 1954).
@@ -199,7 +200,7 @@ def nonfinite(metrics: Mapping[str, float]) -> str | None:
 
 
 def _started(detector: Detector) -> Detector:
-    """Level and, unless it is known, scale from the first values, about the straight line through them."""
+    """Level and, unless it is known, scale from the first values, around the straight line through them."""
     level, distances = _line(detector.warm_up)
     if detector.variance > 0:
         return replace(detector, level=level, last=distances[-1])
@@ -215,7 +216,7 @@ def _started(detector: Detector) -> Detector:
 
 
 def _line(values: Sequence[float]) -> tuple[float, list[float]]:
-    """The mean, and the distances of the values from their line of least squares."""
+    """The mean, and the residuals of the values from their least-squares line."""
     middle, mean = (len(values) - 1) / 2, statistics.fmean(values)
     weights = [index - middle for index in range(len(values))]
     slope = sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(w**2 for w in weights)

@@ -1,4 +1,4 @@
-"""What the guard remembers, as frozen values that go through JSON and come back equal."""
+"""The guard's state, as frozen values that survive a round trip through JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ class Reference:
     step: int
     accuracy: float
     allowance: float
-    """How much of it may be luck."""
+    """How much of the accuracy may be luck."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Rollback:
     """A rollback that was decided."""
 
     step: int
-    """After which it was decided."""
+    """The step after which it was decided."""
     to: int
     """The step of the reference; 0 is the base."""
     reason: str
@@ -36,28 +36,28 @@ class GuardState:
     detectors: Mapping[str, Detector] = field(default_factory=lambda: {name: Detector() for name in CHANGE_SIGNS})
     watches: Mapping[str, Watch] = field(default_factory=lambda: {name: Watch() for name in WARNING_SIGNS})
     credit: float = 1.0
-    """Evaluations that the guard may still call; steps earn it."""
+    """Evaluations that the guard may still request; steps earn it."""
     look_tokens: float = 0.0
     """Mean tokens of a completion in the newest evaluation; 0 before the first."""
     sign: str | None = None
-    """A sign that waits for an evaluation, in words."""
+    """A sign that is waiting for an evaluation, in words."""
     asked: bool = False
-    """An evaluation was called for and not yet made."""
+    """An evaluation was requested and not yet made."""
     evaluations: int = 0
-    """Those on all problems, any of which could have become the reference."""
+    """Number of evaluations on all problems, each of which could have become the reference."""
     reference: Reference | None = None
     evidence: Evidence = field(default_factory=Evidence)
     last_look: int = 0
     """The step of the newest evaluation."""
     suspect_since: int | None = None
-    """The step at which the evidence for a fall was found; it is to be confirmed."""
+    """The step at which a drop was found that is not yet confirmed."""
     called: int = 0
-    """Evaluations that the guard called and got, without that of the base."""
+    """Requested evaluations that were made, without that of the base."""
     rollbacks: tuple[Rollback, ...] = ()
     lr_factor: float = 1.0
     """The product of the factors of all rollbacks."""
     pending: bool = False
-    """The last rollback was decided and not yet made."""
+    """The last rollback was decided and not yet carried out."""
     stopped: str | None = None
     """Why the run was stopped."""
 
@@ -68,7 +68,8 @@ def to_json(state: GuardState) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> GuardState:
-    """The inverse of `to_json`, also after a way through text. Raises KeyError or TypeError for anything else."""
+    """The inverse of `to_json`, also after a round trip through text. Raises KeyError or TypeError for anything
+    else."""
     reference, evidence = values["reference"], values["evidence"]
     kept = {
         "detectors": {name: _tupled(Detector, values["detectors"][name], "warm_up") for name in CHANGE_SIGNS},

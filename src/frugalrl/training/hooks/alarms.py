@@ -1,4 +1,4 @@
-"""Alarms: a warning after the first steps, and the end of a run in which nothing can be learned any more. Always on."""
+"""Alarms: warnings after the first steps, and the end of a run in which nothing can be learned any more. Always on."""
 
 from frugalrl.training.hooks.hook import After, StepHook, StepRecord
 from frugalrl.training.limits.alarms import ALARM_STEP, DEAD_STEPS, StepDigest, digest, reason_to_end, warnings
@@ -7,7 +7,7 @@ from frugalrl.training.run import Run
 
 
 class Alarms(StepHook):
-    """Remembers a digest of the newest steps."""
+    """Keeps a digest of the latest steps."""
 
     name = "alarms"
 

@@ -9,7 +9,7 @@ from frugalrl.training.run import Run
 
 
 class EntropyControl(StepHook):
-    """Sets the coefficient before a step, and moves it by the entropy that the step measured."""
+    """Sets the coefficient before a step, and adapts it to the entropy that the step measured."""
 
     name = "entropy"
 

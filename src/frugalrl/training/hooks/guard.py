@@ -1,19 +1,19 @@
-"""The guard in a running run: what it sees, asks for, and does. What it decides is in `training/guard/rules.py`.
+"""The guard during a run: what it sees, evaluates, and does. What it decides is in `training/guard/rules.py`.
 
 Decisions:
-- An evaluation that the guard calls is made right after its step. It has seeds of its own, a file of its own
+- An evaluation that the guard requests is made right after its step. It has its own seeds, its own file
   (`evaluations/guard-step-*.jsonl`) and no line in `metrics.jsonl`, and no checkpoint is chosen by it: a run in which
   nothing fires has the numbers of a run without a guard.
-- With validation problems it asks some of them, drawn anew each time, one sample each. Without, it asks all of a slice
-  that was held out of the training problems; the best of these evaluations is the reference, whose checkpoint is saved.
+- With validation problems it evaluates a new random subset each time, one sample each. Without, it evaluates all of a
+  held-out slice of the training problems; the best of these evaluations is the reference, whose checkpoint is saved.
 - A rollback is made when the next step begins, and is `pending` in the guard's state until then. So a checkpoint
   holds the weights that were evaluated at its step, whatever was decided there, and a resumed run makes the rollback
   that the stopped one had before it.
-- Steps go on counting, and with them the schedule of the learning rate, the budget and the position in the data: what
-  was spent was spent, and the batches that led to the collapse do not come again. Only weights, masters, reference
-  and optimizer go back or start anew.
+- The step count continues, and with it the learning-rate schedule, the budget and the position in the data: what was
+  spent stays spent, and the batches that led to the collapse are not repeated. Only weights, masters, reference and
+  optimizer are restored or reset.
 - `guard.jsonl` has a line for each decision and each rollback; every line of `metrics.jsonl` has `guard/rollbacks`, so
-  that steps which were abandoned can be told from those that count.
+  that abandoned steps can be told from those that count.
 """
 
 import json
@@ -46,11 +46,11 @@ from frugalrl.training.weights import BASE_STEP, load_base_weights, publish_weig
 from frugalrl.types import Prompt
 
 GUARD = "guard"
-"""What the guard's own evaluations are named after."""
+"""File-name prefix of the guard's own evaluations."""
 
 
 class Guard(StepHook):
-    """Looks at each step and evaluation, evaluates when it must; rolls back before the next step, or ends the run."""
+    """Watches each step and evaluation, evaluates when needed; rolls back before the next step, or ends the run."""
 
     name = "guard"
 
@@ -66,7 +66,7 @@ class Guard(StepHook):
         lr_factor = self._state(progress).lr_factor  # of this step, not of what is decided after it
         state, decision = observe(self._state(progress), record.step, record.metrics, self._rule(run))
         if decision.action == "evaluate" and _is_over(run, progress):
-            decision = Decision(record.step)  # the run's end evaluates, and nothing is left to roll back for
+            decision = Decision(record.step)  # the end of the run evaluates, and there is no next step to roll back for
         own = guard_metrics(state) | {"guard/lr_factor": lr_factor}
         return replace(self._announced(run, progress, self._state(progress), state, decision), metrics=own)
 
@@ -76,7 +76,7 @@ class Guard(StepHook):
         return self._judged(run, progress, evaluation, called=False)
 
     def between(self, run: Run, progress: Progress) -> After:
-        """Make the evaluation that was called for; without validation problems, that of the base too."""
+        """Make the requested evaluation; without validation problems, that of the base too."""
         state = self._state(progress)
         is_base = progress.step == BASE_STEP and state.reference is None and bool(run.problems.held_out)
         if _is_over(run, progress) or not (state.asked or is_base):
@@ -88,7 +88,7 @@ class Guard(StepHook):
                 run.evaluation_engine,
                 run.policy.tokenizer,
                 prompts,
-                # No recipe can have a seed below 0, so these samples are of no scheduled evaluation.
+                # No recipe can have a seed below 0, so these samples occur in no scheduled evaluation.
                 settings.model_copy(update={"samples_per_problem": 1, "seed": -1 - progress.step}),
                 run.largest_cap,
             )
@@ -119,7 +119,7 @@ class Guard(StepHook):
         return GuardRule(step_samples, called, every, **self._settings.model_dump(exclude={"enabled", "held_out"}))
 
     def _some(self, run: Run, step: int) -> list[Prompt]:
-        """Validation problems for a called evaluation, in their order; others at each step."""
+        """Validation problems for a requested evaluation, in their order; others at each step."""
         problems, count = run.problems.validation, self._rule(run).look_samples
         rng = Random(f"guard/{run.recipe.seed}/{step}")
         return [problems[index] for index in sorted(rng.sample(range(len(problems)), count))]
@@ -156,7 +156,7 @@ class Guard(StepHook):
         return After(progress, notes=() if is_routine else (_line(decision),), end_reason=ends)
 
     def _roll_back(self, run: Run, progress: Progress) -> Progress:
-        """Make the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
+        """Carry out the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
         state = self._state(progress)
         target = _target(run, state)
         if target == BASE_STEP:
@@ -178,7 +178,7 @@ class Guard(StepHook):
         run.log.write_guard(json.dumps(made))
         where = "the base model" if target == BASE_STEP else f"step {target}"
         run.show(
-            f"   Rolled back to {where}; reference and optimizer start anew, "
+            f"   Rolled back to {where}; reference and optimizer are reset, "
             f"the learning rate is {state.lr_factor:g} x the schedule's."
         )
         return progress
@@ -196,7 +196,7 @@ def _reference_evaluation(run: Run, progress: Progress, step: int) -> Evaluation
 
 
 def _known(evaluation: Evaluation) -> dict[str, list[bool]]:
-    """Verdicts by problem, without those that are unknown: a verifier that fails says nothing of the policy."""
+    """Verdicts by problem, without unknown ones: a verifier that fails says nothing about the policy."""
     found = {
         samples[0].problem_id: [one.verdict == "correct" for one in samples if one.verdict != "unknown"]
         for samples in evaluation.records
@@ -217,7 +217,7 @@ def _line(decision: Decision) -> str:
 
 
 def _target(run: Run, state: GuardState) -> int:
-    """The newest whole checkpoint up to the best evaluation that no earlier rollback left behind."""
+    """The newest intact checkpoint up to the best evaluation that no earlier rollback abandoned."""
     *earlier, newest = state.rollbacks
     for step in sorted(saved_steps(run.folder / "checkpoints"), reverse=True):
         if step > newest.to or any(one.to < step <= one.step for one in earlier):
@@ -225,5 +225,5 @@ def _target(run: Run, state: GuardState) -> int:
         wrong = damage(run.checkpoint_folder(step))
         if wrong is None:
             return step
-        run.show(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. An earlier one is taken.")
+        run.show(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. Using an earlier one.")
     return BASE_STEP

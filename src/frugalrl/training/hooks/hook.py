@@ -1,7 +1,7 @@
-"""The signature of a step hook: what an option of the loop may look at, set and remember.
+"""The signature of a step hook: what an option of the loop may read, set and remember.
 
-A hook remembers nothing of its own: its state is JSON values in `Progress.states` under its name, so that a checkpoint
-keeps it without knowing it. A new option is one file with a `StepHook` and a line in `table.py`.
+A hook object is stateless: its state is JSON values in `Progress.states` under its name, so that a checkpoint saves it
+without knowing the hook. A new option is one file with a `StepHook` and a line in `table.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from frugalrl.types import ScoredGroup
 
 @dataclass(frozen=True)
 class StepSettings:
-    """What holds for one step, and what options may set before it."""
+    """The settings of one step, which options may change before it."""
 
     max_completion_tokens: int
     entropy_coef: float
     lr_factor: float
-    """The learning rate is this times the recipe's."""
+    """Factor on the recipe's learning rate."""
 
 
 @dataclass(frozen=True)
@@ -31,34 +31,34 @@ class StepRecord:
     """Counted from 1."""
     settings: StepSettings
     groups: Sequence[ScoredGroup]
-    """All that were sampled."""
+    """All sampled groups."""
     metrics: Mapping[str, float]
-    """As they are logged, those of the hooks before this one included."""
+    """As logged, including those of earlier hooks."""
 
 
 @dataclass(frozen=True)
 class After:
-    """What a hook made of a step or an evaluation."""
+    """A hook's reaction to a step or an evaluation."""
 
     progress: Progress
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """To log with the step."""
+    """Logged with the step."""
     notes: tuple[str, ...] = ()
-    """Lines for people, after that of the step."""
+    """Lines to print after that of the step."""
     end_reason: str | None = None
-    """Why the run is to end after this step; None if it is not."""
+    """Why the run must end after this step; None if it continues."""
     save: bool = False
-    """Whether the checkpoint of this step is to be saved, from `between`."""
+    """Whether to save a checkpoint of this step, from `between`."""
 
 
 class StepHook:
     """An option of the loop. Each method does nothing unless it is overridden."""
 
     name: str
-    """Of its state in `Progress.states`."""
+    """Key of its state in `Progress.states`."""
 
     def before(self, run: Run, progress: Progress, settings: StepSettings) -> tuple[Progress, StepSettings]:
-        """Called before each step, in the order of the table; what it gives is what the step uses."""
+        """Called before each step, in the order of the table; the step uses the settings it returns."""
         return progress, settings
 
     def after(self, run: Run, progress: Progress, record: StepRecord) -> After:
@@ -70,11 +70,12 @@ class StepHook:
         return After(progress)
 
     def between(self, run: Run, progress: Progress) -> After:
-        """Called between steps, once validation, if it was due, is evaluated; also before the first step, and where a
-        run resumes. May raise StopRequested out of an evaluation, and then nothing has changed.
+        """Called between steps, after validation if it was due; also before the first step, and where a run resumes.
+
+        May raise StopRequested during an evaluation, and then nothing has changed.
         """
         return After(progress)
 
     def checkpoints_needed(self, run: Run, progress: Progress) -> set[int]:
-        """Steps whose checkpoints must not be removed."""
+        """Steps whose checkpoints must be kept."""
         return set()

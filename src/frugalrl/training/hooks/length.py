@@ -16,7 +16,7 @@ from frugalrl.training.run import Run
 
 
 class LengthSchedule(StepHook):
-    """Sets the cap before a step, and lets the schedule look at the step."""
+    """Sets the cap before a step, and passes the step's metrics to the schedule."""
 
     name = "length"
 

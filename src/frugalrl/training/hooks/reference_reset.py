@@ -1,4 +1,4 @@
-"""The reference reset (ProRL, 2505.24864): now and then the policy becomes the reference and the optimizer is reset."""
+"""The reference reset (ProRL, 2505.24864): every n steps the policy becomes the reference and the optimizer resets."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from frugalrl.training.weights import reset_reference
 
 
 class ReferenceReset(StepHook):
-    """Resets after every multiple of a number of steps but the last step's."""
+    """Resets after every multiple of a number of steps, except after the last step."""
 
     name = "reference_reset"
 

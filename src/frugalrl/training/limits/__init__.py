@@ -1,4 +1,4 @@
-"""What bounds a run: budget, clock, requests to stop, signs that nothing can be learned.
+"""What bounds a run: budget, clock, stop requests, signs that nothing can be learned.
 
-What may not enter: weights.
+Not allowed here: weights.
 """

@@ -1,13 +1,13 @@
-"""Signs that nothing can be learned: at the start to a person, later a reason to end the run. Always on.
+"""Signs that nothing can be learned: warnings at the start, later a reason to end the run. Always on.
 
 Pure: a digest of each step in, sentences out. Each says what happened, the likely cause, and what to do.
 
-- After step 3 a warning names a reward that was the same for every completion so far, or that all were truncated: with
-  fewer steps a constant reward may be chance.
-- At any step the run is to end if in its last steps every completion earned the same reward, none was correct, and
-  either nothing but truncated or near-deterministic text is left (3 steps: that is how a collapse looks), or it has
-  lasted (10 steps: a hard data set may take a while to give its first right answer). Or if no update could be made for
-  3 steps, because no gradient was finite.
+- After step 3 a warning names a reward that was the same for every completion so far, or says that all completions were
+  truncated: with fewer steps a constant reward may be chance.
+- At any step the run ends if in its last steps every completion earned the same reward, none was correct, and either
+  only truncated or near-deterministic text is left (3 steps: that is what a collapse looks like), or it has lasted (10
+  steps: on a hard data set the first right answer may take a while). It also ends if no update could be made for 3
+  steps, because no gradient was finite.
 """
 
 import math
@@ -22,31 +22,31 @@ ALARM_STEP = 3
 """Warnings look at the first three steps together."""
 COLLAPSED_STEPS = 3
 DEAD_STEPS = 10
-"""Without any difference between rewards nor a right answer."""
+"""Steps with no difference between rewards and no right answer."""
 LEAST_COMPLETIONS = 24
-"""In the steps that are looked at: fewer with one reward may be chance."""
+"""In the steps considered: with fewer, one common reward may be chance."""
 COLLAPSED_ENTROPY = 1e-3
-"""Nats a token. Healthy runs of the tiny model stay above 0.02; Skywork-OR1 (2505.22312) holds 0.2 as its target."""
+"""Nats per token. Healthy runs of the tiny model stay above 0.02; Skywork-OR1 (2505.22312) holds 0.2 as its target."""
 
 
 @dataclass(frozen=True)
 class StepDigest:
-    """What is remembered of a step."""
+    """The digest of a step."""
 
     completions: int
     truncated: int
     longest_tokens: int
     correct: int
     rewards: tuple[float, float]
-    """Least and greatest."""
+    """Smallest and largest."""
     terms: Mapping[str, tuple[float | None, float | None]]
-    """Least and greatest value of each reward; None twice if it gave no verdict at all."""
+    """Smallest and largest value of each reward; None twice if it gave no verdict at all."""
     mixed: tuple[str, ...]
     """Rewards that gave a number to some completions and no verdict to others."""
     reasons: Mapping[str, int]
-    """How often each reason of a verdict came up."""
+    """Counts of the reasons of verdicts."""
     entropy: float | None
-    """Nats a token; None where no update was made."""
+    """Nats per token; None where no update was made."""
     updated: bool
     """Whether a finite gradient changed the weights, or there was none to take."""
     loss_finite: bool = True
@@ -65,7 +65,7 @@ class StepDigest:
 
 
 def digest(groups: Sequence[ScoredGroup], metrics: Mapping[str, float], updates: int) -> StepDigest:
-    """Of the groups of a step. metrics: of the step; updates: how many optimizer updates it should have made."""
+    """The digest of a step's groups. metrics: of the step; updates: optimizer updates it should have made."""
     scored = [one for group in groups for one in group.completions]
     rewards = [one.reward for one in scored]
     entropy = metrics.get("policy/entropy", math.nan)
@@ -103,7 +103,7 @@ def warnings(digests: Sequence[StepDigest]) -> list[str]:
 
 
 def reason_to_end(digests: Sequence[StepDigest]) -> str | None:
-    """Why training is to end, by its newest steps, oldest first; None if it may go on."""
+    """Why training must end, judged by its latest steps, oldest first; None if it continues."""
     recent = digests[-COLLAPSED_STEPS:]
     if len(recent) == COLLAPSED_STEPS and not any(one.updated for one in recent):
         return (
@@ -143,7 +143,7 @@ def _dead(digests: Sequence[StepDigest]) -> str:
     completions = sum(one.completions for one in digests)
     truncated = sum(one.truncated for one in digests) / completions
     entropies = [one.entropy for one in digests if one.entropy is not None]
-    entropy = f", entropy {sum(entropies) / len(entropies):.2g} nats a token" if entropies else ""
+    entropy = f", entropy {sum(entropies) / len(entropies):.2g} nats per token" if entropies else ""
     return (
         f"{NOTHING_TO_LEARN}: all {completions} completions of the last {len(digests)} steps earned the same reward "
         f"({digests[0].rewards[0]:g}) and none was correct; {truncated:.0%} were truncated{entropy}. "
@@ -167,13 +167,13 @@ def _constant(name: str, value: float | None, digests: Sequence[StepDigest]) -> 
 _CAUSES = {
     "unclosed_reasoning": "no reasoning was closed with </think>: raise rollout.max_completion_tokens, or ask for "
     "the format in data.prompt",
-    "no_box": "no answer stood in \\boxed{}: ask for it in data.prompt",
+    "no_box": "no answer was in \\boxed{}: ask for it in data.prompt",
     "empty_box": "the box was empty",
-    "different": "the answers were read and were wrong: choose easier problems or a stronger model",
+    "different": "the answers could be read and were wrong: choose easier problems or a stronger model",
     "unparseable_gold": "the gold answers cannot be read: check the data's answer_field with frugalrl check-golds",
 }
 _OF_THE_ANSWER = ("accuracy", "cosine", "code", "format", "")
-"""Rewards whose cause a verdict can tell, and the reward as a whole; another reward has reasons of its own."""
+"""Rewards that the verdict explains, and the total reward (""); other rewards have their own causes."""
 
 
 def _likely_cause(name: str, value: float | None, digests: Sequence[StepDigest]) -> str:

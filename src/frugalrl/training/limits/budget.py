@@ -1,8 +1,8 @@
 """When a run must end to stay within its budget: pure arithmetic of what is spent and what is expected.
 
-A run ends before a step that might not leave enough for the end of the run: the final evaluation and saving the model.
-What is expected is the worst of what was measured recently, not the mean, and the end of the run is given a margin,
-because a trained model may write longer than its base.
+A run ends before a step that might not leave enough for the final evaluation and for saving the model. Expected is the
+worst recent measurement, not the mean, and the end of the run gets a margin, because a trained model may write more
+than its base.
 
 Not covered: the first step, of which nothing has been measured; the time of a step that a kill cut short; and other
 bills than those of the machine's hours.
@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 END_MARGIN = 1.25
-"""The end of a run may cost a quarter more than was measured: a chosen allowance for longer completions, not a
-measurement. Every evaluation on the way updates what is expected."""
+"""The end of a run may cost a quarter more than measured: a chosen allowance for longer completions, not a
+measurement. Every evaluation during the run updates the estimate."""
 RECENT_STEPS = 10
-"""The next step is taken to cost what the most expensive of this many did."""
+"""The next step is assumed to cost as much as the most expensive of this many."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ NOTHING = Cost(0.0, 0)
 
 @dataclass(frozen=True)
 class Budget:
-    """Caps, each of which may be absent."""
+    """Caps, each optional."""
 
     hours: float | None = None
     usd: float | None = None
     usd_per_hour: float | None = None
-    """Price of the machine; there is one if there is a cap in dollars."""
+    """Price of the machine; required by a cap in dollars."""
     tokens: int | None = None
     steps: int | None = None
 
@@ -56,7 +56,7 @@ def together(*costs: Cost) -> Cost:
 
 
 def most_expensive(costs: Sequence[Cost]) -> Cost:
-    """The largest seconds and the largest tokens of the last steps; nothing if there were none."""
+    """The largest seconds and the largest tokens of the last steps; zero if there were none."""
     recent = costs[-RECENT_STEPS:]
     return Cost(max((cost.seconds for cost in recent), default=0.0), max((cost.tokens for cost in recent), default=0))
 
@@ -69,8 +69,8 @@ def usd(seconds: float, usd_per_hour: float) -> float:
 def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, end_of_run: Cost) -> str | None:
     """Why the run must end now, with the numbers; None if another step still fits.
 
-    spent: so far, over all resumes. steps: those that are complete. next_step: what the next one is expected to cost,
-    with the evaluation and the checkpoint that fall due after it. end_of_run: as measured; the margin is added here.
+    spent: so far, over all resumes. steps: completed ones. next_step: expected cost of the next one, including the
+    evaluation and the checkpoint that are due after it. end_of_run: as measured; the margin is added here.
     """
     if budget.steps is not None and steps >= budget.steps:
         return f"budget.steps: {steps} of {budget.steps} steps are done"
@@ -95,7 +95,7 @@ def reason_to_end(budget: Budget, spent: Cost, steps: int, next_step: Cost, end_
 
 
 def used_fraction(budget: Budget, spent: Cost, steps: int) -> float | None:
-    """The share of the cap that is nearest to its end; None without caps."""
+    """The used share of the cap that is closest to its end; None without caps."""
     shares = []
     if budget.seconds is not None:
         shares.append(spent.seconds / budget.seconds)

@@ -1,4 +1,4 @@
-"""The wall clock of a run by phase. A measuring instrument: what it has measured is taken out and kept elsewhere."""
+"""The wall clock of a run by phase. What it has measured is taken out and stored elsewhere."""
 
 import time
 from collections import defaultdict
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 class PhaseClock:
-    """Adds up seconds by phase until they are taken."""
+    """Accumulates seconds by phase until they are taken."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
@@ -22,7 +22,7 @@ class PhaseClock:
             self._seconds[phase] += time.monotonic() - started
 
     def take(self) -> dict[str, float]:
-        """The seconds by phase since the last time, and start again at 0."""
+        """The seconds by phase since the last call; restarts at 0."""
         taken = dict(self._seconds)
         self._seconds.clear()
         return taken

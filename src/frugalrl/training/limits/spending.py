@@ -1,9 +1,9 @@
-"""What a run has spent and what its parts cost: a frozen account beside the arithmetic of `budget.py`.
+"""What a run has spent and what its parts cost: a frozen account for the arithmetic of `budget.py`.
 
 Decisions:
-- Seconds are wall-clock seconds while a process was running, over all resumes. What a kill threw away was paid too: a
-  resumed run counts on from the last line of its log, not from the checkpoint.
-- Tokens and steps are those of the run as it stands: a resumed run counts as the run straight through does.
+- Seconds are wall-clock seconds while a process was running, over all resumes. Work that a kill threw away was paid for
+  too: a resumed run counts from the last line of its log, not from the checkpoint.
+- Tokens and steps are those of the run itself: a resumed run counts them like an uninterrupted one.
 - No clock is read here: the seconds so far are an argument.
 """
 
@@ -31,11 +31,11 @@ class Spending:
     tokens: int = 0
     """Completion tokens sampled so far."""
     recent_steps: tuple[Cost, ...] = ()
-    """Of the last steps."""
+    """Costs of the last steps."""
     evaluations: Mapping[str, Cost] = field(default_factory=dict)
     """The most expensive evaluation of each split so far."""
     save_seconds: float | None = None
-    """Of the slowest checkpoint so far."""
+    """Seconds of the slowest checkpoint so far."""
 
     def after_step(self, seconds: float, tokens: int) -> "Spending":
         """The account once a step is complete."""
@@ -61,7 +61,7 @@ class Spending:
         return replace(self, save_seconds=max(seconds, self.save_seconds or 0.0))
 
     def metrics(self, budget: Budget, seconds: float, steps: int) -> dict[str, float]:
-        """What a step logs of it. seconds: of the run so far."""
+        """Its part of a step's log line. seconds: of the run so far."""
         used = used_fraction(budget, Cost(seconds, self.tokens), steps)
         price = budget.usd_per_hour
         return {
@@ -76,7 +76,7 @@ class Spending:
     ) -> str | None:
         """Why the run must end now; None if another step fits, with the evaluation and the save due after it.
 
-        load_seconds: what loading the model took, which stands in for saving until something was saved.
+        load_seconds: what loading the model took, the estimate for saving until something was saved.
         """
         next_step = together(
             most_expensive(self.recent_steps),
@@ -87,7 +87,7 @@ class Spending:
         return reason_to_end(budget, Cost(seconds, self.tokens), steps, next_step, end_of_run)
 
     def end_seconds(self, load_seconds: float) -> float:
-        """What the end of the run is foreseen to take: evaluating every split, loading the selected weights, saving."""
+        """Expected cost of the end of the run: evaluating every split, loading the selected weights, saving."""
         return sum(cost.seconds for cost in self.evaluations.values()) + self._saving(load_seconds)
 
     def _saving(self, load_seconds: float) -> float:

@@ -1,7 +1,7 @@
-"""A request to stop, from a signal handler to the loop.
+"""Stop requests, from a signal handler to the loop.
 
-A request waits for the end of the step, because half a step is worth nothing; an evaluation is left at once, because it
-can last longer than the notice of a spot machine (30 seconds to 2 minutes) and is made again after a resume.
+A request waits for the end of the step, because half a step is useless; an evaluation is interrupted at once, because
+it can last longer than the notice of a spot machine (30 seconds to 2 minutes) and is repeated after a resume.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class StopRequested(Exception):  # noqa: N818 - a request, not an error
-    """Raised inside an evaluation that is to be left."""
+    """Raised inside an evaluation to interrupt it."""
 
 
 class StopRequest:
@@ -31,7 +31,7 @@ class StopRequest:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """A block that a request leaves by raising StopRequested, or does not enter."""
+        """A block that a request interrupts with StopRequested, or does not enter."""
         if self._asked:
             raise StopRequested
         self._is_evaluating = True

@@ -1,4 +1,4 @@
 """The policy, its reference and its optimizer.
 
-What may not enter: the loop, and files of a run.
+Not allowed here: the loop, and files of a run.
 """

@@ -1,4 +1,4 @@
-"""What a run leaves on the disk to resume from: folder, checkpoints, pointers.
+"""What a run keeps on disk to resume from: folder, checkpoints, pointers.
 
-What may not enter: the loop.
+Not allowed here: the loop.
 """

@@ -32,7 +32,7 @@ from torch import Tensor
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
 from frugalrl.training.model.policy import Policy
-from frugalrl.training.state.manifest import flush_and_forget, write_manifest
+from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
 from frugalrl.training.state.portable import give_rights_of, make_portable
 
 _GROUP_FILE_BYTES = 1 << 30
@@ -60,7 +60,7 @@ def save_model(policy: Policy, folder: Path, card: str) -> None:
     with _beside(folder) as scratch:
         _write_model(policy, scratch, card)
         give_rights_of(scratch / _CARD_FILE, scratch)
-        flush_and_forget(scratch)
+        flush_and_drop_cache(scratch)
         _compare_model(policy, scratch)
 
 
@@ -74,7 +74,7 @@ def save_checkpoint(policy: Policy, state: TrainingState, folder: Path, card: st
             _write_group(beside_model, group, tensors)
         (beside_model / _VALUES_FILE).write_text(json.dumps(dict(state.values), indent=2), encoding="utf-8")
         give_rights_of(scratch / _CARD_FILE, scratch)
-        flush_and_forget(scratch)
+        flush_and_drop_cache(scratch)
         _compare_model(policy, scratch)
         for group, tensors in state.tensors.items():
             _compare_all(_group_files(beside_model, group), tensors, set(tensors))

@@ -3,11 +3,12 @@
     manifest.json   {"files": {"model.safetensors": {"size": 3718152, "sha256": "9f2c..."}, ...}}
 
 Decisions:
-- A checkpoint without a manifest is damaged: whoever wrote it did not come to the end.
-- Files that the manifest does not name are left alone: an indexer's or a copying tool's file is no damage. The model
-  card is not named either: nothing is resumed from it, and people edit it.
+- A checkpoint without a manifest is damaged: it was not written to the end.
+- Files that are not in the manifest are ignored: a file of an indexer or a copying tool is no damage. The model card is
+  not in it either: nothing is resumed from it, and people edit it.
 
-Not covered: malice. Whoever can change a file can change the manifest; it guards against disks, copies and kills.
+Not covered: tampering. Anyone who can change a file can change the manifest; it protects against disks, copies and
+kills.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a folder by its manifest, e.g. ``model.safetensors is missing``; None if it is whole."""
+    """What is wrong with a folder by its manifest, e.g. ``model.safetensors is missing``; None if it is intact."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         expected = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in files.items()}
@@ -55,8 +56,11 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def flush_and_forget(folder: Path) -> None:
-    """Flush every file below a folder to the disk, and let reading them again read the disk. Raises OSError."""
+def flush_and_drop_cache(folder: Path) -> None:
+    """Flush every file below a folder to disk and drop it from the page cache, so that it is read back from disk.
+
+    Raises OSError.
+    """
     for path in [*folder.rglob("*"), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Which checkpoints a run has: the pointers `latest` and `best`, the newest whole one, and rotation.
+"""Which checkpoints a run has: the pointers `latest` and `best`, the newest intact one, and rotation.
 
     checkpoints/
         step-000050/  step-000100/
@@ -7,8 +7,8 @@
 
 Decisions:
 - A pointer is a text file with a folder's name: it survives copying, zip files and file systems without links.
-- `latest` says where to resume. If it or what it names is lost or damaged, the newest whole checkpoint before it is
-  taken, with a line that names the damage.
+- `latest` says where to resume. If it or its target is lost or damaged, the newest intact checkpoint before it is used,
+  with a line that names the damage.
 - Rotation renames a checkpoint before it deletes it, so that a kill leaves no damaged one under its name.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from frugalrl.errors import OutputError
-from frugalrl.files import PARTIAL, written_whole
+from frugalrl.files import PARTIAL, atomic_write
 from frugalrl.training.state.checkpoint import checkpoint_name, saved_step
 from frugalrl.training.state.manifest import damage
 
@@ -29,12 +29,12 @@ _NAME = re.compile(r"step-(\d{6,})")
 
 def point(checkpoints: Path, pointer: str, name: str) -> None:
     """Make a pointer (``latest``, ``best``) name a checkpoint such as ``step-000050``. Raises OutputError."""
-    with written_whole(checkpoints / pointer) as file:
+    with atomic_write(checkpoints / pointer) as file:
         file.write(name + "\n")
 
 
 def pointed(checkpoints: Path, pointer: str) -> Path | None:
-    """The checkpoint that a pointer names, whole or not; None without a pointer or if that folder is gone."""
+    """The checkpoint that a pointer names, intact or not; None without a pointer or if that folder is missing."""
     name = _pointed_name(checkpoints, pointer)
     return checkpoints / name if name is not None and (checkpoints / name).is_dir() else None
 
@@ -42,7 +42,7 @@ def pointed(checkpoints: Path, pointer: str) -> Path | None:
 def rotate(checkpoints: Path, keep_last: int | None, keep_steps: Collection[int] = ()) -> list[str]:
     """Remove old checkpoints, and return their names.
 
-    The newest `keep_last` stay (None: all), what `latest` and `best` name, and those of `keep_steps`.
+    Kept are the newest `keep_last` (None: all), the targets of `latest` and `best`, and those of `keep_steps`.
     Raises OutputError if one cannot be removed.
     """
     steps = saved_steps(checkpoints)
@@ -62,10 +62,10 @@ def rotate(checkpoints: Path, keep_last: int | None, keep_steps: Collection[int]
     return removed
 
 
-def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
-    """The checkpoint to resume from, and a line for each damaged one that was passed over.
+def newest_intact(checkpoints: Path) -> tuple[Path | None, list[str]]:
+    """The checkpoint to resume from, and a line for each damaged one that was skipped.
 
-    None if there has never been a checkpoint. Raises OutputError if there are some and none is whole.
+    None if there has never been a checkpoint. Raises OutputError if there are some and none is intact.
     """
     named = _pointed_name(checkpoints, LATEST)
     steps = saved_steps(checkpoints)
@@ -74,7 +74,7 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
         last = int(named.removeprefix("step-"))
         steps = [step for step in steps if step <= last]
         if last not in steps:
-            notes.append(f"The checkpoint {named}, which {checkpoints / LATEST} names, is gone.")
+            notes.append(f"The checkpoint {named}, which {checkpoints / LATEST} names, is missing.")
     for step in reversed(steps):
         path = checkpoints / checkpoint_name(step)
         wrong = damage(path) or _other_step(path, step)
@@ -83,15 +83,15 @@ def newest_whole(checkpoints: Path) -> tuple[Path | None, list[str]]:
         notes.append(f"The checkpoint {path.name} is damaged: {wrong}.")
     if notes:
         raise OutputError(
-            f"No checkpoint in {checkpoints} is whole. {' '.join(notes)} Put a whole one back, or start anew with "
+            f"No checkpoint in {checkpoints} is intact. {' '.join(notes)} Restore one, or start a new run with "
             "another --out."
         )
     return None, []
 
 
 def latest_checkpoint(checkpoints: Path) -> Path | None:
-    """The checkpoint to resume from, if there is one; see `newest_whole`."""
-    return newest_whole(checkpoints)[0]
+    """The checkpoint to resume from, if there is one; see `newest_intact`."""
+    return newest_intact(checkpoints)[0]
 
 
 def _other_step(path: Path, step: int) -> str | None:
@@ -109,6 +109,6 @@ def _pointed_name(checkpoints: Path, pointer: str) -> str | None:
 
 
 def saved_steps(checkpoints: Path) -> list[int]:
-    """Of all checkpoints that have a name, whole or not, in order."""
+    """The steps of all checkpoints that have a name, intact or not, in order."""
     found = (_NAME.fullmatch(path.name) for path in checkpoints.glob("step-*") if path.is_dir())
     return sorted(int(match[1]) for match in found if match)

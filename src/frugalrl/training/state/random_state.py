@@ -1,7 +1,7 @@
-"""The global random states: seeded at the start of a run, kept in its checkpoints.
+"""The global random states: seeded at the start of a run, saved in its checkpoints.
 
-Nothing in this package draws from them (a test says so): problems, samples and splits have streams of their own, made
-from seeds and positions. They are kept for reward functions of your own, which run in this process.
+Nothing in this package draws from them (a test ensures it): problems, samples and splits have their own streams, made
+from seeds and positions. They are saved for users' reward functions, which run in this process.
 """
 
 import random

@@ -1,6 +1,6 @@
-"""The folder of a run: a new one, or an old one to resume in, held by one process at a time.
+"""The folder of a run: a new one, or an existing one to resume in, locked by one process at a time.
 
-A run is resumed with its own recipe. `training.steps` and `budget` may differ: a run can be extended, or given less.
+A run is resumed with its own recipe. `training.steps` and `budget` may differ: a run can be extended or shortened.
 """
 
 import fcntl
@@ -14,10 +14,10 @@ from pathlib import Path
 from frugalrl.config.loading import dump_recipe, load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError
-from frugalrl.files import remove_leftovers, written_whole
+from frugalrl.files import atomic_write, remove_leftovers
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.state.checkpoint import bring_back_replaced, saved_step
-from frugalrl.training.state.pointers import newest_whole
+from frugalrl.training.state.pointers import newest_intact
 
 RECIPE_FILE = "recipe.yaml"
 _LOCK_FILE = ".lock"
@@ -26,18 +26,18 @@ DEFAULT_PARENT = Path("runs")
 
 @dataclass(frozen=True)
 class OpenedFolder:
-    """A folder that is ready to be written."""
+    """A folder that is ready to be written to."""
 
     path: Path
     checkpoint: Path | None
-    """To resume from; None to begin at the beginning."""
+    """The checkpoint to resume from; None to start from the beginning."""
     message: str
-    """For people: a line, or more if a damaged checkpoint was passed over."""
+    """To print: a line, or more if a damaged checkpoint was skipped."""
 
 
 @contextmanager
 def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: bool) -> Iterator[OpenedFolder]:
-    """Make a run's folder, or find the one to resume in, and keep other processes out of it meanwhile.
+    """Make a run's folder, or find the one to resume in, and lock it against other processes.
 
     out: the folder; None means ``runs/NAME``, or for a new run the next free ``runs/NAME-2`` ...
     A run that was killed before its first checkpoint is resumed from its beginning.
@@ -66,7 +66,7 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
 
 
 def _holds_nothing(path: Path) -> bool:
-    """Whether a run ended before it measured anything: only its recipe and empty logs stand there."""
+    """Whether a run ended before it measured anything: only its recipe and empty logs are there."""
     return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name != RECIPE_FILE)
 
 
@@ -105,7 +105,7 @@ def _started(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
 
 
 def _write_recipe(recipe: SftRecipe | TrainRecipe, path: Path) -> None:
-    with written_whole(path / RECIPE_FILE) as file:
+    with atomic_write(path / RECIPE_FILE) as file:
         file.write(dump_recipe(recipe))
 
 
@@ -121,7 +121,7 @@ def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
     remove_leftovers(path)
     bring_back_replaced(path)
     bring_back_replaced(checkpoints)
-    checkpoint, notes = newest_whole(checkpoints)
+    checkpoint, notes = newest_intact(checkpoints)
     done = 0 if checkpoint is None else saved_step(checkpoint) or 0
     notes += _consequences(recipe, changes, done)
     if changes:
@@ -153,7 +153,7 @@ def _flat(values: object, prefix: str = "") -> dict[str, object]:
 def _consequences(
     recipe: SftRecipe | TrainRecipe, changes: Sequence[tuple[str, object, object]], done: int
 ) -> list[str]:
-    """What the change of a recipe means for the rest of the run; raises OutputError if it leaves no rest."""
+    """What a changed recipe means for the rest of the run; raises OutputError if no steps remain."""
     notes = [f"Changed for the rest of the run: {key} {old} -> {new}." for key, old, new in changes]
     steps = next(((int(str(old)), int(str(new))) for key, old, new in changes if key == "training.steps"), None)
     if steps is None:
@@ -167,5 +167,5 @@ def _consequences(
     return [
         *notes,
         f"The {schedule.schedule} schedule spans {steps[1]} steps now: the next learning rate is {after:.3f} of the "
-        f"full one instead of {before:.3f}. The run is not the one that had {steps[1]} steps from its start.",
+        f"full one instead of {before:.3f}. This is not the same run as one started with {steps[1]} steps.",
     ]

@@ -1,4 +1,4 @@
 """Programs against their tests, in a sandbox.
 
-What may not enter: mathematics.
+Not allowed here: mathematics.
 """

@@ -72,7 +72,7 @@ Tests = CallTests | PrintTests
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program did."""
+    """The outcome of a program."""
 
     passed: int
     total: int
@@ -81,13 +81,13 @@ class Outcome:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether a limit spoke, and not the tests."""
+        """Whether a limit decided, not the tests."""
         return self.passed < self.total and self.reason in LIMIT_REASONS
 
 
 @dataclass(frozen=True)
 class CodeSettings:
-    """How programs are run and paid."""
+    """How programs are run and rewarded."""
 
     limits: Limits
     workers: int
@@ -304,7 +304,7 @@ def _end_of(sandbox: Sandbox) -> str:
 
 @contextlib.contextmanager
 def _folder(isolated: bool) -> Iterator[str]:
-    """Where a program without a sandbox runs; one in a sandbox has a /tmp of its own, and leaves nothing."""
+    """The folder of a program without a sandbox; one in a sandbox has a private /tmp, and leaves nothing."""
     if isolated:
         yield "/"
         return
@@ -387,7 +387,7 @@ def _is_case(case: object) -> bool:
 
 
 def _defines(text: str, name: str) -> bool:
-    """Whether a problem's text is the code that a program goes on from: Python that begins the function asked for.
+    """Whether a problem's text is code that a program continues: Python that begins the requested function.
 
     A text in words can be Python by chance ("Add", "x + 1"), or by design; it is not run for that.
     """

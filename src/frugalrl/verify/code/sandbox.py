@@ -1,4 +1,4 @@
-"""Running Python that nobody has read: bubblewrap around an interpreter, limits, and a clear refusal without it.
+"""Running untrusted Python: bubblewrap around an interpreter, limits, and a clear refusal without it.
 
 What a sandboxed process has: an empty environment, a read-only system and interpreter, a small private /tmp,
 namespaces of its own for processes, network (none), hostname and shared memory, a seccomp filter against the
@@ -39,7 +39,7 @@ from frugalrl.verify.code.users import user_leases
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use."""
+    """The limits of one program."""
 
     wall_seconds: float = 10.0
     """Of its own time: by the clock, less what it stood in line for a processor. Also of processor time, rounded up."""

@@ -148,9 +148,9 @@ def leave_if_orphaned(lifeline: int) -> None:
 
 
 def guard(lifeline: int, folder: str) -> None:
-    """Without a sandbox: go on in a child. This process waits for it or for the scorer to end, and leaves nothing.
+    """Without a sandbox: continue in a child. This process waits for it or for the scorer to end, and cleans up.
 
-    As a subreaper it inherits what daemonises itself, and kills that too; if the scorer is gone the folder goes.
+    As a subreaper it inherits daemonised processes, and kills them too; if the scorer has ended it removes the folder.
     """
     libc = ctypes.CDLL(None)
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
@@ -214,7 +214,7 @@ def refusal(error: BaseException | None) -> str:
 
 
 def _note_refusals() -> list[str]:
-    """What the program's other threads are refused, as it happens: their exceptions reach nobody else."""
+    """Records what the program's other threads are refused: their exceptions are not visible elsewhere."""
     refused: list[str] = []
 
     def note(arguments: threading.ExceptHookArgs) -> None:

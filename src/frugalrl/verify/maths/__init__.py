@@ -1,4 +1,4 @@
 """Answers read and compared: text first, exact numbers, then computer algebra.
 
-What may not enter: processes and limits, which are in `verify.workers`.
+Not allowed here: processes and limits, which are in `verify.workers`.
 """

@@ -48,7 +48,7 @@ _STRUCTURED = re.compile(r"\\(?:begin|cap|mid|le|ge)(?![A-Za-z])|[<>]")
 
 @dataclass(frozen=True)
 class Comparison:
-    """An outcome with its reason in a word or two."""
+    """An outcome with a short reason."""
 
     outcome: Outcome
     reason: str
@@ -60,8 +60,8 @@ _MOST_TELLING: tuple[Outcome, ...] = ("same", "undecided", "different", "bad_gol
 def most_telling(comparisons: Sequence[Comparison]) -> Comparison:
     """One comparison for several accepted answers: any match is enough.
 
-    Without a match, one that might have matched and came to no end leaves it undecided; an answer that differs
-    from a readable gold is different, whatever the unreadable ones say.
+    Without a match, a comparison that did not finish leaves it undecided; an answer that differs from a readable gold is
+    different, whatever the unreadable ones say.
     """
     for outcome in _MOST_TELLING:
         for comparison in comparisons:
@@ -114,7 +114,7 @@ def _with_currency(stored: str, cleaned: str) -> str:
 
 
 def prepared_gold(gold: str) -> str | None:
-    """A gold in cleaned form, or None if nobody could say what it accepts."""
+    """A gold in cleaned form, or None if it is unclear what it accepts."""
     if len(gold) > MAX_ANSWER_CHARS:
         return None
     cleaned = clean(unboxed(gold))

@@ -82,7 +82,7 @@ def same_at_points(answer: Any, gold: Any, symbols: Sequence[Any], sides: Sides)
 
 
 def _coordinate(rng: random.Random, attempt: int, is_wide: bool) -> Any:
-    """A rational with a denominator that nobody guesses, or such a multiple of a root."""
+    """A rational with an unguessable denominator, or such a multiple of a root."""
     import sympy
 
     sign, scale = _RANGES[attempt % len(_RANGES)] if is_wide else _RANGES[attempt % 2]

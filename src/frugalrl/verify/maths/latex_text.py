@@ -174,7 +174,7 @@ def with_braced_arguments(text: str) -> str:
 
 
 def _starts_number(tokens: list[str], at: int, written: list[str]) -> bool:
-    """Whether a digit behind a root goes on: ``\\sqrt12`` is left as its writer left it."""
+    """Whether more digits follow a root's digit: ``\\sqrt12`` is left unchanged."""
     before = "".join(written[-2:]).rstrip()
     return before.endswith("\\sqrt") and tokens[at].isdigit() and "".join(tokens[at + 1 : at + 2]).isdigit()
 

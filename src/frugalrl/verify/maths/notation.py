@@ -54,7 +54,7 @@ def is_opaque(text: str) -> bool:
 
 
 def uses_both_cases(text: str) -> bool:
-    """Whether one letter stands in a text both as a capital and as a small one."""
+    """Whether a letter occurs in a text in both upper and lower case."""
     letters = {token for token in _TOKEN.findall(text) if len(token) == 1 and token.isalpha()}
     return any(letter.isupper() and letter.lower() in letters for letter in letters)
 

@@ -1,4 +1,4 @@
-"""What a percent sign on an answer means: a factor of 1/100, or the unit that the question asked for.
+"""What a percent sign on an answer means: a factor of 1/100, or the unit the question asked for.
 
 The gold decides where nothing else is known (`as_gold`): with a sign it also takes the bare number, without one an
 answer with a sign is a hundredth. Where the question asks for a percentage (`points`), a bare gold counts percent:

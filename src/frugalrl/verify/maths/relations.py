@@ -93,7 +93,7 @@ class _Piece:
 
 
 def set_builder(inside: str, text: str, read: Callable[[str], Shape]) -> Shape | None:
-    """What stands between the braces of ``\\{x \\mid ...\\}``: a set of reals, or the element with its conditions."""
+    """The content of the braces of ``\\{x \\mid ...\\}``: a set of reals, or the element with its conditions."""
     element = split_top(inside, _MID)[0]
     bar = _MID.search(inside, inside.index(element) + len(element))
     condition = inside[bar.end() :].strip() if bar else ""

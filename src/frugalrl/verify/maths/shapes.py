@@ -123,7 +123,7 @@ def enclosed_row(row: str) -> str:
 
 
 def sides(text: str) -> list[str]:
-    """What stands between the top-level equals signs."""
+    """The parts between the top-level equals signs."""
     return split_top(text, _EQUALS)
 
 

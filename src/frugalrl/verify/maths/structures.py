@@ -38,7 +38,7 @@ class Shape:
 
 
 class TooManyItemsError(ValueError):
-    """More items or levels than anybody compares."""
+    """Too many items or levels to compare."""
 
 
 def interval(low: str, high: str, brackets: str, variable: str = "") -> Shape:

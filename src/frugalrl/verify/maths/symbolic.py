@@ -78,7 +78,7 @@ def _parse(text: str, cased: bool = False) -> Any:
         boxed,
         _extraction(),
         fallback_mode="no_fallback",
-        extraction_mode="first_match",  # the whole box or nothing: it would go on to any fraction inside
+        extraction_mode="first_match",  # the complete box or nothing: it would fall back to any fraction inside
         parsing_timeout=None,
     )
     return parsed[0] if parsed else None
@@ -86,7 +86,7 @@ def _parse(text: str, cased: bool = False) -> Any:
 
 @cache
 def _extraction() -> tuple[Any, ...]:
-    """Only what stands in a box, and no units: it would read 2t as two tonnes, 3m as three metres."""
+    """Only what is in a box, and no units: it would read 2t as two tonnes, 3m as three metres."""
     import math_verify
     from math_verify.parser import NormalizationConfig
 

@@ -42,7 +42,7 @@ def choice_letter(gold: str) -> str | None:
 
 
 def choice_text(gold: str) -> str:
-    """What stands behind the letter of a gold that is a choice: "Paris" of "(B) Paris"."""
+    """The text after the letter of a gold that is a choice: "Paris" of "(B) Paris"."""
     return re.sub(r"^\(?[A-Ja-j][).:]{1,2} ?", "", _without_groups(gold)) if len(gold) > 3 else ""
 
 
@@ -69,7 +69,7 @@ def names_choice(answer: str) -> bool:
 
 
 def is_text(text: str) -> bool:
-    """Whether a value is words: a ``\\text`` group, or letters that nobody writes as a product."""
+    """Whether a value is words: a ``\\text`` group, or letters that are not a plausible product."""
     outside = _TEXT_GROUP.sub(" ", text)
     if any(re.search(r"[^\W\d_]{2}", group) for group in _TEXT_GROUP.findall(text)):
         return not re.search(r"[\d\\=+*/^<>]", outside)

@@ -184,7 +184,7 @@ def _in_one_line(fraction: re.Match[str]) -> str:
 
 
 def _letter_tail(text: str) -> re.Match[str] | None:
-    """A unit of one letter, behind a number that nobody writes as a coefficient: three digits or a point."""
+    """A unit of one letter, after a number that is not a plausible coefficient: three digits or a point."""
     tail = _LETTER_TAIL.search(text, max(0, len(text) - _MAX_TAIL))
     return tail if tail and re.fullmatch(r"-?(?:[\d ]{3,}|[\d ]*\.\d+)", text[: tail.start()]) else None
 

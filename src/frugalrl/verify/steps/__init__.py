@@ -1,4 +1,4 @@
 """The steps that a solution states, checked exactly.
 
-What may not enter: whether the final answer is right.
+Not allowed here: whether the final answer is right.
 """

@@ -1,4 +1,4 @@
 """Processes in which computer algebra runs under limits.
 
-What may not enter: how answers are compared.
+Not allowed here: how answers are compared.
 """

@@ -49,7 +49,7 @@ class TimeLimits:
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of a task."""
+    """The outcome of a task."""
 
     comparison: Comparison
     seconds: float
@@ -226,7 +226,7 @@ class _Lane:
             self._worker[1].settimeout(self._limits.wall_seconds)
             send_message(self._worker[1], [task.answer, list(task.golds)])
         except (OSError, EOFError, InternalError):
-            return  # collect() finds out, and says so to whoever waits
+            return  # collect() notices, and tells the waiting caller
 
     def _answer(self, pid: int, connection: socket.socket) -> Answered:
         exceeded, cpu_seconds = self._wait(pid, connection)

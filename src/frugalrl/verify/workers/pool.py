@@ -68,7 +68,7 @@ class Judgement:
 
 
 class VerifierPool:
-    """Worker processes that compare answers. Cheap to make: nothing starts before it is needed."""
+    """Worker processes that compare answers. Cheap to create: nothing starts before it is needed."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class VerifierPool:
         pending = [self._begin(item) for item in items]
         try:
             return [one.finish() for one in pending]
-        except BaseException:  # Ctrl-C above all: what nobody will collect must not keep the workers busy
+        except BaseException:  # mainly Ctrl-C: abandoned work must not keep the workers busy
             for one in pending:
                 one.cancel()
             raise
@@ -126,7 +126,7 @@ class VerifierPool:
         return [one.finish().verdict for one in pending]
 
     def close(self) -> None:
-        """End all processes and threads. The pool starts anew if it is asked again."""
+        """End all processes and threads. The pool restarts if it is used again."""
         with self._lock:
             zygote, threads = self._zygote, self._threads
             self._zygote, self._threads = None, []
