@@ -91,7 +91,7 @@ class Failures:
     def _error(self, what: str) -> ModelError:
         return ModelError(
             f"The requests of {self._failed:,} of {self._total:,} problems to the solver {self._name} failed "
-            f"permanently, {what}; the last time it said {self._last}. Check the server; what was sampled so far is kept, "
+            f"permanently, {what}; the last time it said {self._last}. Check the server; what was sampled is kept, "
             "and --resume asks the failed ones again."
         )
 

@@ -60,8 +60,8 @@ _MOST_TELLING: tuple[Outcome, ...] = ("same", "undecided", "different", "bad_gol
 def most_telling(comparisons: Sequence[Comparison]) -> Comparison:
     """One comparison for several accepted answers: any match is enough.
 
-    Without a match, a comparison that did not finish leaves it undecided; an answer that differs from a readable gold is
-    different, whatever the unreadable ones say.
+    Without a match, a comparison that did not finish leaves it undecided; an answer that differs from a readable gold
+    is different, whatever the unreadable ones say.
     """
     for outcome in _MOST_TELLING:
         for comparison in comparisons:
