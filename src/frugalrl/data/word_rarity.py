@@ -1,10 +1,10 @@
 """How common the words of mathematical problems are: a table of stems, by the logarithm of their rarity.
 
 Counted as the share of problems that contain a stem (of `statements.Statement.gist`), in 55,288 problems of three
-public pools (deepscaler_40k, the training parts of MATH and GSM8K): level 4 stands in one problem of about e^4 = 55. What is
-rarer than one problem in 1,500 is not listed and has `UNLISTED`. The table is fixed, so that a verdict on two texts
-depends on these two texts alone, not on the other rows of a pool or a benchmark. `benchmarks/restated.py --table`
-counts it again.
+public pools (deepscaler_40k, the training parts of MATH and GSM8K): level 4 stands in one problem of about e^4 = 55.
+What is rarer than one problem in 1,500 is not listed and has `UNLISTED`. The table is fixed, so that a verdict on two
+texts depends on these two texts alone, not on the other rows of a pool or a benchmark. `benchmarks/restated.py
+--table` counts it again.
 """
 
 UNLISTED = 8.0
