@@ -13,7 +13,8 @@ experiments: $(VENV)/installed
 	$(BIN)/python benchmarks/experiments.py --out runs/experiments
 
 test: check
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

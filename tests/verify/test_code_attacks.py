@@ -12,7 +12,10 @@ import pytest
 from frugalrl.verify.code.checker import CallTests, PrintTests, run_tests
 from frugalrl.verify.code.sandbox import Limits, isolation_problem
 
-pytestmark = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}"),
+]
 
 # A program that manages to do harm returns the right answer, so that a pass would show it.
 HARM = """

@@ -158,6 +158,8 @@ def test_a_stopped_program_leaves_nothing_behind(name, isolated):
 
 FIVE_THREADS = """
 import threading, time
+
+pytestmark = pytest.mark.alone
 def add(a, b):
     threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(5)]
     [thread.start() for thread in threads]

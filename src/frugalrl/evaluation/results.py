@@ -113,7 +113,7 @@ def read_results(path: Path) -> Results:
         raise _unreadable(path, "its first line is no header")
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
-        raise _unreadable(path, f"{repeated} samples stand in it twice")
+        raise _unreadable(path, f"{repeated} samples occur in it twice")
     return Results(header, samples, sessions)
 
 
