@@ -22,6 +22,7 @@ from frugalrl.training.state.pointers import latest_checkpoint, newest_intact, s
 from frugalrl.training.state.run_folder import open_run_folder
 from frugalrl.training.trainer import train
 from frugalrl.types import NOTHING_TO_LEARN
+from tests.conftest import write_jsonl
 
 SMALL = {
     "name": "failing",
@@ -265,3 +266,15 @@ def test_a_lost_terminal_ends_a_run_with_a_checkpoint(tmp_path):
     os.kill(process.pid, signal.SIGHUP)
     assert process.wait(timeout=120) == 130
     assert latest_checkpoint(tmp_path / "run" / "checkpoints") is not None
+
+
+def test_rows_left_out_and_a_data_set_smaller_than_a_step_are_said_with_counts(tmp_path):
+    rows = [{"problem": f"Compute: {n} + 1", "answer": str(n + 1) if n % 3 else ""} for n in range(1, 7)]
+    source = {"source": str(write_jsonl(tmp_path / "rows.jsonl", rows)), "skip_without_gold": True, "limit": None}
+    chosen = recipe(
+        data={"train": source, "validation": None}, guard={"held_out": 0}, rollout={"prompts_per_step": 5},
+        training={"steps": 1},
+    )  # fmt: skip
+    _, lines = run(tmp_path / "run", chosen)
+    assert f"Left out 2 of 6 rows of {tmp_path / 'rows.jsonl'}: no gold answer (skip_without_gold)." in lines
+    assert any("4 training problems are fewer than prompts_per_step (5)" in line for line in lines)

@@ -6,7 +6,7 @@ or by the first task that recognises the row's columns; else it is mathematics.
 
 import importlib.util
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,16 @@ BY_FILE = Advice(
 """Of commands that read a file without a recipe and have no keys to name its columns."""
 
 
-def load_problems(source: ProblemSource, advice: Advice = BY_RECIPE) -> list[Problem]:
-    """All problems of a source, in its order.
+def load_problems(
+    source: ProblemSource, advice: Advice = BY_RECIPE, note: Callable[[str], None] = lambda line: None
+) -> list[Problem]:
+    """All problems of a source, in its order. note: is told how many rows are left out for want of a gold answer.
 
     Raises DataError for a missing, empty or malformed source, a row without problem or gold (unless the
     source says to skip the latter), a row that its task cannot judge, and two problems with one id; RecipeError for a
     task that cannot be found, or an endless one without `limit`.
     """
-    problems = _own_problems(source) if _is_a_task(source.source) else _problems_of_rows(source, advice)
+    problems = _own_problems(source) if _is_a_task(source.source) else _problems_of_rows(source, advice, note)
     _refuse_repeated_ids(problems, source.source)
     return problems
 
@@ -108,7 +110,7 @@ def golds_in(answer: object, solution: object) -> tuple[str, ...]:
 # ------------------------------------------------------------------------------------------ rows of a table
 
 
-def _problems_of_rows(source: ProblemSource, advice: Advice) -> list[Problem]:
+def _problems_of_rows(source: ProblemSource, advice: Advice, note: Callable[[str], None]) -> list[Problem]:
     problems: list[Problem] = []
     without_gold: list[str] = []
     for number, row in enumerate(itertools.islice(problem_rows(source), source.limit)):
@@ -121,6 +123,9 @@ def _problems_of_rows(source: ProblemSource, advice: Advice) -> list[Problem]:
         raise DataError(
             f"{len(without_gold)} rows have no gold answer, the first at {without_gold[0]}. Fix them, {advice.no_gold}."
         )
+    if without_gold:
+        read = len(problems) + len(without_gold)
+        note(f"Left out {len(without_gold):,} of {read:,} rows of {source.source}: no gold answer (skip_without_gold).")
     if not problems:
         raise DataError(f"{source.source} holds no problem with a gold answer. Check the file and its columns.")
     return problems

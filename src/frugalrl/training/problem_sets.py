@@ -44,7 +44,7 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
     def prompts_of(source: ProblemSource | None) -> list[Prompt]:
         if source is None:
             return []
-        problems = load_problems(source)
+        problems = load_problems(source, note=show)
         longest, skip = rollout.max_prompt_tokens, rollout.skip_long_prompts
         prompts = build_prompts(tokenizer, problems, data.prompt, longest, skip, _LONG_PROMPT)
         if len(prompts) < len(problems):
