@@ -17,6 +17,7 @@ from frugalrl.verify.code.users import UserLeases, user_leases
 from frugalrl.verify.reasons import LIMIT_REASONS
 from tests.verify.test_code import fenced, problem
 
+pytestmark = pytest.mark.alone
 needs_sandbox = pytest.mark.skipif(isolation_problem() is not None, reason=f"no sandbox here: {isolation_problem()}")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become an ordinary user, or lease user ids")
 ADD = CallTests(("assert add(1, 2) == 3",), "", "")
@@ -158,8 +159,6 @@ def test_a_stopped_program_leaves_nothing_behind(name, isolated):
 
 FIVE_THREADS = """
 import threading, time
-
-pytestmark = pytest.mark.alone
 def add(a, b):
     threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(5)]
     [thread.start() for thread in threads]

@@ -13,8 +13,8 @@ from frugalrl.verify.workers.pool import DEFAULT_CPU_SECONDS, AnswerItem, Judgem
 from tests.verify.hostile_cases import CASES, Case
 
 DATA = Path(os.environ.get("FRUGALRL_DATA", "../shared/data"))
-SLACK_SECONDS = 0.2
-"""Of processor time: how late a worker is killed does not depend on how busy the machine is."""
+SLACK_SECONDS = 1.0
+"""The parent looks at the worker's clock many times a second, and later while other tests keep the machine busy."""
 
 
 def _sample() -> list[Case]:
