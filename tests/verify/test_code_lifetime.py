@@ -291,7 +291,8 @@ def test_a_program_that_the_machine_starves_is_not_out_of_time():
             loop.kill()
             loop.wait()
     assert outcome.reason == "passed"
-    assert seconds > 1.0, "the control: by the clock it was late"
+    if seconds <= 1.0:
+        pytest.skip(f"the machine gave the program a core all the same ({seconds:.2f} s by the clock): nothing shown")
 
 
 @needs_sandbox
