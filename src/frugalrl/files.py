@@ -23,7 +23,7 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     It is flushed to disk first. If the block fails, the older file is unchanged. Raises OutputError if it cannot be
     written.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    scratch = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch.open("w", encoding="utf-8") as file:
@@ -38,6 +38,11 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def partial_path(path: Path) -> Path:
+    """Where this process writes a file before it gets its name; `remove_leftovers` knows it."""
+    return path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
 
 
 def sync(path: Path) -> None:

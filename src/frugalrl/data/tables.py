@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from frugalrl.errors import DataError, OutputError
-from frugalrl.files import atomic_write
+from frugalrl.files import atomic_write, partial_path
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
 
@@ -74,7 +74,7 @@ def write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequen
             seen.add(row.get(name))
     types = {name: seen.arrow_type() for name, seen in kinds.items()}
     schema = pyarrow.schema([(name, kind or pyarrow.string()) for name, kind in types.items()])
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = partial_path(path)
     groups = iter(rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

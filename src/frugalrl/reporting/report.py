@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from frugalrl.errors import OutputError
+from frugalrl.files import partial_path
 from frugalrl.reporting.html_page import GENERATOR
 from frugalrl.reporting.paper_page import paper_card, paper_page
 from frugalrl.reporting.run_card import run_card
@@ -57,7 +58,7 @@ def _write(out: Path, page: str, card: str) -> Path:
     contents = {out: page, card_path: card}
     for path in contents:
         _refuse_foreign(path)
-    scratch = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
+    scratch = {path: partial_path(path) for path in contents}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         for path, text in contents.items():
