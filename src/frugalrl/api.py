@@ -16,6 +16,7 @@ from frugalrl.results import (
     CompareResult,
     CurateResult,
     EvaluateResult,
+    RegradeResult,
     ReportResult,
     ScoreResult,
     SftResult,
@@ -214,6 +215,7 @@ def evaluate(
     bench: str | Sequence[str],
     *,
     preset: str | None = None,
+    task: str | None = None,
     k: int | None = None,
     temperature: float | None = None,
     max_tokens: int | None = None,
@@ -230,6 +232,7 @@ def evaluate(
     model: a folder in Hub layout, a Hub id, or ``builtin:tiny``.
     bench: names such as ``math500``, or the path of your own .jsonl; several as a list, or with commas between.
     preset: ask and sample as published: ``open-rs``. The settings after it win over it.
+    task: what judges the rows of files (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
     k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
     limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
     out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
@@ -240,7 +243,7 @@ def evaluate(
     settings = benchmarking.Settings(preset, k, temperature, max_tokens, limit, seed, max_sequences)
     benchmarking.check_settings(settings)
     names = bench.split(",") if isinstance(bench, str) else list(bench)
-    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)))
+    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), task)
     say = _line_by_line(show)
     loaded = _loaded_model(str(model), dtype, device, max_sequences, _path(out), say)
     plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
@@ -313,6 +316,41 @@ def compare(first: str | Path, second: str | Path | None = None, *, other_prompt
     return CompareResult(tuple(comparisons), *names, comparison_lines(comparisons, *names), paths[-1])
 
 
+def regrade(
+    path: str | Path,
+    *,
+    verifier: str = "frugalrl",
+    several_boxes: Literal["last", "first", "refuse"] = "last",
+    without_box: Literal["refuse", "stated"] = "refuse",
+    cpu_seconds: float = 2.0,
+    workers: int = 2,
+    out: str | Path | None = None,
+    in_place: bool = False,
+    listed: int = 10,
+) -> RegradeResult:
+    """Judge every sample of an evaluation again, and say which verdicts change.
+
+    path: a results file, a folder of them, or a run's folder.
+    verifier: ``frugalrl``, ``math-verify`` as published, or the dotted path of a function of completion and gold that
+        returns True, False or None.
+    several_boxes, without_box: how answers are read; by default as training does.
+    out: a folder for the files with the new verdicts; in_place: replace them. With neither nothing is written.
+    listed: so many changed samples of a file are listed in `text`.
+    """
+    from frugalrl.evaluation import regrading
+    from frugalrl.reporting.regrade_text import regraded_lines, summary_lines
+
+    if out is not None and in_place:
+        raise OutputError("out and in_place exclude each other. Give one of them, or neither.")
+    settings = regrading.Settings(verifier, several_boxes, without_box, cpu_seconds, workers)
+    regraded = [regrading.regrade(file, settings) for file in regrading.results_files(Path(path))]
+    files = tuple(regrading.save(one, _path(out)) for one in regraded) if out is not None or in_place else ()
+    lines = [regraded_lines(one, listed) for one in regraded]
+    lines += [summary_lines(regraded)] if len(regraded) > 1 else []
+    lines += [f"Written: {', '.join(map(str, files))}"] if files else ["Nothing was written: give --out or --in-place."]
+    return RegradeResult(tuple(regraded), files, "\n".join(lines))
+
+
 def curate(
     spec: "CurationSpec | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> CurateResult:
@@ -356,20 +394,23 @@ def score(
     max_completion_tokens: int = 4096,
     cpu_seconds: float = 2.0,
     workers: int = 2,
+    task: str | None = None,
 ) -> ScoreResult:
     """Verdicts and rewards of stored completions, as training would give them.
 
-    completions: rows with `completion` and `gold`, or a .jsonl or .parquet file of them (.gz too). Rows that follow
-        each other with the same `problem` are one group.
+    completions: rows with `completion` and `gold`, a .jsonl or .parquet file of them (.gz too), or a results file of
+        `evaluate`. Rows that follow each other with the same `problem` are one group.
     rewards: as for `train`.
     out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
+    task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
     """
-    from frugalrl.data.sources import read_rows
+    from frugalrl.evaluation.completion_rows import completion_rows
     from frugalrl.files import atomic_write
     from frugalrl.rewards.given import given_rewards
     from frugalrl.rewards.rubric import build_rubric
     from frugalrl.rewards.scoring import Tally, scored_rows
+    from frugalrl.tasks.registry import task_named
     from frugalrl.verify.answers import AnswerPolicy
     from frugalrl.verify.workers.pool import VerifierPool
 
@@ -377,11 +418,13 @@ def score(
         raise DataError("A verifier needs a process and a time limit above 0. Change workers or cpu_seconds.")
     terms, functions = given_rewards(rewards)
     rubric = build_rubric(terms, max_completion_tokens, functions)
-    rows = read_rows(Path(completions)) if isinstance(completions, str | Path) else _numbered(completions)
+    rows = completion_rows(completions) if isinstance(completions, str | Path) else _numbered(completions)
+    if task is not None:
+        task_named(task)
     policy = AnswerPolicy(several_boxes=several_boxes, without_box=without_box)
     tally, file = Tally(), _path(out)
     with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
-        scored = scored_rows(rows, rubric, pool, reasoning_open, tally)
+        scored = scored_rows(rows, rubric, pool, reasoning_open, tally, task)
         if file is None:
             kept = tuple(scored)
         else:
