@@ -4,11 +4,13 @@ The folder is an argument: the command reads the environment. The rows of a user
 belong to, with that task's prompt.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frugalrl.config.schema import ProblemSource
 from frugalrl.data.fingerprint import problems_hash
+from frugalrl.data.tables import SUFFIXES
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmarks import Benchmark, GoldKind, benchmark_named
 from frugalrl.tasks.loading import BY_FILE, load_problems
@@ -34,15 +36,17 @@ class LoadedBenchmark:
     """Hash of all problems and golds, even if only part of them is evaluated."""
 
 
-def load_benchmark(name: str, data_folder: Path | None) -> LoadedBenchmark:
-    """A benchmark by its name, or the rows of a user's file by its path.
+def load_benchmark(
+    name: str, data_folder: Path | None, note: Callable[[str], None] = lambda line: None
+) -> LoadedBenchmark:
+    """A benchmark by its name, or the rows of a user's file by its path. note: is told which columns were guessed.
 
     Raises DataError for an unknown name, a file that is missing, unreadable or empty, a row without gold.
     """
-    is_path = name.endswith((".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")) or "/" in name
+    is_path = name.endswith(SUFFIXES) or "/" in name
     if is_path:
         source = _own_file(name)
-        problems = tuple(load_problems(source, BY_FILE))
+        problems = tuple(load_problems(source, BY_FILE, note))
         templates = tuple(task_named(problem.check.task).prompt for problem in problems)
         return _loaded(Path(name).name.split(".")[0], 1, templates, problems, source)
     benchmark = benchmark_named(name)
