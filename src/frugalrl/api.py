@@ -102,6 +102,7 @@ def change(recipe: "R", changes: "Changes") -> "R":
 def train(
     recipe: "TrainRecipe | Source",
     *,
+    data: Any = None,
     rewards: "Sequence[Given] | None" = None,
     on_step: Callable[[dict[str, Any]], object] | None = None,
     out: str | Path | None = None,
@@ -110,6 +111,9 @@ def train(
 ) -> TrainResult:
     """Train with GRPO, and measure the gain on held-out problems.
 
+    data: problems in place of the recipe's: a pandas, datasets, pyarrow or polars table or a list of rows to train on,
+        or a mapping from `train`, `validation` and `test` to such. They are written to ``runs/data``, under a name that
+        is a hash of them, and the saved recipe names the files.
     rewards: used in place of the recipe's. Each is a name, a function with TRL's signature (see `Reward`), a pair of
         either with its weight, or a section of a recipe: ``[*recipe.rewards, (brevity, 0.2)]`` adds one. The saved
         recipe names functions by their dotted path; to resume a run whose functions cannot be imported by it (those of
@@ -129,7 +133,7 @@ def train(
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.state.run_folder import open_run_folder
 
-    chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
+    chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
     refuse_several_processes(os.environ)
@@ -160,6 +164,19 @@ def sft(
     with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
         say(opened.message)
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
+
+
+def _with_data(recipe: "TrainRecipe", tables: Any) -> "TrainRecipe":
+    """The recipe with the problems of tables, which become files."""
+    from frugalrl.data.objects import rows_of, splits_of
+    from frugalrl.data.tables import keep_rows
+    from frugalrl.training.state.run_folder import DEFAULT_PARENT
+
+    if tables is None:
+        return recipe
+    splits = splits_of(tables)
+    named = {split: keep_rows(DEFAULT_PARENT / "data", rows_of(table)) for split, table in splits.items()}
+    return change(recipe, {f"data.{split}": {"source": str(path)} for split, path in named.items()})
 
 
 def _with_rewards(
@@ -243,8 +260,8 @@ def evaluate(
     settings = benchmarking.Settings(preset, k, temperature, max_tokens, limit, seed, max_sequences)
     benchmarking.check_settings(settings)
     names = bench.split(",") if isinstance(bench, str) else list(bench)
-    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), task)
     say = _line_by_line(show)
+    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), say, task)
     loaded = _loaded_model(str(model), dtype, device, max_sequences, _path(out), say)
     plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
     scores = []
@@ -384,7 +401,7 @@ def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = Non
 
 
 def score(
-    completions: str | Path | Sequence[Mapping[str, Any]],
+    completions: Any,
     *,
     rewards: "Sequence[Given]" = ("accuracy",),
     out: str | Path | None = None,
@@ -398,15 +415,17 @@ def score(
 ) -> ScoreResult:
     """Verdicts and rewards of stored completions, as training would give them.
 
-    completions: rows with `completion` and `gold`, a .jsonl or .parquet file of them (.gz too), or a results file of
-        `evaluate`. Rows that follow each other with the same `problem` are one group.
+    completions: rows with `completion` and `gold` (a list of mappings, a pandas or datasets table), a JSONL, JSON,
+        CSV or Parquet file of them, or a results file of `evaluate`. Rows that follow each other with the same
+        `problem` are one group.
     rewards: as for `train`.
     out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
     task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
     """
+    from frugalrl.data.objects import rows_of
     from frugalrl.evaluation.completion_rows import completion_rows
-    from frugalrl.files import atomic_write
+    from frugalrl.files import atomic_write, refuse_overwriting
     from frugalrl.rewards.given import given_rewards
     from frugalrl.rewards.rubric import build_rubric
     from frugalrl.rewards.scoring import Tally, scored_rows
@@ -418,11 +437,13 @@ def score(
         raise DataError("A verifier needs a process and a time limit above 0. Change workers or cpu_seconds.")
     terms, functions = given_rewards(rewards)
     rubric = build_rubric(terms, max_completion_tokens, functions)
-    rows = completion_rows(completions) if isinstance(completions, str | Path) else _numbered(completions)
+    rows = completion_rows(completions) if isinstance(completions, str | Path) else _numbered(rows_of(completions))
     if task is not None:
         task_named(task)
     policy = AnswerPolicy(several_boxes=several_boxes, without_box=without_box)
     tally, file = Tally(), _path(out)
+    if file is not None and isinstance(completions, str | Path):
+        refuse_overwriting(file, [Path(completions)])
     with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
         scored = scored_rows(rows, rubric, pool, reasoning_open, tally, task)
         if file is None:
@@ -438,6 +459,4 @@ def score(
 
 def _numbered(rows: Any) -> "Iterator[tuple[str, Mapping[str, Any]]]":
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, Mapping):
-            raise DataError(f"Row {number} is {row!r}. Give mappings, such as {{'completion': ..., 'gold': ...}}.")
         yield f"row {number}", row

@@ -169,7 +169,7 @@ def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
         (("--bench", "missing.jsonl"), DataError, r"There is no benchmark file at missing\.jsonl"),
         (("--bench", "empty.jsonl"), DataError, r"empty\.jsonl is empty"),
         (("--bench", "goldless.jsonl"), DataError, r"1 rows have no gold answer, the first at goldless\.jsonl, line 2"),
-        (("--bench", "torn.jsonl"), DataError, r"torn\.jsonl, line 1, is not JSON"),
+        (("--bench", "torn.jsonl"), DataError, r"torn\.jsonl, line 1 is not JSON"),
         (("--bench", "arithmetic,./arithmetic.jsonl"), DataError, r"would write to arithmetic\.jsonl"),
         (("--bench", ","), DataError, "names no benchmark"),
         (("--bench", "arithmetic", "--k", "0"), DataError, "^k is 0"),

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalrl.data.columns import conversation
 from frugalrl.errors import DataError
 
 if TYPE_CHECKING:
     from frugalrl.text.meter import TextReport
 
-_COMPLETION_FIELDS = ("completion", "prediction")
+_COMPLETION_FIELDS = ("completion", "prediction", "response", "output", "generation")
 
 
 def register(subparsers: Any) -> None:
@@ -97,9 +98,9 @@ def _what(report: "TextReport") -> str:
 def _completion_text(row: Mapping[str, Any], field: str | None, where: str) -> str:
     for name in (field,) if field else _COMPLETION_FIELDS:
         value = row.get(name)
-        if isinstance(value, list) and value and isinstance(value[-1], dict):
-            value = value[-1].get("content")
+        messages = conversation(value)
+        value = value if messages is None else messages[-1]["content"]
         if isinstance(value, str):
             return value
-    expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS)
+    expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS[:2])
     raise DataError(f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field.")

@@ -5,11 +5,13 @@ belong to, with that task's prompt.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frugalrl.config.schema import ProblemSource
 from frugalrl.data.fingerprint import problems_hash
+from frugalrl.data.tables import SUFFIXES
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmarks import DEFAULT_MAX_TOKENS, Benchmark, GoldKind, benchmark_named
 from frugalrl.tasks.loading import BY_FILE, load_problems
@@ -45,16 +47,21 @@ class LoadedBenchmark:
         return ", ".join(f"{count} as {task}" for task, count in counts.most_common())
 
 
-def load_benchmark(name: str, data_folder: Path | None, task: str | None = None) -> LoadedBenchmark:
-    """A benchmark by its name, or the rows of a user's file by its path.
+def load_benchmark(
+    name: str,
+    data_folder: Path | None,
+    note: Callable[[str], None] = lambda line: None,
+    task: str | None = None,
+) -> LoadedBenchmark:
+    """A benchmark by its name, or the rows of a user's file by its path. note: is told which columns were guessed.
 
     task: what judges a file's rows; None: each row's columns decide. A benchmark has its own.
     Raises DataError for an unknown name, a file that is missing, unreadable or empty, a row without gold.
     """
-    is_path = name.endswith((".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")) or "/" in name
+    is_path = name.endswith(SUFFIXES) or "/" in name
     if is_path:
         source = _own_file(name, task)
-        problems = tuple(load_problems(source, BY_FILE))
+        problems = tuple(load_problems(source, BY_FILE, note))
         templates = tuple(task_named(problem.check.task).prompt for problem in problems)
         return _loaded(Path(name).name.split(".")[0], 1, templates, problems, source)
     benchmark = benchmark_named(name)

@@ -99,15 +99,25 @@ def check_settings(settings: Settings) -> None:
         raise DataError(f"temperature is {settings.temperature}. Give 0 (greedy) or a number above it.")
 
 
-def load_benchmarks(names: Sequence[str], data_folder: Path, task: str | None = None) -> list[LoadedBenchmark]:
-    """Each benchmark once, in order. task: what judges the rows of files.
+def load_benchmarks(
+    names: Sequence[str],
+    data_folder: Path,
+    note: Callable[[str], None] = lambda line: None,
+    task: str | None = None,
+) -> list[LoadedBenchmark]:
+    """Each benchmark once, in order; paths before what is fetched.
+
+    note: is told which columns were guessed. task: what judges the rows of files.
 
     Raises DataError if one cannot be read, or two would be kept under one name.
     """
     wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    for name in wanted:
+        if "/" in name and not Path(name).expanduser().exists():
+            raise DataError(f"There is no benchmark file at {name}. Check the path.")
     if not wanted:
         raise DataError("bench names no benchmark. Give one or more, for example math500,amc23.")
-    benchmarks = [load_benchmark(name, data_folder, task) for name in wanted]
+    benchmarks = [load_benchmark(name, data_folder, note, task) for name in wanted]
     called = [benchmark.name for benchmark in benchmarks]
     repeated = next((name for name in called if called.count(name) > 1), None)
     if repeated is not None:

@@ -101,12 +101,12 @@ def regrade(path: Path, settings: Settings, on_progress: Callable[[int, int], ob
                 judged[problem_id, sample.sample] = again
             if on_progress is not None:
                 on_progress(len(judged), len(before.samples))
-    samples = tuple(judged[one.problem_id, one.sample] for one in before.samples)
-    pairs = zip(before.samples, samples, strict=True)
+    again_judged = tuple(judged[one.problem_id, one.sample] for one in before.samples)
+    pairs = zip(before.samples, again_judged, strict=True)
     changes = tuple(
         Change(before.problems[old.problem_id], old, new) for old, new in pairs if old.verdict != new.verdict
     )
-    return Regraded(path, before, _after(before, samples, settings, len(changes)), changes)
+    return Regraded(path, before, _after(before, again_judged, settings, len(changes)), changes)
 
 
 def save(regraded: Regraded, out: Path | None) -> Path:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from frugalrl.data.columns import GOLD_NAMES, conversation, has, several_golds, value_at
 from frugalrl.errors import DataError
 from frugalrl.rewards.rubric import Rubric, term_values
 from frugalrl.tasks.judging import compares_answers, judge_groups_timed
@@ -20,8 +21,8 @@ from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Check, Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.workers.pool import Judgement, VerifierPool
 
-_COMPLETION_FIELDS = ("completion", "prediction")
-_GOLD_FIELDS = ("gold", "answer")
+_COMPLETION_FIELDS = ("completion", "prediction", "response", "output", "generation")
+_GOLD_FIELDS = ("gold", "answer", *GOLD_NAMES[1:])
 _PROBLEM_FIELDS = ("problem", "question")
 _CHARS_PER_TOKEN = 3.5
 """Of English with mathematics under the tokenizers of Qwen2.5 and Llama 3, roughly; for estimates only."""
@@ -66,11 +67,11 @@ def scored_rows(
 
 def _read(values: Mapping[str, Any], where: str, reasoning_open: bool, task: str | None) -> _Row:
     completion = _first(values, _COMPLETION_FIELDS, where, "completion")
-    if isinstance(completion, list) and completion and isinstance(completion[-1], dict):
-        completion = completion[-1].get("content")
+    messages = conversation(completion)
+    completion = completion if messages is None else messages[-1]["content"]
     judged_by = task or task_of(values)
     needs_gold = task_named(judged_by).needs_gold
-    gold = _first(values, _GOLD_FIELDS, where, "gold answer") if needs_gold else ""
+    gold = several_golds(_first(values, _GOLD_FIELDS, where, "gold answer")) if needs_gold else ""
     prompt = values["prompt"] if isinstance(values.get("prompt"), str) else ""
     problem = next((values[name] for name in _PROBLEM_FIELDS if name in values), prompt)
     return _Row(
@@ -87,9 +88,9 @@ def _read(values: Mapping[str, Any], where: str, reasoning_open: bool, task: str
 
 def _first(values: Mapping[str, Any], names: Sequence[str], where: str, what: str) -> Any:
     for name in names:
-        if name in values:
-            return values[name]
-    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names)}.")
+        if has(values, name):
+            return value_at(values, name)
+    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names[:2])}.")
 
 
 def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
