@@ -25,6 +25,7 @@ LEVELS = {
     "cli": COMMANDS,
     "commands": COMMANDS,
     "api": COMMANDS,
+    "api_evaluation": COMMANDS,
     "results": ADAPTERS,
     "types": FOUNDATION,
     "errors": FOUNDATION,
