@@ -75,7 +75,7 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
 
 def to_verl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
     """Overrides of verl's `main_ppo`, nested as in its YAML; the data is what `frugalrl export --to verl` writes."""
-    rollout, loss, optimizer = recipe["rollout"], recipe["algorithm"]["loss"], recipe["optimizer"]
+    rollout = recipe["rollout"]
     training, held = recipe["training"], recipe["data"]["validation"] or recipe["data"]["test"]
     values: dict[str, Any] = {
         "algorithm": {
@@ -93,46 +93,7 @@ def to_verl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
             "truncation": "error",
             "seed": recipe["seed"],
         },
-        "actor_rollout_ref": {
-            "model": {
-                "path": recipe["model"]["path"],
-                "enable_gradient_checkpointing": recipe["model"]["gradient_checkpointing"],
-            },
-            "actor": {
-                "ppo_mini_batch_size": rollout["prompts_per_step"],
-                "ppo_epochs": recipe["algorithm"]["updates_per_batch"],
-                "use_dynamic_bsz": True,
-                "ppo_max_token_len_per_gpu": training["micro_batch_tokens"],
-                "clip_ratio_low": loss["clip_low"],
-                "clip_ratio_high": loss["clip_high"],
-                "loss_agg_mode": _VERL_AGGREGATION[loss["aggregation"]],
-                "use_kl_loss": loss["kl_coef"] > 0,
-                "kl_loss_coef": loss["kl_coef"],
-                "kl_loss_type": "low_var_kl" if loss["kl_estimator"].startswith("k3") else loss["kl_estimator"],
-                "entropy_coeff": recipe["algorithm"]["entropy"]["coef"],
-                "grad_clip": optimizer["max_grad_norm"],
-                "optim": {
-                    "lr": optimizer["learning_rate"],
-                    "lr_warmup_steps_ratio": optimizer["warmup_fraction"],
-                    "min_lr_ratio": optimizer["min_lr_fraction"],
-                    "lr_scheduler_type": "constant" if optimizer["schedule"] == "constant" else "cosine",
-                    "weight_decay": optimizer["weight_decay"],
-                },
-            },
-            "rollout": {
-                "name": "vllm",
-                "n": rollout["group_size"],
-                "temperature": rollout["temperature"],
-                "top_p": rollout["top_p"],
-                "top_k": rollout["top_k"] or -1,
-                "val_kwargs": {
-                    "n": recipe["evaluation"]["samples_per_problem"],
-                    "temperature": recipe["evaluation"]["temperature"],
-                    "top_p": recipe["evaluation"]["top_p"],
-                    "do_sample": recipe["evaluation"]["temperature"] > 0,
-                },
-            },
-        },
+        "actor_rollout_ref": _verl_actor(recipe),
         "trainer": {
             "experiment_name": recipe["name"],
             "project_name": "frugalrl",
@@ -145,6 +106,51 @@ def to_verl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
         },
     }
     return values, [*_unmatched(recipe), _one_reward(recipe)]
+
+
+def _verl_actor(recipe: Recipe) -> dict[str, Any]:
+    rollout, loss = recipe["rollout"], recipe["algorithm"]["loss"]
+    optimizer, training = recipe["optimizer"], recipe["training"]
+    return {
+        "model": {
+            "path": recipe["model"]["path"],
+            "enable_gradient_checkpointing": recipe["model"]["gradient_checkpointing"],
+        },
+        "actor": {
+            "ppo_mini_batch_size": rollout["prompts_per_step"],
+            "ppo_epochs": recipe["algorithm"]["updates_per_batch"],
+            "use_dynamic_bsz": True,
+            "ppo_max_token_len_per_gpu": training["micro_batch_tokens"],
+            "clip_ratio_low": loss["clip_low"],
+            "clip_ratio_high": loss["clip_high"],
+            "loss_agg_mode": _VERL_AGGREGATION[loss["aggregation"]],
+            "use_kl_loss": loss["kl_coef"] > 0,
+            "kl_loss_coef": loss["kl_coef"],
+            "kl_loss_type": "low_var_kl" if loss["kl_estimator"].startswith("k3") else loss["kl_estimator"],
+            "entropy_coeff": recipe["algorithm"]["entropy"]["coef"],
+            "grad_clip": optimizer["max_grad_norm"],
+            "optim": {
+                "lr": optimizer["learning_rate"],
+                "lr_warmup_steps_ratio": optimizer["warmup_fraction"],
+                "min_lr_ratio": optimizer["min_lr_fraction"],
+                "lr_scheduler_type": "constant" if optimizer["schedule"] == "constant" else "cosine",
+                "weight_decay": optimizer["weight_decay"],
+            },
+        },
+        "rollout": {
+            "name": "vllm",
+            "n": rollout["group_size"],
+            "temperature": rollout["temperature"],
+            "top_p": rollout["top_p"],
+            "top_k": rollout["top_k"] or -1,
+            "val_kwargs": {
+                "n": recipe["evaluation"]["samples_per_problem"],
+                "temperature": recipe["evaluation"]["temperature"],
+                "top_p": recipe["evaluation"]["top_p"],
+                "do_sample": recipe["evaluation"]["temperature"] > 0,
+            },
+        },
+    }
 
 
 def to_prime_rl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
