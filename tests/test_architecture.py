@@ -115,6 +115,7 @@ HEAVY_IMPORTERS = {
     # The second reproduces how the released rewards called it, their faults included.
     "math_verify": {"verify.maths.symbolic", "rewards.open_rs"},
     "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
+    "peft": {"training.model.adapter"},
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
