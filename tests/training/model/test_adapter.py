@@ -2,13 +2,14 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import peft
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from frugalrl.config.loading import parse_recipe
+from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.lora_schema import TARGETS, LoraSettings
 from frugalrl.config.schema import ModelSettings, OptimizerSettings, SftRecipe, TorchEngineSettings, TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
@@ -24,6 +25,7 @@ from frugalrl.training.model.policy import load_policy, weights_hash
 from frugalrl.training.model.reference import copy_weights, load_reference_tensors, reference_tensors
 from frugalrl.training.state.checkpoint import load_weights, save_model
 
+RECIPES = Path(__file__).parents[3] / "recipes"
 IDS = torch.randint(5, 290, (3, 24), generator=torch.Generator().manual_seed(0))
 WANTED = torch.ones_like(IDS, dtype=torch.bool).index_fill_(1, torch.tensor([0]), False)
 REQUESTS = [RolloutRequest((7, 8, 9), (1, 2, 3)), RolloutRequest((30, 31, 32, 33), (4, 5, 6))]
@@ -286,3 +288,32 @@ def test_what_the_recipe_gets_wrong_about_adapters_is_said(monkeypatch, model_fo
     monkeypatch.setattr(adapter.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(RecipeError, match=r"pip install 'frugalrl\[lora\]'"):
         adapted(model_folder)
+
+
+def test_the_memory_that_the_recipe_for_24_gb_states_is_that_of_its_configuration():
+    """With the config.json of R1-Distill-Qwen-1.5B: 28 layers, 1,536 wide, 8,960 inside, 12 heads over 2."""
+    import transformers
+
+    recipe = load_recipe(RECIPES / "open-rs2-lora.yaml", TrainRecipe)
+    config = transformers.Qwen2Config(
+        vocab_size=151_936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
+        num_key_value_heads=2, tie_word_embeddings=False,
+    )  # fmt: skip
+    with torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    projections = [module for path, module in model.named_modules() if path.endswith(recipe.model.lora.target)]
+    adapters = sum(recipe.model.lora.rank * (one.in_features + one.out_features) for one in projections)
+    assert round(adapters / 1e6, 1) == 36.9
+    weights, merged = (
+        2 * sum(one.numel() for one in many) for many in (model.parameters(), (p.weight for p in projections))
+    )
+    cache = (
+        28_672
+        * recipe.rollout.max_sequences
+        * (recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens)
+    )
+    text = (RECIPES / "open-rs2-lora.yaml").read_text()
+    stated = f"weights {weights / 1e9:.1f}, adapters with fp32 masters, gradients and moments {18 * adapters / 1e9:.1f}"
+    assert stated in text
+    assert f"cache of 36 rows {cache / 1e9:.1f}" in text
+    assert f"beside the base, {merged / 1e9:.1f}" in text
