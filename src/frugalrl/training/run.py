@@ -19,6 +19,7 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
+from frugalrl.tasks.loading import check_sources
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -112,6 +113,7 @@ def load_run(
     """
     began = time.monotonic()
     check_algorithm(recipe)
+    check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
     policy, base_weights = load_trained(recipe.model, weights, recipe.seed)
