@@ -129,7 +129,7 @@ class SampleCache:
                     self._index_place(values["key"], values["sample"], place)
             except (ValueError, KeyError, TypeError, sqlite3.Error) as error:
                 raise OutputError(
-                    f"{self.path}, line {number}, is no sample: {error!r}. Remove the line (its sample is drawn "
+                    f"{self.path}, line {number} is no sample: {error!r}. Remove the line (its sample is drawn "
                     "again), or name another samples_cache."
                 ) from None
         self._index.execute("COMMIT")
