@@ -8,8 +8,8 @@ Decisions:
 - Checks that need only the recipe are made here; checks that need the model or the data are made where these are
   loaded, before the first step.
 
-It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of
-a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
+It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of the rollout
+engines in `engine_schema.py`, those of a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
 """
 
 from functools import partial
@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.engine_schema import EngineSettings, TorchEngineSettings, VllmEngineSettings
 from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
@@ -199,16 +200,6 @@ class VerifierSettings(Section):
         return self
 
 
-class TorchEngineSettings(Section):
-    """The engine in process: samples with the policy's own weights, on CPU or one GPU."""
-
-    kind: Literal["torch"] = Field("torch", description="which engine")
-
-
-EngineSettings = TorchEngineSettings
-"""What `rollout.engine` may be: sections distinguished by `kind`, each with a builder in `rollout/factory.py`."""
-
-
 class RolloutSettings(Section):
     """How completions are sampled for training."""
 
@@ -231,6 +222,19 @@ class RolloutSettings(Section):
         description="dynamic sampling: groups whose rewards are all equal are replaced by new problems, at most this "
         "many times prompts_per_step extra; 0: off",
     )
+
+    @model_validator(mode="after")
+    def _a_server_can_do_it(self) -> Self:
+        if not isinstance(self.engine, VllmEngineSettings):
+            return self
+        if self.top_p < 1 or self.top_k > 0:
+            raise ValueError(
+                "vLLM's log-probs are normalised over the tokens that top_p and top_k leave, so the ratios of the loss "
+                "would be wrong: keep top_p 1 and top_k 0 (evaluation.top_p is free)"
+            )
+        if self.engine.one_step_off and self.max_extra_groups > 0:
+            raise ValueError("max_extra_groups waits for rewards, which one_step_off does not: use one of them")
+        return self
 
 
 class OptimizerSettings(Section):

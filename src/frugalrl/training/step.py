@@ -97,7 +97,7 @@ def after_step(
     metrics: Mapping[str, float] = step_metrics(
         progress.step,
         batch.sampled,
-        updated,
+        {**updated, **run.engine.metrics},
         settings.lr_factor * run.recipe.optimizer.learning_rate,
         {phase: seconds.get(phase, 0.0) for phase in _PHASES},
         load_identifier(),

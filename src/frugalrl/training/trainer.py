@@ -74,6 +74,8 @@ def train(
         except Exception:  # of a reward, the memory, the disk, a device: what is complete is saved first
             show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
             raise
+        finally:
+            run.close()
 
 
 def run_steps(

@@ -1,0 +1,96 @@
+"""What a recipe may say about its rollout engine: sections distinguished by `kind`.
+
+Each has a builder in `rollout/factory.py`. Whether an engine can do what the rest of the recipe wants is checked by
+`RolloutSettings`; whether a server is what it should be is checked when the run connects to it.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from frugalrl.config.section import Positive, PositiveFloat, Section
+
+
+class TorchEngineSettings(Section):
+    """The engine in process: samples with the policy's own weights, on CPU or one GPU."""
+
+    kind: Literal["torch"] = Field("torch", description="which engine")
+
+
+class VllmEngineSettings(Section):
+    """vLLM servers: running ones, or started and supervised by the run. See docs/servers.md."""
+
+    kind: Literal["vllm"] = Field("vllm", description="which engine")
+    url: str | tuple[str, ...] = Field(
+        (), description="of a running server, e.g. http://127.0.0.1:8000; several share the load"
+    )
+    launch: bool = Field(False, description="start servers on this machine, and end them with the run; instead of url")
+    environment: str | None = Field(
+        None, description="folder of the environment that holds vLLM (its bin/python is used); needed to launch"
+    )
+    devices: tuple[str, ...] = Field(
+        (),
+        description="CUDA_VISIBLE_DEVICES of each server to launch: ['1'], ['1', '2'] for two, ['1,2'] for one over "
+        "two GPUs; empty: one server, which sees what the run sees",
+    )
+    arguments: tuple[str, ...] = Field(
+        (), description="more arguments of each launched server, e.g. ['--gpu-memory-utilization', '0.4']"
+    )
+    weights: Literal["folder", "nccl"] = Field(
+        "folder",
+        description="how new weights reach the servers: a folder that both sides see, or nccl between the GPUs of one "
+        "node",
+    )
+    weights_folder: str | None = Field(
+        None, description="that folder, under the same path on both sides; null: in the run's folder"
+    )
+    one_step_off: bool = Field(
+        False,
+        description="sample the next batch while learning from this one: each batch is one step off policy",
+    )
+    request_seconds: PositiveFloat = Field(1800.0, description="time limit of one completion; then it is sampled again")
+    start_seconds: PositiveFloat = Field(900.0, description="how long a launched server may take to be ready")
+    max_restarts: Annotated[int, Field(ge=0)] = Field(
+        3, description="how often a server that failed is started or connected to again, each"
+    )
+    probe_completions: Positive = Field(
+        16, description="completions whose log-probs must agree with the trainer's after each update of the weights"
+    )
+    probe_mean: PositiveFloat | None = Field(
+        None, description="largest mean difference of a fresh server, nats a token; null: by dtype"
+    )
+    probe_max: PositiveFloat | None = Field(
+        None, description="largest difference at one token of a fresh server, nats; null: by dtype"
+    )
+
+    @model_validator(mode="after")
+    def _it_is_clear_which_servers(self) -> Self:
+        if self.launch == bool(self.url):
+            raise ValueError("give either the url of running servers, or launch: true with an environment")
+        if self.launch and self.environment is None:
+            raise ValueError("launch needs the environment that holds vLLM: give the folder of it")
+        launched_only = [name for name in ("environment", "devices", "arguments") if getattr(self, name)]
+        if launched_only and not self.launch:
+            raise ValueError(f"{launched_only[0]} is of servers to launch: leave it out with url")
+        wrong = next((one for one in self.urls if not one.startswith(("http://", "https://"))), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no url: write for example http://127.0.0.1:8000")
+        if len(set(self.urls)) < len(self.urls):
+            raise ValueError("a url is named twice")
+        return self
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Of the running servers; none if they are launched."""
+        given = (self.url,) if isinstance(self.url, str) else self.url
+        return tuple(one.rstrip("/").removesuffix("/v1") for one in given)
+
+
+def _torch_by_default(section: Any) -> Any:
+    return {"kind": "torch", **section} if isinstance(section, dict) else section
+
+
+EngineSettings = Annotated[
+    Annotated[TorchEngineSettings | VllmEngineSettings, Field(discriminator="kind")], BeforeValidator(_torch_by_default)
+]
+"""What `rollout.engine` may be."""
