@@ -6,7 +6,7 @@ Each has a builder in `rollout/factory.py`. Whether an engine can do what the re
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from frugalrl.config.section import Positive, PositiveFloat, Section
 
@@ -43,10 +43,6 @@ class VllmEngineSettings(Section):
     )
     weights_folder: str | None = Field(
         None, description="that folder, under the same path on both sides; null: in the run's folder"
-    )
-    one_step_off: bool = Field(
-        False,
-        description="sample the next batch while learning from this one: each batch is one step off policy",
     )
     request_seconds: PositiveFloat = Field(1800.0, description="time limit of one completion; then it is sampled again")
     start_seconds: PositiveFloat = Field(900.0, description="how long a launched server may take to be ready")
@@ -86,11 +82,12 @@ class VllmEngineSettings(Section):
         return tuple(one.rstrip("/").removesuffix("/v1") for one in given)
 
 
-def _torch_by_default(section: Any) -> Any:
-    return {"kind": "torch", **section} if isinstance(section, dict) else section
+def kind(section: Any) -> Any:
+    """Which engine a section is about: the one in process where nothing is said."""
+    return section.get("kind", "torch") if isinstance(section, dict) else getattr(section, "kind", None)
 
 
 EngineSettings = Annotated[
-    Annotated[TorchEngineSettings | VllmEngineSettings, Field(discriminator="kind")], BeforeValidator(_torch_by_default)
+    Annotated[TorchEngineSettings, Tag("torch")] | Annotated[VllmEngineSettings, Tag("vllm")], Discriminator(kind)
 ]
 """What `rollout.engine` may be."""

@@ -9,7 +9,8 @@ Decisions:
   loaded, before the first step.
 
 It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of the rollout
-engines in `engine_schema.py`, those of a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
+engines in `engine_schema.py`, those of a run's length and cost in `run_schema.py`, those of the guard in
+`stability_schema.py`.
 """
 
 from functools import partial
@@ -232,8 +233,6 @@ class RolloutSettings(Section):
                 "vLLM's log-probs are normalised over the tokens that top_p and top_k leave, so the ratios of the loss "
                 "would be wrong: keep top_p 1 and top_k 0 (evaluation.top_p is free)"
             )
-        if self.engine.one_step_off and self.max_extra_groups > 0:
-            raise ValueError("max_extra_groups waits for rewards, which one_step_off does not: use one of them")
         return self
 
 

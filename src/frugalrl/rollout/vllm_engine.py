@@ -2,7 +2,7 @@
 
 Decisions:
 - One request for each completion, with its own seed: what a fault or an abort loses is sampled again, alike.
-- Every token keeps the version of the weights that sampled it. Tokens of weights that this run never sent end it.
+- Every token keeps the version of the weights that sampled it. Tokens of weights that this run never sent are dropped.
 - After each update of the weights every server is probed (server/freshness.py); a stale one ends the run.
 - A server that fails is brought back with the same weights, and given up after `max_restarts` faults; the run ends when
   none is left.
@@ -26,7 +26,7 @@ from frugalrl.rollout.server.client import ServerFault
 from frugalrl.rollout.server.fleet import Assignment
 from frugalrl.rollout.server.freshness import Bounds, Gap, after_first, bounds_for, ceiling_of, staleness
 from frugalrl.rollout.server.member import Member
-from frugalrl.rollout.server.protocol import UnusableReplyError, read_completion, sampling_request
+from frugalrl.rollout.server.protocol import UnknownVersionError, UnusableReplyError, read_completion, sampling_request
 from frugalrl.rollout.server.transfer import Transfer
 
 _PROBE_TOKENS = 64
@@ -103,10 +103,16 @@ class VllmEngine:
         def read(reply: Any) -> SampledSequence | None:
             try:
                 return read_completion(reply, sampling.max_completion_tokens, self._end_tokens, self._versions)
+            except UnknownVersionError as unknown:
+                if ":" in unknown.version:
+                    raise ModelError(
+                        f"Another run has sent its weights {unknown.version!r} to a vLLM server of this one. Give each "
+                        "run servers of its own, and resume."
+                    ) from None
+                raise ServerFault(f"a server samples with its first weights, {unknown}: it was restarted") from None
             except UnusableReplyError as wrong:
                 raise ModelError(
-                    f"A vLLM server answered with {wrong}. Use vLLM 0.32, started as docs/servers.md says, for this "
-                    "run alone."
+                    f"A vLLM server answered with {wrong}. Use vLLM 0.32, started as docs/servers.md says."
                 ) from None
 
         found = iter(Assignment(self._members, bodies, read, self._restore).answers(self._threads))

@@ -16,16 +16,15 @@ CONTROL_SECONDS = 600.0
 """Time limit of a call that moves weights."""
 _GREETING_SECONDS = 5.0
 """A server that is up answers these at once, and a wrong url should not take longer to be found."""
-FLAGS = (
-    "--enable-scale-out --logprobs-mode processed_logprobs --generation-config vllm --worker-extension-cls "
-    'frugalrl_worker.Extension --weight-transfer-config \'{"backend": "frugalrl_folder"}\''
-)
-"""What a server must be started with, beside its model."""
 _ADVICE = "Start it with VLLM_SERVER_DEV_MODE=1 and the flags in docs/servers.md."
 
 
 class ServerFault(Exception):  # noqa: N818 - not an error until nobody can help
     """The server did not answer, or answered that it failed; it may be there again later."""
+
+
+class _ConnectionLost(ServerFault):
+    """It was closed before an answer came."""
 
 
 class Server:
@@ -34,20 +33,23 @@ class Server:
     def __init__(self, url: str, connections: int, request_seconds: float) -> None:
         self.url = url
         self._request_seconds = request_seconds
-        pool = urllib3.PoolManager(maxsize=connections, retries=False)
-        self._pool = pool
+        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
 
     def generate(self, body: dict[str, Any]) -> Any:
         """The reply to a request for tokens. Raises ServerFault and ModelError."""
-        return self._call("POST", "/inference/v1/generate", body, self._request_seconds)
+        path = "/inference/v1/generate"
+        try:
+            return self._call(self._pool, "POST", path, body, self._request_seconds)
+        except _ConnectionLost:  # most often one that was kept and that the server has just closed
+            return self._alone("POST", path, body, self._request_seconds)
 
     def control(self, path: str, body: dict[str, Any] | None = None, seconds: float = CONTROL_SECONDS) -> Any:
         """POST to one of the routes that change the server. Raises ServerFault and ModelError."""
-        return self._call("POST", path, {} if body is None else body, seconds, headers={"Connection": "close"})
+        return self._alone("POST", path, {} if body is None else body, seconds)
 
     def look(self, path: str, seconds: float = _GREETING_SECONDS) -> Any:
         """GET what a route says. Raises ServerFault and ModelError."""
-        return self._call("GET", path, None, seconds)
+        return self._alone("GET", path, None, seconds)
 
     @property
     def is_healthy(self) -> bool:
@@ -81,7 +83,8 @@ class Server:
         report = self.reports()[0]
         if report["protocol"] != PROTOCOL:
             raise ModelError(
-                f"The server {self.url} has the worker extension of another release of frugalrl. Restart it with this one's."
+                f"The server {self.url} has the worker extension of another release of frugalrl. Restart it with this "
+                "one's."
             )
         if report["logprobs_mode"] != "processed_logprobs":
             raise ModelError(
@@ -99,22 +102,30 @@ class Server:
                 f"{needed_tokens:,}. Start it with --max-model-len {needed_tokens}."
             )
         self.control("/resume")  # a run that was killed in the middle of an update leaves it paused
-        self._call("POST", "/inference/v1/generate", {"token_ids": [0], "sampling_params": {"max_tokens": 1}}, 300.0)
+        # The first request of a fresh server compiles for up to a minute.
+        self._alone("POST", "/inference/v1/generate", {"token_ids": [0], "sampling_params": {"max_tokens": 1}}, 300.0)
         return str(report["dtype"])
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
 
-    def _call(self, method: str, path: str, body: Any, seconds: float, headers: dict[str, str] | None = None) -> Any:
+    def _alone(self, method: str, path: str, body: Any, seconds: float) -> Any:
+        """A call on a connection of its own: what changes the server must not be sent twice."""
+        with urllib3.PoolManager(retries=False) as pool:
+            return self._call(pool, method, path, body, seconds)
+
+    def _call(self, pool: urllib3.PoolManager, method: str, path: str, body: Any, seconds: float) -> Any:
         try:
-            response = self._pool.request(
+            response = pool.request(
                 method,
                 self.url + path,
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": "application/json", **(headers or {})},
+                headers={"Content-Type": "application/json"},
                 timeout=urllib3.Timeout(connect=_GREETING_SECONDS, read=seconds),
             )
+        except urllib3.exceptions.ProtocolError as error:
+            raise _ConnectionLost(f"the server {self.url} does not answer {path}: {_reason(error)}") from None
         except urllib3.exceptions.HTTPError as error:
             raise ServerFault(f"the server {self.url} does not answer {path}: {_reason(error)}") from None
         if response.status == 200:
@@ -159,4 +170,6 @@ def _reason(error: Exception) -> str:
         return "no connection"
     if isinstance(error, urllib3.exceptions.ReadTimeoutError):
         return "it took too long"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "the connection was closed"
     return " ".join(str(error).split())[:200]

@@ -69,9 +69,9 @@ class LaunchedServer:
         reading, self._pipe = os.pipe()
         try:
             self._plan.log.parent.mkdir(parents=True, exist_ok=True)
+            keeper = [sys.executable, "-S", "-E", str(_HERE / "keeper.py"), str(reading), str(self._plan.log)]
             self._keeper = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(_HERE / "keeper.py"), str(reading), str(self._plan.log)]
-                + command(self._plan, str(self._python), port),
+                [*keeper, *command(self._plan, str(self._python), port)],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[reading],
                 env=environment(self._plan, os.environ),

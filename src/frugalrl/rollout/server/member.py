@@ -1,8 +1,8 @@
 """One server of a run: reached or launched, sent the weights, probed, and brought back after a fault.
 
-The order of calls that move weights is vLLM's: pause, start, send, finish, drop the prefix cache, resume; a request that
-arrives between start and finish would kill the engine. A server that failed is started (or waited for), sent the same
-weights again and probed again before it samples another token.
+The order of calls that move weights is vLLM's: pause, start, send, finish, drop the prefix cache, resume; a request
+that arrives between start and finish would kill the engine. A server that failed is started (or waited for), sent the
+same weights again and probed again before it samples another token.
 """
 
 import logging
