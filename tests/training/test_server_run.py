@@ -104,3 +104,16 @@ def test_a_recipe_that_a_server_cannot_serve_is_refused_before_anything_is_loade
 def test_a_run_whose_server_is_not_there_ends_at_once(tmp_path):
     with pytest.raises(ModelError, match=r"Rollouts are to come from http://127\.0\.0\.1:9"):
         train(recipe({"kind": "vllm", "url": "http://127.0.0.1:9"}), tmp_path)
+
+
+def test_a_policy_with_adapters_is_sent_merged(server, tmp_path):
+    url, _ = server
+    pytest.importorskip("peft")
+    model = {"lora": {"rank": 4, "alpha": 8.0, "target": ["q_proj", "up_proj"]}}
+    engine = {"kind": "vllm", "url": url, "probe_completions": 2}
+    rate = {"learning_rate": 1e-2}
+    served = run(tmp_path / "served", recipe(engine, model=model, optimizer=rate))
+    inside = run(tmp_path / "inside", recipe({"kind": "torch"}, model=model, optimizer=rate))
+    assert samples(tmp_path / "served") == samples(tmp_path / "inside")
+    assert served[-1]["sync/probe_mean"] < 2e-6
+    assert [row["loss/total"] for row in served] == pytest.approx([row["loss/total"] for row in inside], abs=1e-4)

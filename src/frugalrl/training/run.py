@@ -20,11 +20,14 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
+from frugalrl.tasks.loading import check_sources
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, resolve_model_path, weights_hash
+from frugalrl.training.model.policy import Policy, resolve_model_path
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
@@ -117,19 +120,21 @@ def load_run(
     began = time.monotonic()
     check_algorithm(recipe)
     check_reachable(recipe.rollout.engine)
+    check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
-    path = recipe.model.path if weights is None else str(weights)
-    policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    policy, base_weights = load_trained(recipe.model, weights, recipe.seed)
     if policy.end_token_note is not None:
         show(f"WARNING: {policy.end_token_note}")
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model)
+    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
     optimizer, sampler = MasterOptimizer(policy.model, recipe.optimizer), sampler_rule(recipe, problems.train)
     # Last, for what may start servers is ended with the run only once there is a run.
-    engine, evaluation_engine = _engines(recipe, policy, folder, problems)
+    engine, evaluation_engine = adapter_engines(policy, *_engines(recipe, policy, folder, problems))
     return Run(
         recipe=recipe,
         folder=folder,
@@ -146,7 +151,7 @@ def load_run(
         budget=Budget(**recipe.budget.model_dump()),
         log=log,
         show=show,
-        base_weights=weights_hash(policy),
+        base_weights=base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
     )

@@ -141,12 +141,16 @@ class GroupTransfer:
 
 
 def _parts(model: Any) -> Iterator[dict[str, Tensor]]:
-    """A model's tensors under their names, in parts of at most 1 GiB where a tensor allows."""
+    """A model's tensors under their names, in parts of at most 1 GiB where a tensor allows.
+
+    Adapters beside merged weights are left out, and the weights they are merged into have their plain names.
+    """
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
     part: dict[str, Tensor] = {}
     size = 0
-    for name, tensor in model.state_dict().items():
-        if name in tied:
+    for inside, tensor in model.state_dict().items():
+        name = inside.replace(".base_layer.", ".")
+        if name in tied or ".lora_" in name:
             continue
         if part and size + tensor.nbytes > _FILE_BYTES:
             yield part
