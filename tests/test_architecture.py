@@ -38,6 +38,7 @@ LEVELS = {
     "config.loading": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
     "training.packing": PURE,
