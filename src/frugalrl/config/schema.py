@@ -19,6 +19,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
@@ -42,6 +43,7 @@ class ModelSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
+    lora: LoraSettings | None = Field(None, description="train adapters beside the weights; null: the weights")
 
 
 class ProblemSource(Section):
@@ -49,8 +51,8 @@ class ProblemSource(Section):
 
     source: str = Field(
         DEFAULT_SOURCE,
-        description="arithmetic, logic, the dotted path of your own task, a .jsonl/.parquet file (.gz too), a "
-        "folder of them, or a Hub id",
+        description="arithmetic, logic, the dotted path of your own task, a JSONL, JSON, CSV or Parquet file "
+        "(.gz too), a folder of them, or a Hub id; see docs/data.md",
     )
     task: str | None = Field(
         None,
@@ -59,7 +61,8 @@ class ProblemSource(Section):
     )
     split: str = Field(
         "train",
-        description="of a Hub id, or of a task with problems of its own (train, validation, test); ignored for files",
+        description="of a Hub id, a folder, or a task with problems of its own (train, validation, test); ignored "
+        "for a file",
     )
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
@@ -439,3 +442,9 @@ class SftRecipe(Section):
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
+
+    @model_validator(mode="after")
+    def _adapters_need_a_model(self) -> Self:
+        if self.scratch is not None and self.model.lora is not None:
+            raise ValueError("a new model has nothing that adapters could adapt: leave out scratch or model.lora")
+        return self

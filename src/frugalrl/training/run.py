@@ -19,11 +19,14 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
+from frugalrl.tasks.loading import check_sources
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, weights_hash
+from frugalrl.training.model.policy import Policy
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
@@ -110,21 +113,23 @@ def load_run(
     """
     began = time.monotonic()
     check_algorithm(recipe)
+    check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
-    path = recipe.model.path if weights is None else str(weights)
-    policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    policy, base_weights = load_trained(recipe.model, weights, recipe.seed)
     if policy.end_token_note is not None:
         show(f"WARNING: {policy.end_token_note}")
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    engine, evaluation_engine = _engines(recipe, policy)
+    engine, evaluation_engine = adapter_engines(policy, *_engines(recipe, policy))
     return Run(
         recipe=recipe,
         folder=folder,
         policy=policy,
-        reference=None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model),
+        reference=None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy),
         engine=engine,
         evaluation_engine=evaluation_engine,
         optimizer=MasterOptimizer(policy.model, recipe.optimizer),
@@ -136,7 +141,7 @@ def load_run(
         budget=Budget(**recipe.budget.model_dump()),
         log=log,
         show=show,
-        base_weights=weights_hash(policy),
+        base_weights=base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
     )
