@@ -41,6 +41,7 @@ LEVELS = {
     "config.foreign": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
     "training.packing": PURE,

@@ -20,6 +20,8 @@ from frugalrl.training.update import update_policy
 from frugalrl.training.weights import publish_weights
 from frugalrl.types import ScoredGroup
 
+CPU_MICRO_BATCH_TOKENS = 1024
+"""More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
 _PHASES = ("rollout", "reward", "update")
 
 
@@ -59,11 +61,13 @@ def update_within_memory(
     completion does not fit, or if memory ran out after weights had changed.
     """
     tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
+    if run.policy.device.type == "cpu":
+        tokens = min(tokens, CPU_MICRO_BATCH_TOKENS)
     update = replace(run.update, entropy_coef=settings.entropy_coef, policy_version=progress.policy_version)
     longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
     while True:
         begun = run.optimizer.steps_begun
-        batches = micro_batches(rows, tokens, run.policy.pad_token_id, run.policy.device)
+        batches = micro_batches(rows, tokens, run.policy.device)
         try:
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, update, settings.lr_factor)
         except RuntimeError as error:

@@ -33,6 +33,9 @@ class MasterOptimizer:
         With a gradient that is not finite nothing is updated; the norm returned says so (inf or nan).
         """
         masters = [master for _, _, master in self._pairs]
+        for master in masters:
+            if master.grad is None:  # no completion had a signal: moments decay and move the weights all the same
+                master.grad = torch.zeros_like(master)
         norm = float(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm))
         if norm < float("inf"):
             self.steps_begun += 1
