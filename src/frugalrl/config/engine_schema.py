@@ -1,14 +1,14 @@
-"""What a recipe may say about its rollout engine: sections distinguished by `kind`.
+"""What a recipe may say about its rollouts, and about the engine that samples them: sections distinguished by `kind`.
 
-Each has a builder in `rollout/factory.py`. Whether an engine can do what the rest of the recipe wants is checked by
-`RolloutSettings`; whether a server is what it should be is checked when the run connects to it.
+Each engine has a builder in `rollout/factory.py`. Whether it can do what the rest of the section wants is checked here;
+whether a server is what it should be is checked when the run connects to it.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from frugalrl.config.section import Positive, PositiveFloat, Section
+from frugalrl.config.section import NonNegative, Positive, PositiveFloat, Section
 
 
 class TorchEngineSettings(Section):
@@ -91,3 +91,38 @@ EngineSettings = Annotated[
     Annotated[TorchEngineSettings, Tag("torch")] | Annotated[VllmEngineSettings, Tag("vllm")], Discriminator(kind)
 ]
 """What `rollout.engine` may be."""
+
+
+class RolloutSettings(Section):
+    """How completions are sampled for training."""
+
+    engine: EngineSettings = Field(TorchEngineSettings(), description="what samples the completions")
+    prompts_per_step: Positive = Field(8, description="problems per step")
+    group_size: Annotated[int, Field(ge=2)] = Field(8, description="completions of each problem")
+    max_prompt_tokens: Positive = Field(512, description="a longer prompt is an error unless skipped")
+    skip_long_prompts: bool = Field(False, description="leave out problems whose prompt is too long")
+    max_completion_tokens: Positive = Field(1024, description="the cap; a completion that reaches it is truncated")
+    temperature: PositiveFloat = Field(1.0, description="the logits are divided by it")
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="keep the likeliest tokens that together reach this probability; 1 keeps all"
+    )
+    top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 keeps the whole vocabulary")
+    max_sequences: Positive | None = Field(
+        None, description="rows of the key/value cache; null: all completions of a step at once"
+    )
+    max_extra_groups: NonNegative = Field(
+        0.0,
+        description="dynamic sampling: groups whose rewards are all equal are replaced by new problems, at most this "
+        "many times prompts_per_step extra; 0: off",
+    )
+
+    @model_validator(mode="after")
+    def _a_server_can_do_it(self) -> Self:
+        if not isinstance(self.engine, VllmEngineSettings):
+            return self
+        if self.top_p < 1 or self.top_k > 0:
+            raise ValueError(
+                "vLLM's log-probs are normalised over the tokens that top_p and top_k leave, so the ratios of the loss "
+                "would be wrong: keep top_p 1 and top_k 0 (evaluation.top_p is free)"
+            )
+        return self

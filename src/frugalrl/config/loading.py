@@ -16,8 +16,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.presets import expand_preset
-from frugalrl.config.schema import RolloutSettings, TrainRecipe
+from frugalrl.config.schema import TrainRecipe
 from frugalrl.config.section import Section
 from frugalrl.convert.detect import Kind, advice, kind_of
 from frugalrl.errors import RecipeError
