@@ -4,6 +4,7 @@ Every bar and interval says its exact value under the pointer; the table under t
 reader, and is what the page offers as CSV.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -37,8 +38,12 @@ class Bars:
 
 
 def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, zero: bool = False) -> str:
-    """A point with its interval for each row, one below the other. zero: with a line at 0, for differences."""
-    ends = [value for one in rows for value in (one.low, one.high)] + ([0.0] if zero else [])
+    """A point with its interval for each row, one below the other; an interval that is NaN (one problem) is not drawn.
+
+    zero: with a line at 0, for differences.
+    """
+    known = [value for one in rows for value in (one.value, one.low, one.high) if math.isfinite(value)]
+    ends = [*known, *([0.0] if zero or not known else [])]
     ticks = nice_ticks(min(ends), max(ends))
     if percent and not zero:
         ticks = [tick for tick in ticks if -1e-9 <= tick <= 1 + 1e-9] or ticks
@@ -61,8 +66,10 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
         shown = one.label if len(one.label) <= _MOST_LABEL else f"{one.label[: _MOST_LABEL - 6]}…{one.label[-5:]}"
         parts.append(f'<text x="{_LABEL_WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(shown)}</text>')
         slot = one.slot % _COLOURS
+        is_known = math.isfinite(one.low) and math.isfinite(one.high)
+        span = f'<path class="line c{slot}" d="M{x(one.low):.1f} {y}H{x(one.high):.1f}"/>' if is_known else ""
         parts.append(
-            f'<g><title>{escape(words)}</title><path class="line c{slot}" d="M{x(one.low):.1f} {y}H{x(one.high):.1f}"/>'
+            f"<g><title>{escape(words)}</title>{span}"
             f'<circle class="c{slot}" cx="{x(one.value):.1f}" cy="{y}" r="4"/>'
             f'<rect x="{_LABEL_WIDTH}" y="{y - 10}" width="{WIDTH - _LABEL_WIDTH}" height="20" opacity="0"/></g>'
         )
