@@ -32,8 +32,6 @@ class LaunchPlan:
     dtype: str
     needed_tokens: int
     """The longest prompt and completion together."""
-    backend: str
-    """Of the weight transfer."""
     devices: str | None
     """CUDA_VISIBLE_DEVICES; None leaves it as it is."""
     arguments: tuple[str, ...]
@@ -127,7 +125,7 @@ def command(plan: LaunchPlan, python: str, port: int) -> list[str]:
         *("--generation-config", "vllm"),
         "--enable-scale-out",
         *("--worker-extension-cls", "frugalrl_worker.Extension"),
-        *("--weight-transfer-config", f'{{"backend": "{plan.backend}"}}'),
+        *("--weight-transfer-config", '{"backend": "frugalrl"}'),
         *(("--tensor-parallel-size", str(len(devices))) if len(devices) > 1 else ()),
         *plan.arguments,
     ]
