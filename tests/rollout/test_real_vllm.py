@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,16 @@ def learn(model, size: float) -> None:
             parameter += size * torch.randn(parameter.shape, generator=generator)
 
 
+def adam_step(model, prompts, rate: float) -> None:
+    """A first step of Adam at this rate, towards other text: each weight moves by the rate, all to one end."""
+    ids = torch.tensor([(prompts[0] * 8)[:48]])
+    loss = model(ids, labels=ids).loss
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    with torch.no_grad():
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter -= rate * gradient.sign()
+
+
 def test_log_probs_are_the_trainers_and_a_seed_gives_the_same_in_any_batch(served, prompts):
     engine, model, _ = served
     learn(model, 1e-3)
@@ -158,16 +169,15 @@ def test_a_greedy_sample_reports_the_models_own_log_probs(served, prompts):
     assert one.token_ids == tuple(int(logprobs[at - 1].argmax()) for at in range(start, ids.shape[1]))
 
 
-@pytest.mark.parametrize("size", [1e-3, 1e-6])
+@pytest.mark.parametrize("rate", [1e-4, 1e-6])
 @pytest.mark.parametrize(
     ("fault", "says"),
     [("old_head", "packed output head"), ("lost_tensor", "did not receive 1 of .*layers.1.mlp.down_proj")],
 )
-def test_a_server_that_is_half_updated_is_found(served, fault, says, size):
-    """Also after a change of the size of one step at a learning rate of 1e-6."""
+def test_a_server_that_is_half_updated_is_found_after_a_single_step(served, prompts, fault, says, rate):
     engine, model, faults = served
     engine.load_weights(SharedModel(model), 0)
-    learn(model, size)
+    adam_step(model, prompts, rate)
     faults.write_text(fault)
     with pytest.raises(ModelError, match=says):
         engine.load_weights(SharedModel(model), 1)
@@ -175,14 +185,24 @@ def test_a_server_that_is_half_updated_is_found(served, fault, says, size):
     engine.load_weights(SharedModel(model), 2)  # and what was half updated can be updated
 
 
-def test_a_server_whose_update_was_skipped_is_found(served, monkeypatch):
+def test_a_server_whose_update_was_skipped_is_found_after_a_single_step(served, prompts, monkeypatch):
+    """By its version; and, were that not told, by its log-probs."""
     engine, model, _ = served
     engine.load_weights(SharedModel(model), 0)
-    learn(model, 1e-6)
-    for member in engine._members:
-        monkeypatch.setattr(member, "push", lambda version, mode="wait": None)
-    with pytest.raises(ModelError, match="the update was skipped"):
-        engine.load_weights(SharedModel(model), 1)
+    adam_step(model, prompts, 1e-6)
+    (member,) = engine._members
+    with monkeypatch.context() as patched:
+        patched.setattr(member, "push", lambda version, mode="wait": None)
+        with pytest.raises(ModelError, match=r"names its weights .* was skipped"):
+            engine.load_weights(SharedModel(model), 1)
+        witness = member.witness
+
+        def told(probe):
+            return replace(witness(probe), version=engine._sent.version, received=[engine._sent.checksums])
+
+        patched.setattr(member, "witness", told)
+        with pytest.raises(ModelError, match=r"computes exactly what it did before .* the update was skipped"):
+            engine.load_weights(SharedModel(model), 2)
 
 
 def test_completions_that_are_aborted_are_sampled_again_and_alike(served, prompts):

@@ -79,9 +79,11 @@ def test_a_server_ends_with_all_that_it_started(tmp_path):
     assert url.startswith("http://127.0.0.1:")
     assert server.is_running
     assert all(map(lives, pids))
-    server.stop()
+    server.end()
     assert not any(map(lives, pids))
     assert not server.is_running
+    with pytest.raises(ModelError, match="after the end of the run"):
+        server.start()
 
 
 def test_a_killed_run_leaves_no_server_behind(tmp_path):
@@ -161,6 +163,9 @@ class InAThread(LaunchedServer):
 
     def stop(self) -> None:
         self.stack.close()
+
+    def end(self) -> None:
+        self.stop()
 
 
 def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_path, policy, caplog):
