@@ -111,6 +111,7 @@ LEVELS = {
     "reporting.environment": ADAPTERS,
     "reporting.model_card": ADAPTERS,
     "reporting.run_log": ADAPTERS,
+    "reporting.line_log": ADAPTERS,
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
@@ -131,6 +132,7 @@ HEAVY_IMPORTERS = {
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
     "yaml": {"config.loading", "config.foreign"},
+    "rich": {"commands.display", "commands.watch"},
 }
 
 

@@ -295,10 +295,10 @@ class EvaluationSettings(Section):
 class TrackerSettings(Section):
     """A tracker in addition to the JSONL log."""
 
-    name: Literal["wandb", "trackio", "tensorboard"] = Field(
+    name: Literal["wandb", "trackio", "tensorboard", "mlflow"] = Field(
         description="must be installed: pip install 'frugalrl[wandb]'"
     )
-    project: str = Field("frugalrl", description="the tracker's project (wandb and trackio)")
+    project: str = Field("frugalrl", description="the tracker's project (wandb, trackio), or experiment (mlflow)")
 
 
 class TrainRecipe(Section):
