@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if given[0] in ("-h", "--help"):
         sys.stdout.write(help_text())
-        return 0
+        raise SystemExit(0)  # as the help of a command ends
     if given[0] == "--version":
         sys.stdout.write(f"frugalrl {__version__}\n")
         return 0
