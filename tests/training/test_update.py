@@ -160,6 +160,7 @@ OPTIONS = {
     "sapo": LossRule(sapo, kl_coef=0.04),
     "tis": LossRule(mismatch=Mismatch("tis", cap=1.01)),
     "icepop": LossRule(mismatch=Mismatch("icepop", low=0.99, high=1.01)),
+    "sequence mask": LossRule(mismatch=Mismatch("sequence_mask", cap=1.01)),
     "off-policy mask": LossRule(off_policy_mask=0.001),
 }
 
