@@ -17,6 +17,7 @@ from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
+from frugalrl.training.weights import publish_weights
 from frugalrl.types import ScoredGroup
 
 CPU_MICRO_BATCH_TOKENS = 1024
@@ -122,9 +123,20 @@ def after_step(
     return progress, StepReport(metrics, batch.sampled, tuple(notes))
 
 
+def publish_step(run: Run, progress: Progress) -> Progress:
+    """Make the engines sample from the weights of this step; the progress with what that cost added to the step.
+
+    The step itself is complete: where a server cannot take the weights, its checkpoint can still be saved.
+    """
+    began = run.seconds
+    with run.clock.timed("update"):
+        publish_weights(run, progress.policy_version)
+    return replace(progress, spending=progress.spending.after_look(run.seconds - began, 0))
+
+
 def report_step(run: Run, progress: Progress, report: StepReport) -> None:
     """Log the step and its first group, and print its line and the hooks' notes."""
-    run.log.write(progress.step, report.metrics)
+    run.log.write(progress.step, {**report.metrics, **run.engine.metrics})
     run.log.write_sample(_sample(progress.step, report.groups[0]))
     recent = [cost.seconds for cost in progress.spending.recent_steps]
     eta = sum(recent) / len(recent) * (run.recipe.training.steps - progress.step)
