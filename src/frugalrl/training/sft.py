@@ -136,7 +136,7 @@ def _loop(
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch))
+        losses.append(_accumulate(recipe, policy, batch, optimizer.loss_scale))
         rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
@@ -163,7 +163,7 @@ def _validation_loss(recipe: SftRecipe, policy: Policy, rows: list[Row], rows_pe
     return sum(losses) / len(losses)
 
 
-def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
+def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], loss_scale: float = 1.0) -> float:
     """Add up the gradients of a batch; return its mean loss per completion token (nats).
 
     Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing.
@@ -180,7 +180,7 @@ def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
         )
         loss = -logprobs.sum() / learned
         if torch.is_grad_enabled():
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     return total
 
