@@ -90,7 +90,8 @@ def loss_rule(loss: LossSettings) -> LossRule:
     """The surrogate with its numbers, and the rest of the loss. Raises RecipeError."""
     mismatch = None
     if loss.mismatch != "none":
-        mismatch = Mismatch(loss.mismatch, loss.mismatch_cap, loss.mismatch_low, loss.mismatch_high)
+        cap = loss.mismatch_cap or (3.0 if loss.mismatch == "sequence_mask" else 2.0)
+        mismatch = Mismatch(loss.mismatch, cap, loss.mismatch_low, loss.mismatch_high)
     return LossRule(
         surrogate=_surrogate(loss),
         kl_coef=loss.kl_coef,
