@@ -129,6 +129,7 @@ class Mirror:
             pointers = self._pointers(step)
             self._store.put([*entries, (f"{prefix}/{MANIFEST}", manifest), *pointers])
             self._there[step] = _hash(manifest)
+            self._copied |= {name: str(text) for name, text in pointers}
         finally:
             with self._lock:
                 self._busy = set()

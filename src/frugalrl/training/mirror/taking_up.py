@@ -2,8 +2,8 @@
 
 Decisions:
 - A new run never writes over another one's mirror, and an older state never over a newer one: both are refused.
-- `--resume` without a folder takes the run from its mirror; where there is nothing either, the run begins. So a job that
-  is started again and again on machines that come and go is one command.
+- `--resume` without a folder takes the run from its mirror; where there is nothing either, the run begins. So a job
+  that is started again and again on machines that come and go is one command.
 - The folder gets its name when all of it is there, every checkpoint verified by its manifest.
 """
 

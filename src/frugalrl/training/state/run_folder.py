@@ -1,7 +1,7 @@
 """The folder of a run: a new one, or an existing one to resume in, locked by one process at a time.
 
-A run is resumed with its own recipe. `training.steps`, `budget` and `training.mirror` may differ: a run can be extended, shortened or
-moved.
+A run is resumed with its own recipe. `training.steps`, `budget` and `training.mirror` may differ: a run can be
+extended, shortened or moved.
 """
 
 import fcntl
