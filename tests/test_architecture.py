@@ -38,8 +38,10 @@ LEVELS = {
     "tasks.strategies": PURE,
     "tasks": ADAPTERS,
     "config.loading": ADAPTERS,
+    "config.foreign": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
     "training.packing": PURE,
@@ -84,7 +86,11 @@ LEVELS = {
     "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
+    "rollout.server": ADAPTERS,
+    "rollout.server.freshness": PURE,
+    "rollout.server.protocol": PURE,
     "rollout.torch_engine": ADAPTERS,
+    "rollout.vllm_engine": ADAPTERS,
     "rollout.collect": ADAPTERS,
     "text.language_id": ADAPTERS,
     "verify.answers": ADAPTERS,
@@ -130,7 +136,9 @@ HEAVY_IMPORTERS = {
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
-    "yaml": {"config.loading"},
+    "urllib3": {"rollout.server.client"},
+    "vllm": {"rollout.server.worker.frugalrl_worker"},
+    "yaml": {"config.loading", "config.foreign"},
 }
 
 
