@@ -143,7 +143,7 @@ def test_a_notice_reaches_the_run_which_ends_in_its_own_time(tmp_path):
 
 
 def test_a_whole_run_comes_home(tmp_path):
-    """The tiny model, and the command of this environment. What a fresh machine takes up is in training/test_mirror.py."""
+    """The tiny model, and the command of this environment; a fresh machine is in training/test_mirror.py."""
     frugalrl = command(tmp_path / "frugalrl", f'exec {sys.executable} -m frugalrl "$@"')
     settings = {
         "training.steps": 1,

@@ -109,6 +109,8 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    from frugalrl.reporting.console import final_lines
+    from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
     from frugalrl.training.hooks.callback import Callback
@@ -129,20 +131,16 @@ def train(
     store = None if chosen.training.mirror is None else open_store(chosen.training.mirror)
     resumes = resume if store is None else is_there_a_run(chosen, store, as_path(out), resume, say)
     with open_run_folder(chosen, as_path(out), resumes) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
         with Mirroring(None if store is None else Mirror(opened.path, store), say) as copies:
+            given = (*hooks, *copies.hooks)
             summary = trainer.train(
-                chosen,
-                opened.path,
-                opened.checkpoint,
-                say,
-                stop.requested,
-                stop.evaluating,
-                (*hooks, *copies.hooks),
-                functions,
+                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions
             )
             if summary is not None:
                 report_runs([opened.path], opened.path / "report.html")
+                write_lines(opened.path, final_lines(summary, str(opened.path)))
                 copies.close()
         return TrainResult(opened.path, summary)
 
@@ -151,6 +149,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    from frugalrl.reporting.line_log import logged
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
@@ -160,6 +159,7 @@ def sft(
     refuse_several_processes(os.environ)
     say = line_by_line(show)
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
 
