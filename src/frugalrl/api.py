@@ -118,7 +118,7 @@ def train(
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.mirror.mirror import Mirror
     from frugalrl.training.mirror.mirroring import Mirroring
-    from frugalrl.training.mirror.store import open_store
+    from frugalrl.training.mirror.opening import open_store
     from frugalrl.training.mirror.taking_up import is_there_a_run
     from frugalrl.training.state.run_folder import open_run_folder
 

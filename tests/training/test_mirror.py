@@ -21,7 +21,7 @@ from frugalrl.files import PARTIAL
 from frugalrl.training.mirror.hub_store import HubStore
 from frugalrl.training.mirror.mirror import Mirror, whole_checkpoints
 from frugalrl.training.mirror.mirroring import Mirroring
-from frugalrl.training.mirror.store import open_store
+from frugalrl.training.mirror.opening import open_store
 from frugalrl.training.mirror.taking_up import fetch, is_there_a_run
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.manifest import damage, write_manifest
@@ -200,7 +200,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from frugalrl.training.mirror.mirror import Mirror
-from frugalrl.training.mirror.store import FsspecStore, open_store
+from frugalrl.training.mirror.opening import open_store
 
 run, root = Path(sys.argv[1]), sys.argv[2]
 for place in range(14):

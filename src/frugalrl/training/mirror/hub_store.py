@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.errors import RecipeError
-from frugalrl.training.mirror.store import HUB_SCHEME, Entry
+from frugalrl.training.mirror.store import Entry
+
+HUB_SCHEME = "hf://"
 
 
 class HubStore:
