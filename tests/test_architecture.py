@@ -74,7 +74,6 @@ LEVELS = {
     "planning": SHELLS,
     "data.sources": ADAPTERS,
     "data.tables": ADAPTERS,
-    "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
     "rollout.torch_engine": ADAPTERS,

@@ -63,6 +63,19 @@ def test_a_sequence_depends_on_its_prompt_and_seed_alone(policy):
             assert [sequence.token_ids for sequence in one] == [sequence.token_ids for sequence in other]
 
 
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="measured with MKL: see docs/rollouts.md")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_in_fp32_on_one_thread_a_sequence_has_the_same_bits_whatever_is_sampled_with_it(architecture, tokenizer):
+    """Log-probabilities included: alone, in small batches, in one of more than 128 rows, in another order."""
+    model = random_model(architecture, tokenizer)
+    prompts = [(7,), *PROMPTS, tuple(range(20, 90))]
+    many = [RolloutRequest(prompt, tuple(range(23))) for prompt in prompts]
+    reference = engine_for(model, tokenizer, rows=len(prompts) * 23).generate(many, SamplingParams(12))
+    for rows in (1, 5, 64):
+        again = engine_for(model, tokenizer, rows).generate(list(reversed(many)), SamplingParams(12))
+        assert list(reversed(again)) == reference
+
+
 def test_more_samples_only_add(policy):
     engine = engine_for(policy.model, policy.tokenizer)
     sampling = SamplingParams(20)
@@ -284,9 +297,7 @@ def test_the_factory_builds_what_the_recipe_names(policy):
     assert isinstance(engine, TorchEngine)
 
 
-def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_is_the_same(
-    policy, caplog, monkeypatch
-):
+def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_is_the_same(policy, caplog, monkeypatch):
     sampling = SamplingParams(12, temperature=1.0)
     engine = engine_for(policy.model, policy.tokenizer, rows=12)
     expected = engine_for(policy.model, policy.tokenizer, rows=12).generate(requests(), sampling)
