@@ -7,7 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from frugalrl.config.schema import TorchEngineSettings
+from frugalrl.config.engine_schema import TorchEngineSettings
 from frugalrl.errors import ModelError
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.engine import NamedTensors, RolloutRequest, SamplingParams, SharedModel, WeightFolder

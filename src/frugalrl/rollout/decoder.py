@@ -22,9 +22,13 @@ Activation = Callable[[Tensor], Tensor]
 class Decoder:
     """A model, ready to read prompts and to feed tokens."""
 
-    def __init__(self, weights: PackedWeights, activation: Activation, rotations: Tensor) -> None:
-        """activation: of the gate. rotations: complex64 [positions, D/2]: a position's rotation of each pair."""
-        self.weights, self._activation, self._rotations = weights, activation, rotations
+    def __init__(self, weights: PackedWeights, activation: Activation, cos: Tensor, sin: Tensor) -> None:
+        """activation: of the gate. cos, sin: float32 [positions, D/2]: a position's rotation of each pair."""
+        self.weights, self._activation = weights, activation
+        if weights.pairs_together:
+            self._rotations = torch.complex(cos, sin)
+        else:
+            self._rotations = torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)), 1).to(weights.dtype)
 
     def prefill(self, cache: KeyValueCache, prompts: Sequence[tuple[int, ...]], copies: list[int], row: int) -> Tensor:
         """Read each prompt once, and write it to as many consecutive cache rows as it has copies.
@@ -34,7 +38,7 @@ class Decoder:
         device, count = self._rotations.device, len(prompts)
         width = max(map(len, prompts))
         padded = torch.tensor([prompt + (0,) * (width - len(prompt)) for prompt in prompts], device=device)
-        rotations = self._rotations[:width].repeat(count, 1)
+        rotations = self._rotations[torch.arange(width, device=device).repeat(count)]
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
             q, k, v = (states.reshape(count, width, *states.shape[1:]) for states in (queries, keys, values))
@@ -70,12 +74,11 @@ class Decoder:
         return self.weights.head(normed)[:rows].float()
 
     def _run_layers(self, tokens: Tensor, rotations: Tensor, attend: Attend) -> Tensor:
-        """Token ids [N] and their rotations [N, D/2] in; final hidden states [N, H] before the last norm."""
+        """Token ids [N] and their rotations in; final hidden states [N, H] before the last norm."""
         rows = tokens.shape[0]
         if rows < FEWEST_ROWS:  # only a prompt of one token: it is read twice, and the second time is ignored
-            tokens, rotations = tokens.repeat(FEWEST_ROWS), rotations.repeat(FEWEST_ROWS, 1)
-        hidden = F.embedding(tokens, self.weights.embedding).to(self.weights.dtype)
-        rotations = rotations[:, None]
+            tokens, rotations = tokens.repeat(FEWEST_ROWS), torch.cat((rotations, rotations))
+        hidden = F.embedding(tokens, self.weights.embedding)
         for index, layer in enumerate(self.weights.layers):
             states = self._projected(layer, hidden, rotations)
             attended = attend(index, *(one[:rows] for one in states))
@@ -90,16 +93,29 @@ class Decoder:
         """Rotated queries [N, heads, D], rotated keys and values [N, kv_heads, D]."""
         shape = self.weights.shape
         states = layer.qkv(self._normed(hidden, layer.input_norm)).view(hidden.shape[0], -1, shape.head_dim)
-        queries, keys, values = torch.split(states, [shape.heads, shape.kv_heads, shape.kv_heads], dim=1)
+        turned, values = states[:, : -shape.kv_heads], states[:, -shape.kv_heads :]
         if layer.query_norm is not None and layer.key_norm is not None:
-            queries, keys = self._normed(queries, layer.query_norm), self._normed(keys, layer.key_norm)
-        return _rotate(queries, rotations), _rotate(keys, rotations), values
+            queries = self._normed(turned[:, : shape.heads], layer.query_norm)
+            turned = torch.cat((queries, self._normed(turned[:, shape.heads :], layer.key_norm)), dim=1)
+        turned = _rotate(turned, rotations)
+        return turned[:, : shape.heads], turned[:, shape.heads :], values
 
     def _normed(self, states: Tensor, weight: Tensor) -> Tensor:
-        return F.rms_norm(states, weight.shape, weight, self.weights.shape.epsilon)
+        """RMS norm (1910.07467). In 16 bits it rounds before it multiplies by the weight, as transformers does."""
+        epsilon = self.weights.shape.epsilon
+        if states.dtype == torch.float32:
+            return F.rms_norm(states, weight.shape, weight, epsilon)
+        return F.rms_norm(states, weight.shape, None, epsilon).mul_(weight)
 
 
 def _rotate(states: Tensor, rotations: Tensor) -> Tensor:
-    """Rotary position embedding (RoFormer, arXiv 2104.09864) of states [N, heads, D] whose pairs are neighbours."""
-    pairs = torch.view_as_complex(states.float().view(*states.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * rotations).flatten(-2).to(states.dtype)
+    """Rotary position embedding (RoFormer, arXiv 2104.09864) of states [N, heads, D].
+
+    rotations: complex [N, D/2] for pairs that are neighbours, or cos and signed sin [N, 2, D] for the half-split one.
+    """
+    if rotations.is_complex():
+        pairs = torch.view_as_complex(states.view(*states.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * rotations[:, None]).flatten(-2)
+    half = states.shape[-1] // 2
+    swapped = torch.cat((states[..., half:], states[..., :half]), dim=-1)
+    return (states * rotations[:, :1]).add_(swapped.mul_(rotations[:, 1:]))

@@ -6,8 +6,10 @@ of them a model has (biases, norms of queries and keys, a head of its own) is re
 
 Decisions:
 - q, k and v are one projection, gate and up another: fewer and larger matrix products.
-- Rotary pairs (i, i + D/2) of queries and keys are made neighbours, so that a rotation is one complex product. Their
-  dot products do not change by it, but for the order of the sum.
+- In fp32, rotary pairs (i, i + D/2) of queries and keys are made neighbours, so that a rotation is one complex product.
+  Their dot products do not change by it, but for the order of the sum.
+- In 16 bits the decoder rounds where the trainer rounds, so nothing is fused that would round less often: what matters
+  there is the distance between engine and trainer.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,10 +20,12 @@ import torch
 from torch import Tensor
 
 from frugalrl.errors import ModelError
-from frugalrl.rollout.projections import Layout, Projection, decode_dtype, layout_for
+from frugalrl.rollout.projections import Adapted, AddedColumns, Layout, Projection, layout_for
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of each tensor of a model, by its name in a Hub checkpoint; a tied head has none."""
+Adapters = Mapping[str, tuple[Tensor, Tensor]]
+"""LoRA by the path of its layer: A [rank, inputs] and B [outputs, rank] with the scaling in it."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,14 @@ class PackedLayer:
 class PackedWeights:
     """The layers in order, the embedding [V, H], the last norm and the head."""
 
-    def __init__(self, shapes: Shapes, shape: ModelShape, dtype: torch.dtype, device: torch.device) -> None:
-        """dtype: the model's. What is computed in is `self.dtype`, see `decode_dtype`."""
+    def __init__(
+        self, shapes: Shapes, shape: ModelShape, dtype: torch.dtype, device: torch.device, adapters: Adapters
+    ) -> None:
+        """adapters: added to projections as the trainer adds them, not merged."""
+        self._adapters = adapters
         self.shape = shape
-        self.dtype = decode_dtype(dtype, device, shape.intermediate * shape.hidden)
+        self.dtype = dtype
+        self.pairs_together = dtype == torch.float32
         self._shapes, self._device = shapes, device
         self._modules: dict[str, Callable[[Tensor, Tensor | None], None]] = {}
         self._layout: Layout = layout_for(self.dtype, device)
@@ -138,7 +146,17 @@ class PackedWeights:
         projection = self._layout(inputs, outputs, f"{names[0]}.bias" in self._shapes, self.dtype, self._device)
         for part, name in enumerate(names):
             self._modules[name] = self._putter(projection, part, rotary=part < rotary_parts)
-        return projection
+        added = [
+            self._adapter(name, sum(outputs[:part]), rotary=part < rotary_parts)
+            for part, name in enumerate(names)
+            if name in self._adapters
+        ]
+        return Adapted(projection, added) if added else projection
+
+    def _adapter(self, name: str, first: int, rotary: bool) -> AddedColumns:
+        down, up = (one.detach().to(self._device, self.dtype) for one in self._adapters[name])
+        up = self._pairs_together(up) if rotary else up
+        return AddedColumns(first, down.t().contiguous(), up.t().contiguous())
 
     def _putter(self, projection: Projection, part: int, rotary: bool) -> Callable[[Tensor, Tensor | None], None]:
         def put(weight: Tensor, bias: Tensor | None) -> None:
@@ -166,6 +184,8 @@ class PackedWeights:
 
     def _pairs_together(self, weight: Tensor) -> Tensor:
         """Of each head's D outputs, (0 .. D-1) -> (0, D/2, 1, D/2 + 1, ...)."""
+        if not self.pairs_together:
+            return weight
         half = self.shape.head_dim // 2
         return weight.reshape(-1, 2, half, *weight.shape[1:]).transpose(1, 2).reshape(weight.shape)
 

@@ -4,7 +4,7 @@ Three layouts, chosen by `layout_for`:
 
 - `Transposed` (CPU): [inputs, outputs], contiguous. With 8 rows this is twice as fast as a Linear's own layout.
 - `OneDnn` (CPU, bf16): blocked by oneDNN, as inductor does it; with 64 rows about twice as fast as a Linear.
-- `AsStored` (GPU): a Linear's own layout, which cuBLAS likes as well as any.
+- `AsStored` (elsewhere): a Linear's own layout, which cuBLAS likes as well as any.
 
 Projections that read the same input are fused: their outputs stand side by side.
 
@@ -13,6 +13,7 @@ where that was measured (docs/rollouts.md), because it never hands the library o
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -25,9 +26,6 @@ FEWEST_ROWS = 2
 """One row is a matrix-vector product, which adds up in another order."""
 EXPECTED_ROWS = 64
 """What oneDNN is told when it chooses a blocking; any other number of rows works with it."""
-SMALLEST_BF16_WEIGHTS = 768 * 768
-"""Weights of the largest projection of a layer from which bf16 products on a CPU are faster than fp32 ones; below,
-their constant cost of about 25 us is most of their time (docs/lab-log.md)."""
 
 
 class Projection(Protocol):
@@ -109,8 +107,8 @@ class OneDnn:
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")  # type: ignore[no-any-return]
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """See `Projection.added_to`."""
-        return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._packed, self._bias, "add")  # type: ignore[no-any-return]
+        """See `Projection.added_to`. Not fused: the product is rounded before it is added, as the trainer does it."""
+        return residual.add_(self(x))
 
 
 class AsStored:
@@ -138,22 +136,47 @@ class AsStored:
         return residual.add_(F.linear(x, self._weight, self._bias))
 
 
+@dataclass(frozen=True)
+class AddedColumns:
+    """A low-rank product x A B that is added to some outputs of a projection."""
+
+    first: int
+    """The first of them."""
+    down: Tensor
+    """A, [inputs, rank]."""
+    up: Tensor
+    """B, [rank, outputs]."""
+
+
+class Adapted:
+    """A projection with adapters (LoRA, 2106.09685) beside it, as the trainer computes them: not merged."""
+
+    def __init__(self, projection: Projection, added: Sequence[AddedColumns]) -> None:
+        self._projection, self._added = projection, added
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        self._projection.put(part, weight, bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._add(self._projection(x), x)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        return self._add(self._projection.added_to(residual, x), x)
+
+    def _add(self, outputs: Tensor, x: Tensor) -> Tensor:
+        for one in self._added:
+            outputs[:, one.first : one.first + one.up.shape[1]].addmm_(torch.mm(x, one.down), one.up)
+        return outputs
+
+
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
-    """The layout that is fastest on a device, for a dtype that `decode_dtype` gave."""
-    if device.type != "cpu":
-        return AsStored
-    return OneDnn if dtype == torch.bfloat16 else Transposed
-
-
-def decode_dtype(dtype: torch.dtype, device: torch.device, largest_weights: int) -> torch.dtype:
-    """What the engine computes in: the model's own dtype, but fp32 where a CPU would be slower in it.
-
-    Weights in 16 bits are exact in fp32, so this is never less exact. largest_weights: of a layer's largest projection.
-    """
-    if device.type != "cpu" or dtype == torch.float32:
-        return dtype
-    fast = dtype == torch.bfloat16 and torch._C._has_mkldnn and torch.cpu._is_avx512_bf16_supported()
-    return dtype if fast and largest_weights >= SMALLEST_BF16_WEIGHTS else torch.float32
+    """The layout that is fastest for a dtype on a device."""
+    if device.type == "cpu" and dtype == torch.float32:
+        return Transposed
+    blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
+    return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
 
 
 def _offsets(outputs: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ the engine holds no memory.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from frugalrl.rollout.flight import Flight, Part
 from frugalrl.rollout.graphs import PlainSteps, RecordedSteps, StepRunner, cuda_recorder
 from frugalrl.rollout.kv_cache import KeyValueCache, cache_row_bytes, make_cache
 from frugalrl.rollout.memory import affordable_rows, free_bytes, is_out_of_memory
-from frugalrl.rollout.packed_weights import PackedWeights, model_shape, refuse_unfit
+from frugalrl.rollout.packed_weights import Adapters, PackedWeights, model_shape, refuse_unfit
 from frugalrl.rollout.projections import FEWEST_ROWS
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,14 @@ class TorchEngine:
     @property
     def logprobs_are_exact(self) -> bool:
         return bool(self._dtype == torch.float32)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._source, self._weights = None, None
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """A shared model is read at the start of each `generate`; a folder or named tensors are read now and kept.
@@ -149,11 +157,12 @@ class TorchEngine:
     def _decoder(self, positions: int) -> Decoder:
         weights = self._weights
         if weights is None and self._source is not None:
-            weights = self._empty_weights()
-            weights.fill(self._source.named_parameters())
+            weights = self._empty_weights(_adapters(self._source))
+            weights.fill(_plain_tensors(self._source))
         if weights is None:
-            raise ModelError("The engine has no weights: the last ones given to it did not fit. Load others.")
-        return Decoder(weights, _activation(self._config), _rotations(self._config, positions).to(self._device))
+            raise ModelError("The engine has no weights: the last ones did not fit, or it was closed. Load others.")
+        cos, sin = (table.to(self._device) for table in _rotations(self._config, positions))
+        return Decoder(weights, _activation(self._config), cos, sin)
 
     def _keep(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
         self._source, self._weights = None, None
@@ -162,8 +171,8 @@ class TorchEngine:
             weights.fill(tensors)
         self._weights = weights
 
-    def _empty_weights(self) -> PackedWeights:
-        return PackedWeights(self._shapes, self._shape, self._dtype, self._device)
+    def _empty_weights(self, adapters: Adapters | None = None) -> PackedWeights:
+        return PackedWeights(self._shapes, self._shape, self._dtype, self._device, adapters or {})
 
     def _rows_for(self, requests: Sequence[RolloutRequest], tokens: int, dtype: torch.dtype) -> int:
         """As many as there are sequences, unless the caller or the device's memory allows fewer."""
@@ -235,13 +244,30 @@ def _activation(config: Any) -> Callable[[Tensor], Tensor]:
     return F.silu if config.hidden_act == "silu" else ACT2FN[config.hidden_act]
 
 
-def _rotations(config: Any, positions: int) -> Tensor:
-    """complex64 [positions, D/2]: cos + i sin, as transformers computes them for this configuration."""
+def _rotations(config: Any, positions: int) -> tuple[Tensor, Tensor]:
+    """cos and sin, float32 [positions, D/2], as transformers computes them for this configuration."""
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1), torch.arange(positions)[None])
     half = cos.shape[-1] // 2
-    return torch.complex(cos[0, :, :half], sin[0, :, :half])
+    return cos[0, :, :half], sin[0, :, :half]
+
+
+def _plain_tensors(model: Any) -> Iterable[tuple[str, Tensor]]:
+    """A model's parameters by the names of a plain checkpoint; peft keeps an adapted layer's own under another."""
+    for name, parameter in model.named_parameters():
+        if ".lora_A." not in name and ".lora_B." not in name:
+            yield name.replace(".base_layer.", "."), parameter
+
+
+def _adapters(model: Any) -> Adapters:
+    """The LoRA adapters that peft injected into a model and that are switched on, by the path of their layer."""
+    found = {}
+    for path, layer in model.named_modules():
+        if hasattr(layer, "lora_A") and not layer.disable_adapters:
+            (name,) = layer.active_adapters
+            found[path] = (layer.lora_A[name].weight, layer.lora_B[name].weight * layer.scaling[name])
+    return found
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
