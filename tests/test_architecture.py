@@ -83,7 +83,6 @@ LEVELS = {
     "data.tables": ADAPTERS,
     "data.text_tables": ADAPTERS,
     "data.folders": ADAPTERS,
-    "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
     "rollout.server": ADAPTERS,
