@@ -66,7 +66,16 @@ class WeightFolder:
     path: Path
 
 
-WeightSource = SharedModel | WeightFolder
+@dataclass(frozen=True)
+class AdapterFolder:
+    """LoRA adapters in a folder in peft's format, of a base that the engine has already."""
+
+    path: Path
+    model: Any
+    """The trainer's model with these adapters in it and on."""
+
+
+WeightSource = SharedModel | WeightFolder | AdapterFolder
 """Where an engine finds weights."""
 
 

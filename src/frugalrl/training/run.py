@@ -137,7 +137,9 @@ def load_run(
     reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
     optimizer, sampler = MasterOptimizer(policy.model, recipe.optimizer), sampler_rule(recipe, problems.train)
     # Last, for what may start servers is ended with the run only once there is a run.
-    engine, evaluation_engine = adapter_engines(policy, *_engines(recipe, policy, folder, problems))
+    engine, evaluation_engine = adapter_engines(
+        policy, *_engines(recipe, policy, folder, problems), _shared_folder(recipe, folder)
+    )
     return Run(
         recipe=recipe,
         folder=folder,
@@ -187,6 +189,12 @@ _PROBE_PROMPTS = 16
 """Of the training problems: the servers' answers to them are scored again after each update."""
 
 
+def _shared_folder(recipe: TrainRecipe, folder: Path) -> Path:
+    """Where adapters are written for servers."""
+    given = getattr(recipe.rollout.engine, "weights_folder", None)
+    return (folder if given is None else Path(given) / folder.name).absolute() / "adapters"
+
+
 def _engines(
     recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets
 ) -> tuple[RolloutEngine, RolloutEngine]:
@@ -201,6 +209,7 @@ def _engines(
             revision=recipe.model.revision,
             longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
             prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+            lora_rank=None if recipe.model.lora is None else recipe.model.lora.rank,
         )
         engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, max(rows, others), needs)
         return engine, engine
