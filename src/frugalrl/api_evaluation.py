@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frugalrl.api_serving import Server, evaluate_served
 from frugalrl.errors import DataError, OutputError, RecipeError
 from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, ScoreResult
 
 if TYPE_CHECKING:
     from frugalrl.evaluation import benchmarking
+    from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.rewards.given import Given
 
 Show = Callable[[str], object]
@@ -57,6 +59,7 @@ def evaluate(
     dtype: Literal["float32", "bfloat16"] | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | Path | None = None,
+    server: "Server | str | None" = None,
     show: Show | None = None,
 ) -> EvaluateResult:
     """Accuracy of a model on benchmarks, with intervals.
@@ -68,6 +71,7 @@ def evaluate(
     k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
     limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
     out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
+    server: an OpenAI-compatible server that has the model (a url, or `Server`); None loads it into this process.
     """
     from frugalrl.evaluation import benchmarking
     from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
@@ -77,6 +81,12 @@ def evaluate(
     names = bench.split(",") if isinstance(bench, str) else list(bench)
     say = line_by_line(show)
     benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), say, task)
+    if server is not None:
+        folder = as_path(out) or benchmarking.default_folder(str(model))
+        asked = Server(server) if isinstance(server, str) else server
+        served = evaluate_served(str(model), asked, benchmarks, settings, folder, say)
+        page = _evaluation_page(folder, str(model), served)
+        return EvaluateResult(folder, str(model), tuple(served), scores_table(served), page)
     loaded = _loaded_model(str(model), dtype, device, max_sequences, as_path(out), say)
     plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
     scores = []
@@ -90,7 +100,19 @@ def evaluate(
             on_note=say,
         )
         scores.append((planned.benchmark.name, score))
-    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
+    page = _evaluation_page(loaded.folder, loaded.name, scores)
+    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores), page)
+
+
+def _evaluation_page(folder: Path, name: str, scores: "Sequence[tuple[str, BenchmarkScore]]") -> Path:
+    """The page of all benchmarks that were asked for."""
+    from frugalrl.evaluation.results import results_path
+    from frugalrl.reporting.evaluation_text import remarks
+    from frugalrl.reporting.pages import PAGE, evaluated, write_evaluation_page
+
+    files = [results_path(folder, benchmark) for benchmark, _ in scores]
+    said = [line for benchmark, score in scores for line in remarks(benchmark, score)]
+    return write_evaluation_page(folder / PAGE, [evaluated(name, files)], said)
 
 
 def _loaded_model(

@@ -21,7 +21,14 @@ import torch
 
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.errors import ModelError
-from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams, WeightFolder, WeightSource
+from frugalrl.rollout.engine import (
+    AdapterFolder,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    SharedModel,
+    WeightSource,
+)
 from frugalrl.rollout.server.client import ServerFault
 from frugalrl.rollout.server.fleet import Assignment
 from frugalrl.rollout.server.freshness import Bounds, Gap, after_first, bounds_for, ceiling_of, staleness
@@ -133,7 +140,7 @@ class VllmEngine:
         self._sent = Sent(version, checksums, ())
         if first:
             self._make_probe(self._members[0], version)
-        assert not isinstance(source, WeightFolder)  # which no transfer takes
+        assert isinstance(source, SharedModel | AdapterFolder)  # others no transfer takes
         self._sent = Sent(version, checksums, trainer_logprobs(source.model, self._probe))
         self._gaps = {}
         self._together(self._update)
