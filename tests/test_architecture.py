@@ -38,6 +38,8 @@ LEVELS = {
     "config.loading": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.distributed.dealing": PURE,
+    "training.distributed.world": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
     "training.packing": PURE,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from frugalrl.config.section import Section
     from frugalrl.evaluation import benchmarking
     from frugalrl.rewards.given import Given
+    from frugalrl.training.distributed.world import World
 
     R = TypeVar("R", bound=Section)
 
@@ -123,24 +124,27 @@ def train(
     """
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
+    from frugalrl.training.distributed.world import only_main
     from frugalrl.training.hooks.callback import Callback
-    from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
-    from frugalrl.training.state.run_folder import open_run_folder
 
     chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
-    refuse_several_processes(os.environ)
-    say = _line_by_line(show)
-    hooks = [] if on_step is None else [Callback(on_step)]
-    with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
+    every_line, hooks = _line_by_line(show), [] if on_step is None else [Callback(on_step)]
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, _path(out), resume) as opened,
+        GracefulStop(say := _heard(every_line, world), world.size) as stop,
+    ):
         say(opened.message)
         summary = trainer.train(
-            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
+            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions, world
         )
         if summary is not None:
-            report_runs([opened.path], opened.path / "report.html")
+            only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
         return TrainResult(opened.path, summary)
 
 
@@ -148,17 +152,19 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
-    from frugalrl.training.limits.launcher import refuse_several_processes
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
-    from frugalrl.training.state.run_folder import open_run_folder
 
-    chosen = _loaded(recipe, "sft")
-    refuse_several_processes(os.environ)
-    say = _line_by_line(show)
-    with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
+    chosen, every_line = _loaded(recipe, "sft"), _line_by_line(show)
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, _path(out), resume) as opened,
+        GracefulStop(say := _heard(every_line, world), world.size) as stop,
+    ):
         say(opened.message)
-        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
+        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
 def _with_rewards(
@@ -192,6 +198,11 @@ def _loaded(recipe: Any, kind: Kind) -> Any:
     if found != kind:
         raise RecipeError(f"{recipe.name} is a recipe for {found}(). Give {kind}() one of its own kind.")
     return recipe
+
+
+def _heard(say: Callable[[str], None], world: "World") -> Callable[[str], None]:
+    """Lines for people, of the first process only."""
+    return say if world.rank == 0 else _silent
 
 
 def _line_by_line(show: Show | None) -> Callable[[str], None]:

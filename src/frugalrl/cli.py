@@ -18,6 +18,7 @@ from frugalrl.commands import check_golds, compare, curate, guard, meter, report
 from frugalrl.commands import eval as evaluate
 from frugalrl.commands.running import STOPPED
 from frugalrl.errors import UserError
+from frugalrl.training.distributed.launch import refuse_several_processes, speaks
 
 _COMMANDS = (train, sft, curate, evaluate, compare, report, guard, score, check_golds, meter, schema)
 
@@ -33,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     try:
+        if chosen.func not in (train.run, sft.run):
+            refuse_several_processes(os.environ, given[0])
         return int(chosen.func(chosen))
     except UserError as error:
-        sys.stderr.write(f"frugalrl: {error}\n")
+        if speaks(error):
+            sys.stderr.write(f"frugalrl: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept.\n")

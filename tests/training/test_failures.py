@@ -233,11 +233,12 @@ def test_fewer_steps_than_are_done_and_other_changes_are_refused(tmp_path):
 # ------------------------------------------------------------------------------------------------ from outside
 
 
-def test_several_processes_of_a_launcher_are_refused(tmp_path, monkeypatch, capsys):
+def test_half_of_a_launch_is_refused(tmp_path, monkeypatch, capsys):
     (tmp_path / "recipe.yaml").write_text(json.dumps(SMALL))
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
     assert main(["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]) == 2
-    assert "frugalrl trains in one" in capsys.readouterr().err
+    assert "WORLD_SIZE is 2 and RANK is not set" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

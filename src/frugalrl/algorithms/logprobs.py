@@ -31,7 +31,7 @@ def token_logprobs(
     """
     logprobs, entropies = [], []
     recompute = torch.is_grad_enabled() and hidden.shape[0] > chunk_tokens
-    for start in range(0, hidden.shape[0], chunk_tokens):
+    for start in range(0, max(1, hidden.shape[0]), chunk_tokens):  # no tokens: no log-probs, but a gradient of zeros
         chunk = slice(start, start + chunk_tokens)
         arguments = (hidden[chunk], head_weight, targets[chunk], temperature, entropy_gradient)
         if recompute:
@@ -40,9 +40,6 @@ def token_logprobs(
             logprob, entropy = _chunk(*arguments)
         logprobs.append(logprob)
         entropies.append(entropy)
-    if not logprobs:
-        empty = hidden.new_zeros(0, dtype=torch.float32)
-        return empty, empty
     return torch.cat(logprobs), torch.cat(entropies)
 
 

@@ -8,6 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from frugalrl.training.distributed.launch import is_first_process
+
 STOPPED = 130
 """Exit code of a run that was asked to stop."""
 FAILED = 3
@@ -29,7 +31,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(line: str) -> None:
-    """Print a line at once; a terminal that is not UTF-8 still gets its numbers, one that is gone gets nothing."""
+    """Print a line at once; a terminal that is not UTF-8 still gets its numbers, one that is gone gets nothing.
+
+    Of several processes that share a run the first one prints.
+    """
+    if not is_first_process():
+        return
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()

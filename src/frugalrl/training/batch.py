@@ -4,10 +4,11 @@ import math
 from dataclasses import replace
 
 from frugalrl.data.sampler import next_problems, observe
-from frugalrl.rewards.rubric import group_accuracy, score_groups
+from frugalrl.rewards.rubric import group_accuracy
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
+from frugalrl.training.distributed.sharing import shared_scores
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.types import ScoredGroup
@@ -30,7 +31,7 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
         with run.clock.timed("rollout"):
             groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.clock.timed("reward"):
-            return score_groups(rubric, groups, lambda: _seconds_left(run, progress))
+            return shared_scores(run.world, rubric, groups, lambda: _seconds_left(run, progress))
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]

@@ -6,7 +6,7 @@ of the loop take both and return the next progress.
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,16 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
+from frugalrl.reporting.summary import versions
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.choice import choose_placement
+from frugalrl.training.distributed.engine import SharedEngine
+from frugalrl.training.distributed.placement import Placement, own_part
+from frugalrl.training.distributed.sharing import shared_verdicts
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -29,7 +36,7 @@ from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
-from frugalrl.types import Prompt
+from frugalrl.types import Prompt, RolloutGroup, Verdict
 from frugalrl.verify.answers import configure_default_pool
 
 
@@ -53,6 +60,8 @@ class Run:
     budget: Budget
     log: RunLog
     show: Show
+    placement: Placement
+    """Where weights and optimizer states lie, and which processes share the run."""
     base_weights: str
     """Hash of the model it began with."""
     began: float
@@ -61,6 +70,11 @@ class Run:
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered around every evaluation; may leave it by raising StopRequested."""
     clock: PhaseClock = field(default_factory=PhaseClock)
+
+    @property
+    def world(self) -> World:
+        """The processes that share the run."""
+        return self.placement.world
 
     @property
     def seconds(self) -> float:
@@ -76,6 +90,10 @@ class Run:
     def final_split(self) -> str:
         """The split on which base and final model are compared."""
         return "test" if self.problems.test else "validation"
+
+    def judge(self, groups: Sequence[RolloutGroup]) -> list[list[Verdict]]:
+        """Verdicts on some groups, each process making some."""
+        return shared_verdicts(self.world, groups)
 
     def problems_of(self, split: str) -> list[Prompt]:
         """The prompts of ``validation`` or ``test``; empty if the recipe has none."""
@@ -102,6 +120,7 @@ def load_run(
     log: RunLog,
     show: Show,
     reward_functions: RewardFunctions | None = None,
+    world: World = ALONE,
 ) -> Run:
     """Load all that a run needs, and check that it fits together.
 
@@ -109,6 +128,52 @@ def load_run(
     reward_functions: of the user's own, by name; others are imported. Raises UserError.
     """
     began = time.monotonic()
+    loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
+    policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
+    base_weights = weights_hash(policy)
+    refuse_disagreement(
+        world, lambda: {"recipe": digest(repr(recipe)), "model": base_weights, **problems.hashes, **versions()}
+    )
+    chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference)
+    if chosen.reason:
+        show(chosen.reason)
+    placement = chosen.placement
+    policy = placement.place(policy)
+    engine, evaluation_engine = _engines(recipe, policy, placement)
+    return Run(
+        recipe=recipe,
+        folder=folder,
+        policy=policy,
+        reference=None if loaded.reference is None else placement.place(loaded.reference),
+        engine=engine,
+        evaluation_engine=evaluation_engine,
+        optimizer=MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients),
+        rubric=loaded.rubric,
+        problems=problems,
+        sampler=sampler_rule(recipe, problems.train),
+        advantage=advantage_rule(recipe.algorithm.advantage),
+        update=update_settings(recipe, engine.logprobs_are_exact),
+        budget=Budget(**recipe.budget.model_dump()),
+        log=log,
+        show=show,
+        placement=placement,
+        base_weights=base_weights,
+        began=began,
+        load_seconds=time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What each process loads by itself."""
+
+    policy: Policy
+    reference: Policy | None
+    problems: ProblemSets
+    rubric: Callable[[int], Rubric]
+
+
+def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None) -> _Loaded:
     check_algorithm(recipe)
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
@@ -119,27 +184,8 @@ def load_run(
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    engine, evaluation_engine = _engines(recipe, policy)
-    return Run(
-        recipe=recipe,
-        folder=folder,
-        policy=policy,
-        reference=None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model),
-        engine=engine,
-        evaluation_engine=evaluation_engine,
-        optimizer=MasterOptimizer(policy.model, recipe.optimizer),
-        rubric=rubric,
-        problems=problems,
-        sampler=sampler_rule(recipe, problems.train),
-        advantage=advantage_rule(recipe.algorithm.advantage),
-        update=update_settings(recipe, engine.logprobs_are_exact),
-        budget=Budget(**recipe.budget.model_dump()),
-        log=log,
-        show=show,
-        base_weights=weights_hash(policy),
-        began=began,
-        load_seconds=time.monotonic() - began,
-    )
+    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model)
+    return _Loaded(policy, reference, problems, rubric)
 
 
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
@@ -164,10 +210,18 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
     return rubric
 
 
-def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, RolloutEngine]:
+def _engines(recipe: TrainRecipe, policy: Policy, placement: Placement) -> tuple[RolloutEngine, RolloutEngine]:
     """One for rollouts and one for evaluation; one serves both if its batch is large enough."""
+    if placement.world.size > 1:
+        engines = _own_engines(recipe, policy, placement.world.size)
+        return SharedEngine(engines[0], placement), SharedEngine(engines[1], placement)
+    return _own_engines(recipe, policy, 1)
+
+
+def _own_engines(recipe: TrainRecipe, policy: Policy, processes: int) -> tuple[RolloutEngine, RolloutEngine]:
+    """Those of this process, which samples its part of a batch."""
     rollout = recipe.rollout
-    rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
+    rows = rollout.max_sequences or -(-rollout.prompts_per_step * rollout.group_size // processes)
     engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
     if rows >= recipe.evaluation.max_sequences:
         return engine, engine

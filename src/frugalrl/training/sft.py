@@ -21,9 +21,17 @@ from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
+from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.choice import choose_placement
+from frugalrl.training.distributed.log import open_log
+from frugalrl.training.distributed.placement import Placement, own_part
+from frugalrl.training.distributed.sharing import added_up, even_counts
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers
+from frugalrl.training.model.parts import collected
+from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers, weights_hash
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
 from frugalrl.training.packing import Example, fill_rows, pack
 from frugalrl.training.schedule import lr_factor
@@ -57,6 +65,7 @@ def run_sft(
     resume_from: Path | None = None,
     show: Show = lambda line: None,
     should_stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> Path | None:
     """Train, and return the folder of the finished model; None if it was asked to stop before the end.
 
@@ -70,22 +79,34 @@ def run_sft(
     texts = [example for phase in phases for example in phase]
     settings = recipe.model if resume_from is None else recipe.model.model_copy(update={"path": str(resume_from)})
     fresh = recipe.scratch is not None and resume_from is None
-    policy = make_scratch_policy(recipe, texts) if fresh else load_policy(settings)
-    rows = _ordered_rows(recipe, policy, phases)
-    optimizer = MasterOptimizer(policy.model, recipe.optimizer)
+    policy = own_part(world, lambda: make_scratch_policy(recipe, texts) if fresh else load_policy(settings))
+    rows = own_part(world, lambda: _ordered_rows(recipe, policy, phases))
+    refuse_disagreement(world, lambda: _found(recipe, policy, rows))
+    chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference=False)
+    if chosen.reason:
+        show(chosen.reason)
+    placement = chosen.placement
+    policy = placement.place(policy)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
     values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}}
     if resume_from is not None:
-        state = load_training_state(resume_from)
+        state = own_part(world, lambda: load_training_state(resume_from))
         optimizer.load_state_tensors(state.tensors["optimizer"])
         values = state.values
-    with RunLog(folder, recipe.trackers, recipe.name) as log:
-        for note in log.cut(values["log_lengths"], int(values["step"])):
+    with open_log(world, folder, recipe) as log:
+        for note in world.main(lambda: log.cut(values["log_lengths"], int(values["step"]))):
             show(note)
-        finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop)
+        finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop, placement)
     if not finished:
         return None
-    save_model(policy, folder / "model", sft_card(recipe))
+    complete = policy.whole()
+    world.main(lambda: save_model(complete, folder / "model", sft_card(recipe)))
     return folder / "model"
+
+
+def _found(recipe: SftRecipe, policy: Policy, rows: list[Row]) -> dict[str, str]:
+    """What every process must have alike."""
+    return {"recipe": digest(repr(recipe)), "model": weights_hash(policy), "data": digest(repr(rows)), **versions()}
 
 
 def _loop(
@@ -98,28 +119,25 @@ def _loop(
     log: RunLog,
     show: Show,
     should_stop: Callable[[], bool],
+    placement: Placement,
 ) -> bool:
     """All steps after those of `values`, from a checkpoint; false if asked to stop before the last."""
     training, schedule = recipe.training, recipe.optimizer
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
-    held_out = _validation_rows(recipe, policy)
+    world, held_out = placement.world, own_part(placement.world, lambda: _validation_rows(recipe, policy))
     first_step, losses = int(values["step"]), list(values["losses"])
     started, rows_done = time.monotonic(), 0
     for step in range(first_step + 1, steps + 1):
-        stopping = should_stop()
+        stopping = any(world.each(should_stop))
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
             kept = {"step": step - 1, "losses": losses, "log_lengths": log.lengths()}
-            path = folder / "checkpoints" / checkpoint_name(step - 1)
-            save_checkpoint(
-                policy, TrainingState(kept, {"optimizer": optimizer.state_tensors()}), path, sft_card(recipe)
-            )
-            point(path.parent, LATEST, path.name)
+            _save(recipe, policy, optimizer, kept, folder / "checkpoints" / checkpoint_name(step - 1), world)
         if stopping:
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch))
+        losses.append(_accumulate(recipe, policy, batch, placement))
         rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
@@ -132,39 +150,64 @@ def _loop(
             show(f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}")
             losses = []
     if held_out:
-        loss = _validation_loss(recipe, policy, held_out, rows_per_step)
+        loss = _validation_loss(recipe, policy, held_out, rows_per_step, placement)
         log.write(steps, {"loss/validation": loss})
         show(f"validation loss {loss:.4f}")
     return True
 
 
 @torch.no_grad()
-def _validation_loss(recipe: SftRecipe, policy: Policy, rows: list[Row], rows_per_step: int) -> float:
+def _validation_loss(
+    recipe: SftRecipe, policy: Policy, rows: list[Row], rows_per_step: int, placement: Placement
+) -> float:
     """Mean over batches of the mean loss per completion token, in nats."""
-    losses = [_accumulate(recipe, policy, rows[at : at + rows_per_step]) for at in range(0, len(rows), rows_per_step)]
+    starts = range(0, len(rows), rows_per_step)
+    losses = [_accumulate(recipe, policy, rows[at : at + rows_per_step], placement) for at in starts]
     return sum(losses) / len(losses)
 
 
-def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
+def _save(
+    recipe: SftRecipe, policy: Policy, optimizer: MasterOptimizer, kept: Mapping[str, Any], path: Path, world: World
+) -> None:
+    """Save a checkpoint and point `latest` at it."""
+    state = TrainingState(kept, {"optimizer": collected(optimizer.state_tensors(), world.rank == 0)})
+    complete = policy.whole()
+
+    def write() -> None:
+        save_checkpoint(complete, state, path, sft_card(recipe))
+        point(path.parent, LATEST, path.name)
+
+    world.main(write)
+
+
+def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], placement: Placement) -> float:
     """Add up the gradients of a batch; return its mean loss per completion token (nats).
 
-    Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing.
+    Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing, nor does the number
+    of processes, each of which takes some of the rows.
     """
-    rows_per_forward = recipe.training.rows_per_forward or len(batch)
     learned = sum(len(example.token_ids) - example.prompt_tokens for row in batch for example in row)
-    total = 0.0
-    for at in range(0, len(batch), rows_per_forward):
-        packed = pack(batch[at : at + rows_per_forward], recipe.training.pack_tokens, policy.pad_token_id)
-        logprobs, _ = policy.logprobs(
-            packed.input_ids.to(policy.device),
-            packed.loss_mask.to(policy.device),
-            position_ids=packed.position_ids.to(policy.device),
-        )
-        loss = -logprobs.sum() / learned
-        if torch.is_grad_enabled():
-            loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    return total
+    world = placement.world
+    own = batch[world.rank :: world.size]
+    rows_per_forward = recipe.training.rows_per_forward or max(1, len(own))
+    parts = [own[at : at + rows_per_forward] for at in range(0, len(own), rows_per_forward)]
+    parts = even_counts(world, parts, lambda: [[]])  # a row of nothing but padding
+    loss = placement.part(lambda: sum(_loss(recipe, policy, part, learned) for part in parts))
+    return added_up(world, {"loss": loss})["loss"]
+
+
+def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int) -> float:
+    """Add up the gradients of some rows of a batch of `learned` completion tokens; return their part of its loss."""
+    packed = pack(rows, recipe.training.pack_tokens, policy.pad_token_id)
+    logprobs, _ = policy.logprobs(
+        packed.input_ids.to(policy.device),
+        packed.loss_mask.to(policy.device),
+        position_ids=packed.position_ids.to(policy.device),
+    )
+    loss = -logprobs.sum() / learned
+    if torch.is_grad_enabled():
+        loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
 
 
 def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedCompletion]]) -> list[Row]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
+from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
 
@@ -52,6 +53,14 @@ class Policy:
     @property
     def context_tokens(self) -> int:
         return int(self.model.config.max_position_embeddings)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The model's tensors by name."""
+        return dict(self.model.state_dict())
+
+    def whole(self) -> "Policy":
+        """The policy to save: this one, unless its weights are in parts on several processes."""
+        return self
 
     def logprobs(
         self,
@@ -154,7 +163,8 @@ def weights_hash(policy: Policy) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(policy.model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        in_one_piece: Tensor = whole(tensor.detach()).cpu()
+        digest.update(in_one_piece.contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

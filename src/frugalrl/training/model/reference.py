@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from frugalrl.config.schema import ModelSettings
+from frugalrl.training.model.parts import assign
 from frugalrl.training.model.policy import Policy, load_policy
 
 _PREFIX = "reference."
@@ -26,7 +27,7 @@ def load_reference(settings: ModelSettings) -> Policy:
 def copy_weights(source: Policy, target: Policy) -> None:
     """Make the target's weights equal to the source's; both have the same architecture and dtype."""
     for into, from_ in zip(target.model.parameters(), source.model.parameters(), strict=True):
-        into.copy_(from_)
+        assign(into, from_)
 
 
 def reference_tensors(reference: Policy) -> dict[str, Tensor]:
@@ -38,4 +39,4 @@ def reference_tensors(reference: Policy) -> dict[str, Tensor]:
 def load_reference_tensors(reference: Policy, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `reference_tensors`. Raises KeyError if one is missing."""
     for name, parameter in reference.model.named_parameters():
-        parameter.copy_(tensors[f"{_PREFIX}{name}"])
+        assign(parameter, tensors[f"{_PREFIX}{name}"])

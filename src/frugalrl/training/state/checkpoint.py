@@ -31,6 +31,7 @@ from torch import Tensor
 
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
+from frugalrl.training.model.parts import assign
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
 from frugalrl.training.state.portable import give_rights_of, make_portable
@@ -113,7 +114,7 @@ def load_weights(policy: Policy, folder: Path) -> None:
         for file in [] if differs else _weight_files(folder):
             with safetensors.safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
-                    own[name].copy_(opened.get_tensor(name))
+                    assign(own[name], opened.get_tensor(name))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         differs = str(error)
     if differs:
@@ -188,7 +189,7 @@ def _put(scratch: Path, folder: Path) -> None:
 
 
 def _write_model(policy: Policy, folder: Path, card: str) -> None:
-    policy.model.save_pretrained(folder, max_shard_size=_MODEL_FILE_SIZE)
+    policy.model.save_pretrained(folder, state_dict=policy.state_dict(), max_shard_size=_MODEL_FILE_SIZE)
     policy.tokenizer.save_pretrained(folder)
     make_portable(folder)
     (folder / _CARD_FILE).write_text(card, encoding="utf-8")
@@ -227,7 +228,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _compare_model(policy: Policy, folder: Path) -> None:
-    state = policy.model.state_dict()
+    state = policy.state_dict()
     _compare_all(_weight_files(folder), state, set(state) - _tied(policy))
 
 

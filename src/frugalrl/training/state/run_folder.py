@@ -1,6 +1,7 @@
 """The folder of a run: a new one, or an existing one to resume in, locked by one process at a time.
 
 A run is resumed with its own recipe. `training.steps` and `budget` may differ: a run can be extended or shortened.
+So may `distributed`, and the number of processes.
 """
 
 import fcntl
@@ -115,7 +116,7 @@ def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
     if refused:
         raise OutputError(
             f"The run in {path} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
-            "training.steps and budget may be changed. Or start a new run with another --out."
+            "training.steps, budget and distributed may be changed. Or start a new run with another --out."
         )
     checkpoints = path / "checkpoints"
     remove_leftovers(path)
@@ -131,7 +132,7 @@ def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
 
 
 def _may_change(key: str) -> bool:
-    return key == "training.steps" or key.startswith("budget.")
+    return key == "training.steps" or key.startswith(("budget.", "distributed."))
 
 
 def _changes(recipe: SftRecipe | TrainRecipe, path: Path) -> list[tuple[str, object, object]]:
