@@ -48,6 +48,8 @@ class Problem:
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Every other column of its row, passed to reward functions by name."""
     check: Check = Check()
+    messages: tuple[Mapping[str, str], ...] = ()
+    """The row's own conversation, which ends with `text`; empty where the question stands alone."""
 
     @property
     def accepted(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ Decisions:
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -30,11 +30,14 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 floats and without repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise RecipeError(f"The recipe holds the key {key!r} twice, near line {line}. Keep one of them.")
+        lines: dict[Any, int] = {}
+        for name, _ in node.value:
+            key, line = self.construct_object(name, deep=True), name.start_mark.line + 1
+            if isinstance(key, Hashable) and key in lines:
+                where = f"lines {lines[key]} and {line}" if line != lines[key] else f"line {line}"
+                raise RecipeError(f"The recipe holds the key {key!r} twice, in {where}. Keep one of them.")
+            if isinstance(key, Hashable):  # the parent refuses any other
+                lines[key] = line
         return super().construct_mapping(node, deep)
 
 
@@ -149,6 +152,16 @@ def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 def dump_recipe(recipe: Section) -> str:
     """The resolved recipe as YAML: with every key, and loadable to an equal recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def front_matter(card: Path) -> Mapping[str, Any]:
+    """The YAML at the head of a Markdown card, as on the Hub; empty if there is none that can be read."""
+    found = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    try:
+        values = yaml.safe_load(found[1]) if found else {}
+    except yaml.YAMLError:
+        values = {}
+    return values if isinstance(values, dict) else {}
 
 
 def _read_yaml(path: Path) -> Any:

@@ -50,8 +50,8 @@ class ProblemSource(Section):
 
     source: str = Field(
         DEFAULT_SOURCE,
-        description="arithmetic, logic, the dotted path of your own task, a .jsonl/.parquet file (.gz too), a "
-        "folder of them, or a Hub id",
+        description="arithmetic, logic, the dotted path of your own task, a JSONL, JSON, CSV or Parquet file "
+        "(.gz too), a folder of them, or a Hub id; see docs/data.md",
     )
     task: str | None = Field(
         None,
@@ -60,7 +60,8 @@ class ProblemSource(Section):
     )
     split: str = Field(
         "train",
-        description="of a Hub id, or of a task with problems of its own (train, validation, test); ignored for files",
+        description="of a Hub id, a folder, or a task with problems of its own (train, validation, test); ignored "
+        "for a file",
     )
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")

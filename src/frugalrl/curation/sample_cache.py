@@ -112,7 +112,7 @@ class SampleCache:
                     self._places[values["key"], values["sample"]] = place
             except (ValueError, KeyError, TypeError) as error:
                 raise OutputError(
-                    f"{self.path}, line {number}, is no sample: {error!r}. Remove the line (its sample is drawn "
+                    f"{self.path}, line {number} is no sample: {error!r}. Remove the line (its sample is drawn "
                     "again), or name another samples_cache."
                 ) from None
 

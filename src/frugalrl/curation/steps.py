@@ -32,6 +32,7 @@ from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
 from frugalrl.data.restated_index import SameProblem
+from frugalrl.data.sources import check_local
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
 from frugalrl.text.language_id import load_identifier
@@ -88,6 +89,8 @@ class Tools:
 def prepare(tools: Tools) -> None:
     """Load what is cheap and often wrong, before any step runs. Raises DataError."""
     folder = Path(data_folder())
+    named = [name for step in tools.spec.steps if isinstance(step, spec.Decontaminate) for name in step.benchmarks]
+    check_local([expanded(name) for name in named if "/" in name])  # before any other is asked of the Hub
     for step in tools.spec.steps:
         if step.skip is not None:
             continue

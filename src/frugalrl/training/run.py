@@ -20,6 +20,7 @@ from frugalrl.reporting.summary import versions
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import build_engine
+from frugalrl.tasks.loading import check_sources
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement
 from frugalrl.training.distributed.engine import SharedEngine
@@ -175,6 +176,7 @@ class _Loaded:
 
 def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None) -> _Loaded:
     check_algorithm(recipe)
+    check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
     path = recipe.model.path if weights is None else str(weights)

@@ -249,10 +249,10 @@ def _example(policy: Policy, example: PromptedCompletion, recipe: SftRecipe) -> 
     return Example(token_ids, len(prompt_ids))
 
 
-def _rendered(tokenizer: Any, prompt: str | tuple[dict[str, str], ...], settings: PromptSettings) -> str:
+def _rendered(tokenizer: Any, prompt: str | tuple[Mapping[str, str], ...], settings: PromptSettings) -> str:
     messages = messages_for(prompt, settings) if isinstance(prompt, str) else list(prompt)
     return render(tokenizer, messages)
 
 
-def _prompt_text(prompt: str | tuple[dict[str, str], ...]) -> str:
+def _prompt_text(prompt: str | tuple[Mapping[str, str], ...]) -> str:
     return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)

@@ -2,7 +2,8 @@
 
 import hashlib
 import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
+from frugalrl.hub import UNREACHABLE, hub_access
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
@@ -91,24 +93,26 @@ def load_policy(settings: ModelSettings) -> Policy:
     import transformers
 
     quiet_transformers()
-    source = str(resolve_model_path(settings.path))
+    source = resolve_model_path(settings.path)
     device = pick_device(settings.device)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=settings.revision)
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=settings.revision,
-            dtype=_DTYPES[settings.dtype],
-            attn_implementation="sdpa",
-            use_safetensors=True,  # nothing is ever unpickled
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that they are in the report, by name
-        )
-    except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
-        raise ModelError(
-            f"The model {settings.path!r} cannot be loaded: {_first_line(error)} Give a folder in Hub layout "
-            "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
-        ) from error
+    with nullcontext(True) if isinstance(source, Path) else hub_access() as reachable:
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), revision=settings.revision)
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                str(source),
+                revision=settings.revision,
+                dtype=_DTYPES[settings.dtype],
+                attn_implementation="sdpa",
+                use_safetensors=True,  # nothing is ever unpickled
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are in the report, by name
+            )
+        except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
+            why = _first_line(error) if reachable else f"{UNREACHABLE}."
+            raise ModelError(
+                f"The model {settings.path!r} cannot be loaded: {why} Give a folder in Hub layout "
+                "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
+            ) from error
     _refuse_unknown_layout(model, settings.path)
     _refuse_broken(model, tokenizer, report, settings.path)
     model.to(device)
@@ -134,12 +138,23 @@ def resolve_model_path(path: str) -> str | Path:
                 "merge_and_unload) and give the folder of the merged model."
             )
         if not (local / "config.json").is_file():
+            inside = next((one for one in model_folders(local)), None)
+            if inside is not None:
+                raise ModelError(f"The folder {path} is a run's, not a model's. Give its model: {inside}")
             raise ModelError(f"The folder {path} holds no model: config.json is missing. Give a folder in Hub layout.")
         return local
     looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
     if looks_local or local.exists():
         raise ModelError(f"There is no model folder at {path}. Check the path, or give a Hub id such as org/name.")
     return path
+
+
+def model_folders(folder: Path) -> Iterator[Path]:
+    """The models inside a run's folder: the kept one first, then its checkpoints, the newest first."""
+    checkpoints = sorted((folder / "checkpoints").glob("*"), reverse=True)
+    for place in (folder / "model", *checkpoints, *(one / "model" for one in checkpoints)):
+        if (place / "config.json").is_file():
+            yield place
 
 
 def pick_device(wanted: str) -> torch.device:
