@@ -220,7 +220,7 @@ def curate(
     from frugalrl.curation.workspace import open_workspace
 
     chosen = _loaded(spec, "curate")
-    with open_workspace(chosen, asas_path(out), resume) as workspace:
+    with open_workspace(chosen, as_path(out), resume) as workspace:
         return CurateResult(workspace.path, curate_in(chosen, workspace, line_by_line(show)))
 
 
@@ -234,5 +234,5 @@ def report(runs: str | Path | Sequence[str | Path], out: str | Path | None = Non
     folders = [Path(one) for one in ([runs] if isinstance(runs, str | Path) else runs)]
     if not folders:
         raise OutputError("A report is of runs, and none is named. Name one or more run folders.")
-    page = asas_path(out) or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
+    page = as_path(out) or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
     return ReportResult(page, report_runs(folders, page), tuple(folders))

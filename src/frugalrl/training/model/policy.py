@@ -179,7 +179,8 @@ def weights_hash(policy: Policy) -> str:
     for name, tensor in sorted(policy.model.state_dict().items()):
         digest.update(name.encode())
         in_one_piece: Tensor = whole(tensor.detach()).cpu()
-        digest.update(in_one_piece.contiguous().view(-1).view(torch.uint8).numpy())
+        bits: Any = in_one_piece.contiguous().view(-1).view(torch.uint8).numpy()
+        digest.update(bits)
     return digest.hexdigest()
 
 
