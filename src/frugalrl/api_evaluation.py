@@ -61,7 +61,7 @@ def evaluate(
 ) -> EvaluateResult:
     """Accuracy of a model on benchmarks, with intervals.
 
-    model: a folder in Hub layout, a Hub id, or ``builtin:tiny``.
+    model: a folder in Hub layout or of a LoRA adapter, a Hub id, or ``builtin:tiny``.
     bench: names such as ``math500``, or the path of your own .jsonl; several as a list, or with commas between.
     preset: ask and sample as published: ``open-rs``. The settings after it win over it.
     task: what judges the rows of files (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
@@ -104,11 +104,12 @@ def _loaded_model(
     from frugalrl.config.schema import ModelSettings, TorchEngineSettings
     from frugalrl.evaluation import benchmarking
     from frugalrl.rollout.factory import build_engine
-    from frugalrl.training.model.policy import load_policy, pick_device, weights_hash
+    from frugalrl.training.model.loading import load_sampled
+    from frugalrl.training.model.policy import pick_device, weights_hash
 
     found = pick_device(device)
     kept: Literal["float32", "bfloat16"] = dtype or ("bfloat16" if found.type == "cuda" else "float32")
-    policy = load_policy(ModelSettings(path=name, dtype=kept, device=device))
+    policy = load_sampled(ModelSettings(path=name, dtype=kept, device=device))
     if policy.end_token_note is not None:
         say(f"WARNING: {policy.end_token_note}")
     return benchmarking.Model(

@@ -12,7 +12,7 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TRAIN = ["quickstart", "open-rs1", "open-rs2", "open-rs3"]
+TRAIN = ["quickstart", "open-rs1", "open-rs2", "open-rs2-lora", "open-rs3", "mini/lora"]
 MINIMAL = """
 name: test
 data: {train: {limit: 9}}

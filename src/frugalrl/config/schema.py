@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
@@ -43,6 +44,7 @@ class ModelSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
+    lora: LoraSettings | None = Field(None, description="train adapters beside the weights; null: the weights")
 
 
 class ProblemSource(Section):
@@ -445,3 +447,9 @@ class SftRecipe(Section):
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
+
+    @model_validator(mode="after")
+    def _adapters_need_a_model(self) -> Self:
+        if self.scratch is not None and self.model.lora is not None:
+            raise ValueError("a new model has nothing that adapters could adapt: leave out scratch or model.lora")
+        return self

@@ -9,7 +9,6 @@ from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.training.selecting import Choice, choose
-from frugalrl.training.state.checkpoint import save_model
 from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weights
 
 

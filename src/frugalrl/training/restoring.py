@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.errors import DataError, ModelError, OutputError
+from frugalrl.errors import DataError, OutputError
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.distributed.placement import own_part
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.evaluating import remake_lost
+from frugalrl.training.model.adapter import AdapterPolicy
+from frugalrl.training.model.loading import refuse_other_base
 from frugalrl.training.model.parts import collected
 from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
@@ -77,7 +79,7 @@ def training_state(run: Run, progress: Progress) -> TrainingState:
     values = {
         **progress.to_json(),
         "seconds": run.seconds,
-        "log_lengths": run.log.lengths(),
+        "log_lengths": run.world.main(run.log.lengths),
         "random": random_values(),
         "data_hashes": run.problems.hashes,
         "base_weights": run.base_weights,
@@ -129,12 +131,9 @@ def _refuse_other_data(run: Run, hashes: Mapping[str, Any]) -> None:
 def _refuse_other_base(run: Run, values: Mapping[str, Any]) -> None:
     """The base is read again for the reference, and at the end if nothing beat it: find a change now, not then."""
     path = run.recipe.model.path
-    if run.reference is not None:
-        changed = weights_hash(run.reference) != values["base_weights"]
+    if isinstance(run.policy, AdapterPolicy):  # what was loaded is the base, and the adapters follow
+        refuse_other_base(path, run.base_weights, values["base_weights"])
+    elif run.reference is not None:
+        refuse_other_base(path, weights_hash(run.reference), values["base_weights"])
     else:
-        changed = files_hash(path) != values.get("base_files")
-    if changed:
-        raise ModelError(
-            f"The model {path!r} has other weights than when the run began, and the run refers to it until its end. "
-            "Put it back to resume, or start a new run with another --out."
-        )
+        refuse_other_base(path, files_hash(path), values.get("base_files"))

@@ -30,8 +30,10 @@ from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, weights_hash
+from frugalrl.training.model.policy import Policy
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
@@ -131,10 +133,8 @@ def load_run(
     began = time.monotonic()
     loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
     policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
-    base_weights = weights_hash(policy)
-    refuse_disagreement(
-        world, lambda: {"recipe": digest(repr(recipe)), "model": base_weights, **problems.hashes, **versions()}
-    )
+    found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
+    refuse_disagreement(world, found)
     chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference)
     if chosen.reason:
         show(chosen.reason)
@@ -158,7 +158,7 @@ def load_run(
         log=log,
         show=show,
         placement=placement,
-        base_weights=base_weights,
+        base_weights=loaded.base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
     )
@@ -169,6 +169,7 @@ class _Loaded:
     """What each process loads by itself."""
 
     policy: Policy
+    base_weights: str
     reference: Policy | None
     problems: ProblemSets
     rubric: Callable[[int], Rubric]
@@ -179,15 +180,16 @@ def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_function
     check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
-    path = recipe.model.path if weights is None else str(weights)
-    policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    policy, base_weights = load_trained(recipe.model, weights, recipe.seed)
     if policy.end_token_note is not None:
         show(f"WARNING: {policy.end_token_note}")
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model)
-    return _Loaded(policy, reference, problems, rubric)
+    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
+    return _Loaded(policy, base_weights, reference, problems, rubric)
 
 
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
@@ -215,9 +217,9 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
 def _engines(recipe: TrainRecipe, policy: Policy, placement: Placement) -> tuple[RolloutEngine, RolloutEngine]:
     """One for rollouts and one for evaluation; one serves both if its batch is large enough."""
     if placement.world.size > 1:
-        engines = _own_engines(recipe, policy, placement.world.size)
+        engines = adapter_engines(policy, *_own_engines(recipe, policy, placement.world.size))
         return SharedEngine(engines[0], placement), SharedEngine(engines[1], placement)
-    return _own_engines(recipe, policy, 1)
+    return adapter_engines(policy, *_own_engines(recipe, policy, 1))
 
 
 def _own_engines(recipe: TrainRecipe, policy: Policy, processes: int) -> tuple[RolloutEngine, RolloutEngine]:

@@ -29,9 +29,11 @@ from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import added_up, even_counts
 from frugalrl.training.distributed.world import ALONE, World
+from frugalrl.training.exporting import export
+from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import collected
-from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers, weights_hash
+from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers, weights_hash
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
 from frugalrl.training.packing import Example, fill_rows, pack
 from frugalrl.training.schedule import lr_factor
@@ -40,9 +42,9 @@ from frugalrl.training.state.checkpoint import (
     checkpoint_name,
     load_training_state,
     save_checkpoint,
-    save_model,
 )
 from frugalrl.training.state.pointers import LATEST, point
+from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 
 Row = list[Example]
 Show = Callable[[str], None]
@@ -77,22 +79,28 @@ def run_sft(
     quiet_transformers()
     phases = [load_completions(phase) for phase in recipe.phases]
     texts = [example for phase in phases for example in phase]
-    settings = recipe.model if resume_from is None else recipe.model.model_copy(update={"path": str(resume_from)})
-    fresh = recipe.scratch is not None and resume_from is None
-    policy = own_part(world, lambda: make_scratch_policy(recipe, texts) if fresh else load_policy(settings))
+    policy, base_weights = own_part(world, lambda: _policy(recipe, texts, resume_from))
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     rows = own_part(world, lambda: _ordered_rows(recipe, policy, phases))
-    refuse_disagreement(world, lambda: _found(recipe, policy, rows))
+    if world.size > 1:
+        refuse_disagreement(world, _found(recipe, policy, rows))
     chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference=False)
     if chosen.reason:
         show(chosen.reason)
     placement = chosen.placement
     policy = placement.place(policy)
     optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
-    values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}}
+    values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}, "base_weights": base_weights}
+    if recipe.model.lora is not None:  # whose dropout draws from the global states; nothing else does
+        seed_random_states(recipe.seed)
     if resume_from is not None:
         state = own_part(world, lambda: load_training_state(resume_from))
         optimizer.load_state_tensors(state.tensors["optimizer"])
         values = state.values
+        if recipe.model.lora is not None:
+            refuse_other_base(recipe.model.path, base_weights, values["base_weights"])
+            restore_random_states(values["random"])
     with open_log(world, folder, recipe) as log:
         for note in world.main(lambda: log.cut(values["log_lengths"], int(values["step"]))):
             show(note)
@@ -100,8 +108,15 @@ def run_sft(
     if not finished:
         return None
     complete = policy.whole()
-    world.main(lambda: save_model(complete, folder / "model", sft_card(recipe)))
+    world.main(lambda: export(complete, folder, sft_card(recipe)))
     return folder / "model"
+
+
+def _policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion], resume_from: Path | None) -> tuple[Policy, str]:
+    """A new model, or a loaded one, and the hash of the base under its adapters. Raises UserError."""
+    if recipe.scratch is not None and resume_from is None:
+        return make_scratch_policy(recipe, texts), ""
+    return load_trained(recipe.model, resume_from, recipe.seed)
 
 
 def _found(recipe: SftRecipe, policy: Policy, rows: list[Row]) -> dict[str, str]:
@@ -131,7 +146,9 @@ def _loop(
     for step in range(first_step + 1, steps + 1):
         stopping = any(world.each(should_stop))
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
-            kept = {"step": step - 1, "losses": losses, "log_lengths": log.lengths()}
+            kept = {**values, "step": step - 1, "losses": losses, "log_lengths": log.lengths()}
+            if recipe.model.lora is not None:
+                kept["random"] = random_values()
             _save(recipe, policy, optimizer, kept, folder / "checkpoints" / checkpoint_name(step - 1), world)
         if stopping:
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")

@@ -2,6 +2,7 @@
 
 from frugalrl.errors import ModelError, OutputError
 from frugalrl.rollout.engine import SharedModel
+from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import load_policy, weights_hash
 from frugalrl.training.model.reference import copy_weights
 from frugalrl.training.run import Run
@@ -27,6 +28,9 @@ def reset_reference(run: Run) -> None:
 
 def load_base_weights(run: Run) -> None:
     """Load the weights of the model the run started from into the policy. Raises ModelError."""
+    if isinstance(run.policy, AdapterPolicy):  # whose base never changed
+        run.policy.load_adapters(run.policy.initial)
+        return
     base = load_policy(run.recipe.model)
     if weights_hash(base) != run.base_weights:
         raise ModelError(

@@ -1,20 +1,18 @@
 """Whether all processes of a run start from the same things: a difference would spoil the run without an error."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from frugalrl.errors import RecipeError
 from frugalrl.training.distributed.world import World
 
 
-def refuse_disagreement(world: World, found: Callable[[], Mapping[str, str]]) -> None:
+def refuse_disagreement(world: World, found: Mapping[str, str]) -> None:
     """Raise RecipeError in every process if something differs between them.
 
-    found: by what a person calls it, a value or its hash, as this process has it. Not asked in a run of one process.
+    found: by what a person calls it, a value or its hash, as this process has it.
     """
-    if world.size == 1:
-        return
-    everywhere = world.each(lambda: dict(found()))
+    everywhere = world.each(lambda: dict(found))
     for rank, other in enumerate(everywhere):
         wrong = [name for name, value in everywhere[0].items() if other.get(name) != value]
         if wrong:

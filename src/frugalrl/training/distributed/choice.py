@@ -10,6 +10,7 @@ from frugalrl.config.schema import OptimizerSettings
 from frugalrl.errors import RecipeError
 from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement, Replicated, Sharded
 from frugalrl.training.distributed.world import World
+from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import Policy, trainable_parameters
 
 _SHARE = 0.5
@@ -40,7 +41,13 @@ def choose_placement(
     needed = held_bytes(policy, with_reference)
     smallest = min(world.each(lambda: _memory_bytes(policy.device, world.size)))
     fits = needed <= _SHARE * smallest
-    replicated = settings.weights == "replicated" or (settings.weights == "auto" and fits)
+    has_adapters = isinstance(policy, AdapterPolicy)
+    replicated = settings.weights == "replicated" or (settings.weights == "auto" and (fits or has_adapters))
+    if not replicated and has_adapters:
+        raise RecipeError(
+            "distributed.weights=sharded cuts the weights that are trained, and with model.lora these are few: each "
+            "process holds the whole model. Leave distributed.weights at auto, or train without model.lora."
+        )
     if not replicated and optimizer.name == "muon":
         raise RecipeError(
             "Muon needs whole matrices, and with distributed.weights=sharded each process holds a part of them. Use "

@@ -154,8 +154,8 @@ class _WholePolicy(Policy):
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """See `Policy.state_dict`."""
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """See `Policy.saved_tensors`."""
         return dict(self.tensors)
 
 

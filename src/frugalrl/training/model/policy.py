@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,11 @@ from frugalrl.hub import UNREACHABLE, hub_access
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
+from frugalrl.training.state.portable import make_portable
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_MODEL_FILE_SIZE = "5GB"
+"""Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,27 @@ class Policy:
     tokenizer: Any
     source: str
     """The folder or Hub id it came from, for model cards and messages."""
+
+    stored: ClassVar[str] = "model*.safetensors"
+    """The files that hold its weights in a checkpoint: one, or several shards of a large model."""
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of it, by name, as views of the weights in use."""
+        return dict(self.model.state_dict())
+
+    def untied(self) -> set[str]:
+        """The names among them that files must hold: a head that is tied to the embedding is saved once."""
+        return set(self.saved_tensors()) - ({"lm_head.weight"} if self.model.config.tie_word_embeddings else set())
+
+    def write(self, folder: Path) -> None:
+        """Model and tokenizer in Hub layout. Raises OSError."""
+        self.model.save_pretrained(folder, state_dict=self.saved_tensors(), max_shard_size=_MODEL_FILE_SIZE)
+        self.tokenizer.save_pretrained(folder)
+        make_portable(folder)
+
+    def model_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights of the model that it samples as, in order of names."""
+        yield from sorted(self.model.state_dict().items())
 
     @property
     def device(self) -> torch.device:
@@ -55,10 +79,6 @@ class Policy:
     @property
     def context_tokens(self) -> int:
         return int(self.model.config.max_position_embeddings)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The model's tensors by name."""
-        return dict(self.model.state_dict())
 
     def whole(self) -> "Policy":
         """The policy to save: this one, unless its weights are in parts on several processes."""
@@ -101,7 +121,7 @@ def load_policy(settings: ModelSettings) -> Policy:
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 str(source),
                 revision=settings.revision,
-                dtype=_DTYPES[settings.dtype],
+                dtype=DTYPES[settings.dtype],
                 attn_implementation="sdpa",
                 use_safetensors=True,  # nothing is ever unpickled
                 output_loading_info=True,
@@ -135,7 +155,7 @@ def resolve_model_path(path: str) -> str | Path:
         if (local / "adapter_config.json").is_file():
             raise ModelError(
                 f"The folder {path} holds an adapter, which would be left out. Merge it into its base (peft: "
-                "merge_and_unload) and give the folder of the merged model."
+                "merge_and_unload) and give the folder of the merged model; a run of frugalrl has it in model/."
             )
         if not (local / "config.json").is_file():
             inside = next((one for one in model_folders(local)), None)
@@ -176,11 +196,10 @@ def quiet_transformers() -> None:
 def weights_hash(policy: Policy) -> str:
     """Of the weights as they are loaded: the same for a folder that was moved, another after any update."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in sorted(policy.model.state_dict().items()):
+    for name, tensor in policy.model_tensors():
         digest.update(name.encode())
         in_one_piece: Tensor = whole(tensor.detach()).cpu()
-        bits: Any = in_one_piece.contiguous().view(-1).view(torch.uint8).numpy()
-        digest.update(bits)
+        digest.update(in_one_piece.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
