@@ -41,7 +41,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
 
     def save() -> None:
         summaries.append(_summary(run, progress, ending, choices[0]))
-        save_model(policy, run.folder / "model", training_card(run.recipe, summaries[0]))
+        export(policy, run.folder, training_card(run.recipe, summaries[0]))
         write_summary(summaries[0], run.folder / "summary.json")
 
     run.world.main(save)

@@ -77,4 +77,5 @@ def _memory_bytes(device: torch.device, processes: int) -> int:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
-    return int(os.sysconf("SC_PAGE_SIZE")) * int(os.sysconf("SC_PHYS_PAGES")) // on_this_machine
+    memory: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory // on_this_machine
