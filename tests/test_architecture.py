@@ -38,6 +38,7 @@ LEVELS = {
     "tasks.strategies": PURE,
     "tasks": ADAPTERS,
     "config.loading": ADAPTERS,
+    "config.foreign": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
     "training.distributed.dealing": PURE,
@@ -131,7 +132,7 @@ HEAVY_IMPORTERS = {
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
-    "yaml": {"config.loading"},
+    "yaml": {"config.loading", "config.foreign"},
 }
 
 

@@ -14,13 +14,40 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, compare, curate, guard, meter, regrade, report, schema, score, sft, train
+from frugalrl.commands import (
+    check_golds,
+    compare,
+    convert,
+    curate,
+    guard,
+    meter,
+    regrade,
+    report,
+    schema,
+    score,
+    sft,
+    train,
+)
 from frugalrl.commands import eval as evaluate
 from frugalrl.commands.running import STOPPED
 from frugalrl.errors import UserError
 from frugalrl.training.distributed.launch import refuse_several_processes, speaks
 
-_COMMANDS = (train, sft, curate, evaluate, regrade, compare, report, guard, score, check_golds, meter, schema)
+_COMMANDS = (
+    train,
+    sft,
+    curate,
+    evaluate,
+    regrade,
+    compare,
+    report,
+    guard,
+    score,
+    check_golds,
+    meter,
+    convert,
+    schema,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,8 +19,10 @@ from pydantic import BaseModel, ValidationError
 from frugalrl.config.presets import expand_preset
 from frugalrl.config.schema import RolloutSettings, TrainRecipe
 from frugalrl.config.section import Section
+from frugalrl.convert.detect import Kind, advice, kind_of
 from frugalrl.errors import RecipeError
 
+_KINDS: Mapping[str, Kind] = {"TrainRecipe": "train", "SftRecipe": "sft", "CurationSpec": "curate"}
 R = TypeVar("R", bound=Section)
 Changes = Mapping[str, Any] | Sequence[str]
 """New values by dotted key, ``{"training.steps": 20}``, or as on the command line, ``["training.steps=20"]``."""
@@ -51,7 +53,12 @@ def load_recipe(path: str | Path, kind: type[R], changes: Changes = ()) -> R:
     path: a file, or the name of a shipped recipe such as ``quickstart`` or ``mini/open-rs3``.
     Raises RecipeError if there is none or it is not YAML, a change is malformed, or a value is wrong.
     """
-    return _changed(_read_yaml(_found(Path(path))), kind, changes)
+    file = _found(Path(path))
+    raw = read_yaml(file)
+    instead = advice(kind_of(raw), _KINDS.get(kind.__name__, "unknown"), str(path))
+    if instead is not None:
+        raise RecipeError(instead)
+    return _changed(raw, kind, changes)
 
 
 def recipe_from(values: Mapping[str, Any], kind: type[R], changes: Changes = ()) -> R:
@@ -143,7 +150,7 @@ def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 
     For a run's own recipe, which may be from another version: its other sections are ignored. Raises RecipeError.
     """
-    raw = _read_yaml(path) if path.is_file() else {}
+    raw = read_yaml(path) if path.is_file() else {}
     part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
     _apply(part, overrides)
     return parse_recipe(part, kind)
@@ -164,7 +171,8 @@ def front_matter(card: Path) -> Mapping[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _read_yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """The values of a YAML file. Raises RecipeError if it is missing, unreadable or not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
