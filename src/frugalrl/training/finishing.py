@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.evaluating import VALIDATION, evaluate_split, read_evaluation
+from frugalrl.training.exporting import export
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
