@@ -43,6 +43,7 @@ LEVELS = {
     "training.batching": PURE,
     "training.distributed.dealing": PURE,
     "training.distributed.world": PURE,
+    "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
     "training.packing": PURE,
@@ -87,7 +88,11 @@ LEVELS = {
     "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
+    "rollout.server": ADAPTERS,
+    "rollout.server.freshness": PURE,
+    "rollout.server.protocol": PURE,
     "rollout.torch_engine": ADAPTERS,
+    "rollout.vllm_engine": ADAPTERS,
     "rollout.collect": ADAPTERS,
     "text.language_id": ADAPTERS,
     "verify.answers": ADAPTERS,
@@ -132,6 +137,8 @@ HEAVY_IMPORTERS = {
     "tokenizers": {"training.model.scratch"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
+    "urllib3": {"rollout.server.client"},
+    "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},
 }
 

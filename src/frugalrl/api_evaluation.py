@@ -101,7 +101,8 @@ def _loaded_model(
     folder: Path | None,
     say: Callable[[str], None],
 ) -> "benchmarking.Model":
-    from frugalrl.config.schema import ModelSettings, TorchEngineSettings
+    from frugalrl.config.engine_schema import TorchEngineSettings
+    from frugalrl.config.schema import ModelSettings
     from frugalrl.evaluation import benchmarking
     from frugalrl.rollout.factory import build_engine
     from frugalrl.training.model.loading import load_sampled

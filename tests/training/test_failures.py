@@ -87,7 +87,7 @@ def test_an_error_in_a_step_keeps_the_step_before_it_though_nothing_is_saved_on_
 
 
 def test_an_update_that_failed_half_way_makes_no_checkpoint(tmp_path, monkeypatch):
-    def half_done(policy, reference, optimizer, batches, settings, lr_factor):
+    def half_done(policy, reference, optimizer, *others):
         optimizer.steps_begun += 1
         raise RuntimeError("the device is gone")
 
@@ -103,14 +103,14 @@ def test_an_update_that_does_not_fit_the_memory_is_cut_smaller_and_gives_the_sam
 ):
     update = step_module.update_policy
 
-    def small_memory(policy, reference, optimizer, batches, settings, lr_factor):
-        if max(batch.input_ids.numel() for batch in batches) > 300:
+    def small_memory(policy, reference, optimizer, batches, *others):
+        if max(len(batch.layout.tokens) for batch in batches) > 150:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return update(policy, reference, optimizer, batches, settings, lr_factor)
+        return update(policy, reference, optimizer, batches, *others)
 
     monkeypatch.setattr(step_module, "update_policy", small_memory)
     _, lines = run(tmp_path / "run", recipe())
-    assert any("Out of memory in step 1: micro-batches have 256 tokens from here on" in line for line in lines)
+    assert any("Out of memory in step 1: micro-batches have 128 tokens from here on" in line for line in lines)
     assert not any("Out of memory in step 2" in line for line in lines), "the size is remembered"
     for ours, theirs in zip(read_metrics(tmp_path / "run"), read_metrics(whole), strict=True):
         if "policy/grad_norm" in theirs:

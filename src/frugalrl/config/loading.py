@@ -16,8 +16,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.presets import expand_preset
-from frugalrl.config.schema import RolloutSettings, TrainRecipe
+from frugalrl.config.schema import TrainRecipe
 from frugalrl.config.section import Section
 from frugalrl.convert.detect import Kind, advice, kind_of
 from frugalrl.errors import RecipeError
@@ -244,13 +245,13 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
     location = [part for part in item["loc"] if isinstance(part, int | str)]
     where = ".".join(map(str, location)) or "the recipe"
     if item["type"] == "union_tag_invalid":
-        key = item["ctx"]["discriminator"].strip("'")
+        key = item["ctx"]["discriminator"].strip("'").removesuffix("()")
         known = [tag.strip(" '") for tag in item["ctx"]["expected_tags"].split(",")]
         close = difflib.get_close_matches(item["ctx"]["tag"], known, n=1, cutoff=0.4)
         hint = f"Did you mean {close[0]!r}? Known are" if close else "Known are"
         return f"The recipe's {where} has an unknown {key}: {item['ctx']['tag']!r}. {hint} {', '.join(known)}."
     if item["type"] == "union_tag_not_found":
-        key = item["ctx"]["discriminator"].strip("'")
+        key = item["ctx"]["discriminator"].strip("'").removesuffix("()")
         return f"The recipe lacks {where}.{key}, which says what kind it is. Add it."
     if item["type"] == "extra_forbidden":
         known = _fields_at(kind, location[:-1])

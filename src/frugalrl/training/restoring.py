@@ -41,6 +41,15 @@ def prepare_run(
 ) -> tuple[Run, Progress]:
     """Load a run, at its start or where a checkpoint of it stands. Raises UserError."""
     run = load_run(recipe, folder, resume_from, log, show, reward_functions, world)
+    try:
+        return _prepared(run, resume_from)
+    except BaseException:
+        run.close()
+        raise
+
+
+def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
+    recipe, world = run.recipe, run.world
     if resume_from is None:
         seed_random_states(recipe.seed)
         publish_weights(run, 0)
@@ -52,7 +61,7 @@ def prepare_run(
     progress = restore(run, resume_from, state)
     # Work that a kill threw away was paid for: it counts, under its own name.
     seconds = float(state.values["seconds"])
-    lost = max(0.0, world.main(lambda: seconds_logged(folder)) - seconds)
+    lost = max(0.0, world.main(lambda: seconds_logged(run.folder)) - seconds)
     run = replace(run, began=run.began - seconds - lost)
     _take_up(run, state.values["log_lengths"], progress.step)
     progress = remake_lost(run, progress)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from frugalrl.algorithms.advantages import Advantages
+from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
@@ -19,21 +20,21 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
-from frugalrl.rollout.factory import build_engine
+from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
 from frugalrl.tasks.loading import check_sources
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
-from frugalrl.training.distributed.choice import choose_placement
-from frugalrl.training.distributed.engine import SharedEngine
+from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
+from frugalrl.training.distributed.engine import ServedEngine, SharedEngine
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import shared_verdicts
-from frugalrl.training.distributed.world import ALONE, World
+from frugalrl.training.distributed.world import ALONE, World, only_main
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
 from frugalrl.training.model.adapter_engine import adapter_engines
 from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy
+from frugalrl.training.model.policy import Policy, resolve_model_path
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
@@ -84,6 +85,11 @@ class Run:
         """Wall-clock seconds of the run so far."""
         return time.monotonic() - self.began
 
+    def close(self) -> None:
+        """End what its engines started."""
+        for engine in (self.engine, self.evaluation_engine):
+            engine.close()
+
     @property
     def largest_cap(self) -> int:
         """The most tokens a completion of this run can have, which is also the cap of evaluations."""
@@ -131,27 +137,32 @@ def load_run(
     reward_functions: of the user's own, by name; others are imported. Raises UserError.
     """
     began = time.monotonic()
+    only_main(world, lambda: check_reachable(recipe.rollout.engine))
     loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
     policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
     found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
     refuse_disagreement(world, found)
-    chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference)
+    chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference)
     if chosen.reason:
         show(chosen.reason)
     placement = chosen.placement
     policy = placement.place(policy)
-    engine, evaluation_engine = _engines(recipe, policy, placement)
+    reference = None if loaded.reference is None else placement.place(loaded.reference)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
+    sampler = sampler_rule(recipe, problems.train)
+    # Last, for what may start servers is ended with the run only once there is a run.
+    engine, evaluation_engine = _engines(recipe, policy, folder, problems, placement)
     return Run(
         recipe=recipe,
         folder=folder,
         policy=policy,
-        reference=None if loaded.reference is None else placement.place(loaded.reference),
+        reference=reference,
         engine=engine,
         evaluation_engine=evaluation_engine,
-        optimizer=MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients),
+        optimizer=optimizer,
         rubric=loaded.rubric,
         problems=problems,
-        sampler=sampler_rule(recipe, problems.train),
+        sampler=sampler,
         advantage=advantage_rule(recipe.algorithm.advantage),
         update=update_settings(recipe, engine.logprobs_are_exact),
         budget=Budget(**recipe.budget.model_dump()),
@@ -214,20 +225,46 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
     return rubric
 
 
-def _engines(recipe: TrainRecipe, policy: Policy, placement: Placement) -> tuple[RolloutEngine, RolloutEngine]:
-    """One for rollouts and one for evaluation; one serves both if its batch is large enough."""
-    if placement.world.size > 1:
-        engines = adapter_engines(policy, *_own_engines(recipe, policy, placement.world.size))
-        return SharedEngine(engines[0], placement), SharedEngine(engines[1], placement)
-    return adapter_engines(policy, *_own_engines(recipe, policy, 1))
+_PROBE_PROMPTS = 16
+"""Of the training problems: the servers' answers to them are scored again after each update."""
 
 
-def _own_engines(recipe: TrainRecipe, policy: Policy, processes: int) -> tuple[RolloutEngine, RolloutEngine]:
-    """Those of this process, which samples its part of a batch."""
-    rollout = recipe.rollout
+def _engines(
+    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets, placement: Placement
+) -> tuple[RolloutEngine, RolloutEngine]:
+    """One for rollouts and one for evaluation, each of which all processes share."""
+
+    def own() -> tuple[RolloutEngine, RolloutEngine]:
+        return adapter_engines(policy, *_own_engines(recipe, policy, folder, problems, placement.world.size))
+
+    if placement.world.size == 1:
+        return own()
+    if isinstance(recipe.rollout.engine, VllmEngineSettings):
+        served = ServedEngine(lambda: own()[0], placement.world)
+        return served, served
+    engine, evaluation_engine = own()
+    return SharedEngine(engine, placement), SharedEngine(evaluation_engine, placement)
+
+
+def _own_engines(
+    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets, processes: int
+) -> tuple[RolloutEngine, RolloutEngine]:
+    """Those of this process; one serves both if its batch is large enough, or if it is a server."""
+    rollout, others = recipe.rollout, recipe.evaluation.max_sequences
     rows = rollout.max_sequences or -(-rollout.prompts_per_step * rollout.group_size // processes)
-    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
-    if rows >= recipe.evaluation.max_sequences:
+    if isinstance(rollout.engine, VllmEngineSettings):
+        longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
+        needs = ServerNeeds(
+            folder=folder,
+            model=str(resolve_model_path(recipe.model.path)),
+            revision=recipe.model.revision,
+            longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
+            prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+        )
+        everything = max(rollout.max_sequences or rollout.prompts_per_step * rollout.group_size, others)
+        engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, everything, needs)
         return engine, engine
-    rows = recipe.evaluation.max_sequences
-    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
+    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
+    if rows >= others:
+        return engine, engine
+    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, others)

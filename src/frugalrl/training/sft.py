@@ -24,7 +24,7 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
-from frugalrl.training.distributed.choice import choose_placement
+from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import added_up, even_counts
@@ -85,7 +85,7 @@ def run_sft(
     rows = own_part(world, lambda: _ordered_rows(recipe, policy, phases))
     if world.size > 1:
         refuse_disagreement(world, _found(recipe, policy, rows))
-    chosen = choose_placement(world, recipe.distributed, recipe.optimizer, policy, with_reference=False)
+    chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference=False)
     if chosen.reason:
         show(chosen.reason)
     placement = chosen.placement

@@ -15,8 +15,9 @@ BASE_STEP = 0
 
 def publish_weights(run: Run, policy_version: int) -> None:
     """Make both engines sample from the current policy."""
-    for engine in (run.engine, run.evaluation_engine):
-        engine.load_weights(SharedModel(run.policy.model), policy_version)
+    run.engine.load_weights(SharedModel(run.policy.model), policy_version)
+    if run.evaluation_engine is not run.engine:
+        run.evaluation_engine.load_weights(SharedModel(run.policy.model), policy_version)
 
 
 def reset_reference(run: Run) -> None:

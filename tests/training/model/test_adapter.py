@@ -9,9 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from frugalrl.config.engine_schema import TorchEngineSettings
 from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.lora_schema import TARGETS, LoraSettings
-from frugalrl.config.schema import ModelSettings, OptimizerSettings, SftRecipe, TorchEngineSettings, TrainRecipe
+from frugalrl.config.schema import ModelSettings, OptimizerSettings, SftRecipe, TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from frugalrl.config.distributed_schema import DistributedSettings
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.engine_schema import VllmEngineSettings
+from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement, Replicated, Sharded
 from frugalrl.training.distributed.world import World
-from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import Policy, trainable_parameters
 
 _SHARE = 0.5
@@ -29,38 +28,46 @@ class Chosen:
     """A line to print; empty in one process."""
 
 
+def needs_whole_weights(recipe: TrainRecipe | SftRecipe) -> str | None:
+    """The option of a recipe that needs the whole model in one process; None if there is none."""
+    if recipe.model.lora is not None:
+        return "model.lora"
+    if isinstance(recipe, TrainRecipe) and isinstance(recipe.rollout.engine, VllmEngineSettings):
+        return "rollout.engine.kind=vllm"
+    return "optimizer.name=muon" if recipe.optimizer.name == "muon" else None
+
+
 def choose_placement(
-    world: World, settings: DistributedSettings, optimizer: OptimizerSettings, policy: Policy, with_reference: bool
+    world: World, recipe: TrainRecipe | SftRecipe, policy: Policy, whole_for: str | None, with_reference: bool
 ) -> Chosen:
     """The placement that a recipe asks for; by default the simplest that fits. Every process calls it.
 
-    Raises RecipeError for an optimizer that cannot work on parts.
+    whole_for: see `needs_whole_weights`. Raises RecipeError if it contradicts the recipe.
     """
     if world.size == 1:
         return Chosen(IN_ONE_PROCESS, "")
+    wanted = recipe.distributed.weights
+    if whole_for is not None and wanted == "sharded":
+        raise RecipeError(
+            f"{whole_for} needs the whole model in one process, and distributed.weights=sharded leaves each a part of "
+            "it. Use distributed.weights=replicated, or auto."
+        )
     needed = held_bytes(policy, with_reference)
     smallest = min(world.each(lambda: _memory_bytes(policy.device, world.size)))
     fits = needed <= _SHARE * smallest
-    has_adapters = isinstance(policy, AdapterPolicy)
-    replicated = settings.weights == "replicated" or (settings.weights == "auto" and (fits or has_adapters))
-    if not replicated and has_adapters:
-        raise RecipeError(
-            "distributed.weights=sharded cuts the weights that are trained, and with model.lora these are few: each "
-            "process holds the whole model. Leave distributed.weights at auto, or train without model.lora."
-        )
-    if not replicated and optimizer.name == "muon":
-        raise RecipeError(
-            "Muon needs whole matrices, and with distributed.weights=sharded each process holds a part of them. Use "
-            "adamw, or distributed.weights=replicated."
-        )
-    sizes = f"{needed / 1e9:.1f} GB of weights, gradients and optimizer states"
-    if settings.weights == "auto":
-        compared = "at most half of" if fits else "more than half of"
-        why = f"{sizes} are {compared} the {smallest / 1e9:.0f} GB of the smallest device"
+    replicated = wanted == "replicated" or (wanted == "auto" and (fits or whole_for is not None))
+    if wanted != "auto":
+        why = "distributed.weights asks for it"
+    elif whole_for is not None:
+        why = f"{whole_for} needs it"
     else:
-        why = f"{sizes}; distributed.weights asks for it"
+        share = "at most half" if fits else "more than half"
+        why = f"that is {share} of the {smallest / 1e9:.0f} GB of the smallest device"
     what = "each holds the whole model (replicated)" if replicated else "each holds a part of it (sharded, FSDP2)"
-    return Chosen(Replicated(world) if replicated else Sharded(world), f"{world.size} processes: {what}. {why}.")
+    return Chosen(
+        Replicated(world) if replicated else Sharded(world),
+        f"{world.size} processes: {what}. Weights, gradients and optimizer states take {needed / 1e9:.1f} GB; {why}.",
+    )
 
 
 def held_bytes(policy: Policy, with_reference: bool) -> int:

@@ -4,12 +4,13 @@ A sequence depends on its prompt, its seed and the weights and not on what is sa
 that any number of processes gives the same completions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
 from frugalrl.training.distributed.dealing import deal_samples
 from frugalrl.training.distributed.placement import Placement
+from frugalrl.training.distributed.world import World
 
 
 class SharedEngine:
@@ -22,6 +23,14 @@ class SharedEngine:
     @property
     def logprobs_are_exact(self) -> bool:
         return self._engine.logprobs_are_exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self._engine.metrics
+
+    def close(self) -> None:
+        """See `RolloutEngine.close`."""
+        self._engine.close()
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """See `RolloutEngine.load_weights`."""
@@ -49,6 +58,58 @@ class SharedEngine:
             for sample, sequence in zip(samples, answer, strict=True)
         }
         return [[found[number, sample] for sample in range(len(one.seeds))] for number, one in enumerate(requests)]
+
+
+class ServedEngine:
+    """An engine behind servers: the first process talks to them, and all get what it got."""
+
+    def __init__(self, build: Callable[[], RolloutEngine], world: World) -> None:
+        """build: makes the engine, in the first process. Raises what it raises, in all."""
+        self._world = world
+        self._engine: RolloutEngine | None = None
+
+        def begin() -> bool:
+            self._engine = build()
+            return self._engine.logprobs_are_exact
+
+        self._exact = world.main(begin)
+        self._metrics: Mapping[str, float] = {}
+
+    @property
+    def logprobs_are_exact(self) -> bool:
+        return self._exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self._metrics
+
+    def close(self) -> None:
+        """See `RolloutEngine.close`."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """See `RolloutEngine.load_weights`."""
+
+        def load() -> dict[str, float]:
+            self._own.load_weights(source, policy_version)
+            return dict(self._own.metrics)
+
+        self._metrics = self._world.main(load)
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`."""
+
+        def sample() -> list[list[list[Any]]]:
+            answers = self._own.generate(requests, sampling)
+            return [[_packed(sequence) for sequence in answer] for answer in answers]
+
+        return [[_unpacked(sequence) for sequence in answer] for answer in self._world.main(sample)]
+
+    @property
+    def _own(self) -> RolloutEngine:
+        assert self._engine is not None, "only the first process has an engine"
+        return self._engine
 
 
 def _packed(sequence: SampledSequence) -> list[Any]:

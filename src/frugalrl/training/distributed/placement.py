@@ -30,6 +30,11 @@ class Placement(Protocol):
     @property
     def world(self) -> World: ...
 
+    @property
+    def computes_together(self) -> bool:
+        """Whether every forward and backward pass of one process needs one of each other process."""
+        ...
+
     def place(self, policy: Policy) -> Policy:
         """The policy as it is held from now on. Every process has loaded the same weights."""
         ...
@@ -43,7 +48,7 @@ class Placement(Protocol):
         ...
 
     def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
-        """Add up the gradients of all processes, unless the backward pass has."""
+        """Add up the gradients of all processes, unless the backward pass has. Every tensor has one."""
         ...
 
 
@@ -52,6 +57,7 @@ class Replicated:
     """Everything whole in every process; in one process, everything as it is."""
 
     world: World = ALONE
+    computes_together: bool = False
 
     def place(self, policy: Policy) -> Policy:
         """See `Placement.place`."""
@@ -70,8 +76,6 @@ class Replicated:
         if self.world.size == 1:
             return
         for tensor in tensors:
-            if tensor.grad is None:
-                tensor.grad = torch.zeros_like(tensor)
             dist.all_reduce(tensor.grad)
 
 
@@ -80,6 +84,8 @@ IN_ONE_PROCESS = Replicated()
 
 class Sharded:
     """Everything in parts: FSDP2."""
+
+    computes_together = True
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -139,6 +145,10 @@ class ShardedPolicy(Policy):
     def logprobs(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
         """See `Policy.logprobs`."""
         return self.computation(super().logprobs, *arguments, **named)  # type: ignore[no-any-return]
+
+    def batch_logprobs(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
+        """See `Policy.batch_logprobs`."""
+        return self.computation(super().batch_logprobs, *arguments, **named)  # type: ignore[no-any-return]
 
     def whole(self) -> Policy:
         """See `Policy.whole`."""

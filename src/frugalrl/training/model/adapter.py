@@ -16,7 +16,7 @@ Not covered: adapters on embeddings or the head; DoRA and other variants.
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.training.model.policy import Policy
+from frugalrl.types import MicroBatch
 
 CONFIG_FILE = "adapter_config.json"
 _WEIGHTS_FILE = "adapter_model.safetensors"
@@ -156,9 +157,19 @@ class AdapterReference(Policy):
         **inputs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """See `Policy.logprobs`; without a gradient, since the policy's own adapters come back right after."""
-        others = self.policy.with_adapters(self.kept) if self.kept else self.policy.without_adapters()
-        with torch.no_grad(), others:
+        with torch.no_grad(), self._in_place():
             return self.policy.logprobs(input_ids, wanted, temperature, chunk_tokens, entropy_gradient, **inputs)
+
+    def batch_logprobs(
+        self, batch: MicroBatch, temperature: float = 1.0, chunk_tokens: int = 1024, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """See `Policy.batch_logprobs`; without a gradient, as `logprobs`."""
+        with torch.no_grad(), self._in_place():
+            return self.policy.batch_logprobs(batch, temperature, chunk_tokens, entropy_gradient)
+
+    def _in_place(self) -> AbstractContextManager[None]:
+        """Within, the policy's model is the reference."""
+        return self.policy.with_adapters(self.kept) if self.kept else self.policy.without_adapters()
 
     def take(self, tensors: Mapping[str, Tensor]) -> None:
         """Make these adapters the reference."""

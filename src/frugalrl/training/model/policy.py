@@ -15,10 +15,12 @@ from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
 from frugalrl.hub import UNREACHABLE, hub_access
+from frugalrl.training.model.packed_attention import no_mask, use_packed_attention
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
 from frugalrl.training.state.portable import make_portable
+from frugalrl.types import MicroBatch
 
 _MODEL_FILE_SIZE = "5GB"
 """Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
@@ -37,6 +39,9 @@ class Policy:
 
     stored: ClassVar[str] = "model*.safetensors"
     """The files that hold its weights in a checkpoint: one, or several shards of a large model."""
+
+    def __post_init__(self) -> None:
+        use_packed_attention(self.model)
 
     def saved_tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it, by name, as views of the weights in use."""
@@ -102,6 +107,22 @@ class Policy:
         before = hidden[:, :-1][wanted[:, 1:]]
         return token_logprobs(
             before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens, entropy_gradient
+        )
+
+    def batch_logprobs(
+        self, batch: MicroBatch, temperature: float = 1.0, chunk_tokens: int = 1024, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of a micro-batch's loss tokens, float32 [K] twice; see `token_logprobs`."""
+        states = self.model.model(
+            input_ids=batch.input_ids[None],
+            position_ids=batch.position_ids[None],
+            attention_mask=no_mask(batch.input_ids.device),
+            use_cache=False,
+            layout=batch.layout,
+        )
+        before = states.last_hidden_state[0].index_select(0, batch.before)
+        return token_logprobs(
+            before, self.model.lm_head.weight, batch.targets, temperature, chunk_tokens, entropy_gradient
         )
 
 
