@@ -73,9 +73,9 @@ def choose_placement(
 def held_bytes(policy: Policy, with_reference: bool) -> int:
     """Bytes that one process would hold in a step, without activations: weights, masters, states, gradients."""
     parameters = list(policy.model.parameters())
-    weights = sum(one.numel() * one.element_size() for one in parameters)
+    weights: int = sum(one.numel() * one.element_size() for one in parameters)
     trained = trainable_parameters(policy.model)
-    masters = sum(4 * one.numel() for one in parameters if one.requires_grad and one.dtype != torch.float32)
+    masters: int = sum(4 * one.numel() for one in parameters if one.requires_grad and one.dtype != torch.float32)
     return weights * (2 if with_reference else 1) + masters + _STATE_BYTES * trained
 
 
