@@ -114,7 +114,7 @@ def _backward(
     ref: Tensor | None,
     settings: UpdateSettings,
     tokens: int,
-    learned: bool,
+    learned: bool = True,
 ) -> dict[str, float]:
     """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
 

@@ -9,7 +9,7 @@ whole batch before it was cut, so the sum is the gradient that one process would
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -144,11 +144,17 @@ class ShardedPolicy(Policy):
 
     def logprobs(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
         """See `Policy.logprobs`."""
-        return self.computation(super().logprobs, *arguments, **named)  # type: ignore[no-any-return]
+        return self._together(super().logprobs, *arguments, **named)
 
     def batch_logprobs(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
         """See `Policy.batch_logprobs`."""
-        return self.computation(super().batch_logprobs, *arguments, **named)  # type: ignore[no-any-return]
+        return self._together(super().batch_logprobs, *arguments, **named)
+
+    def _together(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
+        found: tuple[Tensor, Tensor] = self.computation(*arguments, **named)
+        if not torch.is_grad_enabled():  # no backward pass will, and whole weights would go stale
+            cast(FSDPModule, self.computation).reshard()
+        return found
 
     def whole(self) -> Policy:
         """See `Policy.whole`."""
