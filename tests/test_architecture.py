@@ -118,6 +118,7 @@ LEVELS = {
     "reporting.environment": ADAPTERS,
     "reporting.model_card": ADAPTERS,
     "reporting.run_log": ADAPTERS,
+    "reporting.line_log": ADAPTERS,
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
@@ -140,6 +141,7 @@ HEAVY_IMPORTERS = {
     "urllib3": {"rollout.server.client"},
     "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},
+    "rich": {"commands.display", "commands.watch"},
 }
 
 

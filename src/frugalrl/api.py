@@ -110,6 +110,8 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    from frugalrl.reporting.console import final_lines
+    from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
     from frugalrl.training.distributed.folder import open_shared_folder
@@ -125,14 +127,16 @@ def train(
     with (
         join_world(chosen.distributed, chosen.model.device) as world,
         open_shared_folder(world, chosen, as_path(out), resume) as opened,
-        GracefulStop(say := _heard(every_line, world), world.size) as stop,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
+        say = _heard(logged(opened.path, every_line), world)
         say(opened.message)
         summary = trainer.train(
             chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions, world
         )
         if summary is not None:
             only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
+            only_main(world, lambda: write_lines(opened.path, final_lines(summary, str(opened.path))))
         return TrainResult(opened.path, summary)
 
 
@@ -140,6 +144,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    from frugalrl.reporting.line_log import logged
     from frugalrl.training.distributed.folder import open_shared_folder
     from frugalrl.training.distributed.group import join_world
     from frugalrl.training.limits.signals import GracefulStop
@@ -149,8 +154,9 @@ def sft(
     with (
         join_world(chosen.distributed, chosen.model.device) as world,
         open_shared_folder(world, chosen, as_path(out), resume) as opened,
-        GracefulStop(say := _heard(every_line, world), world.size) as stop,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
+        say = _heard(logged(opened.path, every_line), world)
         say(opened.message)
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 

@@ -200,6 +200,7 @@ def score(
     cpu_seconds: float = 2.0,
     workers: int = 2,
     task: str | None = None,
+    show: Show | None = None,
 ) -> ScoreResult:
     """Verdicts and rewards of stored completions, as training would give them.
 
@@ -210,6 +211,7 @@ def score(
     out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
     task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
+    show: takes a line of progress now and then.
     """
     from frugalrl.data.objects import rows_of
     from frugalrl.evaluation.completion_rows import completion_rows
@@ -233,7 +235,7 @@ def score(
     if file is not None and isinstance(completions, str | Path):
         refuse_overwriting(file, [Path(completions)])
     with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
-        scored = scored_rows(rows, rubric, pool, reasoning_open, tally, task)
+        scored = _told(scored_rows(rows, rubric, pool, reasoning_open, tally, task), line_by_line(show))
         if file is None:
             kept = tuple(scored)
         else:
@@ -243,6 +245,16 @@ def score(
                     written.write(json.dumps(row) + "\n")
     names = [term.name for term in terms]
     return ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+
+
+def _told(rows: "Iterator[dict[str, Any]]", say: Callable[[str], None]) -> "Iterator[dict[str, Any]]":
+    """The same rows, with a line now and then."""
+    from frugalrl.curation.progress import Progress
+
+    tell = Progress("scoring", 0, say)
+    for number, row in enumerate(rows, start=1):
+        yield row
+        tell(number)
 
 
 def _numbered(rows: Any) -> "Iterator[tuple[str, Mapping[str, Any]]]":

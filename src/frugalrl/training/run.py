@@ -22,6 +22,7 @@ from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
 from frugalrl.tasks.loading import check_sources
+from frugalrl.training.ahead import Ahead
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.engine import ServedEngine, SharedEngine
@@ -74,6 +75,8 @@ class Run:
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered around every evaluation; may leave it by raising StopRequested."""
     clock: PhaseClock = field(default_factory=PhaseClock)
+    ahead: Ahead | None = None
+    """The batches of a run that is one step off policy."""
 
     @property
     def world(self) -> World:
@@ -172,6 +175,7 @@ def load_run(
         base_weights=loaded.base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
+        ahead=Ahead() if recipe.rollout.one_step_off else None,
     )
 
 

@@ -19,6 +19,7 @@ from frugalrl.config.schema import PromptSettings, SftRecipe
 from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
+from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
@@ -154,7 +155,7 @@ def _loop(
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch, placement))
+        losses.append(_accumulate(recipe, policy, batch, placement, optimizer.loss_scale))
         rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
@@ -164,7 +165,8 @@ def _loop(
             loss = sum(losses) / len(losses)
             log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "throughput/tokens_per_second": rate})
             eta = duration(elapsed / done * (steps - step))
-            show(f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}")
+            text = f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}"
+            show(Progressing(text, "fine-tuning", step, steps, elapsed / done * (steps - step), keeps=True))
             losses = []
     if held_out:
         loss = _validation_loss(recipe, policy, held_out, rows_per_step, placement)
@@ -197,7 +199,9 @@ def _save(
     world.main(write)
 
 
-def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], placement: Placement) -> float:
+def _accumulate(
+    recipe: SftRecipe, policy: Policy, batch: list[Row], placement: Placement, loss_scale: float = 1.0
+) -> float:
     """Add up the gradients of a batch; return its mean loss per completion token (nats).
 
     Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing, nor does the number
@@ -209,11 +213,11 @@ def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], placement: 
     rows_per_forward = recipe.training.rows_per_forward or max(1, len(own))
     parts = [own[at : at + rows_per_forward] for at in range(0, len(own), rows_per_forward)]
     parts = even_counts(world, parts, lambda: [[]])  # a row of nothing but padding
-    loss = placement.part(lambda: sum(_loss(recipe, policy, part, learned) for part in parts))
+    loss = placement.part(lambda: sum(_loss(recipe, policy, part, learned, loss_scale) for part in parts))
     return added_up(world, {"loss": loss})["loss"]
 
 
-def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int) -> float:
+def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int, loss_scale: float) -> float:
     """Add up the gradients of some rows of a batch of `learned` completion tokens; return their part of its loss."""
     packed = pack(rows, recipe.training.pack_tokens, policy.pad_token_id)
     logprobs, _ = policy.logprobs(
@@ -223,7 +227,7 @@ def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int) -> f
     )
     loss = -logprobs.sum() / learned
     if torch.is_grad_enabled():
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
     return float(loss.detach())
 
 

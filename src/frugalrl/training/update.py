@@ -76,8 +76,8 @@ def update_policy(
 
     def accumulate() -> None:
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
-            learned = placement.computes_together or _has_gradient(batch, settings)
-            own.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, learned))
+            scale = optimizer.loss_scale if placement.computes_together or _has_gradient(batch, settings) else None
+            own.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, scale))
 
     for _ in range(settings.updates):
         placement.part(accumulate)
@@ -114,13 +114,14 @@ def _backward(
     ref: Tensor | None,
     settings: UpdateSettings,
     tokens: int,
-    learned: bool = True,
+    loss_scale: float | None = 1.0,
 ) -> dict[str, float]:
     """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
 
-    tokens: of the whole batch, over which the entropy bonus is a mean. learned: whether to compute a gradient.
+    tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone; None computes
+    no gradient.
     """
-    with torch.set_grad_enabled(learned):
+    with torch.set_grad_enabled(loss_scale is not None):
         logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
     rows, rollout_logprobs = batch.rows, batch.rollout_logprobs
     old_logprobs = logprobs.detach() if old is None else old
@@ -131,7 +132,7 @@ def _backward(
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
     if loss.requires_grad:
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),

@@ -1,4 +1,4 @@
-"""The same run in one process, two and four, replicated and sharded: completions, loss, gradients, weights, decisions."""
+"""The same run in one, two and four processes, replicated and sharded: completions, loss, gradients, weights."""
 
 import json
 import subprocess

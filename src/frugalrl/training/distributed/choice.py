@@ -46,6 +46,11 @@ def choose_placement(
     """
     if world.size == 1:
         return Chosen(IN_ONE_PROCESS, "")
+    if isinstance(recipe, TrainRecipe) and recipe.rollout.one_step_off:
+        raise RecipeError(
+            "rollout.one_step_off samples beside the update, and several processes have one line to each other. Set it "
+            "to false, or train in one process."
+        )
     wanted = recipe.distributed.weights
     if whole_for is not None and wanted == "sharded":
         raise RecipeError(
