@@ -131,7 +131,7 @@ def _backward(
     if settings.entropy_coef != 0:
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
-    if loss.requires_grad:
+    if loss_scale is not None and loss.requires_grad:
         (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
