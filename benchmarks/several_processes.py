@@ -1,10 +1,10 @@
 """One process against several, by torchrun: the numbers of docs/scale.md.
 
-    python benchmarks/several_processes.py --out benchmarks/records/several-processes.json
+    python benchmarks/several_processes.py --out benchmarks/records/several_processes.json
 
-Runs of three steps of the tiny model in fp32 (tests/training/distributed/jobs.py says what each is) in one process, and in
-two and four, replicated and sharded; then the largest differences: of the first update's loss, of its gradients before
-they are clipped, of the weights after the last step; and whether all completions are the same tokens.
+Runs of three steps of the tiny model in fp32 (tests/training/distributed/jobs.py says what each is) in one process, and
+in two and four, replicated and sharded; then the largest differences: of the first update's loss, of its gradients
+before they are clipped, of the weights after the last step; and whether the first completions of all steps are the same.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+from tests.training.distributed.jobs import NAMES
 
 from frugalrl.reporting.run_log import read_metrics
-from tests.training.distributed.jobs import NAMES
 
 ROOT = Path(__file__).parents[1]
 MODULE = "tests.training.distributed.jobs"
@@ -28,7 +28,7 @@ MODULE = "tests.training.distributed.jobs"
 def main() -> None:
     """Make the runs, compare them, write the record and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "records" / "several-processes.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "records" / "several_processes.json")
     parser.add_argument("--processes", type=int, nargs="+", default=[2, 4])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:

@@ -133,4 +133,5 @@ def make_all(folder: Path, weights: str = "replicated", names: Sequence[str] = N
 
 
 if __name__ == "__main__":
-    make_all(Path(sys.argv[1]), *sys.argv[2:3], sys.argv[3:] or NAMES)
+    chosen = sys.argv[2] if len(sys.argv) > 2 else "replicated"
+    make_all(Path(sys.argv[1]), chosen, sys.argv[3:] or NAMES)
