@@ -4,7 +4,7 @@
 
 Runs of three steps of the tiny model in fp32 (tests/training/distributed/jobs.py says what each is) in one process, and
 in two and four, replicated and sharded; then the largest differences: of the first update's loss, of its gradients
-before they are clipped, of the weights after the last step; and whether the first completions of all steps are the same.
+before they are clipped, of the weights after the last step; and whether the completions are the same tokens.
 """
 
 import argparse
