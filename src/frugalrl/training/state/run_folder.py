@@ -143,7 +143,8 @@ def refuse_other_recipe(recipe: SftRecipe | TrainRecipe, path: Path, where: str)
     if refused:
         raise OutputError(
             f"The run in {where} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
-            "training.steps, training.mirror, budget and distributed may be changed. Or start a new run with another --out."
+            "training.steps, training.mirror, budget and distributed may be changed. Or start a new run with another "
+            "--out."
         )
     return changes
 
