@@ -19,6 +19,7 @@ from frugalrl.config.schema import PromptSettings, SftRecipe
 from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
+from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.tasks.loading import load_completions
@@ -145,7 +146,8 @@ def _loop(
             loss = sum(losses) / len(losses)
             log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "throughput/tokens_per_second": rate})
             eta = duration(elapsed / done * (steps - step))
-            show(f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}")
+            text = f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}"
+            show(Progressing(text, "fine-tuning", step, steps, elapsed / done * (steps - step), keeps=True))
             losses = []
     if held_out:
         loss = _validation_loss(recipe, policy, held_out, rows_per_step)
