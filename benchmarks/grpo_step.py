@@ -24,12 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.machine import ROOT, Others, description, environment, limits  # noqa: E402
+from benchmarks.machine import ROOT, Others, description, environment, limits
 
 RECORD = Path(__file__).parent / "records" / "grpo_step.json"
 TRL = ("torch==2.13.0", "trl==1.16.0", "transformers==5.23.0", "accelerate", "datasets")
@@ -125,8 +126,8 @@ def run_ours(settings: dict[str, Any]) -> dict[str, Any]:
         logged = [row for row in read_metrics(Path(folder) / "run") if "completion/mean_tokens" in row]
     phases = ("time/rollout", "time/reward", "time/update")
     return {
-        "step_seconds": [after - before for before, after in zip(stamps[1:], stamps[2:], strict=False)],
-        "step_cpu_seconds": [after - before for before, after in zip(cpu[1:], cpu[2:], strict=False)],
+        "step_seconds": [after - before for before, after in pairwise(stamps[1:])],
+        "step_cpu_seconds": [after - before for before, after in pairwise(cpu[1:])],
         "mean_tokens": sum(row["completion/mean_tokens"] for row in logged[1:]) / len(logged[1:]),
         "max_tokens": max(row["completion/max_tokens"] for row in logged),
         "phases": {name: statistics.median(row[name] for row in logged[1:]) for name in phases},

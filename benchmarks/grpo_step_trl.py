@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,8 @@ def main() -> None:
         trainer.train()
     logged = [row for row in trainer.state.log_history if "completions/mean_length" in row]
     result = {
-        "step_seconds": [after - before for before, after in zip(stamps, stamps[1:], strict=False)],
-        "step_cpu_seconds": [after - before for before, after in zip(cpu, cpu[1:], strict=False)],
+        "step_seconds": [after - before for before, after in pairwise(stamps)],
+        "step_cpu_seconds": [after - before for before, after in pairwise(cpu)],
         "mean_tokens": sum(row["completions/mean_length"] for row in logged[1:]) / len(logged[1:]),
         "max_tokens": max(row["completions/max_length"] for row in logged),
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

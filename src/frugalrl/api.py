@@ -17,6 +17,7 @@ from frugalrl.api_evaluation import regrade as regrade
 from frugalrl.api_evaluation import score as score
 from frugalrl.errors import OutputError, RecipeError
 from frugalrl.results import CurateResult, ReportResult, SftResult, TrainResult
+from frugalrl.threads import settle_threads, threads_line
 
 if TYPE_CHECKING:
     from frugalrl.config.curation_schema import CurationSpec
@@ -109,6 +110,7 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    settle_threads()
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
@@ -127,6 +129,7 @@ def train(
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
         say = logged(opened.path, say)
         say(opened.message)
+        say(threads_line())
         summary = trainer.train(
             chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
         )
@@ -140,6 +143,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    settle_threads()
     from frugalrl.reporting.line_log import logged
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
@@ -152,6 +156,7 @@ def sft(
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
         say = logged(opened.path, say)
         say(opened.message)
+        say(threads_line())
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
 
 

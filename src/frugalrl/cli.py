@@ -44,7 +44,9 @@ def _run(chosen: argparse.Namespace) -> int:
 
     from frugalrl.commands.running import STOPPED, displaying
     from frugalrl.errors import UserError
+    from frugalrl.threads import settle_threads
 
+    settle_threads()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False)) as ended:

@@ -1,9 +1,9 @@
 """How many threads torch computes with, and how they wait; chosen before torch is loaded, and imports no torch.
 
-torch's threads are libgomp's. Between parallel parts they spin, by default for long enough that on a busy machine two of
-them are many times slower than one: each takes the core that the other needs. `GOMP_SPINCOUNT` bounds that (1,000
-turns, some microseconds; measured in docs/lab-log.md). Their number is that of the cores of this process, as torch's own
-default, but where a container grants less processor time than there are cores. What the user has set stays.
+torch's threads are libgomp's. Between parallel parts they spin, by default for long enough that on a busy machine two
+of them are many times slower than one: each takes the core that the other needs. `GOMP_SPINCOUNT` bounds that (1,000
+turns, some microseconds; measured in docs/lab-log.md). Their number is that of the cores of this process, as torch's
+own default, but where a container grants less processor time than there are cores. What the user has set stays.
 
 The number of threads decides in which order sums are made, so it decides the last digits; how they wait does not.
 """
