@@ -144,8 +144,7 @@ def train(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
-        say(threads_line())
+        say(f"{opened.message}\n{threads_line()}")
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
             given = (*hooks, *copies.hooks)
             summary = trainer.train(
@@ -176,8 +175,7 @@ def sft(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
-        say(threads_line())
+        say(f"{opened.message}\n{threads_line()}")
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
