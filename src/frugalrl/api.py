@@ -109,6 +109,8 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    from frugalrl.reporting.console import final_lines
+    from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
     from frugalrl.training.hooks.callback import Callback
@@ -123,12 +125,14 @@ def train(
     say = line_by_line(show)
     hooks = [] if on_step is None else [Callback(on_step)]
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
         summary = trainer.train(
             chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
         )
         if summary is not None:
             report_runs([opened.path], opened.path / "report.html")
+            write_lines(opened.path, final_lines(summary, str(opened.path)))
         return TrainResult(opened.path, summary)
 
 
@@ -136,6 +140,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    from frugalrl.reporting.line_log import logged
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
@@ -145,6 +150,7 @@ def sft(
     refuse_several_processes(os.environ)
     say = line_by_line(show)
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from frugalrl.commands.running import FAILED, STOPPED, add_run_arguments, show
+from frugalrl.commands.running import FAILED, STOPPED, add_run_arguments, say, show
 from frugalrl.types import NOTHING_TO_LEARN
 
 
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.reporting.console import final_lines
 
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
-    result = api.train(recipe, out=arguments.out, resume=arguments.resume, show=show)
+    result = api.train(recipe, out=arguments.out, resume=arguments.resume, show=say)
     if result.summary is None:
         return STOPPED
     show(final_lines(result.summary, str(result.folder)))

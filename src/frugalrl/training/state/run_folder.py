@@ -15,6 +15,7 @@ from frugalrl.config.loading import dump_recipe, load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError
 from frugalrl.files import atomic_write, remove_leftovers
+from frugalrl.reporting.line_log import LOG_FILE
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.state.checkpoint import bring_back_replaced, saved_step
 from frugalrl.training.state.pointers import newest_intact
@@ -67,7 +68,8 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
 
 def _holds_nothing(path: Path) -> bool:
     """Whether a run ended before it measured anything: only its recipe and empty logs are there."""
-    return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name != RECIPE_FILE)
+    said = (RECIPE_FILE, LOG_FILE)
+    return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name not in said)
 
 
 def _new(name: str, out: Path | None) -> Path:
