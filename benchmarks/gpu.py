@@ -60,6 +60,7 @@ def measure(chosen: argparse.Namespace, folder: Path, show: Callable[[str], None
         TOY if chosen.toy else REAL,
         chosen.repeats,
         chosen.recipe,
+        not chosen.toy,
         chosen.vllm,
     )
     rows, errors = [], {}

@@ -79,6 +79,8 @@ class Setup:
     sizes: Sizes
     repeats: int
     recipe: str
+    is_recomputing: bool
+    """Whether the backward pass computes activations again."""
     vllm: Path | None
     """An environment that holds vLLM."""
 
