@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
     from frugalrl.evaluation import benchmarking
+    from frugalrl.planning.doctor.finding import Examination
     from frugalrl.rewards.given import Given
 
     R = TypeVar("R", bound=Section)
@@ -106,6 +107,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     show: Show | None = None,
+    ignore_doctor: bool = False,
 ) -> TrainResult:
     """Train with GRPO, and measure the gain on held-out problems.
 
@@ -117,10 +119,12 @@ def train(
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
     resume: from the newest checkpoint of that folder.
     show: takes the lines that `frugalrl train` prints; None is silent.
+    ignore_doctor: start though the cheap checks of `doctor` before the first step are red; else that is a RecipeError.
 
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    from frugalrl.planning.doctor.examine import before_start, refuse_red
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
     from frugalrl.training.hooks.callback import Callback
@@ -137,11 +141,39 @@ def train(
     with open_run_folder(chosen, _path(out), resume) as opened, GracefulStop(say) as stop:
         say(opened.message)
         summary = trainer.train(
-            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
+            chosen,
+            opened.path,
+            opened.checkpoint,
+            say,
+            stop.requested,
+            stop.evaluating,
+            hooks,
+            functions,
+            before_start=lambda run: refuse_red(before_start(run), say, ignore_doctor),
         )
         if summary is not None:
             report_runs([opened.path], opened.path / "report.html")
         return TrainResult(opened.path, summary)
+
+
+def doctor(
+    recipe: "TrainRecipe | Source",
+    *,
+    rewards: "Sequence[Given] | None" = None,
+    out: str | Path | None = None,
+    minutes: float = 3.0,
+    cheap: bool = False,
+) -> "Examination":
+    """Examine a recipe before it costs anything: `reds` are what would keep it from learning, each with its fix.
+
+    rewards: as for `train`. out: the folder that the run would have. minutes: how long sampling may take. cheap: no
+    samples, and no update is tried. Raises RecipeError for a recipe that cannot be read, and nothing else.
+    """
+    from frugalrl.planning.doctor.examine import examine
+
+    chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
+    folder = Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT))
+    return examine(chosen, _path(out), minutes, cheap, functions, folder)
 
 
 def sft(

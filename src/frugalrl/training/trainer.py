@@ -47,6 +47,7 @@ def train(
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext,
     extra_hooks: Sequence[StepHook] = (),
     reward_functions: RewardFunctions | None = None,
+    before_start: Callable[[Run], None] = lambda run: None,
 ) -> Summary | None:
     """Train as the recipe says, from its model or from a checkpoint of this recipe.
 
@@ -56,12 +57,15 @@ def train(
     evaluating: entered around evaluations; leaves one by raising StopRequested, which also saves and ends the run.
     extra_hooks: called after those of the recipe.
     reward_functions: of the user's own, by the name in the recipe's rewards; others are imported by their dotted path.
+    before_start: called with the loaded run before anything is computed, not at a resume; may raise UserError.
     Raises UserError for whatever in recipe, data or model makes training impossible. After any error that is raised
     in a step, a checkpoint of the step before it is saved first, if it can be.
     """
     hooks = (*hooks_of(recipe), *extra_hooks)
     with RunLog(folder, recipe.trackers, recipe.name) as log:
         run, progress = prepare_run(recipe, folder, resume_from, log, show, reward_functions)
+        if resume_from is None:
+            before_start(run)
         run, clean = replace(run, evaluating=evaluating), run.optimizer.steps_begun
         try:
             for reached in run_steps(run, progress, hooks, should_stop):
