@@ -358,7 +358,7 @@ def compare(case: Case, ours: Case | None = None) -> Comparison:
     rows = training_rows(groups, rule, ours.aggregation, MAX_COMPLETION_TOKENS)
     # 1x8 here is 1x8 there, and 8x1 is 8x1; in between, ours fill by tokens.
     capacity = {1: 10**9, len(rows): 1}.get(ours.cuts, 80)
-    batches = micro_batches(rows, capacity, policy.pad_token_id, torch.device("cpu"))
+    batches = micro_batches(rows, capacity, torch.device("cpu"))
     settings = UpdateSettings(
         loss_rule(
             LossSettings(

@@ -38,11 +38,11 @@ def load_prompts(policy: Policy, recipe: TrainRecipe, source: ProblemSource) -> 
 
 def backward(policy: Policy, batch: MicroBatch, rule: LossRule) -> float:
     """Add the gradient of a micro-batch to the parameters'; return its part of the loss."""
-    policy_logprobs, _ = policy.logprobs(batch.input_ids, batch.loss_mask)
-    rows = batch.loss_mask.nonzero()[:, 0]  # the row, and so the completion, of each token
+    policy_logprobs, _ = policy.batch_logprobs(batch)
+    rows = batch.rows  # the completion of each token
     inputs = LossInputs(
         policy_logprobs,
-        old_logprobs=batch.rollout_logprobs[batch.loss_mask],
+        old_logprobs=batch.rollout_logprobs,
         advantages=batch.advantages[rows],
         rows=rows,
     )
@@ -77,7 +77,7 @@ def main() -> None:
         rows = training_rows(scored, PRESETS["trl"], "token", constant_tokens=MAX_COMPLETION_TOKENS)
 
         # 3. The loss of the whole batch, a micro-batch at a time; then one update.
-        batches = micro_batches(rows, 16384, policy.pad_token_id, policy.device)
+        batches = micro_batches(rows, 16384, policy.device)
         loss = sum(backward(policy, batch, rule) for batch in batches)
         norm = optimizer.step(lr_factor=1.0)
 

@@ -21,6 +21,7 @@ from frugalrl.cli import main
 from frugalrl.config.curation_schema import CurationSpec
 from frugalrl.config.loading import load_recipe
 from frugalrl.config.schema import SftRecipe, TrainRecipe
+from frugalrl.evaluation.benchmarking import default_folder
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "frugalrl"
@@ -108,6 +109,22 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
+    assert broken == []
+
+
+def cells(row: str) -> int:
+    """Of a table's row: bars that neither stand in code nor are escaped."""
+    return len(re.sub(r"`[^`]*`|\\\\\|", "", row).strip().strip("|").split("|"))
+
+
+@pages
+def test_every_table_is_whole(page: Path) -> None:
+    """A head, a rule and rows of as many cells, with nothing between them: a blank line would end the table."""
+    broken = []
+    for block in re.split(r"\n(?!\|)", prose(page)):
+        rows = [line for line in block.split("\n") if line.startswith("|")]
+        if rows and (len(rows) < 2 or not re.fullmatch(r"[|:\- ]+", rows[1]) or len({cells(row) for row in rows}) > 1):
+            broken.append(rows[0])
     assert broken == []
 
 
@@ -243,6 +260,22 @@ def test_every_command_on_a_page_exists_and_has_the_options_it_is_given(capsys: 
         assert ended.value.code == 0, command
         known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
         assert options <= known, command
+
+
+def test_the_readme_names_no_folder_that_its_commands_do_not_make() -> None:
+    """In order: `train NAME` makes runs/NAME, then runs/NAME-2; `eval` makes evaluations/MODEL."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    made = {"runs/quickstart"}  # by make quickstart
+    for command, rest in re.findall(r"^frugalrl ([a-z-]+)([^#\n]*)", readme, re.MULTILINE):
+        named = re.findall(r"(?:runs|evaluations)/[\w.-]+", rest)
+        assert set(named) <= made, f"{command}{rest}"
+        first = rest.split()[0] if rest.split() else ""
+        if command in ("train", "sft") and "--resume" not in rest:
+            name = Path(first).stem
+            made.add(f"runs/{name}-2" if f"runs/{name}" in made else f"runs/{name}")
+        if command == "eval":
+            made.add(default_folder(first).as_posix())
+    assert len(made) > 3
 
 
 # -------------------------------------------------------------------------------------------------- recipes

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from frugalrl.api import doctor as doctor
     from frugalrl.api import evaluate as evaluate
     from frugalrl.api import load_recipe as load_recipe
+    from frugalrl.api import regrade as regrade
     from frugalrl.api import report as report
     from frugalrl.api import score as score
     from frugalrl.api import sft as sft
@@ -31,7 +32,19 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(
-        ("load_recipe", "change", "train", "doctor", "sft", "evaluate", "compare", "curate", "report", "score"),
+        (
+            "load_recipe",
+            "change",
+            "train",
+            "doctor",
+            "sft",
+            "evaluate",
+            "compare",
+            "curate",
+            "regrade",
+            "report",
+            "score",
+        ),
         "frugalrl.api",
     ),
     "verify": "frugalrl.verify.one_answer",

@@ -14,12 +14,41 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import check_golds, compare, curate, doctor, guard, meter, report, schema, score, sft, train
+from frugalrl.commands import (
+    check_golds,
+    compare,
+    convert,
+    curate,
+    doctor,
+    guard,
+    meter,
+    regrade,
+    report,
+    schema,
+    score,
+    sft,
+    train,
+)
 from frugalrl.commands import eval as evaluate
 from frugalrl.commands.running import STOPPED
 from frugalrl.errors import UserError
 
-_COMMANDS = (train, doctor, sft, curate, evaluate, compare, report, guard, score, check_golds, meter, schema)
+_COMMANDS = (
+    train,
+    doctor,
+    sft,
+    curate,
+    evaluate,
+    regrade,
+    compare,
+    report,
+    guard,
+    score,
+    check_golds,
+    meter,
+    convert,
+    schema,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ can leave one behind; it means nothing and is removed when the run is resumed.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -38,6 +38,13 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Raise OutputError if an output is one of the files it is made from, by whatever name."""
+    for path in inputs:
+        if path.expanduser().exists() and out.exists() and out.samefile(path.expanduser()):
+            raise OutputError(f"{out} is also what is read: it would be overwritten. Choose another --out.")
 
 
 def partial_path(path: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frugalrl.curation.summary import CurationReport
     from frugalrl.evaluation.comparing import Comparison
+    from frugalrl.evaluation.regrading import Regraded
     from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.reporting.summary import Score, Summary
 
@@ -215,6 +216,51 @@ class CompareResult(Result):
             seen = "{:+.1f} points [{:+.1f}, {:+.1f}]".format(*points)
             rows.append((one["benchmark"], f"{one['verdict']}, {seen}, n = {one['n']}"))
         return rows
+
+
+@dataclass(frozen=True, repr=False)
+class RegradeResult(Result):
+    """Stored completions, judged again."""
+
+    regraded: "tuple[Regraded, ...]"
+    """One for each results file."""
+    files: tuple[Path, ...]
+    """What was written."""
+    text: str
+    """What `frugalrl regrade` prints."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the files."""
+        return self.files[0].parent if self.files else None
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """By benchmark: how many verdicts changed."""
+        return {one.after.header.benchmark: len(one.changes) for one in self.regraded}
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Every sample whose verdict changed, with verdict, reason and answer before and after."""
+        return [
+            {
+                "benchmark": one.after.header.benchmark,
+                "problem_id": change.problem.problem_id,
+                "sample": change.before.sample,
+                "gold": change.problem.gold,
+                "verdict_before": change.before.verdict,
+                "reason_before": change.before.reason,
+                "extracted_before": change.before.extracted,
+                "verdict": change.after.verdict,
+                "reason": change.after.reason,
+                "extracted": change.after.extracted,
+            }
+            for one in self.regraded
+            for change in one.changes
+        ]
+
+    def _rows(self) -> Sequence[tuple[str, str]]:
+        return [(name, f"{count} verdicts changed") for name, count in self.summary.items()]
 
 
 @dataclass(frozen=True, repr=False)

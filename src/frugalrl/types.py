@@ -48,6 +48,8 @@ class Problem:
     columns: Mapping[str, Any] = field(default_factory=dict)
     """Every other column of its row, passed to reward functions by name."""
     check: Check = Check()
+    messages: tuple[Mapping[str, str], ...] = ()
+    """The row's own conversation, which ends with `text`; empty where the question stands alone."""
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -138,24 +140,62 @@ class ScoredGroup:
 
 
 @dataclass(frozen=True)
-class MicroBatch:
-    """Completions padded to one rectangle, B rows x T tokens, as much as fits on the device at once.
+class SharedTokens:
+    """Tokens of prompts that several completions follow: flat positions `start` to `end`, S of them."""
 
-    Padding is on the right, so causal attention needs no mask. All tensors are on the policy's device.
+    start: int
+    end: int
+    slots: "torch.Tensor"
+    """int64 [S, k]: their slots in the rectangles after the first, one for each further completion."""
+
+
+@dataclass(frozen=True)
+class AttentionLayout:
+    """Where N tokens that lie side by side stand in the rectangles of attention, M slots in all.
+
+    A rectangle has a row for each sequence, a prompt and one completion, padded on the right, so that causality is
+    the only mask. A prompt lies once among the tokens and stands in the row of each of its completions.
+    """
+
+    rectangles: tuple[tuple[int, int], ...]
+    """Rows and width of each; their slots follow one another, row by row."""
+    tokens: "torch.Tensor"
+    """int64 [M]: the token in each slot; in padding, any."""
+    first_slots: "torch.Tensor"
+    """int64 [N]: the first slot of each token."""
+    shared: tuple[SharedTokens, ...]
+    """The tokens with more than one slot."""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Some completions with their prompts, as much as is on the device at once: N tokens, K of them in the loss.
+
+    Tokens lie side by side without padding, and a prompt lies once for all its completions. All tensors are on the
+    policy's device. Loss tokens are in the order of the completions.
     """
 
     input_ids: "torch.Tensor"
-    """int64 [B, T]: prompt, completion, padding."""
-    loss_mask: "torch.Tensor"
-    """bool [B, T]: true at completion tokens that count in the loss."""
+    """int64 [N]."""
+    position_ids: "torch.Tensor"
+    """int64 [N]: the position in its own sequence."""
+    layout: AttentionLayout
+    before: "torch.Tensor"
+    """int64 [K]: for each loss token the place in `input_ids` of the token before it, whose state predicts it."""
+    targets: "torch.Tensor"
+    """int64 [K]: the ids of the loss tokens."""
+    rows: "torch.Tensor"
+    """int64 [K]: the completion of each loss token, from 0."""
     advantages: "torch.Tensor"
     """float32 [B]: one for each completion."""
     token_weights: "torch.Tensor"
-    """float32 [B]: the weight of each token of the row in the loss of the whole batch."""
+    """float32 [B]: the weight of each token of a completion in the loss of the whole batch."""
     rollout_logprobs: "torch.Tensor"
-    """float32 [B, T]: as sampled; zero outside `loss_mask`."""
+    """float32 [K]: as sampled."""
     policy_versions: "torch.Tensor"
-    """int64 [B, T]: version of the weights that sampled each token; zero outside `loss_mask`."""
+    """int64 [K]: version of the weights that sampled each token."""
+    has_signal: bool
+    """Whether an advantage is not zero."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from frugalrl.commands import check_golds
+from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.verify import golds
+from frugalrl.verify.gold_words import states_no_answer
 from frugalrl.verify.golds import respelt, wrong_answers
 from frugalrl.verify.workers.pool import VerifierPool
 
@@ -40,6 +42,36 @@ def test_a_gold_that_cannot_be_read_is_found(patient_pool: VerifierPool) -> None
         ["", r"\frac{1}{", "2^{2^{40}}", r"t(0,4]", "np.arcsin(10/13)"], patient_pool, slow_seconds=10.0
     )
     assert ["unparseable" in one.problems for one in checks] == [True, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("gold", "states_one"),
+    [
+        ("see figure", False), ("Proof.", False), (r"\text{See the proof above}", False), ("Answers may vary", False),
+        ("N/A", False), ("Figure 3", False), ("Q.E.D.", False), ("?", False), ("not given", False),
+        ("It is shown that the sum of the angles of any triangle in the plane is the same", False),
+        ("no solution", True), ("undefined", True), ("infinitely many", True), ("Evelyn", True), ("none", True),
+        (r"\text{Friday}", True), ("does not exist", True), ("Triangle ABC", True), ("3", True), ("x=5", True),
+    ],
+)  # fmt: skip
+def test_a_gold_in_words_states_an_answer_or_does_not(gold: str, states_one: bool) -> None:
+    assert (states_no_answer(gold) is None) is states_one
+
+
+def test_words_that_state_no_answer_are_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(tmp_path, [{"answer": "see figure"}, {"answer": "5"}]) == 1
+    printed = capsys.readouterr().out
+    assert "2 golds, 2 different, 1 fit for training" in printed
+    assert "line 1  see figure  no_answer: it points to something that is not in it" in printed
+
+
+def test_no_gold_of_a_clean_set_is_taken_for_words(shared_data: Path) -> None:
+    """7,500 golds of MATH and 9,550 of Big-Math, whose authors checked them."""
+    taken = []
+    for name in ("math_train_7500", "bigmath_10k_solve_rate"):
+        rows = read_rows(shared_data / "pool" / f"{name}.jsonl.gz")
+        taken += [row["answer"] for _, row in rows if states_no_answer(str(row["answer"]))]
+    assert taken == []
 
 
 def test_another_spelling_is_really_another_one() -> None:

@@ -12,7 +12,7 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TRAIN = ["quickstart", "open-rs1", "open-rs2", "open-rs3"]
+TRAIN = ["quickstart", "open-rs1", "open-rs2", "open-rs2-lora", "open-rs3", "mini/lora"]
 MINIMAL = """
 name: test
 data: {train: {limit: 9}}
@@ -98,7 +98,9 @@ def test_a_wrong_value_is_one_sentence_with_its_place(recipe_file, overrides, sa
     [
         ("", "not a mapping"),
         ("name: [unclosed", "not valid YAML"),
-        ("name: a\nname: b\n", "'name' twice"),
+        ("name: a\nname: b\n", "'name' twice, in lines 1 and 2"),
+        ("name: a\nmodel:\n  path: a\n  dtype: b\n\n  path: b\n", "'path' twice, in lines 3 and 6"),
+        ("rewards:\n- {name: a, name: b}\n", "'name' twice, in line 2"),
         ("name: x\n", "lacks data"),
     ],
 )

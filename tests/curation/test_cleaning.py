@@ -139,7 +139,7 @@ def test_what_json_has_no_word_for_becomes_text(tmp_path):
     ("data", "says"),
     [
         (b"\xff\xfe{\x00", "written in UTF-16"), (b'{"a": ' + b"[" * 200_000, "nested too deeply|not JSON"),
-        (b'{"a": "\xff"}\n', "line 1, is not JSON"), (b"[1]\n", "not a JSON object"), (b" \n \n", "is empty"),
+        (b'{"a": "\xff"}\n', "line 1 is not JSON"), (b"[1]\n", "not a JSON object"), (b" \n \n", "is empty"),
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_read_says_where(tmp_path, data, says):

@@ -241,10 +241,10 @@ BANDS = (Band(name="hard", low=0, high=0.5), Band(name="easy", low=0.5, high=1))
 def rates_of(url, folder, pool, questions, samples=4, **more):
     with SampleCache(folder) as cache:
         solver = solver_at(url, **more.pop("solver", {}))
-        return pass_rates(
+        return list(pass_rates(
             questions, solver, "s", samples=samples, bands=BANDS, stop_early=more.pop("stop_early", True), cache=cache,
             pool=pool, tick=lambda done: None, **more,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
 def test_nothing_is_sampled_twice_and_certain_problems_stop_early(tmp_path, patient_pool):

@@ -26,10 +26,10 @@ def problems(count: int) -> list[Question]:
 def test_the_tiny_model_solves_some_arithmetic_and_nothing_is_sampled_twice(tiny, tmp_path, patient_pool):
     def rates():
         with SampleCache(tmp_path) as cache:
-            found = pass_rates(
+            found = list(pass_rates(
                 problems(8), tiny, "tiny", 2, PASS_RATE_BANDS, stop_early=True, cache=cache, pool=patient_pool,
                 tick=lambda done: None,
-            )  # fmt: skip
+            ))  # fmt: skip
             return found, len(cache)
 
     first, drawn = rates()

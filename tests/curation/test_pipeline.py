@@ -18,7 +18,7 @@ from frugalrl.curation.outputs import sha256_of
 from frugalrl.curation.pipeline import curate
 from frugalrl.curation.workspace import open_workspace
 from frugalrl.data.sources import read_rows
-from frugalrl.errors import DataError, OutputError
+from frugalrl.errors import DataError, ModelError, OutputError
 from tests.curation.fake_endpoint import fake_endpoint
 from tests.curation.pools import pool_rows, read_jsonl, spec_of, write_pool
 
@@ -237,6 +237,34 @@ def test_a_stopped_endpoint_leaves_what_was_sampled_for_the_resume(tmp_path):
         assert len(asked.bodies) == 2 * 6 + 4 - 5
     rows = [(tmp_path / name / "train.jsonl").read_bytes() for name in ("straight", "out")]
     assert rows[0] == rows[1]
+
+
+def test_two_solvers_and_a_row_without_gold_keep_their_places(tmp_path):
+    """The easiest solver's band counts; a row without a gold is not asked about and stays where it was."""
+    rows = pool_rows(5)
+    rows[2] = {**rows[2], "answer": ""}
+    pool = write_pool(tmp_path / "pool.jsonl", rows)
+    with fake_endpoint(clever) as (url, asked), fake_endpoint(lambda *_: "\\boxed{0}") as (weak_url, _):
+        spec = solver_spec(pool, url)
+        weak = spec.solvers["s"].model_copy(update={"url": weak_url, "model": "weak", "stands_for": None})
+        step = spec.steps[0].model_copy(update={"solvers": ("s", "weak"), "drop": ()})
+        both = spec.model_copy(update={"solvers": {**spec.solvers, "weak": weak}, "steps": (step,)})
+        made(both, tmp_path / "out")
+        assert len(asked.bodies) == 2 * 4
+    ledger = read_jsonl(tmp_path / "out" / "ledger.jsonl")
+    lines = [line for line in ledger if line["step"] == "difficulty" and "id" in line]
+    assert [line["id"] for line in lines] == [f"p{at}" for at in range(5)]
+    assert [line["reason"] for line in lines] == ["band_always", "band_always", "no_gold", "band_never", "band_never"]
+    assert lines[0]["detail"]["all"] == {"s": [2, 2], "weak": [0, 2]}
+    sampling = json.loads((tmp_path / "out" / "manifest.json").read_text())["sampling"]["difficulty"]
+    assert [(one["solver"], one["problems"]) for one in sampling] == [("s", 4), ("weak", 4)]
+
+
+def test_a_pool_whose_every_request_failed_is_no_difficulty(tmp_path):
+    pool = write_pool(tmp_path / "pool.jsonl", pool_rows(3))
+    with fake_endpoint(lambda *_: 500) as (url, _), pytest.raises(ModelError, match="every one of them"):
+        made(solver_spec(pool, url), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*difficulty*"))
 
 
 # ------------------------------------------------------------------------------------------------- bad input

@@ -73,7 +73,7 @@ def test_columns_are_mapped_and_ids_made(tmp_path):
         ),
         ([{"problem": "p", "anwser": "1"}], {"answer": "answr"}, "no column 'answr'.*Did you mean 'anwser'"),
         ([{"problem": "p"}], {}, "neither a column answer nor a column solution"),
-        ([{"problem": "p", "answer": "1"}, {"text": "p", "answer": "2"}], {}, "line 2, has no column 'problem'"),
+        ([{"problem": "p", "answer": "1"}, {"text": "p", "answer": "2"}], {}, "line 2 has no column 'problem'"),
         (
             [{"id": 1, "problem": "p", "answer": "1"}, {"id": 1, "problem": "q", "answer": "2"}],
             {},

@@ -39,7 +39,7 @@ def test_a_half_written_last_line_loses_that_sample_alone(tmp_path):
 
 def test_a_line_that_is_no_sample_is_named(tmp_path):
     (tmp_path / FILE_NAME).write_text('{"key": "k"}\n')
-    with pytest.raises(OutputError, match="line 1, is no sample"):
+    with pytest.raises(OutputError, match="line 1 is no sample"):
         SampleCache(tmp_path)
 
 

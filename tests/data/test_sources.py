@@ -70,9 +70,9 @@ def test_a_folder_and_a_hub_data_set_are_read_too(tmp_path, monkeypatch):
     ("content", "says"),
     [
         ("", "is empty"),
-        ('{"problem": "p", "answer": "1"}\n{"problem": \n', "line 2, is not JSON"),
-        ('{"problem": "p", "answer": "1"}\n\n[1, 2]\n', "line 3, is not a JSON object"),
-        ('{"question": "p", "answer": "1"}\n', "line 1, has no text in 'problem' (columns: question, answer)"),
+        ('{"problem": "p", "answer": "1"}\n{"problem": \n', "line 2 is not JSON"),
+        ('{"problem": "p", "answer": "1"}\n\n[1, 2]\n', "line 3 is not a JSON object"),
+        ('{"asked": "p", "answer": "1"}\n', "line 1 has no text in 'problem' (columns: asked, answer)"),
         ('{"problem": "p", "answer": "1"}\n{"problem": "p2"}\n', "1 rows have no gold answer, the first at"),
         (
             '{"id": 1, "problem": "p", "answer": "1"}\n{"id": 1, "problem": "q", "answer": "2"}\n',
@@ -98,7 +98,7 @@ def test_rows_without_gold_are_left_out_only_on_request(tmp_path):
     ("name", "says"),
     [
         ("missing.jsonl", "There is no data file"),
-        ("data.csv", "of no known kind"),
+        ("data.xlsx", "of no known kind"),
         ("broken.jsonl.gz", "cannot be read"),
     ],
 )
@@ -129,7 +129,7 @@ def test_completions_take_texts_and_messages(tmp_path):
 
 def test_a_completion_row_without_completion_is_named(tmp_path):
     path = write_jsonl(tmp_path / "sft.jsonl", [{"prompt": "p", "completion": "c"}, {"prompt": "p"}])
-    with pytest.raises(DataError, match="line 2, has no text in 'completion'"):
+    with pytest.raises(DataError, match="line 2 has no text in 'completion'"):
         load_completions(CompletionSource(source=str(path)))
 
 

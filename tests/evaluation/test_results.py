@@ -139,8 +139,8 @@ def test_truncated_and_unknown_samples_are_counted_and_unknown_is_not_correct(tm
         ({"data_hash": "d2"}, "other problems or golds"),
         ({"temperature": 1.0}, r"another temperature \(0.6, now 1.0\)"),
         ({"seed": 1}, r"another seed \(0, now 1\)"),
-        ({"frugalrl": "0.2.0"}, r"another frugalrl \(0.1.0, now 0.2.0\)"),
-        ({"verifier_limit_seconds": 5.0}, r"another verifier_limit_seconds \(1.0, now 5.0\)"),
+        ({"frugalrl": "0.2.0"}, r"judged by another verifier \(frugalrl 0.1.0, now 0.2.0\)"),
+        ({"verifier_limit_seconds": 5.0}, r"another verifier \(verifier_limit_seconds 1.0, now 5.0\)"),
     ],
 )
 def test_results_of_something_else_are_refused_and_left_as_they_are(tmp_path, change, says):

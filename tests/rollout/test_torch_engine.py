@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from frugalrl.config.schema import TorchEngineSettings
+from frugalrl.config.engine_schema import TorchEngineSettings
 from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams, SharedModel, WeightFolder
 from frugalrl.rollout.factory import build_engine

@@ -104,13 +104,13 @@ def test_an_update_that_does_not_fit_the_memory_is_cut_smaller_and_gives_the_sam
     update = step_module.update_policy
 
     def small_memory(policy, reference, optimizer, batches, settings, lr_factor):
-        if max(batch.input_ids.numel() for batch in batches) > 300:
+        if max(len(batch.layout.tokens) for batch in batches) > 150:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return update(policy, reference, optimizer, batches, settings, lr_factor)
 
     monkeypatch.setattr(step_module, "update_policy", small_memory)
     _, lines = run(tmp_path / "run", recipe())
-    assert any("Out of memory in step 1: micro-batches have 256 tokens from here on" in line for line in lines)
+    assert any("Out of memory in step 1: micro-batches have 128 tokens from here on" in line for line in lines)
     assert not any("Out of memory in step 2" in line for line in lines), "the size is remembered"
     for ours, theirs in zip(read_metrics(tmp_path / "run"), read_metrics(whole), strict=True):
         if "policy/grad_norm" in theirs:

@@ -182,7 +182,7 @@ def test_real_problems_train_the_tiny_model(shared_data, tmp_path, file, extra):
     assert len(training_values(tmp_path / "run")) == 2
 
 
-@pytest.mark.parametrize("name", ["open-rs1", "open-rs2", "open-rs3"])
+@pytest.mark.parametrize("name", ["open-rs1", "open-rs2", "open-rs2-lora", "open-rs3"])
 def test_the_papers_recipes_start_a_real_run_on_a_small_model(tmp_path, name):
     """Only the model, the data's place and the lengths differ: bf16, checkpointing, KL and rewards are the recipe's."""
     rows = [{"problem": f"What is {n} plus {n}?", "answer": str(2 * n)} for n in range(40)]

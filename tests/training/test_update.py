@@ -69,10 +69,10 @@ def autograd_gradient(policy, batches, settings, reference):
 
     model = copy.deepcopy(policy.model)
     copied = Policy(model, policy.tokenizer, "copy")
-    tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
+    tokens = sum(len(batch.targets) for batch in batches)
     for batch in batches:
         ref = None if reference is None else _logprobs_of(reference, batch, settings)
-        _backward(copied, batch, batch.rollout_logprobs[batch.loss_mask], ref, settings, tokens)
+        _backward(copied, batch, batch.rollout_logprobs, ref, settings, tokens)
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
@@ -81,8 +81,8 @@ def test_one_times_eight_is_eight_times_one(policy, groups, aggregation):
     """In fp64, so that what is left is arithmetic and not rounding (fp32: 2e-6)."""
     policy = Policy(copy.deepcopy(policy.model).double(), policy.tokenizer, "fp64")
     rows = rows_of(groups, aggregation)
-    whole = micro_batches(rows, 10**6, 0, policy.device)
-    single = [batch for row in rows for batch in micro_batches([row], 1, 0, policy.device)]
+    whole = micro_batches(rows, 10**6, policy.device)
+    single = [batch for row in rows for batch in micro_batches([row], 1, policy.device)]
     assert (len(whole), len(single)) == (1, 8)
     one = autograd_gradient(policy, whole, SETTINGS, policy)
     eight = autograd_gradient(policy, single, SETTINGS, policy)
@@ -91,48 +91,45 @@ def test_one_times_eight_is_eight_times_one(policy, groups, aggregation):
 
 def test_padding_and_the_order_of_rows_change_no_metric(policy, groups):
     rows = rows_of(groups)
-    tight = gradients(policy, micro_batches(rows, 40, 0, policy.device), reference=policy)[1]
-    loose = gradients(policy, micro_batches(list(reversed(rows)), 10**6, 299, policy.device), reference=policy)[1]
+    tight = gradients(policy, micro_batches(rows, 40, policy.device), reference=policy)[1]
+    loose = gradients(policy, micro_batches(list(reversed(rows)), 10**6, policy.device), reference=policy)[1]
     assert tight.keys() == loose.keys()
     for name in tight.keys() - {"policy/rollout_logprob_gap"}:  # that one is rounding noise itself
         assert tight[name] == pytest.approx(loose[name], rel=1e-4, abs=1e-7), name
 
 
-def test_masked_tokens_change_nothing(policy, groups):
-    """Changing what follows a completion (padding) or the log-probs outside the mask leaves the gradient as it is."""
-    (batch,) = micro_batches(rows_of(groups), 10**6, 0, policy.device)
-    noisy = dataclasses.replace(
-        batch,
-        rollout_logprobs=torch.where(batch.loss_mask, batch.rollout_logprobs, torch.tensor(-50.0)),
-        input_ids=torch.where(padding_of(batch, rows_of(groups)), torch.tensor(77), batch.input_ids),
-    )
-    assert not torch.equal(noisy.input_ids, batch.input_ids)
+def test_what_fills_a_rectangle_changes_nothing(policy, groups):
+    """Padding exists in attention only, and whichever token stands there is seen by nobody."""
+    (batch,) = micro_batches(rows_of(groups), 10**6, policy.device)
+    layout = batch.layout
+    used = torch.zeros(len(layout.tokens), dtype=torch.bool)
+    used[layout.first_slots] = True
+    for shared in layout.shared:
+        used[shared.slots.flatten()] = True
+    assert 0 < (~used).sum() < used.sum()
+    tokens = torch.where(used, layout.tokens, torch.tensor(len(batch.input_ids) - 1))
+    noisy = dataclasses.replace(batch, layout=dataclasses.replace(layout, tokens=tokens))
     one = autograd_gradient(policy, [batch], SETTINGS, policy)
     other = autograd_gradient(policy, [noisy], SETTINGS, policy)
-    assert torch.allclose(one, other, atol=1e-8)
-
-
-def padding_of(batch, rows):
-    lengths = sorted((len(row.prompt_ids) + len(row.completion_ids) for row in rows), reverse=True)
-    return torch.arange(batch.input_ids.shape[1]) >= torch.tensor(lengths)[:, None]
+    assert torch.equal(one, other)
 
 
 def test_the_rollouts_logprobs_are_the_trainers(policy, groups):
-    batches = micro_batches(rows_of(groups), 10**6, 0, policy.device)
+    batches = micro_batches(rows_of(groups), 10**6, policy.device)
     metrics = gradients(policy, batches)[1]
     assert metrics["policy/rollout_logprob_gap"] < 1e-5
     assert metrics["policy/clipped_frac"] == 0.0
 
 
 def test_old_logprobs_from_the_rollout_and_recomputed_give_one_gradient(policy, groups):
-    batches = micro_batches(rows_of(groups), 10**6, 0, policy.device)
+    batches = micro_batches(rows_of(groups), 10**6, policy.device)
     recompute = dataclasses.replace(SETTINGS, old_from_rollout=False)
     one, other = gradients(policy, batches)[0], gradients(policy, batches, recompute)[0]
     assert float((one - other).abs().max() / one.abs().max()) < 1e-3
 
 
 def test_several_updates_move_away_from_the_policy_that_sampled(policy, groups):
-    batches = micro_batches(rows_of(groups), 10**6, 0, policy.device)
+    batches = micro_batches(rows_of(groups), 10**6, policy.device)
     model = copy.deepcopy(policy.model)
     moving = Policy(model, policy.tokenizer, "copy")
     optimizer = MasterOptimizer(model, OptimizerSettings(learning_rate=1e-2))
@@ -143,16 +140,17 @@ def test_several_updates_move_away_from_the_policy_that_sampled(policy, groups):
 
 
 def test_kl_to_an_equal_reference_is_zero(policy, groups):
-    batches = micro_batches(rows_of(groups), 10**6, 0, policy.device)
+    batches = micro_batches(rows_of(groups), 10**6, policy.device)
     assert gradients(policy, batches, reference=policy)[1]["policy/kl"] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_micro_batches_hold_every_row_once_within_their_tokens(policy, groups):
     rows = rows_of(groups)
-    batches = micro_batches(rows, 50, 0, policy.device)
+    batches = micro_batches(rows, 50, policy.device)
     assert sum(len(batch.advantages) for batch in batches) == len(rows)
-    assert all(batch.input_ids.numel() <= 50 or len(batch.advantages) == 1 for batch in batches)
-    assert sum(int(batch.loss_mask.sum()) for batch in batches) == sum(len(row.completion_ids) for row in rows)
+    longest = [len(row.prompt_ids) + len(row.completion_ids) for row in rows]
+    assert all(len(batch.input_ids) <= max(50, *longest) for batch in batches)
+    assert sum(len(batch.targets) for batch in batches) == sum(len(row.completion_ids) for row in rows)
 
 
 OPTIONS = {
@@ -175,8 +173,8 @@ def test_one_times_eight_is_eight_times_one_with_every_option(policy, groups, na
         for parameter in moved.model.parameters():
             parameter += 0.002 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(4))
     rows = rows_of(groups, "sequence")
-    whole = micro_batches(rows, 10**6, 0, policy.device)
-    single = [batch for row in rows for batch in micro_batches([row], 1, 0, policy.device)]
+    whole = micro_batches(rows, 10**6, policy.device)
+    single = [batch for row in rows for batch in micro_batches([row], 1, policy.device)]
     settings = dataclasses.replace(
         SETTINGS,
         loss=OPTIONS[name],
@@ -219,14 +217,15 @@ def test_the_entropy_bonus_is_the_gradient_of_the_mean_entropy(policy, groups):
         dataclasses.replace(group, completions=tuple(dataclasses.replace(one, reward=1.0) for one in group.completions))
         for group in groups
     ]
-    batches = micro_batches(rows_of(equal), 60, 0, policy.device)
+    batches = micro_batches(rows_of(equal), 60, policy.device)
     assert len(batches) > 1
     settings = dataclasses.replace(SETTINGS, loss=LossRule(), entropy_coef=0.3)
     ours, metrics = measured(policy, batches, settings)
     model = copy.deepcopy(policy.model)
     entropies = []
-    for batch in batches:
-        logits = model(input_ids=batch.input_ids).logits[:, :-1][batch.loss_mask[:, 1:]] / SETTINGS.temperature
+    for row in rows_of(equal):
+        ids = torch.tensor([row.prompt_ids + row.completion_ids])
+        logits = model(input_ids=ids).logits[0, len(row.prompt_ids) - 1 : -1] / SETTINGS.temperature
         entropies.append(torch.distributions.Categorical(logits=logits).entropy())
     mean = torch.cat(entropies).mean()
     value = mean.item()
@@ -310,12 +309,12 @@ def test_a_tools_tokens_are_read_and_not_learned_from(policy, aggregation, cut):
     policy = Policy(copy.deepcopy(policy.model).double(), policy.tokenizer, "fp64")
     group = masked_group(policy, script_of, lambda ids: tuple(token < 200 for token in ids))
     assert all(0 < sum(one.completion.loss_mask) < len(one.completion.token_ids) for one in group.completions)
-    batches = micro_batches(rows_of([group], aggregation), cut, 0, policy.device)
+    batches = micro_batches(rows_of([group], aggregation), cut, policy.device)
     settings = dataclasses.replace(SETTINGS, loss=LossRule(), old_from_rollout=False, policy_version=6)
     ours, metrics = measured(policy, batches, settings)
     expected = by_hand(policy, group, aggregation)
     assert float((ours - expected).abs().max() / expected.abs().max()) < 1e-6  # weights are fp32
-    assert sum(int(batch.loss_mask.sum()) for batch in batches) == sum(
+    assert sum(len(batch.targets) for batch in batches) == sum(
         token < 200 for one in group.completions for token in one.completion.token_ids
     )
     assert (metrics["policy/staleness"], metrics["policy/staleness_max"]) == (2.0, 2.0)
@@ -345,21 +344,19 @@ def test_what_a_masked_token_reports_cannot_matter(policy):
         rollout_logprobs=tuple(v if kept else -99.0 for v, kept in zip(row.rollout_logprobs, own, strict=True)),
         policy_versions=tuple(v if kept else 77 for v, kept in zip(row.policy_versions, own, strict=True)),
     )
-    (one,), (two,) = (micro_batches([each], 100, 0, policy.device) for each in (row, other))
+    (one,), (two,) = (micro_batches([each], 100, policy.device) for each in (row, other))
     assert not all(own)
-    for field in dataclasses.fields(one):
-        assert torch.equal(getattr(one, field.name), getattr(two, field.name)), field.name
+    for name in ("input_ids", "before", "targets", "rollout_logprobs", "policy_versions"):
+        assert torch.equal(getattr(one, name), getattr(two, name)), name
 
 
 def test_staleness_is_that_of_each_token(policy, groups):
     """A server changed weights in mid-sequence: the mean and the largest of what each token is behind."""
-    (batch,) = micro_batches(rows_of(groups), 10**6, 0, policy.device)
-    versions = torch.where(torch.arange(batch.input_ids.shape[1]) < 8, 3, 5).expand_as(batch.input_ids)
-    versions = versions.masked_fill(~batch.loss_mask, 0)
+    (batch,) = micro_batches(rows_of(groups), 10**6, policy.device)
+    versions = torch.where(torch.arange(len(batch.targets)) < 8, 3, 5)
     settings = dataclasses.replace(SETTINGS, policy_version=5)
     metrics = measured(policy, [dataclasses.replace(batch, policy_versions=versions)], settings)[1]
-    early = (versions == 3).sum() / batch.loss_mask.sum()
-    assert metrics["policy/staleness"] == pytest.approx(2 * float(early))
+    assert metrics["policy/staleness"] == pytest.approx(2 * 8 / len(batch.targets))
     assert metrics["policy/staleness_max"] == 2.0
 
 
@@ -378,27 +375,26 @@ def test_any_cut_holds_every_token_once_with_its_weight(completions, micro_batch
         scored.append(ScoredCompletion(one, reward, {}, VERDICT))
     rows = rows_of([ScoredGroup(prompt, tuple(scored))], aggregation)
     assert len(rows) == sum(any(one.completion.loss_mask) for one in scored)
-    batches = micro_batches(rows, micro_batch_tokens, 0, torch.device("cpu"))
+    batches = micro_batches(rows, micro_batch_tokens, torch.device("cpu"))
     seen = {}
     for batch in batches:
-        assert batch.input_ids.numel() <= micro_batch_tokens or len(batch.input_ids) == 1
-        for at, ids in enumerate(batch.input_ids.tolist()):
-            seen[ids[2] - 3] = (batch, at)
-    assert len(seen) == len(rows) == sum(len(batch.input_ids) for batch in batches)
+        completions = len(batch.advantages)
+        assert len(batch.input_ids) + 2 * (completions - 1) <= micro_batch_tokens or completions == 1
+        for number in range(completions):
+            mine = batch.rows == number
+            seen[int(batch.targets[mine][0]) - 3] = (batch, mine, number)
+    assert len(seen) == len(rows) == sum(len(batch.advantages) for batch in batches)
     for row in rows:
-        batch, at = seen[row.completion_ids[0] - 3]
-        inside = slice(2, 2 + len(row.completion_ids))
-        assert batch.loss_mask[at, inside].tolist() == list(row.loss_mask)
-        assert not batch.loss_mask[at, :2].any()
-        assert not batch.loss_mask[at, inside.stop :].any()
-        kept = batch.loss_mask[at, inside]
-        assert batch.policy_versions[at, inside][kept].tolist() == [
-            version for version, counts in zip(row.policy_versions, row.loss_mask, strict=True) if counts
-        ]
-        assert set(batch.rollout_logprobs[at, inside][kept].tolist()) == {row.rollout_logprobs[0]}
-        assert float(batch.token_weights[at]) == pytest.approx(row.token_weight)
-        assert float(batch.advantages[at]) == pytest.approx(row.advantage)
-    total = sum(float((batch.token_weights[:, None] * batch.loss_mask).sum()) for batch in batches)
+        batch, mine, number = seen[row.completion_ids[0] - 3]
+        own = [at for at, counts in enumerate(row.loss_mask) if counts]
+        assert batch.targets[mine].tolist() == [row.completion_ids[at] for at in own]
+        assert batch.position_ids[batch.before[mine]].tolist() == [len(row.prompt_ids) + at - 1 for at in own]
+        assert batch.policy_versions[mine].tolist() == [row.policy_versions[at] for at in own]
+        assert batch.rollout_logprobs[mine].tolist() == [row.rollout_logprobs[at] for at in own]
+        assert float(batch.token_weights[number]) == pytest.approx(row.token_weight)
+        assert float(batch.advantages[number]) == pytest.approx(row.advantage)
+        assert batch.has_signal == bool((batch.advantages != 0).any())
+    total = sum(float(batch.token_weights[batch.rows].sum()) for batch in batches)
     if rows and aggregation == "token":
         assert total == pytest.approx(1.0)
 
@@ -409,7 +405,7 @@ def test_weights_that_give_no_numbers_are_told_from_a_batch_that_is_empty(fresh_
     empty = update_policy(fresh_policy, None, optimizer, [], SETTINGS, 1.0)
     with torch.no_grad():
         fresh_policy.model.model.norm.weight[0] = float("nan")
-    batches = micro_batches(rows_of(groups, "token"), 10_000, 0, fresh_policy.device)
+    batches = micro_batches(rows_of(groups, "token"), 10_000, fresh_policy.device)
     broken = update_policy(fresh_policy, None, optimizer, batches, SETTINGS, 1.0)
     assert math.isnan(empty["loss/total"])
     assert math.isnan(broken["loss/total"])

@@ -105,6 +105,8 @@ class LossRule:
     """Correction for an engine whose log-probs differ from the trainer's."""
     off_policy_mask: float | None = None
     """Nats per token; see `off_policy_rows_kept`."""
+    needs_advantage: bool = True
+    """Whether the surrogate is zero wherever the advantage is. A user's own may not be."""
 
 
 @dataclass(frozen=True)

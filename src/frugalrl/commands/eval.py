@@ -24,13 +24,19 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--bench",
         required=True,
-        help="with commas between: aime24, aime25, math500, amc23, minerva, olympiadbench, gsm8k, arithmetic, or the "
-        "path of your own .jsonl (problem, answer; or problems of code or logic)",
+        help="with commas between: aime24, aime25, math500, amc23, minerva, olympiadbench, gsm8k, gpqa-diamond, "
+        "humaneval, mbpp, logic, arithmetic, or the path of your own .jsonl (problem, answer; or problems of code, "
+        "logic or multiple choice)",
+    )
+    parser.add_argument(
+        "--task", help="what judges your own files: maths, code, logic, choice (default: told by each row's columns)"
     )
     parser.add_argument("--preset", help="ask and sample as published: open-rs")
     parser.add_argument("--k", type=int, help="samples a problem (default: the benchmark's own, 1 to 16; greedy 1)")
     parser.add_argument("--temperature", type=float, help="0 is greedy (default: 0.6)")
-    parser.add_argument("--max-tokens", type=int, help="of a completion (default: 4096, or what the context leaves)")
+    parser.add_argument(
+        "--max-tokens", type=int, help="of a completion (default: the benchmark's, mostly 32768, or what fits)"
+    )
     parser.add_argument("--limit", type=int, help="only the first problems of each benchmark")
     parser.add_argument("--out", type=Path, help="folder of the results (default: evaluations/MODEL)")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
@@ -45,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl import api
     from frugalrl.evaluation.benchmarking import default_folder
 
-    settings = ("preset", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
+    settings = ("preset", "task", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
     chosen = {name: getattr(arguments, name) for name in settings}
     try:
         result = api.evaluate(arguments.model, arguments.bench, out=arguments.out, show=show, **chosen)

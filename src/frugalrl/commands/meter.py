@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalrl.data.columns import conversation
 from frugalrl.errors import DataError
 
 if TYPE_CHECKING:
     from frugalrl.text.meter import TextReport
 
-_COMPLETION_FIELDS = ("completion", "prediction")
+_COMPLETION_FIELDS = ("completion", "prediction", "response", "output", "generation")
 
 
 def register(subparsers: Any) -> None:
@@ -27,7 +28,9 @@ def register(subparsers: Any) -> None:
         description="Read completions from a .jsonl or .parquet file (.gz too) and say how many are in another "
         "language, repeat themselves, hold unprintable characters, leave their reasoning open, or are truncated.",
     )
-    parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`")
+    parser.add_argument(
+        "file", type=Path, help="rows with `completion` or `prediction`, or a results file of `frugalrl eval`"
+    )
     parser.add_argument("--field", help="column of the completion, if it has another name")
     parser.add_argument("--target-language", type=_language, default="en", help="ISO 639-1 code (default: en)")
     parser.add_argument("--show", type=int, default=5, help="rows with an alarm to list (default: 5)")
@@ -45,14 +48,14 @@ def _language(text: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the summary. Raises DataError for a file or row that cannot be read."""
-    from frugalrl.data.sources import read_rows
+    from frugalrl.evaluation.completion_rows import completion_rows
     from frugalrl.text.language_id import load_identifier
     from frugalrl.text.meter import meter_text
     from frugalrl.text.reasoning import prefills_think
 
     identify = load_identifier()
     reports = []
-    for where, row in read_rows(arguments.file):
+    for where, row in completion_rows(arguments.file):
         text = _completion_text(row, arguments.field, where)
         reasoning_open = isinstance(row.get("prompt"), str) and prefills_think(row["prompt"])
         truncated = row.get("finish_reason") == "length" or row.get("truncated") is True
@@ -95,9 +98,9 @@ def _what(report: "TextReport") -> str:
 def _completion_text(row: Mapping[str, Any], field: str | None, where: str) -> str:
     for name in (field,) if field else _COMPLETION_FIELDS:
         value = row.get(name)
-        if isinstance(value, list) and value and isinstance(value[-1], dict):
-            value = value[-1].get("content")
+        messages = conversation(value)
+        value = value if messages is None else messages[-1]["content"]
         if isinstance(value, str):
             return value
-    expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS)
+    expected = repr(field) if field else " or ".join(_COMPLETION_FIELDS[:2])
     raise DataError(f"{where} has no text in {expected} (columns: {', '.join(row)}). Name the column with --field.")

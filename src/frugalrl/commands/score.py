@@ -18,7 +18,11 @@ def register(subparsers: Any) -> None:
         description="Score the completions of a .jsonl or .parquet file (.gz too) as training would, and write a row "
         "for each with its verdict, the answer it was read from, the reason, and each reward.",
     )
-    parser.add_argument("file", type=Path, help="rows with `completion` or `prediction`, and `gold` or `answer`")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="rows with `completion` or `prediction`, and `gold` or `answer`; or a results file of `frugalrl eval`",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the .jsonl file to write")
     parser.add_argument("--reward", default="accuracy", help="names with commas between (default: accuracy)")
     parser.add_argument(
@@ -44,6 +48,9 @@ def register(subparsers: Any) -> None:
         help="processor seconds for each answer (default: 2)",
     )
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
+    parser.add_argument(
+        "--task", help="what judges the rows: maths, code, logic, choice (default: told by each row's columns)"
+    )
     parser.set_defaults(func=run)
 
 
@@ -61,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         max_completion_tokens=arguments.max_completion_tokens,
         cpu_seconds=arguments.cpu_seconds,
         workers=arguments.workers,
+        task=arguments.task,
     )
     show(result.text)
     return 0

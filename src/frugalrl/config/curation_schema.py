@@ -43,8 +43,8 @@ class PoolSettings(Section):
 
     name: Name = Field(description="its name in steps, quotas and the report")
     path: str = Field(
-        description="a .jsonl or .parquet file (.gz too), a folder of them, or a Hub id; $NAME of the environment "
-        "and ~ are replaced"
+        description="a JSONL, JSON, CSV or Parquet file (.gz too), a folder of them, or a Hub id; $NAME of the "
+        "environment and ~ are replaced"
     )
     split: str = Field("train", description="of a Hub id")
     subset: str | None = Field(None, description="configuration name of a Hub id")

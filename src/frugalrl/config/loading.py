@@ -8,7 +8,7 @@ Decisions:
 import difflib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -16,11 +16,14 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.presets import expand_preset
-from frugalrl.config.schema import RolloutSettings, TrainRecipe
+from frugalrl.config.schema import TrainRecipe
 from frugalrl.config.section import Section
+from frugalrl.convert.detect import Kind, advice, kind_of
 from frugalrl.errors import RecipeError
 
+_KINDS: Mapping[str, Kind] = {"TrainRecipe": "train", "SftRecipe": "sft", "CurationSpec": "curate"}
 R = TypeVar("R", bound=Section)
 Changes = Mapping[str, Any] | Sequence[str]
 """New values by dotted key, ``{"training.steps": 20}``, or as on the command line, ``["training.steps=20"]``."""
@@ -30,11 +33,14 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2 floats and without repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                line = node.start_mark.line + 1
-                raise RecipeError(f"The recipe holds the key {key!r} twice, near line {line}. Keep one of them.")
+        lines: dict[Any, int] = {}
+        for name, _ in node.value:
+            key, line = self.construct_object(name, deep=True), name.start_mark.line + 1
+            if isinstance(key, Hashable) and key in lines:
+                where = f"lines {lines[key]} and {line}" if line != lines[key] else f"line {line}"
+                raise RecipeError(f"The recipe holds the key {key!r} twice, in {where}. Keep one of them.")
+            if isinstance(key, Hashable):  # the parent refuses any other
+                lines[key] = line
         return super().construct_mapping(node, deep)
 
 
@@ -48,7 +54,12 @@ def load_recipe(path: str | Path, kind: type[R], changes: Changes = ()) -> R:
     path: a file, or the name of a shipped recipe such as ``quickstart`` or ``mini/open-rs3``.
     Raises RecipeError if there is none or it is not YAML, a change is malformed, or a value is wrong.
     """
-    return _changed(_read_yaml(_found(Path(path))), kind, changes)
+    file = _found(Path(path))
+    raw = read_yaml(file)
+    instead = advice(kind_of(raw), _KINDS.get(kind.__name__, "unknown"), str(path))
+    if instead is not None:
+        raise RecipeError(instead)
+    return _changed(raw, kind, changes)
 
 
 def recipe_from(values: Mapping[str, Any], kind: type[R], changes: Changes = ()) -> R:
@@ -140,7 +151,7 @@ def load_part(path: Path, kind: type[R], overrides: Sequence[str] = ()) -> R:
 
     For a run's own recipe, which may be from another version: its other sections are ignored. Raises RecipeError.
     """
-    raw = _read_yaml(path) if path.is_file() else {}
+    raw = read_yaml(path) if path.is_file() else {}
     part = {key: value for key, value in raw.items() if key in kind.model_fields} if isinstance(raw, dict) else {}
     _apply(part, overrides)
     return parse_recipe(part, kind)
@@ -151,7 +162,18 @@ def dump_recipe(recipe: Section) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _read_yaml(path: Path) -> Any:
+def front_matter(card: Path) -> Mapping[str, Any]:
+    """The YAML at the head of a Markdown card, as on the Hub; empty if there is none that can be read."""
+    found = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", card.read_text(encoding="utf-8", errors="replace"), re.DOTALL)
+    try:
+        values = yaml.safe_load(found[1]) if found else {}
+    except yaml.YAMLError:
+        values = {}
+    return values if isinstance(values, dict) else {}
+
+
+def read_yaml(path: Path) -> Any:
+    """The values of a YAML file. Raises RecipeError if it is missing, unreadable or not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -223,13 +245,13 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
     location = [part for part in item["loc"] if isinstance(part, int | str)]
     where = ".".join(map(str, location)) or "the recipe"
     if item["type"] == "union_tag_invalid":
-        key = item["ctx"]["discriminator"].strip("'")
+        key = item["ctx"]["discriminator"].strip("'").removesuffix("()")
         known = [tag.strip(" '") for tag in item["ctx"]["expected_tags"].split(",")]
         close = difflib.get_close_matches(item["ctx"]["tag"], known, n=1, cutoff=0.4)
         hint = f"Did you mean {close[0]!r}? Known are" if close else "Known are"
         return f"The recipe's {where} has an unknown {key}: {item['ctx']['tag']!r}. {hint} {', '.join(known)}."
     if item["type"] == "union_tag_not_found":
-        key = item["ctx"]["discriminator"].strip("'")
+        key = item["ctx"]["discriminator"].strip("'").removesuffix("()")
         return f"The recipe lacks {where}.{key}, which says what kind it is. Add it."
     if item["type"] == "extra_forbidden":
         known = _fields_at(kind, location[:-1])

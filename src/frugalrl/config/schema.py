@@ -8,8 +8,9 @@ Decisions:
 - Checks that need only the recipe are made here; checks that need the model or the data are made where these are
   loaded, before the first step.
 
-It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of
-a run's length and cost in `run_schema.py`, those of the guard in `stability_schema.py`.
+It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of rollouts
+and their engines in `engine_schema.py`, those of a run's length and cost in `run_schema.py`, those of the guard in
+`stability_schema.py`.
 """
 
 from functools import partial
@@ -19,6 +20,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.dotted_paths import is_dotted_path
+from frugalrl.config.engine_schema import RolloutSettings
+from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
@@ -42,6 +45,7 @@ class ModelSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
+    lora: LoraSettings | None = Field(None, description="train adapters beside the weights; null: the weights")
 
 
 class ProblemSource(Section):
@@ -49,8 +53,8 @@ class ProblemSource(Section):
 
     source: str = Field(
         DEFAULT_SOURCE,
-        description="arithmetic, logic, the dotted path of your own task, a .jsonl/.parquet file (.gz too), a "
-        "folder of them, or a Hub id",
+        description="arithmetic, logic, the dotted path of your own task, a JSONL, JSON, CSV or Parquet file "
+        "(.gz too), a folder of them, or a Hub id; see docs/data.md",
     )
     task: str | None = Field(
         None,
@@ -59,7 +63,8 @@ class ProblemSource(Section):
     )
     split: str = Field(
         "train",
-        description="of a Hub id, or of a task with problems of its own (train, validation, test); ignored for files",
+        description="of a Hub id, a folder, or a task with problems of its own (train, validation, test); ignored "
+        "for a file",
     )
     subset: str | None = Field(None, description="configuration name of a Hub id, e.g. main")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
@@ -197,40 +202,6 @@ class VerifierSettings(Section):
         if self.wall_seconds is not None and self.wall_seconds < self.cpu_seconds:
             raise ValueError("wall_seconds is only a backstop: give at least cpu_seconds")
         return self
-
-
-class TorchEngineSettings(Section):
-    """The engine in process: samples with the policy's own weights, on CPU or one GPU."""
-
-    kind: Literal["torch"] = Field("torch", description="which engine")
-
-
-EngineSettings = TorchEngineSettings
-"""What `rollout.engine` may be: sections distinguished by `kind`, each with a builder in `rollout/factory.py`."""
-
-
-class RolloutSettings(Section):
-    """How completions are sampled for training."""
-
-    engine: EngineSettings = Field(TorchEngineSettings(), description="what samples the completions")
-    prompts_per_step: Positive = Field(8, description="problems per step")
-    group_size: Annotated[int, Field(ge=2)] = Field(8, description="completions of each problem")
-    max_prompt_tokens: Positive = Field(512, description="a longer prompt is an error unless skipped")
-    skip_long_prompts: bool = Field(False, description="leave out problems whose prompt is too long")
-    max_completion_tokens: Positive = Field(1024, description="the cap; a completion that reaches it is truncated")
-    temperature: PositiveFloat = Field(1.0, description="the logits are divided by it")
-    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.0, description="keep the likeliest tokens that together reach this probability; 1 keeps all"
-    )
-    top_k: Annotated[int, Field(ge=0)] = Field(0, description="0 keeps the whole vocabulary")
-    max_sequences: Positive | None = Field(
-        None, description="rows of the key/value cache; null: all completions of a step at once"
-    )
-    max_extra_groups: NonNegative = Field(
-        0.0,
-        description="dynamic sampling: groups whose rewards are all equal are replaced by new problems, at most this "
-        "many times prompts_per_step extra; 0: off",
-    )
 
 
 class OptimizerSettings(Section):
@@ -439,3 +410,9 @@ class SftRecipe(Section):
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
+
+    @model_validator(mode="after")
+    def _adapters_need_a_model(self) -> Self:
+        if self.scratch is not None and self.model.lora is not None:
+            raise ValueError("a new model has nothing that adapters could adapt: leave out scratch or model.lora")
+        return self

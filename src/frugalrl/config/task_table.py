@@ -12,6 +12,7 @@ TASKS: Mapping[str, str] = {
     "arithmetic": "frugalrl.tasks.arithmetic_task.TASK",
     "logic": "frugalrl.tasks.logic.TASK",
     "code": "frugalrl.tasks.code.TASK",
+    "choice": "frugalrl.tasks.choice.TASK",
     "maths": "frugalrl.tasks.maths.TASK",
 }
 """By name. Rows that do not name their task go to the first task that recognises them, else to maths."""

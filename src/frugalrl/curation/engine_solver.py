@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 from frugalrl.config.curation_schema import EngineSolver
-from frugalrl.config.schema import ModelSettings, PromptSettings, TorchEngineSettings
+from frugalrl.config.engine_schema import TorchEngineSettings
+from frugalrl.config.schema import ModelSettings, PromptSettings
 from frugalrl.curation.solver import REFUSED, Answer, Ask
 from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.data.prompts import messages_for, render, tokenize

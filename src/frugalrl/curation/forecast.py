@@ -20,12 +20,13 @@ from frugalrl.reporting.console import duration
 FROM_ROWS = 20_000
 """A shorter pool takes less than a minute without solvers."""
 SHORT_TRY, LONG_TRY = 60, 360
-FIXED_BYTES = 700 << 20
-"""Of interpreter, libraries, remembered golds and statements, and minimum hashes (`signatures.BAND_BYTES`)."""
-BYTES_A_ROW = 400
-"""Reckoned, most of it in the step duplicates: rows and places 35, keys, numbers and answers 32, tokens 4 each of about
-30 with 8 for their place, and 40 to sort by one of them and by minimum hashes. With a margin: 913 MB were reached
-at a million rows before that run was stopped; longer pools are not measured."""
+FIXED_BYTES = 460 << 20
+"""Of interpreter, libraries, remembered golds and statements (255 MB at 100,000 rows), and minimum hashes
+(`signatures.BAND_BYTES` less what 100,000 rows take of it)."""
+BYTES_A_ROW = 600
+"""Measured, with a margin: 949 MB at a million generated rows against 255 MB at 100,000, 205 MB of it minimum hashes,
+leaves 540 a row, most of it while `duplicates` runs (benchmarks/records/curation_scale_1m.json). Longer pools are not
+measured."""
 LEDGER_BYTES_A_ROW = 110
 """Of one step, in the run that is recorded in benchmarks/records/curation_scale.json."""
 _REHEARSED = (

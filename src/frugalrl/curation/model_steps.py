@@ -7,7 +7,7 @@ from typing import Any
 from frugalrl.config.curation_schema import Difficulty, Judge
 from frugalrl.curation.bands import UNKNOWN_BAND, PassRate, Unrated, easiest
 from frugalrl.curation.records import Decision, PoolRow
-from frugalrl.curation.sampling_facts import SampleCounts, SamplingFacts
+from frugalrl.curation.sampling_facts import SampleCounts
 from frugalrl.curation.solver import FAILED, NO_ANSWER, Answer
 from frugalrl.curation.text_steps import EVIDENCE_CHARS, shortened
 from frugalrl.errors import DataError
@@ -55,14 +55,6 @@ def _without_rate(row: PoolRow, unrated: Sequence[Unrated], step: Difficulty) ->
 
 def _total(found: Sequence[PassRate | Unrated]) -> SampleCounts:
     return sum((one.counts for one in found), SampleCounts())
-
-
-def sampling_facts(step: str, solver: str, rated: Sequence[PassRate | Unrated]) -> SamplingFacts:
-    """What a step took from a solver."""
-    why = [one.why for one in rated if isinstance(one, Unrated)]
-    return SamplingFacts(
-        step, solver, _total(rated), len(rated), why.count("refused"), why.count("failed"), why.count("no_full_answer")
-    )
 
 
 def judge_decision(row: PoolRow, answer: Answer, step: Judge) -> Decision:

@@ -23,7 +23,7 @@ from frugalrl.config.loading import dump_recipe
 from frugalrl.curation.forecast import forecast
 from frugalrl.curation.ledger import exhausted, join_parts, read_part, write_part
 from frugalrl.curation.outputs import sha256_of, write_manifest, write_splits, write_text
-from frugalrl.curation.pools import PoolReader, expanded, refuse_repeated_ids
+from frugalrl.curation.pools import PoolReader, check_pools, expanded, refuse_repeated_ids
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Deciding, Decision, Ending, PoolRow, decision_of, ledger_line
 from frugalrl.curation.report_card import curation_card, curation_page
@@ -119,6 +119,7 @@ def curate(spec: CurationSpec, workspace: Workspace, show: Show) -> CurationRepo
     with ExitStack() as stack:
         samples = Path(expanded(spec.samples_cache)) if spec.samples_cache else workspace.path / SAMPLES_FOLDER
         tools = Tools(spec, samples, show, stack)
+        check_pools(spec.pools)
         prepare(tools)
         run = _Run(spec, workspace, show, stack.enter_context(RowStore(workspace.scratch)))
         readers = [PoolReader(settings) for settings in spec.pools]

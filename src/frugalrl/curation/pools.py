@@ -13,17 +13,20 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from frugalrl.config.curation_schema import ColumnNames, PoolSettings
 from frugalrl.curation import cleaning
 from frugalrl.curation.cleaning import Faults
 from frugalrl.curation.records import FIELDS, Decision, PoolRow
 from frugalrl.curation.row_store import RowStore
-from frugalrl.data.sources import table_rows
-from frugalrl.data.tables import SUFFIXES, TableRow
+from frugalrl.data.columns import ANSWER, PROBLEM, SOLUTION, columns_of, conversation, has, root_of, value_at
+from frugalrl.data.folders import is_table
+from frugalrl.data.sources import check_local, table_rows
+from frugalrl.data.tables import TableRow
 from frugalrl.errors import DataError
 
 DATA_VARIABLE, DATA_DEFAULT = "FRUGALRL_DATA", "../shared/data"
@@ -56,6 +59,9 @@ class PoolReader:
         """Of the file's bytes, of all files of a folder in order, or of the rows of a Hub data set."""
         self._path = expanded(settings.path)
         self._known: dict[str, None] = {}
+        self._guessed: dict[str, str] = {}
+        """Columns that have another usual name, by field."""
+        self._note: str | None = None
 
     def rows(self) -> Iterator[tuple[PoolRow, Decision]]:
         """Each row with the first decision about it: kept, or dropped if it has no problem.
@@ -64,6 +70,8 @@ class PoolReader:
         """
         digest = None if Path(self._path).expanduser().exists() else hashlib.sha256()
         for raw in self._table():
+            if not self.size:
+                self._guess(raw.values)
             if digest is not None:
                 digest.update(json.dumps(raw.values, sort_keys=True, default=str).encode())
             for name in raw.values:
@@ -79,12 +87,13 @@ class PoolReader:
 
     def place(self, number: int) -> str:
         """File and line of a row, read again for an error message."""
-        return next(islice(self._table(), number, None)).where.rstrip(",")
+        return next(islice(self._table(), number, None)).where
 
     def notes(self) -> list[str]:
         """What was changed in the pool, one sentence for each kind."""
         name = self.settings.name
-        notes = [
+        notes = [] if self._note is None else [self._note]
+        notes += [
             f"{name}: {count:,} values of {column!r} {_SENTENCES[fault]}."
             for (column, fault), count in sorted(self.faults.items())
         ]
@@ -102,13 +111,16 @@ class PoolReader:
     def _row(self, raw: TableRow) -> tuple[PoolRow, Decision]:
         faults = Faults()
         named = self._columns()
-        if named["problem"] not in raw.values:
+        if not has(raw.values, str(named["problem"])):
             self._refuse_row(raw, str(named["problem"]))
-        values = {field: raw.values.get(column) if column else None for field, column in named.items()}
+        values = {field: value_at(raw.values, column) if column else None for field, column in named.items()}
+        asked = conversation(values["problem"])
+        if asked is not None:  # the last question: an answer may follow it
+            values["problem"] = next((one["content"] for one in reversed(asked) if one["role"] == "user"), "")
         called = {field: column or field for field, column in named.items()}
         problem, fault = cleaning.problem_text(values["problem"], called["problem"], faults)
         row_id = cleaning.scalar_text(values["id"], called["id"], faults).strip()
-        used = {column for column in named.values() if column is not None}
+        used = {root_of(raw.values, column) for column in named.values() if column is not None}
         row = PoolRow(
             id=self.settings.id_prefix + (row_id or f"{self.settings.name}-{self.size}"),
             pool=self.settings.name,
@@ -136,7 +148,22 @@ class PoolReader:
         """The column of each field: the one that the spec names, or the field's own name unless it is claimed."""
         given = self.settings.columns.model_dump()
         claimed = {name for name in given.values() if name is not None}
-        return {field: name or (None if field in claimed else field) for field, name in given.items()}
+        return {
+            field: name or self._guessed.get(field) or (None if field in claimed else field)
+            for field, name in given.items()
+        }
+
+    def _guess(self, row: Mapping[str, Any]) -> None:
+        """Find the question and the gold by their other usual names, where the spec names no column."""
+        given = self.settings.columns
+        found = columns_of(row, given.problem or PROBLEM, given.answer or ANSWER, given.solution or SOLUTION)
+        if found.guessed:
+            self._guessed = {
+                field: name
+                for field, name in (("problem", found.problem), ("answer", found.answer))
+                if name != field and getattr(given, field) is None
+            }
+            self._note = f"{self.settings.name}: {' and '.join(found.guessed)} (guessed: name them with columns)."
 
     def _refuse_row(self, raw: TableRow, column: str) -> None:
         known = [name for name in self._known if name not in raw.values] + list(raw.values)
@@ -167,6 +194,11 @@ class PoolReader:
             f"The pool {self.settings.name} has no column {name!r} (columns: {', '.join(known)}).{hint} Set {key} to "
             "the name of a column."
         )
+
+
+def check_pools(pools: Iterable[PoolSettings]) -> None:
+    """Raise DataError for a pool that is a path with nothing there, before anything is fetched or loaded."""
+    check_local([expanded(one.path) for one in pools])
 
 
 def refuse_repeated_ids(store: RowStore, readers: list[PoolReader]) -> None:
@@ -210,7 +242,7 @@ def data_folder() -> str:
 def _sha256_of_files(path: str) -> str:
     digest = hashlib.sha256()
     local = Path(path).expanduser()
-    files = sorted(one for one in local.iterdir() if one.name.endswith(SUFFIXES)) if local.is_dir() else [local]
+    files = sorted(file for file in local.rglob("*") if is_table(file)) if local.is_dir() else [local]
     for name in files:
         with name.open("rb") as file:
             while block := file.read(1 << 20):

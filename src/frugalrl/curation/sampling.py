@@ -4,12 +4,14 @@ How many samples a problem gets depends on what they came to, never on batches o
 the fewest samples after which the band could be certain, which is what one sample at a time would have drawn.
 """
 
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, overload
 
 from frugalrl.config.curation_schema import Band
 from frugalrl.curation.bands import PassRate, Unrated, certain_band
+from frugalrl.curation.records import PoolRow
 from frugalrl.curation.sample_cache import Sample, SampleCache, sample_key
 from frugalrl.curation.sampling_facts import SampleCounts, counted
 from frugalrl.curation.solver import FAILED, NO_ANSWER, Answer, Ask, Solver
@@ -30,6 +32,30 @@ class Question:
     gold: str
 
 
+class Questions(Sequence[Question]):
+    """The problems of rows that have a gold, read as they are asked for; 4 bytes are held for each."""
+
+    def __init__(self, rows: Sequence[PoolRow]) -> None:
+        self._rows = rows
+        self._places = array("I", (place for place, row in enumerate(rows) if row.answer))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> Question: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Question]: ...
+    def __getitem__(self, at: int | slice) -> Question | list[Question]:
+        if isinstance(at, slice):
+            return [_question(self._rows[place]) for place in self._places[at]]
+        return _question(self._rows[self._places[at]])
+
+
+def _question(row: PoolRow) -> Question:
+    return Question(row.problem, row.answer)
+
+
 def pass_rates(
     questions: Sequence[Question],
     solver: Solver,
@@ -41,14 +67,13 @@ def pass_rates(
     pool: VerifierPool,
     tick: Tick,
     cut_off: Literal["unknown", "wrong"] = "unknown",
-) -> list[PassRate | Unrated]:
+) -> Iterator[PassRate | Unrated]:
     """The pass rate of each question, in order, or why it has none.
 
-    name: the solver's in the spec, for the record. samples: n. cut_off: what becomes of a question without any full
-    answer. An unknown verdict counts as not correct. Raises ModelError if more questions failed than the solver's
-    `most_failed` allows.
+    questions: read a batch at a time, so they may lie on disk. name: the solver's in the spec, for the record.
+    samples: n. cut_off: what becomes of a question without any full answer. An unknown verdict counts as not correct.
+    Raises ModelError if more questions failed than the solver's `most_failed` allows.
     """
-    rates: list[PassRate | Unrated] = []
     failures = Failures(len(questions), solver.most_failed, name)
     for start in range(0, len(questions), solver.batch):
         block = questions[start : start + solver.batch]
@@ -60,11 +85,10 @@ def pass_rates(
             for (at, _), answer, verdict in zip(asks, found, verdicts, strict=True):
                 states[at].add(answer, verdict)
         for state in states:
-            rates.append(_rated(state, name, samples, bands, cut_off))
             failures.add(state.said if state.fault == FAILED else None)
-        tick(len(rates))
+            yield _rated(state, name, samples, bands, cut_off)
+        tick(start + len(block))
     failures.end()
-    return rates
 
 
 class Failures:

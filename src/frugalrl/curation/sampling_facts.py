@@ -1,7 +1,7 @@
 """Facts about samples besides right and wrong: truncated, empty, without a verdict, and their tokens. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 
@@ -57,12 +57,23 @@ class SamplingFacts:
 
     step: str
     solver: str
-    counts: SampleCounts
+    counts: SampleCounts = field(default_factory=SampleCounts)
     problems: int = 0
     refused: int = 0
     failed: int = 0
     no_full_answer: int = 0
     """Problems, each of whose samples was cut off or empty."""
+
+    def with_problem(self, counts: SampleCounts, why: str | None) -> "SamplingFacts":
+        """One problem more. why: it has no pass rate; None if it has one."""
+        return replace(
+            self,
+            counts=self.counts + counts,
+            problems=self.problems + 1,
+            refused=self.refused + (why == "refused"),
+            failed=self.failed + (why == "failed"),
+            no_full_answer=self.no_full_answer + (why == "no_full_answer"),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For the ledger's end of a step."""

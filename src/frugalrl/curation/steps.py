@@ -17,14 +17,14 @@ from frugalrl.curation import rule_steps, selection_steps, text_steps
 from frugalrl.curation.bands import PassRate, Unrated
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.gold_steps import GoldReader, equivalence, parsed_golds
-from frugalrl.curation.model_steps import judge_decision, rate_decision, sampling_facts
+from frugalrl.curation.model_steps import judge_decision, rate_decision
 from frugalrl.curation.overlap_texts import OverlapTexts, load_overlap_texts
 from frugalrl.curation.pools import data_folder, expanded
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Deciding, Decision, Ending, PoolRow
 from frugalrl.curation.row_store import Texts, in_parts
 from frugalrl.curation.sample_cache import SampleCache
-from frugalrl.curation.sampling import Failures, Question, answered, pass_rates
+from frugalrl.curation.sampling import Failures, Questions, answered, pass_rates
 from frugalrl.curation.sampling_facts import SampleCounts, SamplingFacts, counted, sampling_notes
 from frugalrl.curation.solver import FAILED, NO_ANSWER, Solver
 from frugalrl.curation.witness import WITNESS_TEMPLATE, witness_of
@@ -32,6 +32,7 @@ from frugalrl.data.decontamination import build_index
 from frugalrl.data.duplicates import near_duplicate_matches
 from frugalrl.data.question_rules import Reason
 from frugalrl.data.restated_index import SameProblem
+from frugalrl.data.sources import check_local
 from frugalrl.data.statements import DEFAULT_THRESHOLD, Statement, read_statement
 from frugalrl.errors import DataError
 from frugalrl.text.language_id import load_identifier
@@ -88,6 +89,8 @@ class Tools:
 def prepare(tools: Tools) -> None:
     """Load what is cheap and often wrong, before any step runs. Raises DataError."""
     folder = Path(data_folder())
+    named = [name for step in tools.spec.steps if isinstance(step, spec.Decontaminate) for name in step.benchmarks]
+    check_local([expanded(name) for name in named if "/" in name])  # before any other is asked of the Hub
     for step in tools.spec.steps:
         if step.skip is not None:
             continue
@@ -244,35 +247,39 @@ def _difficulty(name: str, step: spec.Difficulty, rows: Sequence[PoolRow], tools
         notes = selection_steps.column_notes(rows, step)
         yield from _in_parts(name, rows, tools, lambda part: selection_steps.difficulty_from_column(part, step))
         return Ending(tuple(notes))
-    questions = [Question(row.problem, row.answer) for row in rows if row.answer]
-    by_solver: list[list[PassRate | Unrated]] = []
-    facts: dict[str, str] = {}
+    questions = Questions(rows)
+    sampling = {solver: SamplingFacts(name, solver) for solver in step.solvers}
     with VerifierPool(cpu_seconds=_VERDICT_SECONDS) as pool:
-        for solver_name in step.solvers:
-            solver = tools.solver(solver_name)
-            facts[solver_name] = solver.solver_id
-            progress = tools.progress(f"{name}, {solver_name}", len(questions))
-            rated = pass_rates(
-                questions,
-                solver,
-                solver_name,
-                step.samples,
-                step.bands,
-                step.stop_early,
-                tools.cache(),
-                pool,
-                progress,
-                step.cut_off,
-            )
-            by_solver.append(rated)
-    found = zip(*by_solver, strict=True)
-    without_gold = 0
-    for row in rows:
-        without_gold += not row.answer
-        yield rate_decision(row, next(found) if row.answer else (), step)
-    sampling = [sampling_facts(name, solver, rated) for solver, rated in zip(step.solvers, by_solver, strict=True)]
-    notes = _difficulty_notes(without_gold, sampling, step, tools)
-    return Ending(tuple(notes), {"solvers": facts, "sampling": {name: [one.to_json() for one in sampling]}})
+        by_solver = [_rates(name, solver, questions, step, tools, pool) for solver in step.solvers]
+        found = zip(*by_solver, strict=True)
+        for row in rows:
+            rates: tuple[PassRate | Unrated, ...] = next(found) if row.answer else ()
+            for solver, rate in zip(step.solvers, rates, strict=False):
+                why = rate.why if isinstance(rate, Unrated) else None
+                sampling[solver] = sampling[solver].with_problem(rate.counts, why)
+            yield rate_decision(row, rates, step)
+        next(found, None)  # each solver's end, where failures are summed up
+    notes = _difficulty_notes(len(rows) - len(questions), list(sampling.values()), step, tools)
+    solvers = {solver: tools.solver(solver).solver_id for solver in step.solvers}
+    return Ending(tuple(notes), {"solvers": solvers, "sampling": {name: [one.to_json() for one in sampling.values()]}})
+
+
+def _rates(
+    name: str, solver: str, questions: Questions, step: spec.Difficulty, tools: Tools, pool: VerifierPool
+) -> Iterator[PassRate | Unrated]:
+    progress = tools.progress(f"{name}, {solver}", len(questions))
+    return pass_rates(
+        questions,
+        tools.solver(solver),
+        solver,
+        step.samples,
+        step.bands,
+        step.stop_early,
+        tools.cache(),
+        pool,
+        progress,
+        step.cut_off,
+    )
 
 
 def _difficulty_notes(

@@ -42,6 +42,7 @@ def _policy(problem: Problem) -> list[str]:
     """What else decides a verdict; nothing for a problem judged by its golds alone."""
     check, columns = problem.check, dict(problem.columns)
     words = [] if check.tolerance is None else [f"tolerance {check.tolerance}"]
+    words += [json.dumps([dict(one) for one in problem.messages])] if problem.messages else []
     if check.task not in _JUDGED_BY_GOLDS:
         words += [f"task {check.task}", json.dumps(columns, default=str, sort_keys=True)]
     return words

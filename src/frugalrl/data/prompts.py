@@ -4,14 +4,14 @@ What a template prefills (R1-Distill's ends in ``<think>\\n``) is part of the pr
 see `text.reasoning.prefills_think`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from frugalrl.errors import DataError, ModelError
 from frugalrl.types import Problem, Prompt
 
-Message = dict[str, str]
+Message = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,20 @@ def messages_for(text: str, settings: PromptFormat) -> list[Message]:
     """The conversation that asks a problem: a system message if the recipe has one, then the user's."""
     user = {"role": "user", "content": settings.template.replace("{problem}", text)}
     return [user] if settings.system is None else [{"role": "system", "content": settings.system}, user]
+
+
+def problem_messages(problem: Problem, settings: PromptFormat) -> list[Message]:
+    """The conversation that asks a problem: its row's own, if it has one, around the recipe's template.
+
+    A system message of the recipe takes the place of the row's.
+    """
+    asked = messages_for(problem.text, settings)
+    if not problem.messages:
+        return asked
+    before = list(problem.messages[:-1])
+    if settings.system is not None:
+        before = [one for one in before if one["role"] != "system"]
+    return [*asked[:-1], *before, asked[-1]]
 
 
 def render(tokenizer: Any, messages: Sequence[Message]) -> str:
@@ -73,7 +87,7 @@ def build_prompts(
     """
     prompts = []
     for problem in problems:
-        text = render(tokenizer, messages_for(problem.text, settings))
+        text = render(tokenizer, problem_messages(problem, settings))
         token_ids = tokenize(tokenizer, text)
         if len(token_ids) <= max_prompt_tokens:
             prompts.append(Prompt(problem, text, token_ids))

@@ -1,4 +1,4 @@
-"""Tables on disk: rows of .jsonl and .parquet files (.gz too), read and written. The only importer of `pyarrow`.
+"""Tables on disk: rows of JSONL, JSON, CSV and Parquet files, read and written. The only importer of `pyarrow`.
 
 Decisions:
 - What cannot be read is an error that names file and line; nothing is skipped silently.
@@ -8,6 +8,7 @@ Decisions:
 """
 
 import gzip
+import hashlib
 import itertools
 import json
 import os
@@ -19,10 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from frugalrl.data.text_tables import csv_rows, json_rows
 from frugalrl.errors import DataError, OutputError
 from frugalrl.files import atomic_write, partial_path
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet", ".parquet.gz")
+KINDS = (".jsonl", ".parquet", ".json", ".csv", ".tsv")
+SUFFIXES = tuple(f"{kind}{packed}" for kind in KINDS for packed in ("", ".gz"))
+"""What can be read; of two files with the same rows, the earlier kind is taken."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,12 @@ class TableRow:
 def file_rows(path: Path) -> Iterator[TableRow]:
     """Each row of a file. Raises DataError if it is of no known kind, unreadable, empty or malformed."""
     if not path.name.endswith(SUFFIXES):
-        raise DataError(f"{path} is of no known kind. Use one of {', '.join(SUFFIXES)}.")
+        raise DataError(f"{path} is of no known kind. Use one of {', '.join(KINDS)} (.gz too).")
     if path.is_dir():
         raise DataError(f"{path} is a folder with a file's name inside a folder. Name it itself, or move it away.")
-    is_parquet = ".parquet" in path.name
-    rows = _readable(path, _parquet_rows(path) if is_parquet else _jsonl_rows(path))
+    kind = next(one for one in KINDS if path.name.removesuffix(".gz").endswith(one))
+    is_parquet = kind == ".parquet"
+    rows = _readable(path, _parquet_rows(path) if is_parquet else _text_rows(path, kind))
     first = next(rows, None)
     if first is None and not (is_parquet and path.stat().st_size):
         raise DataError(f"{path} is empty. Give a file with at least one row.")
@@ -54,6 +59,20 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     with atomic_write(path) as file:
         for row in rows:
             file.write(encode(row) + "\n")
+
+
+def keep_rows(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write rows to a file whose name is a hash of them, unless it is there: the same rows give the same path."""
+    encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+    lines = [encode(row) for row in rows]
+    if not lines:
+        raise DataError("The data has no rows. Give at least one.")
+    name = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+    path = folder / f"{name}.jsonl"
+    if not path.exists():
+        with atomic_write(path) as file:
+            file.writelines(f"{line}\n" for line in lines)
+    return path
 
 
 ROW_GROUP = 1 << 16
@@ -147,6 +166,15 @@ def _opened(path: Path) -> IO[bytes]:
     return gzip.open(path) if path.name.endswith(".gz") else path.open("rb")  # type: ignore[return-value]  # it is one
 
 
+def _text_rows(path: Path, kind: str) -> Iterator[TableRow]:
+    if kind == ".jsonl":
+        yield from _jsonl_rows(path)
+        return
+    with _opened(path) as file:
+        for where, values in (json_rows if kind == ".json" else csv_rows)(file, str(path)):
+            yield TableRow(where, values)
+
+
 def _jsonl_rows(path: Path) -> Iterator[TableRow]:
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
@@ -154,7 +182,7 @@ def _jsonl_rows(path: Path) -> Iterator[TableRow]:
                 raise DataError(f"{path} is written in UTF-16. Convert it to UTF-8.")
             if not line.strip():
                 continue
-            where = f"{path}, line {number},"
+            where = f"{path}, line {number}"
             try:
                 values = json.loads(line)
             except RecursionError:
@@ -181,10 +209,12 @@ def _parquet_rows(path: Path) -> Iterator[TableRow]:
             return
         source.seek(0)
         try:
+            number = 0
             batches = pyarrow.parquet.ParquetFile(source).iter_batches(batch_size=1024)
             for batch in batches:
                 for values in batch.to_pylist():
-                    yield TableRow(f"{path}", values)
+                    number += 1
+                    yield TableRow(f"{path}, row {number}", values)
         except (pyarrow.ArrowException, OSError) as error:
             raise _no_parquet(path, error) from None
 

@@ -15,7 +15,7 @@ from frugalrl.data.fingerprint import joined_hash, prompt_hash
 from frugalrl.data.prompts import build_prompts
 from frugalrl.errors import DataError, ModelError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
-from frugalrl.evaluation.benchmarks import DEFAULT_MAX_TOKENS, preset_named
+from frugalrl.evaluation.benchmarks import preset_named
 from frugalrl.evaluation.ledger import LEDGER_FILE, note_look, run_and_step_of
 from frugalrl.evaluation.records import Subject
 from frugalrl.evaluation.results import (
@@ -30,6 +30,7 @@ from frugalrl.evaluation.run_splits import split_of_run
 from frugalrl.evaluation.runner import Progress, run_benchmark, verifier_limit_seconds
 from frugalrl.evaluation.scores import BenchmarkScore, score
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
+from frugalrl.tasks.judging import compares_answers
 from frugalrl.types import Prompt
 
 DEFAULT_TEMPERATURE = 0.6
@@ -98,12 +99,25 @@ def check_settings(settings: Settings) -> None:
         raise DataError(f"temperature is {settings.temperature}. Give 0 (greedy) or a number above it.")
 
 
-def load_benchmarks(names: Sequence[str], data_folder: Path) -> list[LoadedBenchmark]:
-    """Each benchmark once, in order. Raises DataError if one cannot be read, or two would be kept under one name."""
+def load_benchmarks(
+    names: Sequence[str],
+    data_folder: Path,
+    note: Callable[[str], None] = lambda line: None,
+    task: str | None = None,
+) -> list[LoadedBenchmark]:
+    """Each benchmark once, in order; paths before what is fetched.
+
+    note: is told which columns were guessed. task: what judges the rows of files.
+
+    Raises DataError if one cannot be read, or two would be kept under one name.
+    """
     wanted = list(dict.fromkeys(name.strip() for name in names if name.strip()))
+    for name in wanted:
+        if "/" in name and not Path(name).expanduser().exists():
+            raise DataError(f"There is no benchmark file at {name}. Check the path.")
     if not wanted:
         raise DataError("bench names no benchmark. Give one or more, for example math500,amc23.")
-    benchmarks = [load_benchmark(name, data_folder) for name in wanted]
+    benchmarks = [load_benchmark(name, data_folder, note, task) for name in wanted]
     called = [benchmark.name for benchmark in benchmarks]
     repeated = next((name for name in called if called.count(name) > 1), None)
     if repeated is not None:
@@ -121,7 +135,10 @@ def default_folder(model: str) -> Path:
 def plan(model: Model, benchmark: LoadedBenchmark, settings: Settings) -> Plan:
     """Raises ModelError if a prompt and its completion do not fit the model, OutputError for another's results."""
     preset = preset_named(settings.preset) if settings.preset else None
-    templates = [preset.template] * len(benchmark.problems) if preset else list(benchmark.templates)
+    templates = [
+        preset.template if preset and compares_answers(problem) else template
+        for problem, template in zip(benchmark.problems, benchmark.templates, strict=True)
+    ]
     asked = {template: PromptSettings(template=template) for template in dict.fromkeys(templates)}
     prompts = [
         build_prompts(model.tokenizer, [problem], asked[template], max_prompt_tokens=model.context_tokens - 1)[0]
@@ -136,23 +153,21 @@ def plan(model: Model, benchmark: LoadedBenchmark, settings: Settings) -> Plan:
         )
     temperature = preset.temperature if preset else DEFAULT_TEMPERATURE
     sampling = SamplingParams(
-        max_completion_tokens=wanted or min(DEFAULT_MAX_TOKENS, model.context_tokens - longest),
+        max_completion_tokens=wanted or min(benchmark.max_tokens, model.context_tokens - longest),
         temperature=temperature if settings.temperature is None else settings.temperature,
         top_p=preset.top_p if preset else DEFAULT_TOP_P,
     )
-    subject = _subject(
-        model, benchmark.name, joined_hash([prompt_hash(model.tokenizer, one) for one in asked.values()])
-    )
+    subject = _subject(model, benchmark, joined_hash([prompt_hash(model.tokenizer, one) for one in asked.values()]))
     header = header_of(subject, benchmark.data_hash, sampling, settings.seed, verifier_limit_seconds())
     refuse_other_results(model.folder, header)
     samples = settings.k or (benchmark.samples if sampling.temperature > 0 else 1)
     return Plan(benchmark, tuple(prompts[: settings.limit]), sampling, samples, subject, header)
 
 
-def _subject(model: Model, benchmark: str, asked: str) -> Subject:
+def _subject(model: Model, benchmark: LoadedBenchmark, asked: str) -> Subject:
     found = run_and_step_of(Path(model.name))
     step = None if found is None else found[1]
-    return Subject(benchmark, model.name, step, model.weights, asked, model.dtype, model.device)
+    return Subject(benchmark.name, model.name, step, model.weights, asked, model.dtype, model.device, benchmark.source)
 
 
 def carry_out(
@@ -184,7 +199,7 @@ def carry_out(
         note = _note_in_the_runs_ledger(model, planned)
         if note is not None:
             on_note(note)
-        return score(planned.prompts, writer.samples, planned.samples)
+        return score(planned.prompts, writer.samples, planned.samples, planned.sampling.max_completion_tokens)
 
 
 def _note_in_the_runs_ledger(model: Model, planned: Plan) -> str | None:

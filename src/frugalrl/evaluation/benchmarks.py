@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frugalrl.errors import DataError
+from frugalrl.tasks.choice import GPQA_PROMPT
+from frugalrl.tasks.code import TASK as CODE
 from frugalrl.tasks.maths import BOXED_TEMPLATE
 
 OPEN_RS_TEMPLATE = (
@@ -24,8 +26,9 @@ OPEN_RS_TEMPLATE = (
 )
 """The query template of the released evaluation tasks, two spaces after the first sentence included."""
 
-DEFAULT_MAX_TOKENS = 4096
-"""The cap without --max-tokens or a preset, or what the model's context leaves if that is less."""
+DEFAULT_MAX_TOKENS = 32768
+"""The cap without --max-tokens or a preset, or what the model's context leaves if that is less: what reasoning models
+are evaluated with (Open-RS, open-r1)."""
 
 GoldKind = Literal["integer", "latex"]
 
@@ -52,6 +55,10 @@ class Benchmark:
     template: str = BOXED_TEMPLATE
     task: str | None = None
     """The task that generates it; None: it is a table."""
+    judged_by: str | None = None
+    """The task that judges its rows; None: told by the rows."""
+    max_tokens: int = DEFAULT_MAX_TOKENS
+    """The default cap on a completion."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +90,23 @@ _ALL = (
     ),
     Benchmark(
         "gsm8k", 1319, 1, "openai/gsm8k", hub_subset="main", hub_problem_field="question",
-        local_file="bench/gsm8k_test.jsonl",
+        local_file="bench/gsm8k_test.jsonl", max_tokens=8192,
     ),
-    Benchmark("arithmetic", 306, 4, task="arithmetic", template="{problem}"),
+    Benchmark(
+        "gpqa-diamond", 198, 8, "Idavidrein/gpqa", hub_subset="gpqa_diamond", hub_split="train",
+        hub_problem_field="Question", hub_answer_field="Correct Answer", local_file="bench/gpqa_diamond.jsonl",
+        template=GPQA_PROMPT, judged_by="choice",
+    ),
+    Benchmark(
+        "humaneval", 164, 8, "openai/openai_humaneval", hub_problem_field="prompt",
+        hub_answer_field="canonical_solution", local_file="bench/humaneval.jsonl", template=CODE.prompt,
+        judged_by="code", max_tokens=16384,
+    ),
+    Benchmark(
+        "mbpp", 399, 4, local_file="bench/mbpp_399.jsonl", template=CODE.prompt, judged_by="code", max_tokens=16384
+    ),
+    Benchmark("logic", 300, 4, task="logic", template="{problem}", max_tokens=16384),
+    Benchmark("arithmetic", 306, 4, task="arithmetic", template="{problem}", max_tokens=4096),
 )  # fmt: skip
 BENCHMARKS: Mapping[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ALL}
 

@@ -1,12 +1,14 @@
 """The records of an evaluation: the result of each sample of each problem, and the conditions."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
 
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k
 from frugalrl.statistics.paired_tests import Bounds
-from frugalrl.types import FinishReason, Prompt, VerdictLabel
+from frugalrl.types import Check, FinishReason, Problem, Prompt, VerdictLabel
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,45 @@ class SampleRecord:
 
 
 @dataclass(frozen=True)
+class ProblemRecord:
+    """What a problem's samples answer: all that is needed to read them, and to judge them again."""
+
+    problem_id: str
+    problem: str
+    gold: str
+    also_accepted: tuple[str, ...] = ()
+    tolerance: str | None = None
+    """A fraction such as ``1/10``."""
+    task: str = "maths"
+    prompt: str = ""
+    """As the model saw it; the messages as JSON where a server made the prompt of them."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """Of its row: level, subject, tests ..."""
+
+    def as_problem(self) -> Problem:
+        """The problem again, with its policy."""
+        tolerance = None if self.tolerance is None else Fraction(self.tolerance)
+        check = Check(self.task, tuple(self.also_accepted), tolerance)
+        return Problem(self.problem_id, self.problem, self.gold, self.columns, check)
+
+
+def record_of(prompt: Prompt) -> ProblemRecord:
+    """What a file keeps of a prompt's problem."""
+    problem = prompt.problem
+    tolerance = problem.check.tolerance
+    return ProblemRecord(
+        problem_id=problem.id,
+        problem=problem.text,
+        gold=problem.gold,
+        also_accepted=problem.check.also_accepted,
+        tolerance=None if tolerance is None else str(tolerance),
+        task=problem.check.task,
+        prompt=prompt.text,
+        columns=problem.columns,
+    )
+
+
+@dataclass(frozen=True)
 class Subject:
     """Which model is evaluated, on what, and with which prompt: the context of an evaluation."""
 
@@ -52,6 +93,10 @@ class Subject:
     """Of the template after the tokenizer's chat template."""
     dtype: str
     device: str
+    source: str = ""
+    """The file or Hub id that the problems were read from."""
+    asked_through: str = "torch"
+    """What drew the samples: ``torch`` in this process, or a server's ``chat`` or ``completions``."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,11 @@
 
     header    what every sample shares: model, prompt, data, sampling, verifier; another one is refused
     session   once for each start: versions and device, since they may change between a kill and the resume
+    problem   once for each problem, before its first sample: text, gold, policy, prompt, columns of its row
     sample    one judged completion
+    regrade   once for each time that all samples were judged again: by what, and how many verdicts changed
+
+With the problems in it a file can be read and judged again where neither model nor data are at hand.
 
 `eval` appends lines in whole chunks and flushes them to disk, and no line is ever written twice. A kill in the middle
 of a write leaves a torn last line, which is cut off at the next start: its sample is drawn again with the same seed, so
@@ -12,19 +16,24 @@ time.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from frugalrl.errors import OutputError
-from frugalrl.evaluation.records import SampleRecord, Subject
+from frugalrl.evaluation.records import ProblemRecord, SampleRecord, Subject
+from frugalrl.evaluation.verifier_identity import verifier_digest
 from frugalrl.files import atomic_write
 from frugalrl.line_files import LineFile
 from frugalrl.rollout.engine import SamplingParams
 
 SUFFIX = ".jsonl"
+FORMAT = 2
+"""Of the files that are written; those of format 1 have neither problems nor a verifier, and can still be compared."""
+OWN_POLICY = "several_boxes=last without_box=refuse percent=by_question"
+"""How an evaluation reads answers, as `verify.maths.extraction.AnswerPolicy` says."""
 _SESSION_PACKAGES = ("torch", "transformers")
 
 
@@ -49,6 +58,16 @@ class ResultsHeader:
     math_verify: str
     """Version of the library that decides what text and exact arithmetic cannot."""
     verifier_limit_seconds: float
+    format: int = 1
+    verifier: str = ""
+    """Hash of the code that reads and judges answers: it changes with every fix, versions only with releases."""
+    answer_policy: str = OWN_POLICY
+    judged_by: str = "frugalrl"
+    """Or another verifier's name; ``imported`` for the verdicts of somebody else's log."""
+    asked_through: str = "torch"
+    """``torch``, or how a server was asked: ``chat`` or ``completions``; of an import, the tool and its version."""
+    source: str = ""
+    """Where the problems came from; a moved file is the same data."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,9 @@ class Results:
     samples: tuple[SampleRecord, ...]
     sessions: tuple[Mapping[str, str], ...] = ()
     """Versions and device of each start."""
+    problems: Mapping[str, ProblemRecord] = field(default_factory=dict)
+    """By id; none in a file of format 1."""
+    regrades: tuple[Mapping[str, Any], ...] = ()
 
 
 def header_of(
@@ -80,6 +102,10 @@ def header_of(
         frugalrl=metadata.version("frugalrl"),
         math_verify=metadata.version("math-verify"),
         verifier_limit_seconds=verifier_limit_seconds,
+        format=FORMAT,
+        verifier=verifier_digest(),
+        asked_through=subject.asked_through,
+        source=subject.source,
     )
 
 
@@ -103,10 +129,13 @@ def read_results(path: Path) -> Results:
                 f"{path} was written by an older version of frugalrl and does not say how it was made. Evaluate the "
                 "model again into a new folder, or remove the file."
             )
-        kinds = [line.pop("record") for line in lines]
-        header = ResultsHeader(**lines[0]) if kinds[0] == "header" else None
-        samples = tuple(SampleRecord(**line) for kind, line in zip(kinds, lines, strict=True) if kind == "sample")
-        sessions = tuple(line for kind, line in zip(kinds, lines, strict=True) if kind == "session")
+        of_kind: dict[str, list[dict[str, Any]]] = {}
+        for line in lines:
+            of_kind.setdefault(line.pop("record"), []).append(line)
+        header = ResultsHeader(**lines[0]) if lines[0] in of_kind.get("header", [])[:1] else None
+        samples = tuple(SampleRecord(**line) for line in of_kind.get("sample", []))
+        problems = {line["problem_id"]: ProblemRecord(**line) for line in of_kind.get("problem", [])}
+        sessions, regrades = (tuple(of_kind.get(kind, [])) for kind in ("session", "regrade"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
         raise _unreadable(path, error) from None
     if header is None:
@@ -114,13 +143,31 @@ def read_results(path: Path) -> Results:
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
         raise _unreadable(path, f"{repeated} samples occur in it twice")
-    return Results(header, samples, sessions)
+    return Results(header, samples, sessions, problems, regrades)
 
 
-def write_results(path: Path, header: ResultsHeader, session: dict[str, str], samples: Iterable[SampleRecord]) -> None:
+def write_results(
+    path: Path,
+    header: ResultsHeader,
+    session: Mapping[str, str],
+    samples: Iterable[SampleRecord],
+    problems: Iterable[ProblemRecord] = (),
+) -> None:
     """Write a complete results file atomically. Raises OutputError."""
+    write_whole(path, Results(header, tuple(samples), (session,), {one.problem_id: one for one in problems}))
+
+
+def write_whole(path: Path, results: Results) -> None:
+    """Write a results file as it would be read, atomically. Raises OutputError."""
+    lines = [
+        _header_line(results.header),
+        *(_line("session", session) for session in results.sessions),
+        *(_line("regrade", regrade) for regrade in results.regrades),
+        *map(_problem_line, results.problems.values()),
+        *map(_sample_line, results.samples),
+    ]
     with atomic_write(path) as file:
-        for line in (_header_line(header), _session_line(session), *map(_sample_line, samples)):
+        for line in lines:
             file.write(json.dumps(line) + "\n")
 
 
@@ -154,15 +201,19 @@ class ResultsWriter:
         )
         try:
             self.samples = self._open(header)
-            self._write([_session_line(session)])
+            self._write([_line("session", session)])
         except BaseException:
             self._lines.close()
             raise
 
-    def append(self, samples: Iterable[SampleRecord]) -> None:
-        """Add finished samples; on return they are on the disk. Raises OutputError."""
-        added = list(samples)
-        self._write(list(map(_sample_line, added)))
+    def append(self, samples: Iterable[SampleRecord], problems: Iterable[ProblemRecord] = ()) -> None:
+        """Add finished samples, and their problems where the file lacks them; on return they are on the disk.
+
+        Raises OutputError.
+        """
+        added, new = list(samples), [one for one in problems if one.problem_id not in self._problems]
+        self._write([*map(_problem_line, new), *map(_sample_line, added)])
+        self._problems |= {one.problem_id for one in new}
         self.samples = (*self.samples, *added)
 
     def close(self) -> None:
@@ -178,12 +229,13 @@ class ResultsWriter:
 
     def _open(self, header: ResultsHeader) -> tuple[SampleRecord, ...]:
         """The samples that are there already; a new file gets its header, a torn last line goes."""
-        path = self._lines.path
+        path, self._problems = self._lines.path, set[str]()
         if path.stat().st_size == 0:
             self._write([_header_line(header)])
             return ()
         found = read_results(path)
         _refuse_another(path, found.header, header)
+        self._problems |= found.problems.keys()
         self._lines.cut_torn_line()
         return found.samples
 
@@ -196,8 +248,17 @@ def _header_line(header: ResultsHeader) -> dict[str, object]:
     return {"record": "header", **asdict(header)}
 
 
-def _session_line(session: dict[str, str]) -> dict[str, object]:
-    return {"record": "session", **session}
+def _line(kind: str, values: Mapping[str, Any]) -> dict[str, object]:
+    return {"record": kind, **values}
+
+
+def _problem_line(problem: ProblemRecord) -> dict[str, object]:
+    """A column that JSON has no form for (a date, bytes of an image) is kept as its text."""
+    return {
+        "record": "problem",
+        **asdict(problem),
+        "columns": json.loads(json.dumps(dict(problem.columns), default=str)),
+    }
 
 
 def _sample_line(sample: SampleRecord) -> dict[str, object]:
@@ -210,16 +271,30 @@ _SAID = {
     "data_hash": "other problems or golds",
     "benchmark": "another benchmark",
 }
-_NAMES = ("model", "step")
-"""What people call the model: its weights tell whether it is the same."""
+_NAMES = ("model", "step", "source")
+"""What people call the model and the data: hashes tell whether they are the same."""
+OF_THE_VERIFIER = ("frugalrl", "math_verify", "verifier_limit_seconds", "verifier", "answer_policy", "judged_by")
+"""Fields whose change leaves the completions as they are: they can be judged again."""
 
 
 def _refuse_another(path: Path, found: ResultsHeader, wanted: ResultsHeader) -> None:
-    for field in fields(ResultsHeader):
-        before, now = getattr(found, field.name), getattr(wanted, field.name)
-        if field.name in _NAMES or before == now:
+    """Other completions first: judging them again would not help."""
+    if found.format == 1 and wanted.format > 1:
+        raise OutputError(
+            f"{path} was written by an older version of frugalrl, without problems and verifier. It can be compared, "
+            "but not resumed: choose another folder with --out."
+        )
+    names = [field.name for field in fields(ResultsHeader) if field.name not in (*_NAMES, *OF_THE_VERIFIER)]
+    for name in (*names, *OF_THE_VERIFIER):
+        before, now = getattr(found, name), getattr(wanted, name)
+        if before == now:
             continue
-        what = _SAID.get(field.name, f"another {field.name} ({before}, now {now})")
+        if name in OF_THE_VERIFIER:
+            raise OutputError(
+                f"{path} was judged by another verifier ({name} {before}, now {now}). Judge its samples again with "
+                f"`frugalrl regrade {path} --in-place`, or choose another folder with --out."
+            )
+        what = _SAID.get(name, f"another {name} ({before}, now {now})")
         raise OutputError(f"{path} holds results with {what}. Choose another folder with --out, or remove the file.")
 
 
@@ -228,7 +303,7 @@ def _is_of_an_older_version(first: object) -> bool:
     if not isinstance(first, dict):
         return False
     is_headless = "record" not in first and {"problem_id", "verdict", "completion_tokens"} <= first.keys()
-    lacks = {field.name for field in fields(ResultsHeader)} - first.keys()
+    lacks = {field.name for field in fields(ResultsHeader) if field.default is MISSING} - first.keys()
     return is_headless or (first.get("record") == "header" and "model_hash" in first and bool(lacks))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from frugalrl.config.schema import EvaluationSettings
 from frugalrl.data.fingerprint import problems_hash
 from frugalrl.errors import OutputError
-from frugalrl.evaluation.records import Evaluation, SampleRecord, Subject
+from frugalrl.evaluation.records import Evaluation, SampleRecord, Subject, record_of
 from frugalrl.evaluation.results import ResultsWriter, header_of, read_results, session_of, write_results
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
@@ -64,7 +64,7 @@ def save_evaluation(evaluation: Evaluation, path: Path, subject: Subject) -> Non
     """Write a results file atomically. Raises OutputError."""
     data_hash = problems_hash([prompt.problem for prompt in evaluation.prompts])
     header = header_of(subject, data_hash, evaluation.sampling, evaluation.seed, evaluation.verifier_limit_seconds)
-    write_results(path, header, session_of(subject), evaluation.flat)
+    write_results(path, header, session_of(subject), evaluation.flat, map(record_of, evaluation.prompts))
 
 
 def load_evaluation(prompts: Sequence[Prompt], path: Path) -> Evaluation:
@@ -109,7 +109,7 @@ def run_benchmark(
     wanted = {prompt.problem.id for prompt in prompts}
     for chunk in _chunks(lacking, chunk_samples):
         records = judged_samples(engine, tokenizer, chunk, sampling, seed)
-        writer.append(record for own in records for record in own)
+        writer.append((record for own in records for record in own), [record_of(prompt) for prompt, _ in chunk])
         drawn += sum(len(numbers) for _, numbers in chunk)
         seconds = time.monotonic() - started
         truncated = sum(

@@ -28,7 +28,7 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
         ("tokens per step, at most", f"{completions * longest:,} ({completions} x {longest:,})"),
         (
             "micro-batches per step, at most",
-            f"{-(-completions // rows_at_once)} of up to {rows_at_once} of the longest completions",
+            f"{-(-completions // rows_at_once)} of up to {rows_at_once} of the longest completions; more on a CPU",
         ),
         ("warm-up", f"{recipe.optimizer.warmup_fraction:.0%} of the steps, then {recipe.optimizer.schedule}"),
         ("evaluations", _evaluations(recipe)),

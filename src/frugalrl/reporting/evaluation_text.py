@@ -14,8 +14,8 @@ def opening_line(planned: Plan, there: int) -> str:
     kept = f"; {there} samples are there already" if there else ""
     return (
         f"{planned.benchmark.name}: {len(planned.prompts)} problems x {planned.samples} from "
-        f"{planned.benchmark.source}, temperature {sampling.temperature}, top_p {sampling.top_p}, at most "
-        f"{sampling.max_completion_tokens} tokens{kept}"
+        f"{planned.benchmark.source}, judged as {planned.benchmark.judged_as}, temperature {sampling.temperature}, "
+        f"top_p {sampling.top_p}, at most {sampling.max_completion_tokens} tokens{kept}"
     )
 
 
@@ -48,7 +48,25 @@ def scores_table(rows: Sequence[tuple[str, BenchmarkScore]]) -> str:
                 f"{score.mean_tokens:.0f}",
             )
         )
-    return "\n".join([table(lines), *(line for name, score in rows for line in remarks(name, score))])
+    split = [_parts_line(name, score, column) for name, score in rows for column in _columns(score)]
+    return "\n".join([table(lines), *split, *(line for name, score in rows for line in remarks(name, score))])
+
+
+def _columns(score: BenchmarkScore) -> list[str]:
+    return list(dict.fromkeys(part.column for part in score.parts))
+
+
+def _parts_line(name: str, score: BenchmarkScore, column: str) -> str:
+    """Accuracies by one column, with the numbers of problems."""
+    parts = [part for part in score.parts if part.column == column]
+    shown = ", ".join(f"{part.value} {100 * part.accuracy.value:.1f} ({part.problems})" for part in parts)
+    return f"{name} by {column.lower()}: {shown}"
+
+
+_NOTABLE_TRUNCATION = 0.01
+"""From this share of cut answers on, the cap is part of the result."""
+_COARSE_EFFECT = 0.1
+"""In 0..1: published gains of small models are mostly smaller than ten points."""
 
 
 def remarks(name: str, score: BenchmarkScore) -> list[str]:
@@ -58,6 +76,18 @@ def remarks(name: str, score: BenchmarkScore) -> list[str]:
         said.append(
             f"{name}: the {score.samples} samples of a problem are copies of one another (greedy sampling): they say "
             "no more than --k 1."
+        )
+    if score.truncated_fraction >= _NOTABLE_TRUNCATION:
+        lost = score.if_untruncated - score.accuracy.value
+        said.append(
+            f"{name}: {100 * score.truncated_fraction:.1f} % of the answers were cut at {score.max_completion_tokens} "
+            f"tokens. With a larger cap (--max-tokens) the accuracy might be up to {100 * lost:.1f} points higher."
+        )
+    if 1 >= score.smallest_effect > _COARSE_EFFECT:
+        said.append(
+            f"{name}: {score.problems} problems with k = {score.samples} show no gain below "
+            f"{100 * score.smallest_effect:.0f} points. More samples (--k) help as long as they differ; more problems "
+            "always do."
         )
     if score.smallest_effect > 1:
         said.append(

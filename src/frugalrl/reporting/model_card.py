@@ -36,8 +36,20 @@ def _interval(score: Score) -> Estimate:
     return Estimate(score.avg_at_k, score.ci_low, score.ci_high)
 
 
+def _adapters(recipe: SftRecipe | TrainRecipe) -> list[str]:
+    lora = recipe.model.lora
+    if lora is None:
+        return []
+    return [
+        "",
+        f"LoRA adapters of rank {lora.rank} (alpha {lora.alpha:g}, dropout {lora.dropout:g}) in "
+        f"{', '.join(lora.target)} were trained. In a run, `model/` holds the base with them "
+        "merged in, in float32, and `adapter/` holds them alone, in peft's format.",
+    ]
+
+
 def _card(recipe: SftRecipe | TrainRecipe, base: str, lines: list[str]) -> str:
-    body = "\n".join(lines)
+    body = "\n".join([*lines, *_adapters(recipe)])
     return (
         f"---\nlibrary_name: transformers\ntags:\n- frugalrl\n- reasoning\n---\n\n# {recipe.name}\n\n{body}\n\n"
         f"- base model: {base}\n- made with: frugalrl\n\n## Recipe\n\n```yaml\n{dump_recipe(recipe)}```\n"

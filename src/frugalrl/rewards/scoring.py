@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from frugalrl.data.columns import GOLD_NAMES, conversation, has, several_golds, value_at
 from frugalrl.errors import DataError
 from frugalrl.rewards.rubric import Rubric, term_values
 from frugalrl.tasks.judging import compares_answers, judge_groups_timed
-from frugalrl.tasks.loading import row_problem
+from frugalrl.tasks.loading import row_problem, task_of
+from frugalrl.tasks.registry import task_named
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.types import Check, Completion, Problem, Prompt, RolloutGroup
 from frugalrl.verify.workers.pool import Judgement, VerifierPool
 
-_COMPLETION_FIELDS = ("completion", "prediction")
-_GOLD_FIELDS = ("gold", "answer")
+_COMPLETION_FIELDS = ("completion", "prediction", "response", "output", "generation")
+_GOLD_FIELDS = ("gold", "answer", *GOLD_NAMES[1:])
 _PROBLEM_FIELDS = ("problem", "question")
 _CHARS_PER_TOKEN = 3.5
 """Of English with mathematics under the tokenizers of Qwen2.5 and Llama 3, roughly; for estimates only."""
@@ -38,6 +40,8 @@ class _Row:
     prompt: str
     reasoning_open: bool
     group_key: object
+    task: str
+    """That judges it."""
 
 
 def scored_rows(
@@ -46,24 +50,28 @@ def scored_rows(
     pool: VerifierPool,
     reasoning_open: bool,
     tally: "Tally",
+    task: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Each row with its verdict and rewards, which are counted in `tally`.
 
     rows: with what each is called in messages. reasoning_open: whether every prompt had opened ``<think>``.
+    task: that judges all rows; None: each row's columns decide.
     Raises DataError for a row without a completion or a gold.
     """
-    for batch in _batches(_read(values, where, reasoning_open) for where, values in rows):
+    for batch in _batches(_read(values, where, reasoning_open, task) for where, values in rows):
         yield from _scored(batch, rubric, pool, tally)
 
 
 # ---------------------------------------------------------------------------------------------------- rows
 
 
-def _read(values: Mapping[str, Any], where: str, reasoning_open: bool) -> _Row:
+def _read(values: Mapping[str, Any], where: str, reasoning_open: bool, task: str | None) -> _Row:
     completion = _first(values, _COMPLETION_FIELDS, where, "completion")
-    if isinstance(completion, list) and completion and isinstance(completion[-1], dict):
-        completion = completion[-1].get("content")
-    gold = _first(values, _GOLD_FIELDS, where, "gold answer")
+    messages = conversation(completion)
+    completion = completion if messages is None else messages[-1]["content"]
+    judged_by = task or task_of(values)
+    needs_gold = task_named(judged_by).needs_gold
+    gold = several_golds(_first(values, _GOLD_FIELDS, where, "gold answer")) if needs_gold else ""
     prompt = values["prompt"] if isinstance(values.get("prompt"), str) else ""
     problem = next((values[name] for name in _PROBLEM_FIELDS if name in values), prompt)
     return _Row(
@@ -72,16 +80,17 @@ def _read(values: Mapping[str, Any], where: str, reasoning_open: bool) -> _Row:
         where,
         tuple(map(str, gold)) if isinstance(gold, list) else (str(gold if gold is not None else ""),),
         prompt,
-        reasoning_open or prefills_think(prompt),
+        reasoning_open or values.get("reasoning_open") is True or prefills_think(prompt),
         problem or object(),
+        judged_by,
     )
 
 
 def _first(values: Mapping[str, Any], names: Sequence[str], where: str, what: str) -> Any:
     for name in names:
-        if name in values:
-            return values[name]
-    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names)}.")
+        if has(values, name):
+            return value_at(values, name)
+    raise DataError(f"{where} has no {what} (columns: {', '.join(values)}). Name a column {' or '.join(names[:2])}.")
 
 
 def _batches(rows: Iterable[_Row]) -> Iterable[list[_Row]]:
@@ -108,7 +117,7 @@ def _scored(batch: Sequence[_Row], rubric: Rubric, pool: VerifierPool, tally: "T
 
 
 def _group_key(row: _Row) -> tuple[object, ...]:
-    return row.group_key, row.golds, row.reasoning_open
+    return row.group_key, row.golds, row.reasoning_open, row.task
 
 
 def _verdict_columns(judgement: Judgement) -> dict[str, Any]:
@@ -127,7 +136,7 @@ def _group(rows: Sequence[_Row]) -> RolloutGroup:
     golds = first.golds or ("",)
     check = Check(also_accepted=golds[1:])
     read = Problem(str(first.values.get("id", "")), text, golds[0], first.values, check)
-    problem = row_problem(read, first.where)
+    problem = row_problem(read, first.where, first.task)
     opening = "<think>\n" if first.reasoning_open and not prefills_think(first.prompt) else ""
     prompt = Prompt(problem, first.prompt + opening, ())
     return RolloutGroup(prompt, tuple(_completion(row) for row in rows))
@@ -150,6 +159,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.labels: Counter[str] = Counter()
+        self.tasks: Counter[str] = Counter()
         self.reasons: dict[str, Counter[str]] = {label: Counter() for label in ("correct", "incorrect", "unknown")}
         self.sums: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
@@ -160,6 +170,7 @@ class Tally:
     def add(self, row: _Row, judgement: Judgement, rewards: Mapping[str, float | None], compares_answers: bool) -> None:
         verdict = judgement.verdict
         self.labels[verdict.label] += 1
+        self.tasks[row.task] += 1
         self.reasons[verdict.label][verdict.reason] += 1
         self.slowest = max(self.slowest, judgement.seconds)
         self.estimated += not isinstance(row.values.get("completion_ids"), list)
@@ -181,7 +192,8 @@ class Tally:
     def summary(self, names: Sequence[str]) -> str:
         """The printed text."""
         total = sum(self.labels.values())
-        lines = [f"{total} completions, slowest verdict {self.slowest:.2f} s"]
+        judged = ", ".join(f"{count} as {task}" for task, count in self.tasks.most_common())
+        lines = [f"{total} completions, slowest verdict {self.slowest:.2f} s; judged {judged or 'none'}"]
         for label, reasons in self.reasons.items():
             shown = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
             lines.append(f"  {label:<10}{self.labels[label]:>7}  {shown}")

@@ -1,6 +1,6 @@
 """The seam between training and sampling: token ids in, token ids and log-probabilities out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,6 +78,11 @@ class RolloutEngine(Protocol):
         """Whether they equal what the trainer computes, so that they can be used as old log-probs."""
         ...
 
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """What the last load of weights measured, for the log line of the step; nothing in process."""
+        ...
+
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """One list per request, in order; in it one sequence per seed, in order.
 
@@ -91,4 +96,8 @@ class RolloutEngine(Protocol):
 
         Raises ModelError for a source that this engine cannot read, or weights that do not fit its model.
         """
+        ...
+
+    def close(self) -> None:
+        """End what it started; nothing is sampled after this."""
         ...

@@ -1,6 +1,6 @@
 """A rollout engine that answers from a script: for tests and examples, without a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams, WeightSource
 from frugalrl.types import FinishReason
@@ -33,6 +33,13 @@ class ScriptedEngine:
     @property
     def logprobs_are_exact(self) -> bool:
         return self._exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing to end."""
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """Record the version; a script has no weights."""

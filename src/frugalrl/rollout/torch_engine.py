@@ -8,7 +8,7 @@ fp32 (within 1e-4 of transformers' forward pass; a test holds them to it), so th
 import copy
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,14 @@ class TorchEngine:
     @property
     def logprobs_are_exact(self) -> bool:
         return bool(self._model.dtype == torch.float32)
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return {}
+
+    def close(self) -> None:
+        """Free the cache."""
+        self._cache = None
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """A shared model is used directly; a folder is loaded into the engine's own model."""

@@ -4,6 +4,8 @@ The columns that hold tests, and the sandbox, are `verify.code.checker`'s. A row
 tests that can be read is an error, never a maths problem: its gold is a program, and no answer would equal it.
 """
 
+import builtins
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -32,13 +34,26 @@ def recognises(columns: Mapping[str, Any]) -> bool:
 
 
 def prepare(problem: Problem) -> Problem:
-    """The problem. Raises DataError if it has no tests that can be read."""
+    """The problem, with its first test in the text where that does not name the function that the tests call.
+
+    Raises DataError if it has no tests that can be read.
+    """
     if find_tests(problem) is None:
         raise DataError(
             f"The problem {problem.id} is of code, but no tests can be read in test with entry_point, test_list or "
             "verification_info. Add them, or say that answers are compared: task: maths, in the recipe or as a column."
         )
-    return replace(problem, check=replace(problem.check, task="code"))
+    return replace(problem, text=_named_in(problem), check=replace(problem.check, task="code"))
+
+
+def _named_in(problem: Problem) -> str:
+    """MBPP asks for "a function" and calls it by a name: without a test in the prompt nobody can know it."""
+    tests = problem.columns.get("test_list")
+    first = tests[0] if isinstance(tests, list) and tests and isinstance(tests[0], str) else ""
+    names = [name for name in re.findall(r"([A-Za-z_]\w*)\s*\(", first) if name not in dir(builtins)]
+    if not names or any(re.search(rf"\b{name}\b", problem.text) for name in names):
+        return problem.text
+    return f"{problem.text.rstrip()}\n\nYour code should pass this test:\n\n{first.strip()}"
 
 
 TASK = Task(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frugalrl.data.columns import GOLD_NAMES, columns_of, has, value_at
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError
 from frugalrl.tasks.judging import compares_answers
@@ -17,10 +18,10 @@ from frugalrl.types import Problem
 from frugalrl.verify.golds import GoldCheck, check_golds
 from frugalrl.verify.workers.pool import VerifierPool
 
-_GOLD_FIELDS = ("gold", "answer", "solution")
-_PROBLEM_FIELDS = ("problem", "question")
+_GOLD_FIELDS = ("gold", "answer", "solution", *GOLD_NAMES[1:])
 _MEANING = {
     "missing": "no gold answer in the row",
+    "no_answer": "is in words that state no answer",
     "unparseable": "cannot be read: every answer to it is `unknown` and earns nothing",
     "not_itself": "is not accepted for itself",
     "not_respelt": "is not accepted in another spelling",
@@ -57,7 +58,7 @@ class _Row:
 
 def _read(row: Mapping[str, Any], field: str | None, where: str) -> _Row:
     """Raises DataError for a row that its task cannot judge, or that has no column of golds though it needs one."""
-    text = next((str(row[name]) for name in _PROBLEM_FIELDS if name in row), "")
+    text = str(value_at(row, columns_of(row).problem) or "")
     problem = row_problem(Problem(str(row.get("id", where)), text, "", row), where)
     is_compared = compares_answers(problem)
     golds = _golds(row, field, where) if is_compared else ()
@@ -67,15 +68,16 @@ def _read(row: Mapping[str, Any], field: str | None, where: str) -> _Row:
 def _golds(row: Mapping[str, Any], field: str | None, where: str) -> tuple[str, ...]:
     """The golds of a row; a written-out solution gives its last box or what follows ####."""
     names = (field,) if field else _GOLD_FIELDS
-    if all(name not in row for name in names):
+    if not any(has(row, name) for name in names):
         raise DataError(
-            f"{where} has none of the columns {', '.join(names)} (columns: {', '.join(row)}). "
+            f"{where} has none of the columns {', '.join(names[:3])} (columns: {', '.join(row)}). "
             "Name the column of the gold answer with --field."
         )
-    name = next((name for name in names if row.get(name) not in (None, "")), None)
+    values = {name: value_at(row, name) for name in names}
+    name = next((name for name, value in values.items() if value not in (None, "")), None)
     if name is None:
         return ()
-    return golds_in(None, row[name]) if name == "solution" else golds_in(row[name], None)
+    return golds_in(None, values[name]) if name == "solution" else golds_in(values[name], None)
 
 
 def report(places: Sequence[str], golds: Sequence[str], checks: Mapping[str, GoldCheck], judged_otherwise: int) -> str:

@@ -6,7 +6,7 @@ or by the first task that recognises the row's columns; else it is mathematics.
 
 import importlib.util
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from frugalrl.config.dotted_paths import is_dotted_path, search_here
 from frugalrl.config.schema import CompletionSource, ProblemSource
 from frugalrl.config.task_table import TASKS
-from frugalrl.data.prompts import PromptedCompletion
-from frugalrl.data.sources import completions_of_rows, problem_rows
+from frugalrl.data.columns import Columns, columns_of, conversation, root_of, several_golds, value_at
+from frugalrl.data.prompts import Message, PromptedCompletion
+from frugalrl.data.sources import check_local, completions_of_rows, problem_rows
 from frugalrl.data.tables import SUFFIXES, TableRow
 from frugalrl.errors import DataError, RecipeError
 from frugalrl.tasks.registry import task_named
@@ -70,6 +71,11 @@ def load_completions(source: CompletionSource) -> list[PromptedCompletion]:
     return list(itertools.islice(write(source), source.limit))
 
 
+def check_sources(sources: Iterable[ProblemSource | CompletionSource | None]) -> None:
+    """Raise DataError for the first path with nothing there, before a model is loaded or the Hub asked for anything."""
+    check_local([one.source for one in sources if one is not None and not _is_a_task(one.source)])
+
+
 def row_problem(problem: Problem, where: str, task: str | None = None) -> Problem:
     """A problem read from a row, with the task that judges it and its policy.
 
@@ -81,7 +87,7 @@ def row_problem(problem: Problem, where: str, task: str | None = None) -> Proble
     try:
         prepared = problem if own.prepare is None else own.prepare(problem)
     except DataError as error:
-        raise DataError(f"{where.rstrip(',')}: {error}") from None
+        raise DataError(f"{where}: {error}") from None
     return replace(prepared, check=replace(prepared.check, task=name))
 
 
@@ -99,6 +105,7 @@ def task_of(columns: Mapping[str, Any]) -> str:
 
 def golds_in(answer: object, solution: object) -> tuple[str, ...]:
     """The accepted golds of a row: its answer, each entry of a list of answers, or what a solution ends in."""
+    answer = several_golds(answer)
     if isinstance(answer, list | tuple):
         return tuple(str(one).strip() for one in answer if one is not None and str(one).strip())
     if answer is None or not str(answer).strip() or "####" in str(answer):
@@ -113,8 +120,13 @@ def golds_in(answer: object, solution: object) -> tuple[str, ...]:
 def _problems_of_rows(source: ProblemSource, advice: Advice, note: Callable[[str], None]) -> list[Problem]:
     problems: list[Problem] = []
     without_gold: list[str] = []
+    columns: Columns | None = None
     for number, row in enumerate(itertools.islice(problem_rows(source), source.limit)):
-        problem = row_problem(_problem(row, number, source, advice), row.where, source.task)
+        if columns is None:
+            columns = columns_of(row.values, source.problem_field, source.answer_field, source.solution_field)
+            if (line := columns.note(source.source)) is not None:
+                note(line)
+        problem = row_problem(_problem(row, number, source, columns, advice), row.where, source.task)
         if problem.gold or not task_named(problem.check.task).needs_gold:
             problems.append(problem)
         else:
@@ -131,21 +143,47 @@ def _problems_of_rows(source: ProblemSource, advice: Advice, note: Callable[[str
     return problems
 
 
-def _problem(row: TableRow, number: int, source: ProblemSource, advice: Advice) -> Problem:
-    text = row.values.get(source.problem_field)
+def _problem(row: TableRow, number: int, source: ProblemSource, columns: Columns, advice: Advice) -> Problem:
+    value = value_at(row.values, columns.problem)
+    messages = conversation(value)
+    text = value if messages is None else _last_question(messages, row.where)
     if not isinstance(text, str) or not text.strip():
         raise DataError(
-            f"{row.where} has no text in {source.problem_field!r} (columns: {', '.join(row.values)}). {advice.no_text}"
+            f"{row.where} has no text in {columns.problem!r} (columns: {', '.join(row.values)}). {advice.no_text}"
         )
-    golds = golds_in(row.values.get(source.answer_field), row.values.get(source.solution_field))
-    used = {"id", source.problem_field, source.answer_field}
+    golds = golds_in(value_at(row.values, columns.answer), _solution(row, columns))
+    used = {"id", root_of(row.values, columns.problem), columns.answer}
     problem = Problem(
         id=str(row.values.get("id", f"{Path(source.source).name}-{number}")),
         text=text,
         gold=golds[0] if golds else "",
         columns={name: value for name, value in row.values.items() if name not in used},
+        messages=_asking(messages),
     )
     return replace(problem, check=replace(problem.check, also_accepted=golds[1:]))
+
+
+def _solution(row: TableRow, columns: Columns) -> object:
+    """The written-out solution; of a whole conversation, its last answer."""
+    solution = value_at(row.values, columns.solution)
+    messages = conversation(solution)
+    return solution if messages is None else messages[-1]["content"]
+
+
+def _asking(messages: Sequence[Message] | None) -> tuple[Message, ...]:
+    """The conversation up to the question: without the answer that open-r1's `messages` end with. Empty where a plain
+    question says the same."""
+    if messages is None:
+        return ()
+    asked = messages[:-1] if messages[-1]["role"] == "assistant" else messages
+    return tuple(asked) if len(asked) > 1 else ()
+
+
+def _last_question(messages: Sequence[Message], where: str) -> str:
+    asked = messages[:-1] if messages[-1]["role"] == "assistant" else messages
+    if not asked or asked[-1]["role"] != "user":
+        raise DataError(f"{where} has a conversation without a user's question at its end. Remove or fix the row.")
+    return asked[-1]["content"]
 
 
 # --------------------------------------------------------------------------------- tasks with problems of their own

@@ -1,4 +1,4 @@
-"""From scored groups to rectangles that fit the device: flat rows, weights, micro-batches by tokens."""
+"""From scored groups to micro-batches that fit the device: rows, weights, tokens side by side."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import torch
 
 from frugalrl.algorithms.advantages import Advantages
 from frugalrl.algorithms.aggregation import Aggregation, token_weights
+from frugalrl.training.layout import attention_layout, place
 from frugalrl.types import MicroBatch, ScoredGroup
 
 
@@ -64,46 +65,64 @@ def training_rows(
     ]
 
 
-def micro_batches(
-    rows: Sequence[TrainingRow], micro_batch_tokens: int, pad_id: int, device: torch.device
-) -> list[MicroBatch]:
-    """Rows in rectangles of at most `micro_batch_tokens` padded tokens, longest first.
+def micro_batches(rows: Sequence[TrainingRow], micro_batch_tokens: int, device: torch.device) -> list[MicroBatch]:
+    """Rows side by side, at most `micro_batch_tokens` at once; those of a prompt together, so that they share it.
 
-    A longer row gets its own rectangle. Sorting by length keeps the padding small; it cannot change the gradient, since
-    the weights were fixed over the whole batch.
+    A row counts its prompt and its completion; a longer one is alone. Where a prompt's rows do not fit together they
+    are cut. Groups without an advantage come last, apart from the others: they may need no backward pass. None of this
+    can change the gradient, since the weights were fixed over the whole batch.
     """
-    order = sorted(range(len(rows)), key=lambda index: -_length(rows[index]))
-    batches: list[list[int]] = []
-    for index in order:
-        width = _length(rows[batches[-1][0]]) if batches else 0
-        if not batches or width * (len(batches[-1]) + 1) > micro_batch_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return [_rectangle(rows, indices, pad_id, device) for indices in batches]
+    groups: dict[tuple[int, ...], list[TrainingRow]] = {}
+    for row in rows:
+        groups.setdefault(row.prompt_ids, []).append(row)
+    ordered = sorted(groups.values(), key=lambda group: not _has_signal(group))
+    batches: list[list[TrainingRow]] = []
+    room, with_signal = 0, True
+    for group in ordered:
+        for row in group:
+            length = len(row.prompt_ids) + len(row.completion_ids)
+            if length > room or with_signal != _has_signal(group):
+                batches.append([])
+                room = micro_batch_tokens
+            room, with_signal = room - length, _has_signal(group)
+            batches[-1].append(row)
+    return [_micro_batch(batch, device) for batch in batches]
 
 
-def _length(row: TrainingRow) -> int:
-    return len(row.prompt_ids) + len(row.completion_ids)
+def _has_signal(rows: Sequence[TrainingRow]) -> bool:
+    return any(row.advantage != 0 for row in rows)
 
 
-def _rectangle(rows: Sequence[TrainingRow], indices: list[int], pad_id: int, device: torch.device) -> MicroBatch:
-    width = max(_length(rows[index]) for index in indices)
-    input_ids = torch.full((len(indices), width), pad_id, dtype=torch.int64)
-    loss_mask = torch.zeros_like(input_ids, dtype=torch.bool)
-    rollout_logprobs = torch.zeros(len(indices), width)
-    policy_versions = torch.zeros_like(input_ids)
-    for at, index in enumerate(indices):
-        row = rows[index]
-        start, end = len(row.prompt_ids), _length(row)
-        input_ids[at, :end] = torch.tensor(row.prompt_ids + row.completion_ids)
-        loss_mask[at, start:end] = torch.tensor(row.loss_mask)
-        rollout_logprobs[at, start:end] = torch.tensor(row.rollout_logprobs)
-        policy_versions[at, start:end] = torch.tensor(row.policy_versions)
+def _micro_batch(rows: Sequence[TrainingRow], device: torch.device) -> MicroBatch:
+    prompts = {prompt: number for number, prompt in enumerate(dict.fromkeys(row.prompt_ids for row in rows))}
+    listed = list(prompts)
+    lengths = [len(row.completion_ids) for row in rows]
+    placement = place([prompts[row.prompt_ids] for row in rows], [len(prompt) for prompt in listed], lengths)
+    ids = [token for number in placement.prompt_order for token in listed[number]]
+    positions = [position for number in placement.prompt_order for position in range(len(listed[number]))]
+    before = []
+    for sequence, row in enumerate(rows):
+        ids += row.completion_ids
+        first = len(row.prompt_ids)
+        positions += range(first, first + lengths[sequence])
+        start = placement.completion_starts[sequence]
+        before += [placement.prompt_starts[sequence] + first - 1, *range(start, start + lengths[sequence] - 1)]
+    kept = torch.tensor([flag for row in rows for flag in row.loss_mask], dtype=torch.bool)
+    number_of = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))
+
+    def loss_tokens(values: Sequence[float] | Sequence[int] | torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return torch.as_tensor(values, dtype=dtype)[kept].to(device)
+
     return MicroBatch(
-        input_ids=input_ids.to(device),
-        loss_mask=loss_mask.to(device),
-        advantages=torch.tensor([rows[index].advantage for index in indices], device=device),
-        token_weights=torch.tensor([rows[index].token_weight for index in indices], device=device),
-        rollout_logprobs=rollout_logprobs.masked_fill(~loss_mask, 0.0).to(device),
-        policy_versions=policy_versions.masked_fill(~loss_mask, 0).to(device),
+        input_ids=torch.tensor(ids, device=device),
+        position_ids=torch.tensor(positions, device=device),
+        layout=attention_layout(placement, device),
+        before=loss_tokens(before, torch.int64),
+        targets=loss_tokens([token for row in rows for token in row.completion_ids], torch.int64),
+        rows=loss_tokens(number_of, torch.int64),
+        advantages=torch.tensor([row.advantage for row in rows], device=device),
+        token_weights=torch.tensor([row.token_weight for row in rows], device=device),
+        rollout_logprobs=loss_tokens([value for row in rows for value in row.rollout_logprobs], torch.float32),
+        policy_versions=loss_tokens([value for row in rows for value in row.policy_versions], torch.int64),
+        has_signal=_has_signal(rows),
     )

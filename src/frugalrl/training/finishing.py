@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.evaluating import VALIDATION, evaluate_split, read_evaluation
+from frugalrl.training.exporting import export
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.training.selecting import choose
-from frugalrl.training.state.checkpoint import save_model
 from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weights
 
 
@@ -33,6 +33,6 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
     progress = progress.with_seconds(run.clock.take())
     reasons = choice.selection.reasons if choice else ()
     summary = summarise(run.recipe, ending, progress.wall_seconds, pair, contenders, reasons)
-    save_model(run.policy, run.folder / "model", training_card(run.recipe, summary))
+    export(run.policy, run.folder, training_card(run.recipe, summary))
     write_summary(summary, run.folder / "summary.json")
     return summary

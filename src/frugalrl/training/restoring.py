@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.errors import DataError, ModelError, OutputError
+from frugalrl.errors import DataError, OutputError
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.evaluating import remake_lost
+from frugalrl.training.model.adapter import AdapterPolicy
+from frugalrl.training.model.loading import refuse_other_base
 from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import Show
@@ -35,6 +37,15 @@ def prepare_run(
 ) -> tuple[Run, Progress]:
     """Load a run, at its start or where a checkpoint of it stands. Raises UserError."""
     run = load_run(recipe, folder, resume_from, log, show, reward_functions)
+    try:
+        return _prepared(run, resume_from)
+    except BaseException:
+        run.close()
+        raise
+
+
+def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
+    recipe = run.recipe
     if resume_from is None:
         seed_random_states(recipe.seed)
         publish_weights(run, 0)
@@ -46,7 +57,7 @@ def prepare_run(
     progress = restore(run, resume_from, state)
     # Work that a kill threw away was paid for: it counts, under its own name.
     seconds = float(state.values["seconds"])
-    lost = max(0.0, seconds_logged(folder) - seconds)
+    lost = max(0.0, seconds_logged(run.folder) - seconds)
     run = replace(run, began=run.began - seconds - lost)
     _take_up(run, state.values["log_lengths"], progress.step)
     progress = remake_lost(run, progress)
@@ -118,12 +129,9 @@ def _refuse_other_data(run: Run, hashes: Mapping[str, Any]) -> None:
 def _refuse_other_base(run: Run, values: Mapping[str, Any]) -> None:
     """The base is read again for the reference, and at the end if nothing beat it: find a change now, not then."""
     path = run.recipe.model.path
-    if run.reference is not None:
-        changed = weights_hash(run.reference) != values["base_weights"]
+    if isinstance(run.policy, AdapterPolicy):  # what was loaded is the base, and the adapters follow
+        refuse_other_base(path, run.base_weights, values["base_weights"])
+    elif run.reference is not None:
+        refuse_other_base(path, weights_hash(run.reference), values["base_weights"])
     else:
-        changed = files_hash(path) != values.get("base_files")
-    if changed:
-        raise ModelError(
-            f"The model {path!r} has other weights than when the run began, and the run refers to it until its end. "
-            "Put it back to resume, or start a new run with another --out."
-        )
+        refuse_other_base(path, files_hash(path), values.get("base_files"))

@@ -97,6 +97,7 @@ def loss_rule(loss: LossSettings) -> LossRule:
         kl_estimator=loss.kl_estimator,
         mismatch=mismatch,
         off_policy_mask=loss.off_policy_mask,
+        needs_advantage=loss.surrogate in SURROGATES,
     )
 
 

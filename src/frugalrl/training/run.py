@@ -12,18 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from frugalrl.algorithms.advantages import Advantages
+from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
-from frugalrl.rollout.factory import build_engine
+from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
+from frugalrl.tasks.loading import check_sources
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, weights_hash
+from frugalrl.training.model.policy import Policy, resolve_model_path
 from frugalrl.training.model.reference import load_reference
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
@@ -66,6 +70,11 @@ class Run:
     def seconds(self) -> float:
         """Wall-clock seconds of the run so far."""
         return time.monotonic() - self.began
+
+    def close(self) -> None:
+        """End what its engines started."""
+        for engine in (self.engine, self.evaluation_engine):
+            engine.close()
 
     @property
     def largest_cap(self) -> int:
@@ -110,33 +119,39 @@ def load_run(
     """
     began = time.monotonic()
     check_algorithm(recipe)
+    check_reachable(recipe.rollout.engine)
+    check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
-    path = recipe.model.path if weights is None else str(weights)
-    policy = load_policy(recipe.model.model_copy(update={"path": path}))
+    policy, base_weights = load_trained(recipe.model, weights, recipe.seed)
     if policy.end_token_note is not None:
         show(f"WARNING: {policy.end_token_note}")
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    engine, evaluation_engine = _engines(recipe, policy)
+    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
+    optimizer, sampler = MasterOptimizer(policy.model, recipe.optimizer), sampler_rule(recipe, problems.train)
+    # Last, for what may start servers is ended with the run only once there is a run.
+    engine, evaluation_engine = adapter_engines(policy, *_engines(recipe, policy, folder, problems))
     return Run(
         recipe=recipe,
         folder=folder,
         policy=policy,
-        reference=None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model),
+        reference=reference,
         engine=engine,
         evaluation_engine=evaluation_engine,
-        optimizer=MasterOptimizer(policy.model, recipe.optimizer),
+        optimizer=optimizer,
         rubric=rubric,
         problems=problems,
-        sampler=sampler_rule(recipe, problems.train),
+        sampler=sampler,
         advantage=advantage_rule(recipe.algorithm.advantage),
         update=update_settings(recipe, engine.logprobs_are_exact),
         budget=Budget(**recipe.budget.model_dump()),
         log=log,
         show=show,
-        base_weights=weights_hash(policy),
+        base_weights=base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
     )
@@ -164,12 +179,28 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
     return rubric
 
 
-def _engines(recipe: TrainRecipe, policy: Policy) -> tuple[RolloutEngine, RolloutEngine]:
-    """One for rollouts and one for evaluation; one serves both if its batch is large enough."""
-    rollout = recipe.rollout
+_PROBE_PROMPTS = 16
+"""Of the training problems: the servers' answers to them are scored again after each update."""
+
+
+def _engines(
+    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets
+) -> tuple[RolloutEngine, RolloutEngine]:
+    """One for rollouts and one for evaluation; one serves both if its batch is large enough, or if it is a server."""
+    rollout, others = recipe.rollout, recipe.evaluation.max_sequences
     rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
-    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
-    if rows >= recipe.evaluation.max_sequences:
+    if isinstance(rollout.engine, VllmEngineSettings):
+        longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
+        needs = ServerNeeds(
+            folder=folder,
+            model=str(resolve_model_path(recipe.model.path)),
+            revision=recipe.model.revision,
+            longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
+            prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+        )
+        engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, max(rows, others), needs)
         return engine, engine
-    rows = recipe.evaluation.max_sequences
-    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
+    engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
+    if rows >= others:
+        return engine, engine
+    return engine, build_engine(rollout.engine, policy.model, policy.end_token_ids, others)

@@ -22,8 +22,10 @@ from frugalrl.reporting.console import duration
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.tasks.loading import load_completions
+from frugalrl.training.exporting import export
+from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, load_policy, pick_device, quiet_transformers
+from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
 from frugalrl.training.packing import Example, fill_rows, pack
 from frugalrl.training.schedule import lr_factor
@@ -32,9 +34,9 @@ from frugalrl.training.state.checkpoint import (
     checkpoint_name,
     load_training_state,
     save_checkpoint,
-    save_model,
 )
 from frugalrl.training.state.pointers import LATEST, point
+from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 
 Row = list[Example]
 Show = Callable[[str], None]
@@ -68,24 +70,36 @@ def run_sft(
     quiet_transformers()
     phases = [load_completions(phase) for phase in recipe.phases]
     texts = [example for phase in phases for example in phase]
-    settings = recipe.model if resume_from is None else recipe.model.model_copy(update={"path": str(resume_from)})
-    fresh = recipe.scratch is not None and resume_from is None
-    policy = make_scratch_policy(recipe, texts) if fresh else load_policy(settings)
+    policy, base_weights = _policy(recipe, texts, resume_from)
+    if (adapters := described(policy)) is not None:
+        show(adapters)
     rows = _ordered_rows(recipe, policy, phases)
     optimizer = MasterOptimizer(policy.model, recipe.optimizer)
-    values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}}
+    values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}, "base_weights": base_weights}
+    if recipe.model.lora is not None:  # whose dropout draws from the global states; nothing else does
+        seed_random_states(recipe.seed)
     if resume_from is not None:
         state = load_training_state(resume_from)
         optimizer.load_state_tensors(state.tensors["optimizer"])
         values = state.values
+        if recipe.model.lora is not None:
+            refuse_other_base(recipe.model.path, base_weights, values["base_weights"])
+            restore_random_states(values["random"])
     with RunLog(folder, recipe.trackers, recipe.name) as log:
         for note in log.cut(values["log_lengths"], int(values["step"])):
             show(note)
         finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop)
     if not finished:
         return None
-    save_model(policy, folder / "model", sft_card(recipe))
+    export(policy, folder, sft_card(recipe))
     return folder / "model"
+
+
+def _policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion], resume_from: Path | None) -> tuple[Policy, str]:
+    """A new model, or a loaded one, and the hash of the base under its adapters. Raises UserError."""
+    if recipe.scratch is not None and resume_from is None:
+        return make_scratch_policy(recipe, texts), ""
+    return load_trained(recipe.model, resume_from, recipe.seed)
 
 
 def _loop(
@@ -109,7 +123,9 @@ def _loop(
     for step in range(first_step + 1, steps + 1):
         stopping = should_stop()
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
-            kept = {"step": step - 1, "losses": losses, "log_lengths": log.lengths()}
+            kept = {**values, "step": step - 1, "losses": losses, "log_lengths": log.lengths()}
+            if recipe.model.lora is not None:
+                kept["random"] = random_values()
             path = folder / "checkpoints" / checkpoint_name(step - 1)
             save_checkpoint(
                 policy, TrainingState(kept, {"optimizer": optimizer.state_tensors()}), path, sft_card(recipe)
@@ -206,10 +222,10 @@ def _example(policy: Policy, example: PromptedCompletion, recipe: SftRecipe) -> 
     return Example(token_ids, len(prompt_ids))
 
 
-def _rendered(tokenizer: Any, prompt: str | tuple[dict[str, str], ...], settings: PromptSettings) -> str:
+def _rendered(tokenizer: Any, prompt: str | tuple[Mapping[str, str], ...], settings: PromptSettings) -> str:
     messages = messages_for(prompt, settings) if isinstance(prompt, str) else list(prompt)
     return render(tokenizer, messages)
 
 
-def _prompt_text(prompt: str | tuple[dict[str, str], ...]) -> str:
+def _prompt_text(prompt: str | tuple[Mapping[str, str], ...]) -> str:
     return prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)

@@ -17,8 +17,11 @@ from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
+from frugalrl.training.weights import publish_weights
 from frugalrl.types import ScoredGroup
 
+CPU_MICRO_BATCH_TOKENS = 1024
+"""More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
 _PHASES = ("rollout", "reward", "update")
 
 
@@ -58,11 +61,13 @@ def update_within_memory(
     completion does not fit, or if memory ran out after weights had changed.
     """
     tokens = progress.micro_batch_tokens or run.recipe.training.micro_batch_tokens
+    if run.policy.device.type == "cpu":
+        tokens = min(tokens, CPU_MICRO_BATCH_TOKENS)
     update = replace(run.update, entropy_coef=settings.entropy_coef, policy_version=progress.policy_version)
     longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
     while True:
         begun = run.optimizer.steps_begun
-        batches = micro_batches(rows, tokens, run.policy.pad_token_id, run.policy.device)
+        batches = micro_batches(rows, tokens, run.policy.device)
         try:
             updated = update_policy(run.policy, run.reference, run.optimizer, batches, update, settings.lr_factor)
         except RuntimeError as error:
@@ -118,9 +123,20 @@ def after_step(
     return progress, StepReport(metrics, batch.sampled, tuple(notes))
 
 
+def publish_step(run: Run, progress: Progress) -> Progress:
+    """Make the engines sample from the weights of this step; the progress with what that cost added to the step.
+
+    The step itself is complete: where a server cannot take the weights, its checkpoint can still be saved.
+    """
+    began = run.seconds
+    with run.clock.timed("update"):
+        publish_weights(run, progress.policy_version)
+    return replace(progress, spending=progress.spending.after_look(run.seconds - began, 0))
+
+
 def report_step(run: Run, progress: Progress, report: StepReport) -> None:
     """Log the step and its first group, and print its line and the hooks' notes."""
-    run.log.write(progress.step, report.metrics)
+    run.log.write(progress.step, {**report.metrics, **run.engine.metrics})
     run.log.write_sample(_sample(progress.step, report.groups[0]))
     recent = [cost.seconds for cost in progress.spending.recent_steps]
     eta = sum(recent) / len(recent) * (run.recipe.training.steps - progress.step)

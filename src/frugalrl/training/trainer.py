@@ -34,8 +34,14 @@ from frugalrl.training.run import Run
 from frugalrl.training.saving import save_as_best, save_run, save_unless_saved
 from frugalrl.training.schedule import is_due
 from frugalrl.training.selecting import is_best_so_far
-from frugalrl.training.step import StepReport, after_step, before_step, report_step, update_within_memory
-from frugalrl.training.weights import publish_weights
+from frugalrl.training.step import (
+    StepReport,
+    after_step,
+    before_step,
+    publish_step,
+    report_step,
+    update_within_memory,
+)
 
 
 def train(
@@ -78,6 +84,8 @@ def train(
         except Exception:  # of a reward, the memory, the disk, a device: what is complete is saved first
             show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
             raise
+        finally:
+            run.close()
 
 
 def run_steps(
@@ -115,6 +123,7 @@ def run_steps(
             break
         yield progress
         report_step(run, progress, report)
+        yield (progress := publish_step(run, progress))  # pi_old is pi from here on
     for line in end.notes:
         run.show(line)
     progress = replace(progress, end_reason=end.reason)
@@ -157,5 +166,4 @@ def grpo_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[
         progress = replace(
             progress, step=progress.step + 1, policy_version=progress.policy_version + algorithm.updates_per_batch
         )
-        publish_weights(run, progress.policy_version)  # pi_old is pi from here on
     return after_step(run, progress, hooks, settings, batch, updated, began)

@@ -61,10 +61,10 @@ def update_policy(
         }
     old = [_old_logprobs(policy, batch, settings) for batch in batches]
     ref = [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
-    tokens = sum(int(batch.loss_mask.sum()) for batch in batches)
+    tokens = sum(len(batch.targets) for batch in batches)
     sums: Counter[str] = Counter()
     norms = []
-    staleness = torch.cat([settings.policy_version - batch.policy_versions[batch.loss_mask] for batch in batches])
+    staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
     for _ in range(settings.updates):
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
             sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens))
@@ -100,17 +100,18 @@ def _backward(
 
     tokens: of the whole batch, over which the entropy bonus is a mean.
     """
-    logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
-    rows = batch.loss_mask.nonzero()[:, 0]
+    with torch.set_grad_enabled(_has_gradient(batch, settings)):
+        logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
+    rows, rollout_logprobs = batch.rows, batch.rollout_logprobs
     old_logprobs = logprobs.detach() if old is None else old
-    rollout_logprobs = batch.rollout_logprobs[batch.loss_mask]
     inputs = LossInputs(logprobs, old_logprobs, batch.advantages[rows], rows, ref, rollout_logprobs)
     losses = token_losses(inputs, settings.loss)
     loss = (losses.total * batch.token_weights[rows]).sum()
     if settings.entropy_coef != 0:
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
-    loss.backward()  # type: ignore[no-untyped-call]
+    if loss.requires_grad:
+        loss.backward()  # type: ignore[no-untyped-call]
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),
@@ -125,10 +126,16 @@ def _backward(
     return {name: float(value) for name, value in sums.items()}
 
 
+def _has_gradient(batch: MicroBatch, settings: UpdateSettings) -> bool:
+    """Whether the loss of a micro-batch depends on the weights: groups of equal rewards teach nothing by themselves."""
+    rule = settings.loss
+    return batch.has_signal or rule.kl_coef != 0 or settings.entropy_coef != 0 or not rule.needs_advantage
+
+
 def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -> Tensor | None:
     """Those of the policy that sampled. None means the current policy: exact for a single update."""
     if settings.old_from_rollout:
-        return batch.rollout_logprobs[batch.loss_mask]
+        return batch.rollout_logprobs
     return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)
 
 
@@ -140,6 +147,4 @@ def _logprobs_of(policy: Policy, batch: MicroBatch, settings: UpdateSettings) ->
 def _forward(
     policy: Policy, batch: MicroBatch, settings: UpdateSettings, entropy_gradient: bool = False
 ) -> tuple[Tensor, Tensor]:
-    return policy.logprobs(
-        batch.input_ids, batch.loss_mask, settings.temperature, settings.logits_chunk_tokens, entropy_gradient
-    )
+    return policy.batch_logprobs(batch, settings.temperature, settings.logits_chunk_tokens, entropy_gradient)

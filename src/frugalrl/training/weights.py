@@ -2,6 +2,7 @@
 
 from frugalrl.errors import ModelError, OutputError
 from frugalrl.rollout.engine import SharedModel
+from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import load_policy, weights_hash
 from frugalrl.training.model.reference import copy_weights
 from frugalrl.training.run import Run
@@ -14,8 +15,9 @@ BASE_STEP = 0
 
 def publish_weights(run: Run, policy_version: int) -> None:
     """Make both engines sample from the current policy."""
-    for engine in (run.engine, run.evaluation_engine):
-        engine.load_weights(SharedModel(run.policy.model), policy_version)
+    run.engine.load_weights(SharedModel(run.policy.model), policy_version)
+    if run.evaluation_engine is not run.engine:
+        run.evaluation_engine.load_weights(SharedModel(run.policy.model), policy_version)
 
 
 def reset_reference(run: Run) -> None:
@@ -27,6 +29,9 @@ def reset_reference(run: Run) -> None:
 
 def load_base_weights(run: Run) -> None:
     """Load the weights of the model the run started from into the policy. Raises ModelError."""
+    if isinstance(run.policy, AdapterPolicy):  # whose base never changed
+        run.policy.load_adapters(run.policy.initial)
+        return
     base = load_policy(run.recipe.model)
     if weights_hash(base) != run.base_weights:
         raise ModelError(

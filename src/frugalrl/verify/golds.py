@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from frugalrl.verify.gold_words import states_no_answer
 from frugalrl.verify.maths.comparison import prepared_gold
 from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
 from frugalrl.verify.maths.shapes import read_shape
@@ -19,7 +20,7 @@ from frugalrl.verify.maths.structures import Shape, TooManyItemsError
 from frugalrl.verify.maths.text_answers import choice_letter, is_text
 from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
 
-Problem = Literal["unparseable", "not_itself", "not_respelt", "accepts_wrong", "slow"]
+Problem = Literal["no_answer", "unparseable", "not_itself", "not_respelt", "accepts_wrong", "slow"]
 SLOW_SECONDS = 0.25
 """A quarter of the default limit: what needs longer on an idle machine times out on a busy one."""
 _MAX_WRITTEN_BITS = 10_000
@@ -67,7 +68,10 @@ def _checked(plan: _Plan, judgements: Sequence[Judgement], slow_seconds: float) 
     itself, other, *wrong = judgements
     seconds = max(judgement.cpu_seconds for judgement in judgements)
     found: list[tuple[Problem, str]] = []
-    if prepared_gold(plan.gold) is None:
+    without = states_no_answer(plan.gold)
+    if without is not None:
+        found.append(("no_answer", without))
+    elif prepared_gold(plan.gold) is None:
         found.append(("unparseable", "it is empty, never closes, or is too long"))
     elif all(judgement.verdict.label == "unknown" for judgement in (itself, *wrong)):
         found.append(("unparseable", itself.verdict.reason))

@@ -214,18 +214,20 @@ def _left_out(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) 
 def overlap_finding(problems: Sequence[Problem], data_folder: Path) -> Finding:
     """Training problems that are problems of benchmarks in the shared data folder: same tokens, whatever the spelling.
 
-    `frugalrl curate` finds restated ones too.
+    `frugalrl curate` finds restated ones too. Generated tasks keep their splits apart by themselves.
     """
     known: dict[str, str] = {}
     for benchmark in BENCHMARKS.values():
         is_local = benchmark.local_file is not None and (data_folder / benchmark.local_file).is_file()
-        if is_local or benchmark.task is not None:
+        if is_local:
             try:
                 loaded = load_benchmark(benchmark.name, data_folder)
             except UserError:
                 continue
             known.update((canonical(one.text), benchmark.name) for one in loaded.problems)
     names = sorted(set(known.values()))
+    if not names:
+        return Finding("data/overlap", "green", f"not compared: there are no benchmarks in {data_folder}")
     found = Counter(known[key] for problem in problems if (key := canonical(problem.text)) in known)
     compared = f"compared with {', '.join(names)}"
     if not found:

@@ -68,12 +68,15 @@ def examine(
         except Exception as error:  # of the user's code, a template or a file: whatever it is, the run has it too
             findings += [_load_failure(error), *_parts_of_a_broken_run(recipe, functions)]
         else:
-            findings += _of_a_loaded_run(run, notes, with_functions=True)
-            if data_folder is not None and data_folder.is_dir():
-                train = [prompt.problem for prompt in run.problems.train]
-                findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
-            if not cheap:
-                findings += _checked("sampling", lambda: _sampled(run, 60 * minutes))
+            try:
+                findings += _of_a_loaded_run(run, notes, with_functions=True)
+                if data_folder is not None and data_folder.is_dir():
+                    train = [prompt.problem for prompt in run.problems.train]
+                    findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
+                if not cheap:
+                    findings += _checked("sampling", lambda: _sampled(run, 60 * minutes))
+            finally:
+                run.close()
     return Examination(recipe.name, tuple(findings), time.monotonic() - began)
 
 
@@ -120,7 +123,12 @@ def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) 
     size = trainable_parameters(policy.model)
     findings = [device_finding(policy.device, size, recipe.model.dtype)]
     findings += _checked("model", lambda: model_findings(recipe, policy, train[0])) if train else []
-    return findings + _checked("optimisation", lambda: learning_rate_findings(recipe.optimizer, size))
+    return findings + _checked("optimisation", lambda: _learning_rate(recipe, size))
+
+
+def _learning_rate(recipe: TrainRecipe, size: int) -> list[Finding]:
+    """Adapters take other rates than weights (docs/lora.md); what they do is seen in the update that is tried."""
+    return [] if recipe.model.lora is not None else learning_rate_findings(recipe.optimizer, size)
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:

@@ -25,7 +25,7 @@ class MasterOptimizer:
                 parameter.register_post_accumulate_grad_hook(_add_to(master))  # type: ignore[no-untyped-call]
         self._optimizers = _build(self._pairs, settings)
         self.steps_begun = 0
-        """Counts the steps that changed weights, or began to."""
+        """Counts the steps that changed weights, or began to, and the times that other weights were put in."""
 
     def step(self, lr_factor: float) -> float:
         """Clip, update, and clear the gradients. Returns their norm before clipping.
@@ -33,6 +33,9 @@ class MasterOptimizer:
         With a gradient that is not finite nothing is updated; the norm returned says so (inf or nan).
         """
         masters = [master for _, _, master in self._pairs]
+        for master in masters:
+            if master.grad is None:  # no completion had a signal: moments decay and move the weights all the same
+                master.grad = torch.zeros_like(master)
         norm = float(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm))
         if norm < float("inf"):
             self.steps_begun += 1
@@ -61,6 +64,7 @@ class MasterOptimizer:
 
     def take_weights_as_masters(self) -> None:
         """Make the model's weights as they are the masters, without moments: after other weights were loaded."""
+        self.steps_begun += 1
         with torch.no_grad():
             for _, parameter, master in self._pairs:
                 if master is not parameter:
@@ -79,6 +83,7 @@ class MasterOptimizer:
 
     def load_state_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `state_tensors`. Raises KeyError if one that the model needs is missing."""
+        self.steps_begun += 1
         for name, parameter, master in self._pairs:
             if master is not parameter:
                 with torch.no_grad():

@@ -2,10 +2,11 @@
 
 import hashlib
 import importlib.resources
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,16 @@ from torch import Tensor, nn
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
+from frugalrl.hub import UNREACHABLE, hub_access
+from frugalrl.training.model.packed_attention import no_mask, use_packed_attention
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
+from frugalrl.training.state.portable import make_portable
+from frugalrl.types import MicroBatch
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_MODEL_FILE_SIZE = "5GB"
+"""Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,30 @@ class Policy:
     tokenizer: Any
     source: str
     """The folder or Hub id it came from, for model cards and messages."""
+
+    stored: ClassVar[str] = "model*.safetensors"
+    """The files that hold its weights in a checkpoint: one, or several shards of a large model."""
+
+    def __post_init__(self) -> None:
+        use_packed_attention(self.model)
+
+    def saved_tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds of it, by name, as views of the weights in use."""
+        return dict(self.model.state_dict())
+
+    def untied(self) -> set[str]:
+        """The names among them that files must hold: a head that is tied to the embedding is saved once."""
+        return set(self.saved_tensors()) - ({"lm_head.weight"} if self.model.config.tie_word_embeddings else set())
+
+    def write(self, folder: Path) -> None:
+        """Model and tokenizer in Hub layout. Raises OSError."""
+        self.model.save_pretrained(folder, max_shard_size=_MODEL_FILE_SIZE)
+        self.tokenizer.save_pretrained(folder)
+        make_portable(folder)
+
+    def model_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights of the model that it samples as, in order of names."""
+        yield from sorted(self.model.state_dict().items())
 
     @property
     def device(self) -> torch.device:
@@ -73,6 +104,22 @@ class Policy:
             before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens, entropy_gradient
         )
 
+    def batch_logprobs(
+        self, batch: MicroBatch, temperature: float = 1.0, chunk_tokens: int = 1024, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability and entropy of a micro-batch's loss tokens, float32 [K] twice; see `token_logprobs`."""
+        states = self.model.model(
+            input_ids=batch.input_ids[None],
+            position_ids=batch.position_ids[None],
+            attention_mask=no_mask(batch.input_ids.device),
+            use_cache=False,
+            layout=batch.layout,
+        )
+        before = states.last_hidden_state[0].index_select(0, batch.before)
+        return token_logprobs(
+            before, self.model.lm_head.weight, batch.targets, temperature, chunk_tokens, entropy_gradient
+        )
+
 
 def load_policy(settings: ModelSettings) -> Policy:
     """Load model and tokenizer. Raises ModelError with what is wrong with the folder or the id.
@@ -82,24 +129,26 @@ def load_policy(settings: ModelSettings) -> Policy:
     import transformers
 
     quiet_transformers()
-    source = str(resolve_model_path(settings.path))
+    source = resolve_model_path(settings.path)
     device = pick_device(settings.device)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=settings.revision)
-        model, report = transformers.AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=settings.revision,
-            dtype=_DTYPES[settings.dtype],
-            attn_implementation="sdpa",
-            use_safetensors=True,  # nothing is ever unpickled
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that they are in the report, by name
-        )
-    except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
-        raise ModelError(
-            f"The model {settings.path!r} cannot be loaded: {_first_line(error)} Give a folder in Hub layout "
-            "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
-        ) from error
+    with nullcontext(True) if isinstance(source, Path) else hub_access() as reachable:
+        try:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), revision=settings.revision)
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                str(source),
+                revision=settings.revision,
+                dtype=DTYPES[settings.dtype],
+                attn_implementation="sdpa",
+                use_safetensors=True,  # nothing is ever unpickled
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are in the report, by name
+            )
+        except Exception as error:  # transformers and safetensors raise many kinds, all of them about this model
+            why = _first_line(error) if reachable else f"{UNREACHABLE}."
+            raise ModelError(
+                f"The model {settings.path!r} cannot be loaded: {why} Give a folder in Hub layout "
+                "(config.json, model.safetensors, tokenizer.json) or a Hub id that can be reached."
+            ) from error
     _refuse_unknown_layout(model, settings.path)
     _refuse_broken(model, tokenizer, report, settings.path)
     model.to(device)
@@ -122,15 +171,26 @@ def resolve_model_path(path: str) -> str | Path:
         if (local / "adapter_config.json").is_file():
             raise ModelError(
                 f"The folder {path} holds an adapter, which would be left out. Merge it into its base (peft: "
-                "merge_and_unload) and give the folder of the merged model."
+                "merge_and_unload) and give the folder of the merged model; a run of frugalrl has it in model/."
             )
         if not (local / "config.json").is_file():
+            inside = next((one for one in model_folders(local)), None)
+            if inside is not None:
+                raise ModelError(f"The folder {path} is a run's, not a model's. Give its model: {inside}")
             raise ModelError(f"The folder {path} holds no model: config.json is missing. Give a folder in Hub layout.")
         return local
     looks_local = path.startswith((".", "/", "~")) or path.count("/") != 1
     if looks_local or local.exists():
         raise ModelError(f"There is no model folder at {path}. Check the path, or give a Hub id such as org/name.")
     return path
+
+
+def model_folders(folder: Path) -> Iterator[Path]:
+    """The models inside a run's folder: the kept one first, then its checkpoints, the newest first."""
+    checkpoints = sorted((folder / "checkpoints").glob("*"), reverse=True)
+    for place in (folder / "model", *checkpoints, *(one / "model" for one in checkpoints)):
+        if (place / "config.json").is_file():
+            yield place
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -152,9 +212,9 @@ def quiet_transformers() -> None:
 def weights_hash(policy: Policy) -> str:
     """Of the weights as they are loaded: the same for a folder that was moved, another after any update."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in sorted(policy.model.state_dict().items()):
+    for name, tensor in policy.model_tensors():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

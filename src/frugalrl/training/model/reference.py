@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from frugalrl.config.schema import ModelSettings
+from frugalrl.training.model.adapter import AdapterPolicy, AdapterReference, reference_of
 from frugalrl.training.model.policy import Policy, load_policy
 
 _PREFIX = "reference."
 
 
-def load_reference(settings: ModelSettings) -> Policy:
-    """The frozen base model. Raises ModelError."""
+def load_reference(settings: ModelSettings, policy: Policy) -> Policy:
+    """The frozen base model: the policy's own model where that holds adapters, else a second one. Raises ModelError."""
+    if isinstance(policy, AdapterPolicy):
+        return reference_of(policy)
     reference = load_policy(settings.model_copy(update={"gradient_checkpointing": False}))
     reference.model.requires_grad_(False)
     return reference
@@ -25,17 +28,25 @@ def load_reference(settings: ModelSettings) -> Policy:
 @torch.no_grad()
 def copy_weights(source: Policy, target: Policy) -> None:
     """Make the target's weights equal to the source's; both have the same architecture and dtype."""
+    if isinstance(target, AdapterReference):
+        target.take(source.saved_tensors())
+        return
     for into, from_ in zip(target.model.parameters(), source.model.parameters(), strict=True):
         into.copy_(from_)
 
 
 def reference_tensors(reference: Policy) -> dict[str, Tensor]:
-    """Its weights, a tied one once, under names that no optimizer uses."""
-    return {f"{_PREFIX}{name}": parameter.detach() for name, parameter in reference.model.named_parameters()}
+    """Its weights, a tied one once, or its adapters, under names that no optimizer uses."""
+    adapters = reference.kept if isinstance(reference, AdapterReference) else None
+    weights = dict(reference.model.named_parameters()) if adapters is None else adapters
+    return {f"{_PREFIX}{name}": tensor.detach() for name, tensor in weights.items()}
 
 
 @torch.no_grad()
 def load_reference_tensors(reference: Policy, tensors: Mapping[str, Tensor]) -> None:
     """The inverse of `reference_tensors`. Raises KeyError if one is missing."""
+    if isinstance(reference, AdapterReference):
+        reference.take({name: tensors[f"{_PREFIX}{name}"] for name in reference.policy.saved_tensors()})
+        return
     for name, parameter in reference.model.named_parameters():
         parameter.copy_(tensors[f"{_PREFIX}{name}"])

@@ -2,6 +2,7 @@
 
     step-000050/
         config.json  generation_config.json  model.safetensors  tokenizer.json  ...  README.md
+                                              with LoRA: adapter_config.json  adapter_model.safetensors  README.md
         training_state/state.json             step, policy version, budget spent, random states ...
         training_state/optimizer.safetensors  moments and master weights; a file for each group of tensors,
                                               or optimizer.00001.safetensors ... where it is more than 1 GiB
@@ -33,12 +34,10 @@ from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
-from frugalrl.training.state.portable import give_rights_of, make_portable
+from frugalrl.training.state.portable import give_rights_of
 
 _GROUP_FILE_BYTES = 1 << 30
 """Of a file of the training state: what a save holds in host memory of tensors that lie on a GPU."""
-_MODEL_FILE_SIZE = "5GB"
-"""Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
 _CARD_FILE = "README.md"
 _STATE_FOLDER = "training_state"
 _VALUES_FILE = "state.json"
@@ -107,10 +106,10 @@ def saved_step(folder: Path) -> int | None:
 
 def load_weights(policy: Policy, folder: Path) -> None:
     """Copy a checkpoint's weights into a model of the same shape, in place, a tensor at a time. Raises OutputError."""
-    own = policy.model.state_dict()
+    own = policy.saved_tensors()
     try:
         differs = _difference(policy, folder)
-        for file in [] if differs else _weight_files(folder):
+        for file in [] if differs else _weight_files(policy, folder):
             with safetensors.safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
                     own[name].copy_(opened.get_tensor(name))
@@ -122,9 +121,9 @@ def load_weights(policy: Policy, folder: Path) -> None:
 
 def _difference(policy: Policy, folder: Path) -> str | None:
     """How the tensors in a folder differ from those of a model in names or shapes; None if they do not."""
-    own = {name: list(tensor.shape) for name, tensor in policy.model.state_dict().items()}
+    own = {name: list(tensor.shape) for name, tensor in policy.saved_tensors().items()}
     names: set[str] = set()
-    for file in _weight_files(folder):
+    for file in _weight_files(policy, folder):
         with safetensors.safe_open(file, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
                 if name not in own:
@@ -133,7 +132,7 @@ def _difference(policy: Policy, folder: Path) -> str | None:
                 if shape != own[name]:
                     return f"{name} has the shape {shape} and the model {own[name]}"
                 names.add(name)
-    lacking = sorted(_lacking(policy, names))
+    lacking = sorted(policy.untied() - names)
     return f"some tensors are missing ({lacking[0]}, {len(lacking)} in all)" if lacking else None
 
 
@@ -188,9 +187,7 @@ def _put(scratch: Path, folder: Path) -> None:
 
 
 def _write_model(policy: Policy, folder: Path, card: str) -> None:
-    policy.model.save_pretrained(folder, max_shard_size=_MODEL_FILE_SIZE)
-    policy.tokenizer.save_pretrained(folder)
-    make_portable(folder)
+    policy.write(folder)
     (folder / _CARD_FILE).write_text(card, encoding="utf-8")
 
 
@@ -221,14 +218,12 @@ def _group_files(folder: Path, group: str) -> list[Path]:
     return sorted(file for file in folder.glob("*.safetensors") if file.name.partition(".")[0] == group)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """One file, or several shards of a large model."""
-    return sorted(folder.glob("model*.safetensors"))
+def _weight_files(policy: Policy, folder: Path) -> list[Path]:
+    return sorted(folder.glob(policy.stored))
 
 
 def _compare_model(policy: Policy, folder: Path) -> None:
-    state = policy.model.state_dict()
-    _compare_all(_weight_files(folder), state, set(state) - _tied(policy))
+    _compare_all(_weight_files(policy, folder), policy.saved_tensors(), policy.untied())
 
 
 def _compare_all(files: list[Path], tensors: Mapping[str, Tensor], wanted: set[str]) -> None:
@@ -246,16 +241,6 @@ def _compare(file: Path, tensors: Mapping[str, Tensor]) -> set[str]:
             if not torch.equal(_bytes(opened.get_tensor(name)), _bytes(tensors[name])):
                 raise OSError(errno.EIO, f"{file.name}, read back, differs from memory in {name}")
     return names
-
-
-def _tied(policy: Policy) -> set[str]:
-    """A head that is tied to the embedding is saved once."""
-    return {"lm_head.weight"} if policy.model.config.tie_word_embeddings else set()
-
-
-def _lacking(policy: Policy, names: set[str]) -> set[str]:
-    """The tensors of a model that are not among some names."""
-    return set(policy.model.state_dict()) - names - _tied(policy)
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The global random states: seeded at the start of a run, saved in its checkpoints.
 
-Nothing in this package draws from them (a test ensures it): problems, samples and splits have their own streams, made
-from seeds and positions. They are saved for users' reward functions, which run in this process.
+Nothing in this package draws from them but the dropout of LoRA adapters (a test ensures it): problems, samples and
+splits have their own streams, made from seeds and positions. They are also saved for users' reward functions, which run
+in this process.
 """
 
 import random

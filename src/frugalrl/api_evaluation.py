@@ -1,0 +1,250 @@
+"""The part of the public API about models and completions that are there already: evaluate, compare, judge, score.
+
+As in `api`, every function imports what it needs when it is called, and returns a frozen record.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from frugalrl.errors import DataError, OutputError, RecipeError
+from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, ScoreResult
+
+if TYPE_CHECKING:
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.rewards.given import Given
+
+Show = Callable[[str], object]
+"""Takes a line for people, e.g. ``print``."""
+DATA_VARIABLE = "FRUGALRL_DATA"
+"""The folder of shared data sets and benchmarks."""
+_DATA_DEFAULT = "../shared/data"
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""
+
+
+def line_by_line(show: Show | None) -> Callable[[str], None]:
+    """What `show` takes, or nothing. Raises RecipeError for what cannot be called."""
+    if show is None:
+        return _silent
+    if not callable(show):
+        raise RecipeError(f"show is {show!r}, which cannot be called. Give a function of one line, such as print.")
+    return lambda line: (show(line), None)[1]
+
+
+def as_path(out: str | Path | None) -> Path | None:
+    """A path as such, if there is one."""
+    return None if out is None else Path(out)
+
+
+def evaluate(
+    model: str | Path,
+    bench: str | Sequence[str],
+    *,
+    preset: str | None = None,
+    task: str | None = None,
+    k: int | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    max_sequences: int = 32,
+    dtype: Literal["float32", "bfloat16"] | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    out: str | Path | None = None,
+    show: Show | None = None,
+) -> EvaluateResult:
+    """Accuracy of a model on benchmarks, with intervals.
+
+    model: a folder in Hub layout or of a LoRA adapter, a Hub id, or ``builtin:tiny``.
+    bench: names such as ``math500``, or the path of your own .jsonl; several as a list, or with commas between.
+    preset: ask and sample as published: ``open-rs``. The settings after it win over it.
+    task: what judges the rows of files (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
+    k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
+    limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
+    out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
+    """
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
+
+    settings = benchmarking.Settings(preset, k, temperature, max_tokens, limit, seed, max_sequences)
+    benchmarking.check_settings(settings)
+    names = bench.split(",") if isinstance(bench, str) else list(bench)
+    say = line_by_line(show)
+    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), say, task)
+    loaded = _loaded_model(str(model), dtype, device, max_sequences, as_path(out), say)
+    plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
+    scores = []
+    for planned in plans:
+        score = benchmarking.carry_out(
+            loaded,
+            planned,
+            settings,
+            on_start=lambda planned, there: say(opening_line(planned, there)),
+            on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
+            on_note=say,
+        )
+        scores.append((planned.benchmark.name, score))
+    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
+
+
+def _loaded_model(
+    name: str,
+    dtype: Literal["float32", "bfloat16"] | None,
+    device: Literal["auto", "cpu", "cuda"],
+    max_sequences: int,
+    folder: Path | None,
+    say: Callable[[str], None],
+) -> "benchmarking.Model":
+    from frugalrl.config.engine_schema import TorchEngineSettings
+    from frugalrl.config.schema import ModelSettings
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.rollout.factory import build_engine
+    from frugalrl.training.model.loading import load_sampled
+    from frugalrl.training.model.policy import pick_device, weights_hash
+
+    found = pick_device(device)
+    kept: Literal["float32", "bfloat16"] = dtype or ("bfloat16" if found.type == "cuda" else "float32")
+    policy = load_sampled(ModelSettings(path=name, dtype=kept, device=device))
+    if policy.end_token_note is not None:
+        say(f"WARNING: {policy.end_token_note}")
+    return benchmarking.Model(
+        name=name,
+        tokenizer=policy.tokenizer,
+        context_tokens=policy.context_tokens,
+        engine=build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, max_sequences),
+        weights=weights_hash(policy),
+        dtype=kept,
+        device=str(found),
+        folder=folder or benchmarking.default_folder(name),
+    )
+
+
+def compare(first: str | Path, second: str | Path | None = None, *, other_prompt: bool = False) -> CompareResult:
+    """Whether the second model is better than the first on the same problems, problem by problem.
+
+    Each is a folder or file that `evaluate` wrote, a run's folder, or a file of its `evaluations/`. A run alone is
+    compared with its own base. other_prompt: compare though the two were asked in different words. Raises DataError for
+    what is not there, or was measured on other problems or with another prompt.
+    """
+    from frugalrl.evaluation.comparing import compare as compare_measured
+    from frugalrl.evaluation.measured_reader import read_first_and_last, read_measured
+    from frugalrl.reporting.comparison_text import comparison_lines
+
+    paths = [Path(one) for one in (first, second) if one is not None]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"There is nothing at {path}. Name a run's folder, or what `frugalrl eval` wrote.")
+    if second is None:
+        base, trained = read_first_and_last(paths[0])
+        names = f"{first}, its base", f"{first}, kept"
+    else:
+        base, trained = read_measured(paths[0]), read_measured(paths[1])
+        names = str(first), str(second)
+    comparisons = compare_measured(base, trained, other_prompt)
+    return CompareResult(tuple(comparisons), *names, comparison_lines(comparisons, *names), paths[-1])
+
+
+def regrade(
+    path: str | Path,
+    *,
+    verifier: str = "frugalrl",
+    several_boxes: Literal["last", "first", "refuse"] = "last",
+    without_box: Literal["refuse", "stated"] = "refuse",
+    cpu_seconds: float = 2.0,
+    workers: int = 2,
+    out: str | Path | None = None,
+    in_place: bool = False,
+    listed: int = 10,
+) -> RegradeResult:
+    """Judge every sample of an evaluation again, and say which verdicts change.
+
+    path: a results file, a folder of them, or a run's folder.
+    verifier: ``frugalrl``, ``math-verify`` as published, or the dotted path of a function of completion and gold that
+        returns True, False or None.
+    several_boxes, without_box: how answers are read; by default as training does.
+    out: a folder for the files with the new verdicts; in_place: replace them. With neither nothing is written.
+    listed: so many changed samples of a file are listed in `text`.
+    """
+    from frugalrl.evaluation import regrading
+    from frugalrl.reporting.regrade_text import regraded_lines, summary_lines
+
+    if out is not None and in_place:
+        raise OutputError("out and in_place exclude each other. Give one of them, or neither.")
+    settings = regrading.Settings(verifier, several_boxes, without_box, cpu_seconds, workers)
+    regraded = [regrading.regrade(file, settings) for file in regrading.results_files(Path(path))]
+    files = tuple(regrading.save(one, as_path(out)) for one in regraded) if out is not None or in_place else ()
+    lines = [regraded_lines(one, listed) for one in regraded]
+    lines += [summary_lines(regraded)] if len(regraded) > 1 else []
+    lines += [f"Written: {', '.join(map(str, files))}"] if files else ["Nothing was written: give --out or --in-place."]
+    return RegradeResult(tuple(regraded), files, "\n".join(lines))
+
+
+# -------------------------------------------------------------------------------------------- verdicts, rewards
+
+
+def score(
+    completions: Any,
+    *,
+    rewards: "Sequence[Given]" = ("accuracy",),
+    out: str | Path | None = None,
+    without_box: Literal["stated", "refuse"] = "stated",
+    several_boxes: Literal["last", "first", "refuse"] = "last",
+    reasoning_open: bool = False,
+    max_completion_tokens: int = 4096,
+    cpu_seconds: float = 2.0,
+    workers: int = 2,
+    task: str | None = None,
+) -> ScoreResult:
+    """Verdicts and rewards of stored completions, as training would give them.
+
+    completions: rows with `completion` and `gold` (a list of mappings, a pandas or datasets table), a JSONL, JSON,
+        CSV or Parquet file of them, or a results file of `evaluate`. Rows that follow each other with the same
+        `problem` are one group.
+    rewards: as for `train`.
+    out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
+    without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
+    task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
+    """
+    from frugalrl.data.objects import rows_of
+    from frugalrl.evaluation.completion_rows import completion_rows
+    from frugalrl.files import atomic_write, refuse_overwriting
+    from frugalrl.rewards.given import given_rewards
+    from frugalrl.rewards.rubric import build_rubric
+    from frugalrl.rewards.scoring import Tally, scored_rows
+    from frugalrl.tasks.registry import task_named
+    from frugalrl.verify.answers import AnswerPolicy
+    from frugalrl.verify.workers.pool import VerifierPool
+
+    if workers < 1 or not 0 < cpu_seconds < math.inf:
+        raise DataError("A verifier needs a process and a time limit above 0. Change workers or cpu_seconds.")
+    terms, functions = given_rewards(rewards)
+    rubric = build_rubric(terms, max_completion_tokens, functions)
+    rows = completion_rows(completions) if isinstance(completions, str | Path) else _numbered(rows_of(completions))
+    if task is not None:
+        task_named(task)
+    policy = AnswerPolicy(several_boxes=several_boxes, without_box=without_box)
+    tally, file = Tally(), as_path(out)
+    if file is not None and isinstance(completions, str | Path):
+        refuse_overwriting(file, [Path(completions)])
+    with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
+        scored = scored_rows(rows, rubric, pool, reasoning_open, tally, task)
+        if file is None:
+            kept = tuple(scored)
+        else:
+            kept = ()
+            with atomic_write(file) as written:
+                for row in scored:
+                    written.write(json.dumps(row) + "\n")
+    names = [term.name for term in terms]
+    return ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+
+
+def _numbered(rows: Any) -> "Iterator[tuple[str, Mapping[str, Any]]]":
+    for number, row in enumerate(rows, start=1):
+        yield f"row {number}", row

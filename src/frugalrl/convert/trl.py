@@ -1,0 +1,449 @@
+"""GRPO recipes of TRL, open-r1 and open-rs, key by key, into ours.
+
+Decisions:
+- A key that the file leaves out has the default of the TRL it was written for, and these changed: in February 2025
+  beta was 0.04 and losses were averaged per completion; in mid-2025 beta became 0 and losses were averaged over tokens;
+  since then `dapo` normalises over the whole batch. The keys of a file tell its time; `defaults` overrides that.
+- Batch arithmetic becomes explicit: completions of an update = per device x accumulation x processes.
+- Nothing is dropped without a line, and values that would be refused or mean something else are said.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from frugalrl.convert.report import Converted, Fate, KeyLine
+from frugalrl.convert.trl_keys import NOT_NEEDED, NOT_THERE
+from frugalrl.convert.trl_rewards import REWARD_KEYS, reward_terms
+from frugalrl.errors import RecipeError
+
+Era = Literal["2025-02", "2025-06", "1.16"]
+_LATEST: Mapping[str, Any] = {
+    "beta": 0.0, "loss_type": "dapo", "temperature": 1.0, "max_completion_length": 512, "num_generations": 8,
+    "scale_rewards": "group", "learning_rate": 1e-6, "epsilon": 0.2, "num_iterations": 1, "lr_scheduler_type": "linear",
+    "warmup_ratio": 0.0, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
+    "gradient_checkpointing": True, "dtype": "float32", "max_grad_norm": 1.0, "seed": 42,
+}  # fmt: skip
+DEFAULTS: Mapping[Era, Mapping[str, Any]] = {
+    "1.16": _LATEST,
+    "2025-06": {**_LATEST, "loss_type": "bnpo", "max_completion_length": 256, "gradient_checkpointing": False},
+    "2025-02": {
+        **_LATEST, "beta": 0.04, "loss_type": "grpo", "temperature": 0.9, "max_completion_length": 256,
+        "gradient_checkpointing": False,
+    },
+}  # fmt: skip
+"""What a key that is left out meant, by the TRL of the time."""
+_OF_FEBRUARY = {"vllm_device", "vllm_enforce_eager", "vllm_max_model_len"}
+_OF_2025 = {"torch_dtype", "max_prompt_length", "overwrite_output_dir", "warmup_ratio", "system_prompt"}
+_RENAMED = {"torch_dtype": "dtype", "vllm_max_model_len": "vllm_max_model_length", "dataset_configs": "dataset_config"}
+_HELD_OUT = 128
+_DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "auto": "bfloat16", "float16": "bfloat16", None: "float32"}
+_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
+_LOSSES = {
+    "grpo": "sequence",
+    "bnpo": "token",
+    "dapo": "token",
+    "dr_grpo": "constant",
+    "cispo": "token",
+    "sapo": "token",
+}
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a recipe file does not say."""
+
+    processes: int | None = None
+    """Training processes it was started with, without the one that serves vLLM."""
+    rows: int | None = None
+    """Of the training data, to turn epochs into steps."""
+    defaults: Era | None = None
+    name: str = "converted"
+
+
+def era_of(values: Mapping[str, Any]) -> Era:
+    """The TRL that a file was written for, by its keys."""
+    if values.keys() & _OF_FEBRUARY:
+        return "2025-02"
+    return "2025-06" if values.keys() & _OF_2025 else "1.16"
+
+
+def convert_trl(values: Mapping[str, Any], given: Circumstances = Circumstances()) -> Converted:
+    """Our recipe for a file of theirs. Raises RecipeError for what makes a recipe impossible."""
+    reading = _Reading(dict(values), given.defaults or era_of(values))
+    recipe: dict[str, Any] = {"name": given.name}
+    for part in (_model, _data, _rewards, _rollout, _algorithm, _optimizer, _training, _trackers):
+        recipe |= part(reading, given)
+    return Converted(recipe, (*reading.lines, *_left(reading)))
+
+
+class _Reading:
+    """A file being read: which keys were taken, and the line for each."""
+
+    def __init__(self, values: dict[str, Any], era: Era) -> None:
+        self.values, self.era = values, era
+        self.lines: list[KeyLine] = []
+        self.taken: set[str] = set()
+
+    def take(self, key: str, where: str, fate: Fate = "translated", why: str = "") -> Any:
+        """The value of a key, or its default of the time, with a line that says where it went."""
+        self.taken.add(key)
+        if key in self.values:
+            text = f"{_short(self.values[key])} -> {where}"
+            self.lines.append(KeyLine(key, fate, f"{text}. {why}" if why else text))
+            return self.values[key]
+        default = DEFAULTS[self.era].get(key)
+        if default is not None:
+            text = f"not set, {_short(default)} by default in TRL ({self.era}) -> {where}"
+            self.lines.append(KeyLine(key, "added", f"{text}. {why}" if why else text))
+        return default
+
+    def optional(self, key: str, where: str, why: str = "", fate: Fate = "translated") -> Any:
+        """The value of a key that may be left out without a word; None then."""
+        if self.values.get(key) is None:
+            self.taken.add(key)
+            return None
+        return self.take(key, where, fate, why)
+
+    def say(self, key: str, fate: Fate, text: str) -> None:
+        self.taken.add(key)
+        self.lines.append(KeyLine(key, fate, text))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _left(reading: _Reading) -> Iterator[KeyLine]:
+    """A line for each key that no part took."""
+    for key in reading.values:
+        if key in reading.taken:
+            continue
+        if key in NOT_NEEDED:
+            yield KeyLine(key, "dropped", NOT_NEEDED[key])
+        elif key in NOT_THERE:
+            yield KeyLine(key, "missing", f"{_short(reading.values[key])}: {NOT_THERE[key]}")
+        else:
+            known = [*NOT_NEEDED, *NOT_THERE, *reading.taken]
+            close = difflib.get_close_matches(key, known, n=1)
+            yield KeyLine(key, "unknown", f"did you mean {close[0]}?" if close else "see docs/reference/recipe.md")
+
+
+# --------------------------------------------------------------------------------------- sections of the recipe
+
+
+def _model(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    path = reading.take("model_name_or_path", "model.path")
+    if not path:
+        raise RecipeError("The recipe names no model. Add model_name_or_path.")
+    key = "torch_dtype" if "torch_dtype" in reading.values else "dtype"
+    reading.taken.update(("torch_dtype", "dtype"))
+    asked = reading.take(key, "model.dtype")
+    section: dict[str, Any] = {"path": str(path), "dtype": _DTYPES.get(asked, "bfloat16")}
+    if asked not in ("float32", "bfloat16", None):
+        reading.say("dtype", "changed", f"{asked} becomes bfloat16; the optimizer keeps fp32 masters")
+    if reading.values.get("bf16") and section["dtype"] == "float32":
+        section["dtype"] = "bfloat16"
+        reading.say("bf16", "changed", "bf16: true computes in bfloat16 -> model.dtype: bfloat16, with fp32 masters")
+    revision = reading.optional("model_revision", "model.revision")
+    if revision not in (None, "main"):
+        section["revision"] = revision
+    section["gradient_checkpointing"] = bool(reading.take("gradient_checkpointing", "model.gradient_checkpointing"))
+    return {"model": section}
+
+
+def _data(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    name = reading.optional("dataset_name", "data.train.source")
+    if not name:
+        raise RecipeError("The recipe names no data. Add dataset_name, or write the mixture with frugalrl curate.")
+    source: dict[str, Any] = {"source": str(name)}
+    for key in ("dataset_config", "dataset_configs"):
+        subset = reading.optional(key, "data.train.subset")
+        if subset:
+            source["subset"] = subset[0] if isinstance(subset, list) else str(subset)
+    source["split"] = reading.optional("dataset_train_split", "data.train.split") or "train"
+    column = reading.optional("dataset_prompt_column", "data.train.problem_field")
+    if column and column != "problem":
+        source["problem_field"] = column
+    source["skip_without_gold"] = True
+    reading.say("skip_without_gold", "added", "rows without a gold answer are left out; open-r1 pays them in full")
+    data: dict[str, Any] = {"train": source, **_validation(reading, source)}
+    prompt = {"system": _system(reading)} if reading.values.get("system_prompt") else {}
+    reading.taken.add("system_prompt")
+    return {"data": {**data, **({"prompt": prompt} if prompt else {})}}
+
+
+def _validation(reading: _Reading, source: Mapping[str, Any]) -> dict[str, Any]:
+    strategy = reading.optional("eval_strategy", "evaluation.every")
+    split = reading.optional("dataset_test_split", "data.validation.split")
+    if split and str(strategy or "no") not in ("no", "False"):
+        return {"validation": {**source, "split": split}}
+    reading.say(
+        "validation", "added",
+        f"{_HELD_OUT} training problems are held out to choose the checkpoint by; remove "
+        "data.validation to train on all",
+    )  # fmt: skip
+    return {"validation": {**source, "limit": _HELD_OUT}}
+
+
+def _system(reading: _Reading) -> str:
+    text = str(reading.values["system_prompt"])
+    if "{{}}" in text:
+        reading.say(
+            "system_prompt", "changed", "-> data.prompt.system; its doubled braces reached the model, here they do not"
+        )
+        return text.replace("{{}}", "{}")
+    reading.say("system_prompt", "translated", "-> data.prompt.system")
+    return text
+
+
+def _rewards(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    names = reading.optional("reward_funcs", "rewards")
+    if names is None:
+        names = ["accuracy", "format", "tag_count"]
+        reading.say("reward_funcs", "added", f"not set: open-r1's default {', '.join(names)} -> rewards")
+    weights = reading.optional("reward_weights", "the weights of rewards")
+    names = [names] if isinstance(names, str) else list(names)
+    if weights is not None and len(weights) != len(names):
+        raise RecipeError(f"The recipe has {len(names)} reward_funcs and {len(weights)} reward_weights. Give as many.")
+    cap = reading.values.get("max_completion_length", DEFAULTS[reading.era]["max_completion_length"])
+    reading.taken.update(REWARD_KEYS)
+    return {"rewards": reward_terms(names, weights, reading.values, int(cap), reading.say)}
+
+
+def _rollout(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    group = int(reading.take("num_generations", "rollout.group_size"))
+    completions = _completions(reading, given)
+    prompts = max(1, -(-completions // group))
+    if prompts * group != completions:
+        reading.say(
+            "num_generations", "changed", f"{completions} is no multiple of {group}: rounded up to {prompts} prompts"
+        )
+    section: dict[str, Any] = {"prompts_per_step": prompts, "group_size": group}
+    longest = reading.optional("max_prompt_length", "rollout.max_prompt_tokens")
+    section["max_prompt_tokens"] = int(longest) if longest else 512
+    section["skip_long_prompts"] = True
+    reading.say(
+        "skip_long_prompts", "added", "longer prompts are left out; TRL cut off their beginning, or took them whole"
+    )
+    section["max_completion_tokens"] = int(reading.take("max_completion_length", "rollout.max_completion_tokens"))
+    section["temperature"] = float(reading.take("temperature", "rollout.temperature"))
+    for key, ours in (("top_p", "top_p"), ("top_k", "top_k")):
+        value = reading.optional(key, f"rollout.{ours}")
+        if value is not None and value not in (-1, 1.0):
+            section[ours] = value
+    return {"rollout": section}
+
+
+def _completions(reading: _Reading, given: Circumstances) -> int:
+    """Completions of a step, from sizes that are a device's."""
+    processes = given.processes or 1
+    device = int(reading.take("per_device_train_batch_size", "rollout.prompts_per_step"))
+    accumulation = int(reading.take("gradient_accumulation_steps", "rollout.prompts_per_step"))
+    update = device * accumulation * processes
+    whole = reading.optional("generation_batch_size", "rollout.prompts_per_step")
+    rounds = reading.optional("steps_per_generation", "rollout.prompts_per_step")
+    sampled = int(whole) if whole else device * int(rounds) * processes if rounds else update
+    why = f"{device} per device x {accumulation} accumulations x {processes} processes = {update} completions"
+    if given.processes is None:
+        reading.say("processes", "changed", f"{why}; the file does not say how many processes: give --processes N")
+    else:
+        reading.say("processes", "translated", why)
+    if sampled != update:
+        reading.say(
+            "generation_batch_size", "changed",
+            f"{sampled} completions were sampled for updates of {update}; here a step samples {sampled} "
+            "and updates on all",
+        )  # fmt: skip
+    return sampled
+
+
+def _algorithm(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    kind = str(reading.take("loss_type", "algorithm.loss.aggregation"))
+    loss: dict[str, Any] = {"aggregation": _LOSSES.get(kind, "token")}
+    if kind not in _LOSSES:
+        reading.say("loss_type", "missing", f"{kind} is not built in; write it as a function, algorithm.loss.surrogate")
+    if kind == "bnpo":
+        reading.say("loss_type", "changed", "bnpo averaged tokens over a device's batch; here it is the whole batch")
+    if kind in ("cispo", "sapo"):
+        loss["surrogate"] = kind
+    if reading.optional("importance_sampling_level", "algorithm.loss.surrogate") == "sequence":
+        loss["surrogate"] = "gspo"
+    epsilon = float(reading.take("epsilon", "algorithm.loss.clip_low and clip_high"))
+    high = reading.optional("epsilon_high", "algorithm.loss.clip_high")
+    loss |= {"clip_low": epsilon, "clip_high": float(high) if high is not None else epsilon}
+    beta_why = "0 holds no reference model" if reading.era != "2025-02" else "TRL's default has been 0 since mid-2025"
+    loss["kl_coef"] = float(reading.take("beta", "algorithm.loss.kl_coef", why=beta_why))
+    loss["kl_estimator"] = (
+        "k3_unbiased" if reading.optional("use_bias_correction_kl", "algorithm.loss.kl_estimator") else "k3"
+    )
+    for key, ours in _PLAIN_LOSS.items():
+        value = reading.optional(key, f"algorithm.loss.{ours}")
+        if value is not None:
+            loss[ours] = float(value)
+    section: dict[str, Any] = {"advantage": _advantage(reading, kind), "loss": loss}
+    section["updates_per_batch"] = int(reading.take("num_iterations", "algorithm.updates_per_batch"))
+    if reading.optional("mask_truncated_completions", "algorithm.mask_truncated"):
+        section["mask_truncated"] = True
+    section |= _entropy(reading) | _reference(reading, loss["kl_coef"])
+    return {"algorithm": section}
+
+
+_PLAIN_LOSS = {
+    "delta": "delta", "sapo_temperature_pos": "tau_pos", "sapo_temperature_neg": "tau_neg",
+    "off_policy_mask_threshold": "off_policy_mask",
+}  # fmt: skip
+
+
+def _advantage(reading: _Reading, kind: str) -> dict[str, Any]:
+    scale = reading.take("scale_rewards", "algorithm.advantage")
+    if str(scale).lower() in ("false", "none"):
+        return {"preset": "trl", "divisor": "none"}
+    if str(scale).lower() == "batch":
+        reading.say(
+            "scale_rewards", "missing", "batch: the deviation is that of the group; a rule of your own can differ"
+        )
+    if kind == "dr_grpo":
+        reading.say(
+            "scale_rewards",
+            "changed",
+            "Dr. GRPO does not divide; TRL does unless scale_rewards is none, and so does this",
+        )
+    return {"preset": "trl"}
+
+
+def _entropy(reading: _Reading) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    names = {
+        "entropy_coef": "coef",
+        "entropy_target": "target",
+        "entropy_coef_delta": "step",
+        "entropy_coef_max": "coef_max",
+    }
+    for key, ours in names.items():
+        value = reading.optional(key, f"algorithm.entropy.{ours}")
+        if value:
+            found[ours] = float(value)
+    if reading.optional("use_adaptive_entropy", "algorithm.entropy.adaptive"):
+        found["adaptive"] = True
+    return {"entropy": found} if found else {}
+
+
+_PLAIN_ENTROPY = {
+    "entropy_coef": "coef", "entropy_target": "target", "entropy_coef_delta": "step", "entropy_coef_max": "coef_max",
+}  # fmt: skip
+
+
+def _reference(reading: _Reading, kl_coef: float) -> dict[str, Any]:
+    steps = reading.optional("ref_model_sync_steps", "algorithm.reference_reset_every")
+    if not reading.optional("sync_ref_model", "algorithm.reference_reset_every") or not kl_coef:
+        return {}
+    reading.say("sync_ref_model", "changed", "the reference is replaced whole, and the optimizer is reset with it")
+    return {"reference_reset_every": int(steps or 512)}
+
+
+def _optimizer(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    section: dict[str, Any] = {"learning_rate": float(reading.take("learning_rate", "optimizer.learning_rate"))}
+    name = reading.optional("optim", "optimizer.name")
+    if name is not None and str(name) not in _OPTIMIZERS:
+        reading.say("optim", "changed", f"{name} becomes adamw with fp32 masters and moments")
+    for key, ours in _PLAIN_OPTIMIZER.items():
+        value = reading.optional(key, f"optimizer.{ours}")
+        if value is not None:
+            section[ours] = float(value)
+    schedule, floor = _schedule(reading, section["learning_rate"])
+    section |= {"schedule": schedule, "warmup_fraction": _warmup(reading), "min_lr_fraction": floor}
+    return {"optimizer": section}
+
+
+_PLAIN_OPTIMIZER = {
+    "weight_decay": "weight_decay", "adam_beta1": "beta1", "adam_beta2": "beta2", "adam_epsilon": "epsilon",
+    "max_grad_norm": "max_grad_norm",
+}  # fmt: skip
+
+
+def _schedule(reading: _Reading, rate: float) -> tuple[str, float]:
+    kind = str(reading.take("lr_scheduler_type", "optimizer.schedule"))
+    extra = reading.optional("lr_scheduler_kwargs", "optimizer.min_lr_fraction") or {}
+    floor = float(extra.get("min_lr_rate", extra.get("min_lr", 0.0) / rate))
+    for name, ours in (("cosine", "cosine"), ("constant", "constant"), ("linear", "linear")):
+        if kind.startswith(name) and "restart" not in kind:
+            return ours, floor
+    reading.say(
+        "lr_scheduler_type", "missing", f"there is no {kind}; cosine is taken. cosine, linear and constant are there"
+    )
+    return "cosine", floor
+
+
+def _warmup(reading: _Reading) -> float:
+    steps = reading.optional("warmup_steps", "optimizer.warmup_fraction")
+    if steps:
+        total = int(reading.values.get("max_steps") or 0)
+        if float(steps) >= 1 and total <= 0:
+            reading.say("warmup_steps", "missing", "a share of the steps is needed: set optimizer.warmup_fraction")
+            return 0.0
+        return float(steps) if float(steps) < 1 else min(1.0, float(steps) / total)
+    return float(reading.take("warmup_ratio", "optimizer.warmup_fraction"))
+
+
+def _training(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    steps = _steps(reading, given)
+    section: dict[str, Any] = {"steps": steps}
+    strategy = str(reading.optional("save_strategy", "training.save_every") or "steps")
+    every = reading.optional("save_steps", "training.save_every")
+    if strategy == "steps":
+        section["save_every"] = _share_of(every if every is not None else 500, steps)
+    elif strategy != "no":
+        reading.say("save_strategy", "changed", f"{strategy}: the best and the last checkpoint are saved in any case")
+    keep = reading.optional("save_total_limit", "training.keep_last")
+    if keep:
+        section["keep_last"] = int(keep)
+    looks = reading.optional("eval_steps", "evaluation.every")
+    every_look = _share_of(looks, steps) if looks else section.get("save_every")
+    if not looks and every_look:
+        reading.say("evaluation.every", "added", f"{every_look}, as often as a checkpoint is saved")
+    return {
+        "evaluation": {"every": every_look} if every_look else {},
+        "training": section,
+        "seed": int(reading.take("seed", "seed")),
+    }
+
+
+def _share_of(value: Any, steps: int) -> int:
+    return max(1, round(value * steps)) if isinstance(value, float) and value < 1 else int(value)
+
+
+def _steps(reading: _Reading, given: Circumstances) -> int:
+    steps = reading.optional("max_steps", "training.steps")
+    epochs = float(
+        reading.optional("num_train_epochs", "training.steps", _EPOCHS if steps and steps > 0 else "") or 3.0
+    )
+    if steps and int(steps) > 0:
+        return int(steps)
+    if given.rows is None:
+        raise RecipeError(
+            f"The recipe counts {epochs:g} epochs and no steps. Give --rows N, the number of rows of the training data."
+        )
+    group = int(reading.values.get("num_generations") or DEFAULTS[reading.era]["num_generations"])
+    device = int(reading.values.get("per_device_train_batch_size") or 8)
+    accumulation = int(reading.values.get("gradient_accumulation_steps") or 1)
+    found = max(1, int(epochs * given.rows * group / (device * accumulation * (given.processes or 1))))
+    reading.say("num_train_epochs", "changed", f"{epochs:g} epochs of {given.rows:,} rows -> training.steps: {found}")
+    return found
+
+
+_EPOCHS = "max_steps decides"
+
+
+def _trackers(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+    named = reading.optional("report_to", "trackers")
+    names = [named] if isinstance(named, str) else list(named or [])
+    project = reading.optional("wandb_project", "trackers.project")
+    known = [name for name in names if name in ("wandb", "trackio", "tensorboard", "mlflow")]
+    for name in set(names) - set(known) - {"none"}:
+        reading.say("report_to", "missing", f"there is no tracker {name}; metrics.jsonl is always written")
+    return (
+        {"trackers": [{"name": name, **({"project": project} if project else {})} for name in known]} if known else {}
+    )

@@ -1,0 +1,62 @@
+"""Sampling from a policy with adapters: from merged weights, or from base and adapters apart.
+
+Evaluations always sample from merged weights, since that is the model that is exported: in the recipe's dtype, so what
+a reader gets who loads the export in it. Rollouts do so in fp32, where one matrix is faster than three and equal within
+rounding. In bfloat16 rollouts sample from base and adapters apart, as the trainer computes: merged weights rounded to 8
+bits are twice as far from it. docs/lora.md has the measured distances. Servers always get merged weights.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.rollout.vllm_engine import VllmEngine
+from frugalrl.training.model.adapter import AdapterPolicy
+from frugalrl.training.model.policy import Policy
+
+
+class MergedEngine:
+    """An engine in process, whose model has merged weights while it loads weights and samples."""
+
+    def __init__(self, engine: RolloutEngine, policy: AdapterPolicy) -> None:
+        self._engine, self._policy = engine, policy
+
+    @property
+    def logprobs_are_exact(self) -> bool:
+        return self._engine.logprobs_are_exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self._engine.metrics
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        with self._policy.merged():
+            return self._engine.generate(requests, sampling)
+
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        with self._policy.merged():
+            self._engine.load_weights(source, policy_version)
+
+
+class MergedServer(MergedEngine):
+    """An engine behind servers: they get merged weights, and while they sample the policy here may learn."""
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        return self._engine.generate(requests, sampling)
+
+
+def adapter_engines(
+    policy: Policy, engine: RolloutEngine, evaluation_engine: RolloutEngine
+) -> tuple[RolloutEngine, RolloutEngine]:
+    """The engines of a run as they are, or for adapters: that of rollouts, and that of evaluations."""
+    if not isinstance(policy, AdapterPolicy):
+        return engine, evaluation_engine
+    if isinstance(engine, VllmEngine):
+        server = MergedServer(engine, policy)
+        return server, server
+    merged = MergedEngine(evaluation_engine, policy)
+    if not engine.logprobs_are_exact:
+        return engine, merged
+    return (merged if engine is evaluation_engine else MergedEngine(engine, policy)), merged

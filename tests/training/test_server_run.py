@@ -1,0 +1,119 @@
+"""A training run whose completions come from a server: the run in process, resumed, ended, and refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from frugalrl.config.loading import parse_recipe
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import ModelError, RecipeError
+from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.training.state.pointers import latest_checkpoint
+from frugalrl.training.trainer import train
+from tests.rollout.fake_vllm import fake_server
+from tests.training.test_trainer import SMALL
+
+FEW = {**SMALL, "data": {"train": {"limit": 30}, "validation": {"split": "validation", "limit": 3}}}
+FEW["evaluation"] = {"every": 2, "samples_per_problem": 1, "max_sequences": 8}
+FEW["training"] = {"steps": 3, "save_every": 3}
+
+
+def recipe(engine: dict, **changes) -> TrainRecipe:
+    rollout = {**FEW["rollout"], "engine": engine, **changes.pop("rollout", {})}
+    return parse_recipe({**FEW, **changes, "rollout": rollout}, TrainRecipe)
+
+
+def run(folder: Path, chosen: TrainRecipe, **arguments) -> list[dict]:
+    """The metrics of its steps, without what the clock says."""
+    folder.mkdir(exist_ok=True)
+    train(chosen, folder, **arguments)
+    return [without_times(row) for row in read_metrics(folder) if "reward/mean" in row]
+
+
+def samples(folder: Path) -> list[list[str]]:
+    lines = (folder / "samples.jsonl").read_text().splitlines()
+    return [[one["text"] for one in json.loads(line)["completions"]] for line in lines]
+
+
+@pytest.fixture
+def server(tiny_policy):
+    with fake_server(tiny_policy.model) as (url, fake):
+        yield url, fake
+
+
+def test_a_run_with_a_server_is_the_run_in_process_also_when_it_is_stopped_and_resumed(server, tmp_path):
+    """The fake draws as the torch engine does, so all that may differ is rounding in the log-probs."""
+    url, fake = server
+    inside = run(tmp_path / "inside", recipe({"kind": "torch"}))
+    served = run(tmp_path / "served", recipe({"kind": "vllm", "url": url, "probe_completions": 2}))
+    assert samples(tmp_path / "served") == samples(tmp_path / "inside")
+    assert [row["loss/total"] for row in served] == pytest.approx([row["loss/total"] for row in inside], abs=1e-5)
+    assert all(row["policy/staleness_max"] == 0 and row["sync/probe_mean"] < 2e-6 for row in served)
+    assert not (tmp_path / "served" / "weights").exists()
+    stops = iter([False, False, True])
+    chosen = recipe({"kind": "vllm", "url": url, "probe_completions": 2})
+    run(tmp_path / "cut", chosen, should_stop=lambda: next(stops))
+    fake.restart()
+    again = run(tmp_path / "cut", chosen, resume_from=latest_checkpoint(tmp_path / "cut" / "checkpoints"))
+    assert samples(tmp_path / "cut") == samples(tmp_path / "inside")
+    assert [row["loss/total"] for row in again] == pytest.approx([row["loss/total"] for row in inside], abs=1e-5)
+
+
+def test_a_server_that_goes_stale_ends_the_run_with_a_checkpoint_of_the_last_step(server, tmp_path):
+    url, fake = server
+    lines: list[str] = []
+    (tmp_path / "run").mkdir()
+    updates, original = [], fake.post
+
+    def post(path, query, body):
+        updates.extend([path] * (path == "/update_weights"))
+        fake.keep_head = len(updates) > 3  # two at the start, one after the first step, then only a part of it
+        return original(path, query, body)
+
+    fake.post = post
+    chosen = recipe({"kind": "vllm", "url": url, "probe_completions": 2})
+    with pytest.raises(ModelError, match=r"after update 2 it .* packed output head"):
+        train(chosen, tmp_path / "run", show=lines.append)
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000002"
+    assert "resume with --resume" in lines[-1]
+    fake.post, fake.keep_head = original, False
+    done = run(tmp_path / "run", chosen, resume_from=latest_checkpoint(tmp_path / "run" / "checkpoints"))
+    assert [row["step"] for row in done] == [1, 2, 3]
+
+
+def test_a_recipe_that_a_server_cannot_serve_is_refused_before_anything_is_loaded():
+    engine = {"kind": "vllm", "url": "http://127.0.0.1:9"}
+    for wrong, says in [({"top_p": 0.95}, "top_p"), ({"top_k": 20}, "top_p and top_k")]:
+        with pytest.raises(RecipeError, match=f"(?s)log-probs are normalised.*{says}"):
+            recipe(engine, rollout=wrong)
+    for wrong, says in [
+        ({"kind": "vllm"}, "either the url"),
+        ({**engine, "launch": True, "environment": "x"}, "either the url"),
+        ({"kind": "vllm", "launch": True}, "environment that holds vLLM"),
+        ({**engine, "devices": ["1"]}, "devices is of servers to launch"),
+        ({"kind": "vllm", "url": "127.0.0.1:8000"}, "no url"),
+        ({"kind": "vllm", "url": ["http://a", "http://a/"]}, "named twice"),
+        ({"kind": "vlm"}, "Did you mean 'vllm'"),
+        ({"urls": "http://a"}, "unknown key: rollout.engine"),
+    ]:
+        with pytest.raises(RecipeError, match=says):
+            recipe(wrong)
+
+
+def test_a_run_whose_server_is_not_there_ends_at_once(tmp_path):
+    with pytest.raises(ModelError, match=r"Rollouts are to come from http://127\.0\.0\.1:9"):
+        train(recipe({"kind": "vllm", "url": "http://127.0.0.1:9"}), tmp_path)
+
+
+def test_a_policy_with_adapters_is_sent_merged(server, tmp_path):
+    url, _ = server
+    pytest.importorskip("peft")
+    model = {"lora": {"rank": 4, "alpha": 8.0, "target": ["q_proj", "up_proj"]}}
+    engine = {"kind": "vllm", "url": url, "probe_completions": 2}
+    rate = {"learning_rate": 1e-2}
+    served = run(tmp_path / "served", recipe(engine, model=model, optimizer=rate))
+    inside = run(tmp_path / "inside", recipe({"kind": "torch"}, model=model, optimizer=rate))
+    assert samples(tmp_path / "served") == samples(tmp_path / "inside")
+    assert served[-1]["sync/probe_mean"] < 2e-6
+    assert [row["loss/total"] for row in served] == pytest.approx([row["loss/total"] for row in inside], abs=1e-4)
