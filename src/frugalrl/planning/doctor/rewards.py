@@ -212,7 +212,7 @@ def _range(recipe: TrainRecipe, paid: _Paid) -> Finding:
 def _hacks(recipe: TrainRecipe, paid: _Paid) -> list[Finding]:
     """What earns as much as a right answer and has none."""
     right, tolerance = paid.total["right"], 1e-9 + 0.01 * paid.span
-    if paid.span < 1e-9:
+    if right <= paid.total["wrong"]:  # said already: nothing is paid for being right
         return []
     found = [
         Finding(
