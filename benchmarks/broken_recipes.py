@@ -156,7 +156,7 @@ BROKEN: Sequence[Broken] = (
     ),
     Broken(
         "golds-unread",
-        "the answer column holds a sentence, and the number stands in another",
+        "the answer column holds half a formula, and the number stands in another",
         lambda folder: _rows(
             folder,
             lambda problem, at: {"problem": problem.text, "answer": "\\frac{" + problem.gold, "final": problem.gold},

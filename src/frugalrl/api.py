@@ -105,7 +105,7 @@ def train(
         a script or notebook), give them again.
     on_step: called after each step with its metrics by name, and `step`; what it returns is ignored.
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
-    resume: from the newest checkpoint of that folder.
+    resume: from the newest checkpoint of that folder; without a folder from `training.mirror`, if there is one.
     show: takes the lines that `frugalrl train` prints; None is silent.
     ignore_doctor: start though the cheap checks of `doctor` before the first step are red; else that is a RecipeError.
 
@@ -113,11 +113,17 @@ def train(
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
     from frugalrl.planning.doctor.examine import before_start, refuse_red
+    from frugalrl.reporting.console import final_lines
+    from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
     from frugalrl.training.hooks.callback import Callback
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
+    from frugalrl.training.mirror.mirror import Mirror
+    from frugalrl.training.mirror.mirroring import Mirroring
+    from frugalrl.training.mirror.opening import open_store
+    from frugalrl.training.mirror.taking_up import is_there_a_run
     from frugalrl.training.state.run_folder import open_run_folder
 
     chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
@@ -126,21 +132,28 @@ def train(
     refuse_several_processes(os.environ)
     say = line_by_line(show)
     hooks = [] if on_step is None else [Callback(on_step)]
-    with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+    store = None if chosen.training.mirror is None else open_store(chosen.training.mirror)
+    resumes = resume if store is None else is_there_a_run(chosen, store, as_path(out), resume, say)
+    with open_run_folder(chosen, as_path(out), resumes) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
-        summary = trainer.train(
-            chosen,
-            opened.path,
-            opened.checkpoint,
-            say,
-            stop.requested,
-            stop.evaluating,
-            hooks,
-            functions,
-            before_start=lambda run: refuse_red(before_start(run), say, ignore_doctor),
-        )
-        if summary is not None:
-            report_runs([opened.path], opened.path / "report.html")
+        with Mirroring(None if store is None else Mirror(opened.path, store), say) as copies:
+            given = (*hooks, *copies.hooks)
+            summary = trainer.train(
+                chosen,
+                opened.path,
+                opened.checkpoint,
+                say,
+                stop.requested,
+                stop.evaluating,
+                given,
+                functions,
+                before_start=lambda run: refuse_red(before_start(run), say, ignore_doctor),
+            )
+            if summary is not None:
+                report_runs([opened.path], opened.path / "report.html")
+                write_lines(opened.path, final_lines(summary, str(opened.path)))
+                copies.close()
         return TrainResult(opened.path, summary)
 
 
@@ -168,6 +181,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    from frugalrl.reporting.line_log import logged
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
@@ -177,6 +191,7 @@ def sft(
     refuse_several_processes(os.environ)
     say = line_by_line(show)
     with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+        say = logged(opened.path, say)
         say(opened.message)
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
 

@@ -15,6 +15,7 @@ from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, Score
 
 if TYPE_CHECKING:
     from frugalrl.evaluation import benchmarking
+    from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.rewards.given import Given
 
 Show = Callable[[str], object]
@@ -90,7 +91,19 @@ def evaluate(
             on_note=say,
         )
         scores.append((planned.benchmark.name, score))
-    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
+    page = _evaluation_page(loaded.folder, loaded.name, scores)
+    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores), page)
+
+
+def _evaluation_page(folder: Path, name: str, scores: "Sequence[tuple[str, BenchmarkScore]]") -> Path:
+    """The page of all benchmarks that were asked for."""
+    from frugalrl.evaluation.results import results_path
+    from frugalrl.reporting.evaluation_text import remarks
+    from frugalrl.reporting.pages import PAGE, evaluated, write_evaluation_page
+
+    files = [results_path(folder, benchmark) for benchmark, _ in scores]
+    said = [line for benchmark, score in scores for line in remarks(benchmark, score)]
+    return write_evaluation_page(folder / PAGE, [evaluated(name, files)], said)
 
 
 def _loaded_model(
@@ -200,6 +213,7 @@ def score(
     cpu_seconds: float = 2.0,
     workers: int = 2,
     task: str | None = None,
+    show: Show | None = None,
 ) -> ScoreResult:
     """Verdicts and rewards of stored completions, as training would give them.
 
@@ -210,6 +224,7 @@ def score(
     out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
     task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
+    show: takes a line of progress now and then.
     """
     from frugalrl.data.objects import rows_of
     from frugalrl.evaluation.completion_rows import completion_rows
@@ -233,7 +248,7 @@ def score(
     if file is not None and isinstance(completions, str | Path):
         refuse_overwriting(file, [Path(completions)])
     with VerifierPool(workers, cpu_seconds, policy=policy) as pool:
-        scored = scored_rows(rows, rubric, pool, reasoning_open, tally, task)
+        scored = _told(scored_rows(rows, rubric, pool, reasoning_open, tally, task), line_by_line(show))
         if file is None:
             kept = tuple(scored)
         else:
@@ -243,6 +258,16 @@ def score(
                     written.write(json.dumps(row) + "\n")
     names = [term.name for term in terms]
     return ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+
+
+def _told(rows: "Iterator[dict[str, Any]]", say: Callable[[str], None]) -> "Iterator[dict[str, Any]]":
+    """The same rows, with a line now and then."""
+    from frugalrl.curation.progress import Progress
+
+    tell = Progress("scoring", 0, say)
+    for number, row in enumerate(rows, start=1):
+        yield row
+        tell(number)
 
 
 def _numbered(rows: Any) -> "Iterator[tuple[str, Mapping[str, Any]]]":

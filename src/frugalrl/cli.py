@@ -1,82 +1,90 @@
-"""The command line. Imports no torch until a command needs it, so that `frugalrl --help` answers at once.
+"""The command line. Imports a command's module when it is called, and torch only when that needs it.
 
-Exit codes: 0 done, 1 our fault (a traceback), 2 the user's mistake (one message), 3 a run that ended because nothing
-could be learned any more, 130 stopped by Ctrl-C, SIGTERM or SIGHUP.
+Decisions:
+- argparse, not typer: importing typer alone takes longer than this whole `--help`, and the commands need nothing that
+  argparse lacks but a grouped list, which is made from `commands/table.py`.
+- Exit codes: 0 done, 1 our fault (a traceback), 2 the user's mistake (one message), 3 a run that ended because nothing
+  could be learned any more, 130 stopped by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 import argparse
 import difflib
-import logging
+import importlib
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
 from frugalrl import __version__
-from frugalrl.commands import (
-    check_golds,
-    compare,
-    convert,
-    curate,
-    doctor,
-    guard,
-    meter,
-    regrade,
-    report,
-    schema,
-    score,
-    sft,
-    train,
-)
-from frugalrl.commands import eval as evaluate
-from frugalrl.commands.running import STOPPED
-from frugalrl.errors import UserError
+from frugalrl.commands.table import GROUPS, commands
 
-_COMMANDS = (
-    train,
-    doctor,
-    sft,
-    curate,
-    evaluate,
-    regrade,
-    compare,
-    report,
-    guard,
-    score,
-    check_golds,
-    meter,
-    convert,
-    schema,
-)
+_SUMMARY = "Improve a small reasoning model with GRPO and verifiable rewards."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code."""
-    parser = _parser()
     given = sys.argv[1:] if arguments is None else list(arguments)
     if not given:  # nothing is misspelt where nothing is written
-        parser.print_help(sys.stderr)
+        sys.stderr.write(help_text())
         return 2
-    chosen = parser.parse_args(given)
+    if given[0] in ("-h", "--help"):
+        sys.stdout.write(help_text())
+        raise SystemExit(0)  # as the help of a command ends
+    if given[0] == "--version":
+        sys.stdout.write(f"frugalrl {__version__}\n")
+        return 0
+    if given[0] not in commands():
+        return _unknown(given[0])
+    return _run(_parser(given[0]).parse_args(given))
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    import logging
+    import warnings
+
+    from frugalrl.commands.running import STOPPED, displaying
+    from frugalrl.errors import UserError
+
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
-    try:
-        return int(chosen.func(chosen))
-    except UserError as error:
-        sys.stderr.write(f"frugalrl: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept.\n")
-        return STOPPED
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has left; writing to it again at exit would raise once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False)) as ended:
+        try:
+            return ended(int(chosen.func(chosen)))
+        except UserError as error:
+            sys.stderr.write(f"frugalrl: {error}\n")
+            return ended(2)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept.\n")
+            return ended(STOPPED)
+        except BrokenPipeError:
+            # The reader of a pipe (head, less) has left; writing to it again at exit would raise once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+def help_text() -> str:
+    """The commands by group, and the first ones to try."""
+    lines = ["usage: frugalrl COMMAND ...", "", _SUMMARY]
+    for heading, group in GROUPS.items():
+        lines += ["", f"{heading}:", *(f"  {name:<13}{command.purpose}" for name, command in group.items())]
+    lines += [
+        "",
+        "First:   frugalrl train quickstart     a tiny model, on a CPU, in minutes",
+        "Then:    frugalrl init                 a recipe for your model and your data",
+        "More:    frugalrl COMMAND --help       options and examples",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _unknown(word: str) -> int:
+    close = difflib.get_close_matches(word, commands(), n=1)
+    hint = f"Did you mean {close[0]}?" if close else "See frugalrl --help."
+    sys.stderr.write(f"frugalrl: there is no command {word!r}. {hint}\n")
+    return 2
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with the nearest name where a command or option is misspelt."""
+    """argparse with the nearest name where an option is misspelt."""
 
     def error(self, message: str) -> NoReturn:
         known = _words_of(self)
@@ -92,7 +100,7 @@ def _closest(part: str, known: Sequence[str]) -> list[str]:
 
 
 def _words_of(parser: argparse.ArgumentParser) -> list[str]:
-    """Every option and command that a parser and its commands know."""
+    """Every option and choice that a parser and its commands know."""
     words: list[str] = []
     for action in parser._actions:
         words += [*action.option_strings, *(str(choice) for choice in action.choices or ())]
@@ -101,13 +109,31 @@ def _words_of(parser: argparse.ArgumentParser) -> list[str]:
     return words
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="frugalrl",
-        description="Improve a small reasoning model with GRPO and verifiable rewards, on a small budget.",
-    )
-    parser.add_argument("--version", action="version", version=f"frugalrl {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for command in _COMMANDS:
-        command.register(commands)
+def _parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command, below `frugalrl`."""
+    command = commands()[name]
+    parser = _Parser(prog="frugalrl")
+    below = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    importlib.import_module(f"frugalrl.commands.{command.module}").register(below)
+    own: argparse.ArgumentParser = below.choices[name]
+    own.formatter_class = argparse.RawDescriptionHelpFormatter
+    own.description = _filled(own.description or command.purpose)
+    own.epilog = "examples:\n" + "\n".join(f"  frugalrl {name} {one}".rstrip() for one in command.examples)
+    if command.is_long:
+        group = own.add_argument_group("output")
+        group.add_argument("-q", "--quiet", action="store_true", help="warnings and results only")
+        group.add_argument("--json", action="store_true", help="an event a line, as JSON")
     return parser
+
+
+def options_of(name: str) -> list[str]:
+    """Every option and choice of a command, for completion."""
+    below = next(one for one in _parser(name)._actions if isinstance(one, argparse._SubParsersAction))
+    return sorted(set(_words_of(below.choices[name])))
+
+
+def _filled(text: str) -> str:
+    import shutil
+    import textwrap
+
+    return textwrap.fill(text, max(40, min(100, shutil.get_terminal_size().columns - 2)))

@@ -29,12 +29,23 @@ def test_values_and_gradients_equal_log_softmax_of_the_whole(temperature, chunk_
         assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def test_sums_are_fp32_even_in_bf16():
-    states, head, targets = (value.detach().bfloat16() if value.is_floating_point() else value for value in inputs())
-    logprobs, _ = token_logprobs(states, head, targets)
-    in_fp32 = torch.log_softmax((states @ head.T).float(), -1).gather(-1, targets[:, None]).squeeze(-1)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("chunk_tokens", [5, 1000])
+def test_in_16_bits_only_inputs_and_the_finished_gradients_are_rounded(dtype, chunk_tokens):
+    """Logits, sums over the vocabulary and over chunks are fp32: what is left is one rounding of each gradient."""
+    states, head, targets = (value.detach().to(dtype) if value.is_floating_point() else value for value in inputs())
+    states.requires_grad_()
+    head.requires_grad_()
+    logprobs, _ = token_logprobs(states, head, targets, chunk_tokens=chunk_tokens)
+    wide_states, wide_head = states.detach().double().requires_grad_(), head.detach().double().requires_grad_()
+    whole = torch.log_softmax(wide_states @ wide_head.T, -1).gather(-1, targets[:, None]).squeeze(-1)
     assert logprobs.dtype == torch.float32
-    assert torch.equal(logprobs, in_fp32) or torch.allclose(logprobs, in_fp32, atol=1e-6)
+    assert torch.allclose(logprobs.double(), whole, atol=1e-5)
+    gradients = torch.autograd.grad(logprobs.sum(), (states, head))
+    exact = torch.autograd.grad(whole.sum(), (wide_states, wide_head))
+    for ours, theirs in zip(gradients, exact, strict=True):
+        assert ours.dtype == dtype
+        assert torch.allclose(ours.double(), theirs, rtol=torch.finfo(dtype).eps, atol=1e-5)
 
 
 def test_all_logits_never_exist_at_once():

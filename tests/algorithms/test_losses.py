@@ -185,15 +185,26 @@ def test_gradients_off_policy_can_be_checked_by_hand(name, ratio, advantage, gra
 def test_truncated_importance_sampling_caps_the_weight_and_icepop_drops_the_token():
     """Trainer over engine: 0.25, 1, 1.5 and 6 times the probability."""
     log_ratio = torch.tensor([0.25, 1.0, 1.5, 6.0]).log()
-    weights, changed = mismatch_weights(log_ratio, Mismatch("tis", cap=2.0))
+    weights, changed = mismatch_weights(log_ratio, torch.arange(4), Mismatch("tis", cap=2.0))
     assert weights.tolist() == pytest.approx([0.25, 1.0, 1.5, 2.0])
     assert changed.tolist() == [False, False, False, True]
-    weights, changed = mismatch_weights(log_ratio, Mismatch("icepop", low=0.5, high=5.0))
+    weights, changed = mismatch_weights(log_ratio, torch.arange(4), Mismatch("icepop", low=0.5, high=5.0))
     assert weights.tolist() == pytest.approx([0.0, 1.0, 1.5, 0.0])
     assert changed.tolist() == [True, False, False, True]
 
 
-@pytest.mark.parametrize(("kind", "weights"), [("tis", [2.0, 0.5]), ("icepop", [0.0, 0.5])])
+def test_a_completion_far_from_what_the_trainer_would_sample_is_left_out_whole():
+    """Ratios of 2 and 2 make 4, above the cap of 3; of 2 and 0.5 make 1; 0.1 alone is not above."""
+    log_ratio = torch.tensor([2.0, 2.0, 2.0, 0.5, 0.1]).log()
+    rows = torch.tensor([0, 0, 1, 1, 2])
+    weights, changed = mismatch_weights(log_ratio, rows, Mismatch("sequence_mask", cap=3.0))
+    assert weights.tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0, 0.1])
+    assert changed.tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"), [("tis", [2.0, 0.5]), ("icepop", [0.0, 0.5]), ("sequence_mask", [0.0, 0.5])]
+)
 def test_the_correction_weighs_the_policy_loss_and_not_the_kl(kind, weights):
     policy, old = torch.tensor([-1.0, -2.0]), torch.tensor([-1.2, -2.1])
     rollout = old - torch.tensor([6.0, 0.5]).log()

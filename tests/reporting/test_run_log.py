@@ -113,3 +113,16 @@ def test_tensorboard_writes_events(tmp_path):
     with RunLog(tmp_path, (TrackerSettings(name="tensorboard"),), "run") as log:
         log.write(1, {"reward/mean": 0.5})
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_mlflow_gets_every_finite_number(tmp_path, monkeypatch):
+    seen: list[object] = []
+    module = types.ModuleType("mlflow")
+    module.set_experiment = lambda name: seen.append(name)
+    module.start_run = lambda run_name: seen.append(run_name)
+    module.log_metrics = lambda values, step: seen.append((step, values))
+    module.end_run = lambda: seen.append("end")
+    monkeypatch.setitem(sys.modules, "mlflow", module)
+    with RunLog(tmp_path, (TrackerSettings(name="mlflow", project="p"),), "run") as log:
+        log.write(1, {"reward/mean": 0.5, "policy/kl": float("nan")})
+    assert seen == ["p", "run", (1, {"reward/mean": 0.5}), "end"]

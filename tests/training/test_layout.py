@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalrl.algorithms.losses import LossRule
@@ -44,6 +44,8 @@ def some_rows(seed=0, groups=3, group_size=4, signal=True):
 
 class _Reader:
     """Stands for the optimizer: keeps the gradient and moves nothing."""
+
+    loss_scale = 1.0
 
     def __init__(self, model):
         self.model = model
@@ -162,6 +164,7 @@ def test_groups_without_an_advantage_cost_no_backward_pass(policy, monkeypatch):
 sequences = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 30)), min_size=1, max_size=12)
 
 
+@settings(deadline=None)  # a busy machine
 @given(sequences, st.lists(st.integers(1, 9), min_size=4, max_size=4))
 def test_every_sequence_reads_its_prompt_and_itself_in_order(sequences, prompt_tokens):
     """Prompt number and completion length of each; a rectangle's rows hold prompt, completion, padding."""
@@ -191,6 +194,7 @@ def test_every_sequence_reads_its_prompt_and_itself_in_order(sequences, prompt_t
     assert real == placement.tokens + sum(shared.slots.numel() for shared in layout.shared)
 
 
+@settings(deadline=None)  # a busy machine
 @given(sequences)
 def test_the_slots_of_a_shared_prompt_are_all_that_read_it(sequences):
     prompt_tokens = [2, 3, 1, 4]

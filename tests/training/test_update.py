@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frugalrl.algorithms.advantages import PRESETS
@@ -160,6 +160,7 @@ OPTIONS = {
     "sapo": LossRule(sapo, kl_coef=0.04),
     "tis": LossRule(mismatch=Mismatch("tis", cap=1.01)),
     "icepop": LossRule(mismatch=Mismatch("icepop", low=0.99, high=1.01)),
+    "sequence mask": LossRule(mismatch=Mismatch("sequence_mask", cap=1.01)),
     "off-policy mask": LossRule(off_policy_mask=0.001),
 }
 
@@ -201,6 +202,8 @@ def measured(policy, batches, settings):
 
 class GradientReader:
     """Keeps the last gradient, and updates nothing."""
+
+    loss_scale = 1.0
 
     def __init__(self, model) -> None:
         self.model = model
@@ -363,6 +366,7 @@ def test_staleness_is_that_of_each_token(policy, groups):
 lengths_and_rewards = st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.0, 0.5, 1.0])), min_size=2, max_size=6)
 
 
+@settings(deadline=None)  # a busy machine
 @given(lengths_and_rewards, st.integers(1, 60), st.sampled_from(["token", "sequence", "constant"]), st.randoms())
 def test_any_cut_holds_every_token_once_with_its_weight(completions, micro_batch_tokens, aggregation, random):
     """Weights, advantages, masks, log-probs and versions come out of any cut as they went in, row by row."""

@@ -130,7 +130,7 @@ def token_losses(inputs: LossInputs, rule: LossRule) -> TokenLosses:
     if rule.mismatch is not None:
         if inputs.rollout_logprobs is None:
             raise ValueError("a mismatch correction needs the log-probs of the rollout")
-        weights, changed = mismatch_weights(inputs.old_logprobs - inputs.rollout_logprobs, rule.mismatch)
+        weights, changed = mismatch_weights(inputs.old_logprobs - inputs.rollout_logprobs, inputs.rows, rule.mismatch)
         policy_loss = policy_loss * weights
         shares["policy/mismatch_frac"] = changed.float()
     if rule.off_policy_mask is not None:

@@ -17,23 +17,29 @@ from torch import Tensor
 class Mismatch:
     """How a token is weighted by trainer probability / engine probability, both of the policy that sampled."""
 
-    kind: Literal["tis", "icepop"]
+    kind: Literal["tis", "icepop", "sequence_mask"]
     cap: float = 2.0
-    """Of tis."""
+    """Of tis and sequence_mask."""
     low: float = 0.5
     high: float = 5.0
     """Of icepop."""
 
 
 @torch.no_grad()
-def mismatch_weights(log_ratio: Tensor, rule: Mismatch) -> tuple[Tensor, Tensor]:
+def mismatch_weights(log_ratio: Tensor, rows: Tensor, rule: Mismatch) -> tuple[Tensor, Tensor]:
     """The weight of each token's policy loss, and where the ratio itself was not used.
 
-    log_ratio: [N], old_logprobs - rollout_logprobs.
+    log_ratio: [N], old_logprobs - rollout_logprobs. rows: int64 [N], the completion of each token.
     tis: min(ratio, cap), truncated importance sampling (fengyao.notion.site/off-policy-rl; its cap is 2).
     icepop: the ratio inside low..high, else 0 (IcePop, ringtech.notion.site/icepop; its range is 0.5..5).
+    sequence_mask: the ratio of the whole completion, the product of its tokens', if it is at most cap, else 0 for all
+        of its tokens (TRL's default, with a cap of 3).
     Returns [N], and bool [N].
     """
+    if rule.kind == "sequence_mask":
+        count = int(rows.max()) + 1 if len(rows) else 0
+        whole = torch.exp(log_ratio.new_zeros(count).index_add(0, rows, log_ratio))[rows]
+        return whole.masked_fill(whole > rule.cap, 0.0), whole > rule.cap
     ratio = torch.exp(log_ratio)
     if rule.kind == "tis":
         return ratio.clamp(max=rule.cap), ratio > rule.cap

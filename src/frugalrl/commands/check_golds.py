@@ -4,10 +4,10 @@ The checks are in `verify/golds.py` and `tasks/gold_rows.py`; this prints what f
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from frugalrl.commands.running import say, show
 from frugalrl.errors import DataError
 
 
@@ -27,10 +27,18 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what fails. Raises DataError for a file that cannot be read, or has no column of golds."""
+    from frugalrl.curation.progress import Progress
     from frugalrl.tasks.gold_rows import check_file
 
     if arguments.workers < 1:
         raise DataError(f"There cannot be {arguments.workers} verifier processes. Give --workers 1 or more.")
-    text, is_fit = check_file(arguments.file, arguments.field, arguments.workers)
-    sys.stdout.write(text)
+    bars: list[Progress] = []
+
+    def tell(done: int, total: int) -> None:
+        if not bars:
+            bars.append(Progress("checking golds", total, say))
+        bars[0](done)
+
+    text, is_fit = check_file(arguments.file, arguments.field, arguments.workers, tell)
+    show(text.rstrip("\n"))
     return 0 if is_fit else 1

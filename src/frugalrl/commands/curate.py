@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import STOPPED, show
+from frugalrl.commands.running import STOPPED, say, show
 
 
 def register(subparsers: Any) -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     spec = api.load_recipe(arguments.spec, arguments.set, kind="curate")
     show(f"{spec.name}: {spec.description}" if spec.description else spec.name)
     try:
-        result = api.curate(spec, out=arguments.out, resume=arguments.resume, show=show)
+        result = api.curate(spec, out=arguments.out, resume=arguments.resume, show=say)
     except KeyboardInterrupt:
         show(f"\nStopped. What is finished is in {arguments.out or DEFAULT_PARENT / spec.name}; resume with --resume.")
         return STOPPED

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import STOPPED, show
+from frugalrl.commands.running import STOPPED, say, show
 
 
 def register(subparsers: Any) -> None:
@@ -54,11 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     settings = ("preset", "task", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
     chosen = {name: getattr(arguments, name) for name in settings}
     try:
-        result = api.evaluate(arguments.model, arguments.bench, out=arguments.out, show=show, **chosen)
+        result = api.evaluate(arguments.model, arguments.bench, out=arguments.out, show=say, **chosen)
     except KeyboardInterrupt:
         folder = arguments.out or default_folder(arguments.model)
         show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
         return STOPPED
     show(result.text)
+    show(f"Page: {result.page} (opens in a browser, from disk)")
     show(f"Results: {result.folder}")
     return 0

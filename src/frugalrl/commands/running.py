@@ -1,22 +1,26 @@
-"""What the commands that run for a while share: their arguments, lines for people, exit codes.
+"""What the commands that run for a while share: their arguments, where lines go, exit codes.
 
 Imports no torch: `frugalrl --help` answers at once.
 """
 
 import argparse
-import os
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from frugalrl.commands.display import Display, Plain, display_for
 
 STOPPED = 130
 """Exit code of a run that was asked to stop."""
 FAILED = 3
 """Exit code of a run that ended because nothing could be learned any more."""
+_displays: list[Display] = []
+"""The display of the command that is running; the last one counts."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of a command that makes a run from a recipe."""
-    parser.add_argument("recipe", help="a YAML file, see recipes/, or the name of a shipped one such as quickstart")
+    parser.add_argument("recipe", help="a YAML file, or the name of a shipped one: see `frugalrl recipes`")
     parser.add_argument(
         "--set",
         action="append",
@@ -28,12 +32,29 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="resume from the newest checkpoint of the run's folder")
 
 
-def show(line: str) -> None:
-    """Print a line at once; a terminal that is not UTF-8 still gets its numbers, one that is gone gets nothing."""
+@contextmanager
+def displaying(quiet: bool, as_json: bool) -> Iterator[Callable[[int], int]]:
+    """Send lines to the display that the options ask for; give the exit code to what is yielded, which returns it."""
+    display = display_for(quiet, as_json)
+    _displays.append(display)
+    codes = [1]  # a traceback's, unless a code is given
+
+    def ended(code: int) -> int:
+        codes.append(code)
+        return code
+
     try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except UnicodeEncodeError:
-        sys.stdout.write(line.encode("ascii", "replace").decode() + "\n")
-    except OSError:  # the terminal or the reader of a pipe has left: a run is worth more than its lines
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        yield ended
+    finally:
+        _displays.remove(display)
+        display.close(codes[-1])
+
+
+def show(text: str) -> None:
+    """A result, which is always shown."""
+    (_displays[-1] if _displays else Plain()).show(text)
+
+
+def say(line: str) -> None:
+    """A line on the way, which --quiet leaves out."""
+    (_displays[-1] if _displays else Plain()).say(line)

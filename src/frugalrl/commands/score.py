@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import say, show
 
 
 def register(subparsers: Any) -> None:
@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         cpu_seconds=arguments.cpu_seconds,
         workers=arguments.workers,
         task=arguments.task,
+        show=say,
     )
     show(result.text)
     return 0

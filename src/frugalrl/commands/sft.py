@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from frugalrl.commands.running import STOPPED, add_run_arguments, show
+from frugalrl.commands.running import STOPPED, add_run_arguments, say, show
 
 
 def register(subparsers: Any) -> None:
@@ -19,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = api.load_recipe(arguments.recipe, arguments.set, kind="sft")
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
-    result = api.sft(recipe, out=arguments.out, resume=arguments.resume, show=show)
+    result = api.sft(recipe, out=arguments.out, resume=arguments.resume, show=say)
     if result.model is None:
         return STOPPED
     show(

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from frugalrl.commands.running import FAILED, STOPPED, add_run_arguments, show
+from frugalrl.commands.running import FAILED, STOPPED, add_run_arguments, say, show
 from frugalrl.types import NOTHING_TO_LEARN
 
 
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
     result = api.train(
-        recipe, out=arguments.out, resume=arguments.resume, show=show, ignore_doctor=arguments.ignore_doctor
+        recipe, out=arguments.out, resume=arguments.resume, show=say, ignore_doctor=arguments.ignore_doctor
     )
     if result.summary is None:
         return STOPPED

@@ -66,10 +66,14 @@ class LossSettings(Section):
         "token", description="token mean over the whole batch, mean of sequence means, or sum / constant"
     )
     constant_tokens: Positive | None = Field(None, description="the constant; null: max_completion_tokens")
-    mismatch: Literal["none", "tis", "icepop"] = Field(
+    mismatch: Literal["none", "tis", "icepop", "sequence_mask"] = Field(
         "none", description="correction where engine and trainer disagree on log-probs; recomputes the old ones"
     )
-    mismatch_cap: PositiveFloat = Field(2.0, description="of tis: the weight of a token is at most this")
+    mismatch_cap: PositiveFloat | None = Field(
+        None,
+        description="of tis: the weight of a token is at most this; of sequence_mask: a completion whose weight is "
+        "above is left out; null: 2 and 3",
+    )
     mismatch_low: NonNegative = Field(0.5, description="of icepop: a token whose weight is below is masked")
     mismatch_high: PositiveFloat = Field(5.0, description="of icepop: a token whose weight is above is masked")
     off_policy_mask: PositiveFloat | None = Field(

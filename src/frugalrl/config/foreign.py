@@ -1,7 +1,8 @@
 """Recipe files of other trainers read and written: files and validation around the mappings of `convert/`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,6 +31,12 @@ def import_recipe(source: str, given: Circumstances) -> tuple[str, Sequence[KeyL
     head = f"# Converted from {Path(source).name} (TRL's keys) by frugalrl convert.\n"
     body = yaml.safe_dump(dict(converted.values), sort_keys=False, allow_unicode=True, width=110)
     return head + comments(converted.lines) + body, converted.lines
+
+
+def recipe_text(values: Mapping[str, Any]) -> str:
+    """A training recipe as YAML, checked. Raises RecipeError."""
+    parse_recipe(dict(values), TrainRecipe)
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=110)
 
 
 def export_recipe(source: str, target: str, processes: int) -> tuple[str, Sequence[KeyLine]]:

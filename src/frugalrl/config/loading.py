@@ -54,7 +54,7 @@ def load_recipe(path: str | Path, kind: type[R], changes: Changes = ()) -> R:
     path: a file, or the name of a shipped recipe such as ``quickstart`` or ``mini/open-rs3``.
     Raises RecipeError if there is none or it is not YAML, a change is malformed, or a value is wrong.
     """
-    file = _found(Path(path))
+    file = find_recipe(path)
     raw = read_yaml(file)
     instead = advice(kind_of(raw), _KINDS.get(kind.__name__, "unknown"), str(path))
     if instead is not None:
@@ -95,8 +95,9 @@ def shipped_recipes() -> dict[str, Path]:
     return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files}
 
 
-def _found(path: Path) -> Path:
-    """The file itself, or that of the shipped recipe of this name."""
+def find_recipe(path: str | Path) -> Path:
+    """The file itself, or that of the shipped recipe of this name. Raises RecipeError if there is none."""
+    path = Path(path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return path
     shipped = shipped_recipes()

@@ -40,8 +40,9 @@ class ModelSettings(Section):
 
     path: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, or builtin:tiny")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="compute dtype; the optimizer always keeps fp32 master weights"
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="compute dtype; the optimizer always keeps fp32 master weights; float16 trains with a loss scale",
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU if there is one")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, a third slower")
@@ -263,10 +264,10 @@ class EvaluationSettings(Section):
 class TrackerSettings(Section):
     """A tracker in addition to the JSONL log."""
 
-    name: Literal["wandb", "trackio", "tensorboard"] = Field(
+    name: Literal["wandb", "trackio", "tensorboard", "mlflow"] = Field(
         description="must be installed: pip install 'frugalrl[wandb]'"
     )
-    project: str = Field("frugalrl", description="the tracker's project (wandb and trackio)")
+    project: str = Field("frugalrl", description="the tracker's project (wandb, trackio), or experiment (mlflow)")
 
 
 class TrainRecipe(Section):
@@ -311,6 +312,12 @@ class TrainRecipe(Section):
             raise ValueError("a reward is named twice: give it once, with the intended weight")
         if all(term.weight == 0 for term in self.rewards):
             raise ValueError("every reward has weight 0: nothing could be learned")
+        return self
+
+    @model_validator(mode="after")
+    def _old_logprobs_are_of_the_policy_that_sampled(self) -> Self:
+        if self.rollout.one_step_off and self.algorithm.old_logprobs == "recompute":
+            raise ValueError("one_step_off learns from what older weights sampled: old_logprobs can't be recompute")
         return self
 
 

@@ -1,9 +1,10 @@
-"""Progress of a long step on one line at a time, with an ETA; silent where a step is quick."""
+"""Progress of a long step on one line at a time, with an ETA if the total is known; silent where a step is quick."""
 
 import time
 from collections.abc import Callable
 
 from frugalrl.reporting.console import duration
+from frugalrl.reporting.lines import Progressing
 
 Show = Callable[[str], None]
 """Prints a line."""
@@ -20,11 +21,16 @@ class Progress:
 
     def __call__(self, done: int) -> None:
         seconds = self._clock() - self._started
-        if seconds < self._next or not 0 < done < self._total:
+        if seconds < self._next or done <= 0 or 0 < self._total <= done:
             return
         self._next = seconds + EVERY_SECONDS
+        if not self._total:
+            text = f"  {self._what} {done:,}  {duration(seconds)} elapsed"
+            self._show(Progressing(text, self._what, done, 0))
+            return
         remaining = seconds / done * (self._total - done)
-        self._show(
+        text = (
             f"  {self._what} {done:,}/{self._total:,}  {duration(seconds)} elapsed, "
             f"about {duration(remaining)} remaining"
         )
+        self._show(Progressing(text, self._what, done, self._total, remaining))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.summary import Contender, Score, Summary
 from frugalrl.statistics import wording
 from frugalrl.statistics.intervals import Estimate
@@ -14,12 +15,13 @@ def progress_line(step: int, steps: int, metrics: Mapping[str, float], eta_secon
     """One step of training under `PROGRESS_HEADER`."""
     kl = metrics.get("policy/kl")
     accuracy = metrics.get("verdict/correct_frac", float("nan"))
-    return (
+    text = (
         f"{step:>4}/{steps:<4}{metrics['reward/mean']:>6.3f}{percent(accuracy):>10}"
         f"{metrics['completion/mean_tokens']:>8.0f}{percent(metrics['completion/truncated_frac']):>7}"
         f"{'-' if kl is None else f'{kl:.4f}':>9}{metrics['policy/entropy']:>9.3f}"
         f"{metrics['throughput/tokens_per_second']:>8.0f}{duration(eta_seconds):>8}"
     )
+    return Progressing(text, "training", step, steps, eta_seconds, keeps=True)
 
 
 def estimate(value: Estimate) -> str:

@@ -6,6 +6,7 @@ from frugalrl.evaluation.benchmarking import Plan
 from frugalrl.evaluation.runner import Progress
 from frugalrl.evaluation.scores import BenchmarkScore
 from frugalrl.reporting.console import duration, percent, table
+from frugalrl.reporting.lines import Progressing
 
 
 def opening_line(planned: Plan, there: int) -> str:
@@ -22,10 +23,11 @@ def opening_line(planned: Plan, there: int) -> str:
 def progress_line(name: str, progress: Progress) -> str:
     """What is said after each chunk."""
     truncated = percent(progress.truncated / progress.done)
-    return (
+    text = (
         f"  {name} {progress.done}/{progress.total}  truncated {truncated}  {duration(progress.seconds)} elapsed, "
         f"about {duration(progress.eta_seconds)} remaining"
     )
+    return Progressing(text, f"eval {name}", progress.done, progress.total, progress.eta_seconds)
 
 
 def scores_table(rows: Sequence[tuple[str, BenchmarkScore]]) -> str:

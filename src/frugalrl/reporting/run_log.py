@@ -4,7 +4,7 @@ A checkpoint records the length of the files; a resumed run cuts them back to th
 that the log of a killed run is that of an uninterrupted one, except for times.
 
 A tracker that is misconfigured stops the run before it starts; one that fails later is dropped with a
-warning, and the run continues. The only importer of wandb, trackio and tensorboard.
+warning, and the run continues. The only importer of wandb, trackio, tensorboard and mlflow.
 """
 
 import importlib
@@ -222,8 +222,24 @@ class _TensorboardSink:
         self._writer.close()
 
 
-_SINKS: dict[str, type[_RunSink] | type[_TensorboardSink]] = {
+class _MlflowSink:
+    """Where the runs go is for MLFLOW_TRACKING_URI; without it, a database file in the current folder."""
+
+    def __init__(self, tracker: TrackerSettings, folder: Path, run_name: str) -> None:
+        self._module = importlib.import_module("mlflow")
+        self._module.set_experiment(tracker.project)
+        self._module.start_run(run_name=run_name)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._module.log_metrics({name: value for name, value in values.items() if math.isfinite(value)}, step=step)
+
+    def close(self) -> None:
+        self._module.end_run()
+
+
+_SINKS: dict[str, type[_RunSink] | type[_TensorboardSink] | type[_MlflowSink]] = {
     "wandb": _RunSink,
     "trackio": _RunSink,
     "tensorboard": _TensorboardSink,
+    "mlflow": _MlflowSink,
 }

@@ -4,7 +4,7 @@ What is checked of one gold is in `verify/golds.py`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,12 @@ _MEANING = {
 }
 
 
-def check_file(file: Path, field: str | None, workers: int) -> tuple[str, bool]:
+def check_file(
+    file: Path, field: str | None, workers: int, on_progress: Callable[[int, int], object] = lambda done, total: None
+) -> tuple[str, bool]:
     """The printed text, and whether every gold is fit for training.
 
+    on_progress: is told how many of how many different golds are checked.
     field: the column of the gold answer; None tries the usual names. Raises DataError for a file that cannot be read,
     or has no column of golds.
     """
@@ -40,7 +43,8 @@ def check_file(file: Path, field: str | None, workers: int) -> tuple[str, bool]:
     compared = [one for one in found if one.is_compared]
     distinct = list(dict.fromkeys(gold for one in compared for gold in one.golds))
     with VerifierPool(workers=workers) as pool:
-        checks = {check.gold: check for check in check_golds(distinct, pool)}
+        done = check_golds(distinct, pool, on_progress=lambda count: on_progress(count, len(distinct)))
+        checks = {check.gold: check for check in done}
     places = [one.place for one in compared for _ in one.golds or ("",)]
     golds = [gold for one in compared for gold in one.golds or ("",)]
     text = report(places, golds, checks, len(found) - len(compared))

@@ -12,6 +12,7 @@ from frugalrl.evaluation.ledger import note_look
 from frugalrl.evaluation.records import Evaluation, Subject
 from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
 from frugalrl.reporting.console import estimate
+from frugalrl.reporting.lines import Progressing
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.model.policy import weights_hash
 from frugalrl.training.progress import Progress
@@ -48,6 +49,8 @@ def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], spli
     model_step: the step of the policy. Raises StopRequested, and then nothing has changed.
     """
     began = run.seconds
+    what = f"evaluating {split} after step {model_step}"
+    run.show(Progressing(f"   {what}", what, 0, 0))
     evaluation = _evaluated(run, split, model_step)
     file = run.evaluation_file(split, model_step)
     progress = replace(

@@ -19,6 +19,7 @@ from frugalrl.config.schema import PromptSettings, SftRecipe
 from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
 from frugalrl.reporting.console import duration
+from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.tasks.loading import load_completions
@@ -135,7 +136,7 @@ def _loop(
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch))
+        losses.append(_accumulate(recipe, policy, batch, optimizer.loss_scale))
         rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
@@ -145,7 +146,8 @@ def _loop(
             loss = sum(losses) / len(losses)
             log.write(step, {"loss/sft": loss, "policy/grad_norm": norm, "throughput/tokens_per_second": rate})
             eta = duration(elapsed / done * (steps - step))
-            show(f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}")
+            text = f"step {step:>5}/{steps}  loss {loss:.4f}  {rate:>7.0f} tokens/s  ETA {eta}"
+            show(Progressing(text, "fine-tuning", step, steps, elapsed / done * (steps - step), keeps=True))
             losses = []
     if held_out:
         loss = _validation_loss(recipe, policy, held_out, rows_per_step)
@@ -161,7 +163,7 @@ def _validation_loss(recipe: SftRecipe, policy: Policy, rows: list[Row], rows_pe
     return sum(losses) / len(losses)
 
 
-def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
+def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], loss_scale: float = 1.0) -> float:
     """Add up the gradients of a batch; return its mean loss per completion token (nats).
 
     Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing.
@@ -178,7 +180,7 @@ def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row]) -> float:
         )
         loss = -logprobs.sum() / learned
         if torch.is_grad_enabled():
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     return total
 

@@ -67,7 +67,7 @@ def update_policy(
     staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
     for _ in range(settings.updates):
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
-            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens))
+            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, optimizer.loss_scale))
         norms.append(optimizer.step(lr_factor))
     nonfinite = float(sum(not math.isfinite(norm) for norm in norms))
     return {
@@ -94,11 +94,17 @@ _ALWAYS_MEASURED = (
 
 
 def _backward(
-    policy: Policy, batch: MicroBatch, old: Tensor | None, ref: Tensor | None, settings: UpdateSettings, tokens: int
+    policy: Policy,
+    batch: MicroBatch,
+    old: Tensor | None,
+    ref: Tensor | None,
+    settings: UpdateSettings,
+    tokens: int,
+    loss_scale: float = 1.0,
 ) -> dict[str, float]:
     """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
 
-    tokens: of the whole batch, over which the entropy bonus is a mean.
+    tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone.
     """
     with torch.set_grad_enabled(_has_gradient(batch, settings)):
         logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
@@ -111,7 +117,7 @@ def _backward(
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
     if loss.requires_grad:
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),

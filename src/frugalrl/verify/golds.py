@@ -41,11 +41,20 @@ class GoldCheck:
     """Processor time of the slowest comparison."""
 
 
-def check_golds(golds: Sequence[str], pool: VerifierPool, slow_seconds: float = SLOW_SECONDS) -> list[GoldCheck]:
-    """A check for each gold, in order."""
+def check_golds(
+    golds: Sequence[str],
+    pool: VerifierPool,
+    slow_seconds: float = SLOW_SECONDS,
+    on_progress: Callable[[int], object] = lambda done: None,
+) -> list[GoldCheck]:
+    """A check for each gold, in order. on_progress: is told how many are done."""
     plans = [_Plan(gold, respelt(gold), wrong_answers(gold)) for gold in golds]
     judgements = iter(pool.judge_timed(item for plan in plans for item in plan.items()))
-    return [_checked(plan, [next(judgements) for _ in plan.items()], slow_seconds) for plan in plans]
+    checks = []
+    for plan in plans:
+        checks.append(_checked(plan, [next(judgements) for _ in plan.items()], slow_seconds))
+        on_progress(len(checks))
+    return checks
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_clipping_bounds_the_norm_and_reports_it_unclipped():
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_state_saved_and_loaded_goes_on_bit_for_bit(name, dtype):
     settings = SETTINGS.model_copy(update={"name": name})
     straight = network(dtype)
@@ -106,3 +106,36 @@ def test_muon_takes_the_hidden_matrices_and_leaves_embeddings_to_adamw(fresh_pol
     assert "momentum_buffer/model.layers.0.self_attn.q_proj.weight" in state
     assert "exp_avg/model.embed_tokens.weight" in state
     assert "exp_avg/model.layers.0.self_attn.q_proj.weight" not in state
+
+
+def scaled_backward(model, optimizer, seed, factor=1.0):
+    (model(inputs(seed, torch.float16)).float().square().sum() * factor * optimizer.loss_scale).backward()
+
+
+def test_the_loss_scale_of_fp16_keeps_gradients_that_would_vanish():
+    """A loss of 1e-9 of its size has gradients below what fp16 can hold; the step is that of fp32."""
+    half, full = network(torch.float16), network()
+    full.load_state_dict({name: value.float() for name, value in half.state_dict().items()})
+    scaled, plain = MasterOptimizer(half, SETTINGS), MasterOptimizer(full, SETTINGS)
+    assert (scaled.loss_scale, plain.loss_scale) == (65536.0, 1.0)
+    scaled_backward(half, scaled, 0, factor=1e-7)
+    (full(inputs(0)).square().sum() * 1e-7).backward()
+    norm = plain.step(1.0)
+    assert scaled.step(1.0) == pytest.approx(norm, rel=0.01)
+    unscaled = network(torch.float16)
+    (unscaled(inputs(0, torch.float16)).float().square().sum() * 1e-9).backward()
+    assert all(float(p.grad.abs().max()) == 0.0 for p in unscaled.parameters())
+
+
+def test_an_overflow_skips_the_update_and_halves_the_scale_and_2000_updates_double_it():
+    model = network(torch.float16)
+    optimizer = MasterOptimizer(model, SETTINGS.model_copy(update={"learning_rate": 1e-9}))
+    before = copy.deepcopy(model.state_dict())
+    scaled_backward(model, optimizer, 0, factor=1e6)
+    assert not math.isfinite(optimizer.step(1.0))
+    assert optimizer.loss_scale == 32768.0
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    for _ in range(2000):
+        optimizer.step(0.0)
+    assert optimizer.loss_scale == 65536.0
+    assert optimizer.state_tensors()["loss_scale"].tolist() == [65536.0, 0.0]

@@ -97,11 +97,11 @@ def refuse_red(findings: Sequence[Finding], show: Callable[[str], None], ignore:
     bad = [one for one in findings if one.level != "green"]
     for line in finding_lines(bad):
         show(line)
-    reds = [one.name for one in bad if one.level == "red"]
+    reds = [one for one in bad if one.level == "red"]
     if reds and not ignore:
         raise RecipeError(
-            f"The run does not start: {len(reds)} red finding{'s'[: len(reds) > 1]} ({', '.join(reds)}), see above. "
-            "Apply the fix, or start all the same with --ignore-doctor."
+            f"The run does not start, for {', '.join(one.name for one in reds)}: {reds[0].message} Fix: {reds[0].fix}. "
+            "Or start all the same with --ignore-doctor."
         )
 
 

@@ -104,7 +104,11 @@ def any_right(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> F
         "unclosed_reasoning": f"--set rollout.max_completion_tokens={min(settings.context_left, 2 * settings.cap)}",
         "unparseable_gold": "--set data.train.answer_field=COLUMN; frugalrl check-golds FILE lists them",
     }
-    fix = fixes.get(reason, "Take easier problems (frugalrl curate, step difficulty) or a stronger model")
+    fix = fixes.get(
+        reason,
+        "Check that each answer is that of its own row; if so, take easier problems (frugalrl curate, step difficulty) "
+        "or a stronger model",
+    )
     if settings.temperature > 1.5:
         fix = f"--set rollout.temperature=1.0 (it is {settings.temperature:g})"
     return Finding(name, "red", f"None of {len(scored)} completions is correct; {times} times {why}.", fix)

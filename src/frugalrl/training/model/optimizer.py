@@ -4,6 +4,11 @@ Pure bf16 weights barely train at a learning rate of 1e-6: one Adam step then ch
 rest is lost to rounding. So a bf16 model gets an fp32 copy that the optimizer works on; gradients of the
 micro-batches are added up in fp32 too, and the bf16 weights are rounded from the copy after each step. An fp32
 model is its own master, and nothing is copied.
+
+fp16 has eight times the precision of bf16 and a narrow range: small gradients vanish. So the loss of an fp16 model is
+multiplied by `loss_scale` before `backward`, and its gradients are divided by it on their way into fp32. The scale is
+halved, and the update skipped, where a gradient overflows; it doubles after 2,000 updates without one (torch's
+GradScaler does the same).
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +27,12 @@ class MasterOptimizer:
         self._pairs = [(name, p, _master_of(p)) for name, p in model.named_parameters() if p.requires_grad]
         for _, parameter, master in self._pairs:
             if master is not parameter:
-                parameter.register_post_accumulate_grad_hook(_add_to(master))  # type: ignore[no-untyped-call]
+                parameter.register_post_accumulate_grad_hook(self._add_to(master))  # type: ignore[no-untyped-call]
         self._optimizers = _build(self._pairs, settings)
+        self.loss_scale = _FIRST_SCALE if any(p.dtype == torch.float16 for _, p, _ in self._pairs) else 1.0
+        """What a loss is multiplied with before `backward`; 1 but for fp16."""
+        self._scales = self.loss_scale != 1.0
+        self._steps_at_scale = 0
         self.steps_begun = 0
         """Counts the steps that changed weights, or began to, and the times that other weights were put in."""
 
@@ -44,8 +53,30 @@ class MasterOptimizer:
                     group["lr"] = full_rate * lr_factor
                 optimizer.step()
             self._publish()
+        self._move_scale(norm < float("inf"))
         self.discard_gradients()
         return norm
+
+    def _move_scale(self, is_finite: bool) -> None:
+        if not self._scales:
+            return
+        self._steps_at_scale = self._steps_at_scale + 1 if is_finite else 0
+        if not is_finite:
+            self.loss_scale = max(self.loss_scale / 2, 1.0)
+        elif self._steps_at_scale == _STEPS_TO_DOUBLE:
+            self.loss_scale, self._steps_at_scale = self.loss_scale * 2, 0
+
+    def _add_to(self, master: Tensor) -> Callable[[Tensor], None]:
+        def hook(parameter: Tensor) -> None:
+            if parameter.grad is None:
+                return
+            gradient = parameter.grad.float()
+            if self._scales:
+                gradient /= self.loss_scale
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+            parameter.grad = None
+
+        return hook
 
     def discard_gradients(self) -> None:
         """Forget what `backward` calls have added up since the last step."""
@@ -74,6 +105,8 @@ class MasterOptimizer:
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything the next step depends on, by name: moments, and the master weights that are copies."""
         tensors: dict[str, Tensor] = {}
+        if self._scales:
+            tensors["loss_scale"] = torch.tensor([self.loss_scale, float(self._steps_at_scale)], dtype=torch.float64)
         for name, parameter, master in self._pairs:
             for key, value in self._state_of(master).items():
                 tensors[f"{key}/{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
@@ -96,6 +129,10 @@ class MasterOptimizer:
                 optimizer.state.pop(master, None)
         self._publish()
 
+        if self._scales:
+            scale, steps = tensors["loss_scale"].tolist()
+            self.loss_scale, self._steps_at_scale = scale, int(steps)
+
     def _publish(self) -> None:
         with torch.no_grad():
             for _, parameter, master in self._pairs:
@@ -112,6 +149,8 @@ class MasterOptimizer:
         return dict(self._optimizer_of(master).state.get(master, {}))
 
 
+_FIRST_SCALE = 65536.0
+_STEPS_TO_DOUBLE = 2000
 _ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 
 Pair = tuple[str, nn.Parameter, Tensor]
@@ -121,17 +160,6 @@ def _master_of(parameter: nn.Parameter) -> Tensor:
     if parameter.dtype == torch.float32:
         return parameter
     return parameter.detach().clone().float().requires_grad_()
-
-
-def _add_to(master: Tensor) -> Callable[[Tensor], None]:
-    def hook(parameter: Tensor) -> None:
-        if parameter.grad is None:
-            return
-        gradient = parameter.grad.float()
-        master.grad = gradient if master.grad is None else master.grad.add_(gradient)
-        parameter.grad = None
-
-    return hook
 
 
 def _own(value: Tensor, key: str, master: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from frugalrl.types import MicroBatch
 
 _MODEL_FILE_SIZE = "5GB"
 """Of a file of the model: the Hub's customary limit, under which a 1.5B model in bf16 is one file."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,101 @@
+"""Lines for people that also say how far something is, and tables that fit a terminal.
+
+A `Progressing` is a text like any other, so whatever takes lines (``print``, a file, a list) takes it; a terminal that
+knows it draws a bar instead.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+_GAP = 2
+"""Blanks between two columns of a table."""
+
+
+class Progressing(str):
+    """A line of progress."""
+
+    what: str
+    """What is going on, in a few words."""
+    done: int
+    total: int
+    """0 where the number is not known."""
+    eta_seconds: float | None
+    keeps: bool
+    """Whether the line says more than how far it is, and stays on the screen."""
+
+    def __new__(
+        cls, text: str, what: str, done: int, total: int, eta_seconds: float | None = None, keeps: bool = False
+    ) -> Self:
+        line = super().__new__(cls, text)
+        line.what, line.done, line.total, line.eta_seconds, line.keeps = what, done, total, eta_seconds, keeps
+        return line
+
+
+def fitted(text: str, width: int) -> str:
+    """The text with its tables split into parts of at most `width` characters, the first column in each.
+
+    A table is two or more lines in a row whose columns are apart by two blanks or more; what cannot be split, and plain
+    sentences, are left to the terminal.
+    """
+    lines: list[str] = []
+    for block in _blocks(text.split("\n")):
+        lines += _split(block, width) if len(block) > 1 and max(map(len, block)) > width else block
+    return "\n".join(lines)
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[list[str]]:
+    """Runs of lines that may be a table: each has a gap in it."""
+    block: list[str] = []
+    for line in lines:
+        if re.search(r"\S {2,}\S|^ {2,}\S", line) and line.strip():
+            block.append(line)
+            continue
+        if block:
+            yield block
+        yield [line]
+        block = []
+    if block:
+        yield block
+
+
+def _split(rows: list[str], width: int) -> list[str]:
+    columns = _columns(rows)
+    if len(columns) < 2:
+        return rows
+    first, *others = columns
+    parts: list[list[tuple[int, int]]] = [[]]
+    for column in others:
+        used = _width([first, *parts[-1], column])
+        if parts[-1] and used > width:
+            parts.append([])
+        parts[-1].append(column)
+    return [_row(row, [first, *part]) for part in parts for row in rows]
+
+
+def _columns(rows: Sequence[str]) -> list[tuple[int, int]]:
+    """Where columns begin and end: between stretches of two or more characters that are blank in every row."""
+    most = max(map(len, rows))
+    blank = [all(at >= len(row) or row[at] == " " for row in rows) for at in range(most)]
+    columns, start, at = [], 0, 0
+    while at < most:
+        if blank[at]:
+            end = at
+            while end < most and blank[end]:
+                end += 1
+            if end - at >= _GAP and at > start:
+                columns.append((start, at))
+                start = end
+            at = end
+        else:
+            at += 1
+    return [*columns, (start, most)] if start < most else columns
+
+
+def _width(columns: Sequence[tuple[int, int]]) -> int:
+    return sum(end - begin for begin, end in columns) + _GAP * (len(columns) - 1)
+
+
+def _row(row: str, columns: Sequence[tuple[int, int]]) -> str:
+    cells = [row[begin:end].ljust(end - begin) for begin, end in columns]
+    return (" " * _GAP).join(cells).rstrip()
