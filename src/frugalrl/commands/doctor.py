@@ -27,7 +27,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, help="the folder that the run would have")
     parser.add_argument("--cheap", action="store_true", help="no samples and no update: what `train` checks by itself")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long sampling may take (default: 3)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object instead of text")
     parser.set_defaults(func=run)
 
 
@@ -39,11 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         recipe = api.load_recipe(arguments.recipe, arguments.set)
     except RecipeError as error:
-        if not arguments.json:
+        if not arguments.as_json:
             raise
         finding = Finding("recipe/schema", "red", str(error), "Correct the recipe where the message says")
         found = Examination(arguments.recipe, (finding,), 0.0)
     else:
         found = api.doctor(recipe, out=arguments.out, minutes=arguments.minutes, cheap=arguments.cheap)
-    show(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if arguments.json else found.to_text())
+    show(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if arguments.as_json else found.to_text())
     return RED if found.reds else 0
