@@ -112,7 +112,7 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
-    from frugalrl.planning.doctor.examine import before_start, refuse_red
+    from frugalrl.planning.doctor.examine import check_before_start
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
@@ -138,17 +138,9 @@ def train(
         say = logged(opened.path, say)
         say(opened.message)
         with Mirroring(None if store is None else Mirror(opened.path, store), say) as copies:
-            given = (*hooks, *copies.hooks)
+            given, check = (*hooks, *copies.hooks), check_before_start(say, ignore_doctor)
             summary = trainer.train(
-                chosen,
-                opened.path,
-                opened.checkpoint,
-                say,
-                stop.requested,
-                stop.evaluating,
-                given,
-                functions,
-                before_start=lambda run: refuse_red(before_start(run), say, ignore_doctor),
+                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions, check
             )
             if summary is not None:
                 report_runs([opened.path], opened.path / "report.html")

@@ -92,6 +92,11 @@ def before_start(run: Run, notes: Sequence[str] = ()) -> tuple[Finding, ...]:
         restore_random_states(states)
 
 
+def check_before_start(show: Callable[[str], None], ignore: bool) -> Callable[[Run], None]:
+    """What `trainer.train` calls with a run that is about to start."""
+    return lambda run: refuse_red(before_start(run), show, ignore)
+
+
 def refuse_red(findings: Sequence[Finding], show: Callable[[str], None], ignore: bool) -> None:
     """Show what is not green, and raise RecipeError if something is red and is not to be ignored."""
     bad = [one for one in findings if one.level != "green"]
