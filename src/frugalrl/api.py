@@ -108,8 +108,7 @@ def train(
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
     resume: from the newest checkpoint of that folder; without a folder from `training.mirror`, if there is one.
     show: takes the lines that `frugalrl train` prints; None is silent.
-    ignore_doctor: start though the cheap checks of `doctor` before the first step are red; else that is a RecipeError.
-
+    ignore_doctor: start though the cheap checks of `doctor` are red; else that is a RecipeError.
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
@@ -148,8 +147,8 @@ def train(
         say = _heard(logged(opened.path, every_line), world)
         say(opened.message)
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
-            given, check = (*hooks, *copies.hooks), check_before_start(say, ignore_doctor)
-            ends = stop.requested, stop.evaluating
+            given, ends = (*hooks, *copies.hooks), (stop.requested, stop.evaluating)
+            check = check_before_start(say, ignore_doctor)
             summary = trainer.train(chosen, opened.path, opened.checkpoint, say, *ends, given, functions, world, check)
             if summary is not None:
                 only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
