@@ -5,11 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from frugalrl.planning.doctor import environment, optimisation, sampling
-from frugalrl.planning.doctor.data import overlap_finding
+from frugalrl.planning.doctor import environment_checks as environment
+from frugalrl.planning.doctor import optimisation_checks as optimisation
+from frugalrl.planning.doctor import sampling_checks as sampling
+from frugalrl.planning.doctor.data_checks import overlap_finding
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.learning_rates import adamw_range
-from frugalrl.planning.doctor.statistics import statistics_findings
+from frugalrl.planning.doctor.statistics_checks import statistics_findings
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, FrugalRLError, ModelError, RecipeError, UserError
-from frugalrl.planning.doctor.data import data_findings, overlap_finding
-from frugalrl.planning.doctor.environment import device_finding, environment_findings
+from frugalrl.planning.doctor.data_checks import data_findings, overlap_finding
+from frugalrl.planning.doctor.environment_checks import device_finding, environment_findings
 from frugalrl.planning.doctor.finding import Examination, Finding, finding_lines
-from frugalrl.planning.doctor.model import model_findings
-from frugalrl.planning.doctor.optimisation import learning_rate_findings, trial_findings, trial_step
-from frugalrl.planning.doctor.rewards import reward_findings
-from frugalrl.planning.doctor.sampling import SampleSettings, sampling_findings
-from frugalrl.planning.doctor.statistics import statistics_findings
+from frugalrl.planning.doctor.model_checks import model_findings
+from frugalrl.planning.doctor.optimisation_checks import learning_rate_findings, trial_findings, trial_step
+from frugalrl.planning.doctor.reward_checks import reward_findings
+from frugalrl.planning.doctor.sampling_checks import SampleSettings, sampling_findings
+from frugalrl.planning.doctor.statistics_checks import statistics_findings
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.registry import is_built_in
 from frugalrl.rewards.rubric import RewardFunctions, build_rubric, score_groups
