@@ -17,6 +17,7 @@ from frugalrl.api_evaluation import regrade as regrade
 from frugalrl.api_evaluation import score as score
 from frugalrl.errors import OutputError, RecipeError
 from frugalrl.results import CurateResult, ReportResult, SftResult, TrainResult
+from frugalrl.threads import settle_threads, threads_line
 
 if TYPE_CHECKING:
     from frugalrl.config.curation_schema import CurationSpec
@@ -112,6 +113,7 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    settle_threads()
     from frugalrl.planning.doctor.examine import check_before_start
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
@@ -145,7 +147,7 @@ def train(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
+        say(f"{opened.message}\n{threads_line()}")
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
             given, ends = (*hooks, *copies.hooks), (stop.requested, stop.evaluating)
             check = check_before_start(say, ignore_doctor)
@@ -170,6 +172,7 @@ def doctor(
     rewards: as for `train`. out: the folder that the run would have. minutes: how long sampling may take. cheap: no
     samples, and no update is tried. Raises RecipeError for a recipe that cannot be read, and nothing else.
     """
+    settle_threads()
     from frugalrl.planning.doctor.examine import examine
 
     chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
@@ -181,6 +184,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    settle_threads()
     from frugalrl.reporting.line_log import logged
     from frugalrl.training.distributed.folder import open_shared_folder
     from frugalrl.training.distributed.group import join_world
@@ -194,7 +198,7 @@ def sft(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
+        say(f"{opened.message}\n{threads_line()}")
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
