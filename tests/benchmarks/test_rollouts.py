@@ -15,14 +15,17 @@ from rollout_parts.work import GROUP, SIZES, Case, lengths, make_model, prompts 
 CASE = Case("1M", "float32", 16, 4, 12)
 
 
+SECONDS = {"frugalrl": [1.0, 2.0, 4.0], "vllm": [2.0, 5.0, 6.0]}
+"""Of each round."""
+
+
 class FakeSide:
     """Takes a fixed time; its tokens may be fewer than asked for."""
 
-    seconds = {"frugalrl": [1.0, 2.0, 4.0], "vllm": [2.0, 5.0, 6.0]}
     missing = 0
 
     def __init__(self, name, case, settings, errors):
-        self.name, self.case, self.versions, self.times = name, case, {"torch": "0"}, iter(self.seconds[name])
+        self.name, self.case, self.versions, self.times = name, case, {"torch": "0"}, iter(SECONDS[name])
 
     def run(self):
         taken = next(self.times)
