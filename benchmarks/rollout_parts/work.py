@@ -1,4 +1,4 @@
-"""The work: models of three sizes, and batches of prompts with forced lengths. Every side reads it: no frugalrl here."""
+"""The work: models of three sizes, and prompts with forced lengths. Every side reads it, so no frugalrl here."""
 
 import random
 from dataclasses import asdict, dataclass
