@@ -73,7 +73,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "export": Command("export_log", "an evaluation for inspect_ai's viewer", ("evaluations/tiny --out logs",)),
         "regrade": Command("regrade", "judge stored completions again", ("evaluations/model",)),
         "compare": Command(
-            "compare", "better, worse, or inconclusive", ("runs/quickstart", "evaluations/tiny evaluations/model")
+            "compare",
+            "better, worse, or inconclusive",
+            ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
         ),
         "report": Command(
             "report",
