@@ -114,7 +114,7 @@ def train(
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
     settle_threads()
-    from frugalrl.planning.doctor.examine import check_before_start
+    from frugalrl.planning.doctor.examine import checking
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
@@ -149,9 +149,8 @@ def train(
         say = _heard(logged(opened.path, every_line), world)
         say(f"{opened.message}\n{threads_line()}")
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
-            given, ends = (*hooks, *copies.hooks), (stop.requested, stop.evaluating)
-            check = check_before_start(say, ignore_doctor)
-            summary = trainer.train(chosen, opened.path, opened.checkpoint, say, *ends, given, functions, world, check)
+            parts = (stop.requested, stop.evaluating, (*hooks, *copies.hooks), functions, world)
+            summary = trainer.train(chosen, opened.path, opened.checkpoint, say, *parts, checking(say, ignore_doctor))
             if summary is not None:
                 only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
                 only_main(world, lambda: write_lines(opened.path, final_lines(summary, str(opened.path))))

@@ -92,7 +92,7 @@ def before_start(run: Run, notes: Sequence[str] = ()) -> tuple[Finding, ...]:
         restore_random_states(states)
 
 
-def check_before_start(show: Callable[[str], None], ignore: bool) -> Callable[[Run], None]:
+def checking(show: Callable[[str], None], ignore: bool) -> Callable[[Run], None]:
     """What `trainer.train` calls with a run that is about to start."""
     return lambda run: refuse_red(before_start(run), show, ignore)
 
