@@ -17,13 +17,16 @@ from frugalrl.api_evaluation import regrade as regrade
 from frugalrl.api_evaluation import score as score
 from frugalrl.errors import OutputError, RecipeError
 from frugalrl.results import CurateResult, ReportResult, SftResult, TrainResult
+from frugalrl.threads import settle_threads, threads_line
 
 if TYPE_CHECKING:
     from frugalrl.config.curation_schema import CurationSpec
     from frugalrl.config.loading import Changes
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
+    from frugalrl.planning.doctor.finding import Examination
     from frugalrl.rewards.given import Given
+    from frugalrl.training.distributed.world import World
 
     R = TypeVar("R", bound=Section)
 
@@ -91,6 +94,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     show: Show | None = None,
+    ignore_doctor: bool = False,
 ) -> TrainResult:
     """Train with GRPO, and measure the gain on held-out problems.
 
@@ -103,56 +107,98 @@ def train(
         a script or notebook), give them again.
     on_step: called after each step with its metrics by name, and `step`; what it returns is ignored.
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
-    resume: from the newest checkpoint of that folder.
+    resume: from the newest checkpoint of that folder; without a folder from `training.mirror`, if there is one.
     show: takes the lines that `frugalrl train` prints; None is silent.
-
+    ignore_doctor: start though the cheap checks of `doctor` are red; else that is a RecipeError.
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    settle_threads()
+    from frugalrl.planning.doctor.examine import checking
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
+    from frugalrl.training.distributed.world import only_main
     from frugalrl.training.hooks.callback import Callback
-    from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
-    from frugalrl.training.state.run_folder import open_run_folder
+    from frugalrl.training.mirror.mirror import Mirror
+    from frugalrl.training.mirror.mirroring import Mirroring
+    from frugalrl.training.mirror.opening import open_store
+    from frugalrl.training.mirror.taking_up import is_there_a_run
 
     chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
-    refuse_several_processes(os.environ)
-    say = line_by_line(show)
-    hooks = [] if on_step is None else [Callback(on_step)]
-    with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
-        say = logged(opened.path, say)
-        say(opened.message)
-        summary = trainer.train(
-            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
-        )
-        if summary is not None:
-            report_runs([opened.path], opened.path / "report.html")
-            write_lines(opened.path, final_lines(summary, str(opened.path)))
+    every_line, hooks = line_by_line(show), [] if on_step is None else [Callback(on_step)]
+    stores: list[Any] = []  # of the first process
+
+    def resumes() -> bool:
+        if chosen.training.mirror is None:
+            return resume
+        stores.append(open_store(chosen.training.mirror))
+        return is_there_a_run(chosen, stores[0], as_path(out), resume, every_line)
+
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, as_path(out), world.main(resumes)) as opened,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
+    ):
+        say = _heard(logged(opened.path, every_line), world)
+        say(f"{opened.message}\n{threads_line()}")
+        with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
+            parts = (stop.requested, stop.evaluating, (*hooks, *copies.hooks), functions, world)
+            summary = trainer.train(chosen, opened.path, opened.checkpoint, say, *parts, checking(say, ignore_doctor))
+            if summary is not None:
+                only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
+                only_main(world, lambda: write_lines(opened.path, final_lines(summary, str(opened.path))))
+                copies.close()
         return TrainResult(opened.path, summary)
+
+
+def doctor(
+    recipe: "TrainRecipe | Source",
+    *,
+    rewards: "Sequence[Given] | None" = None,
+    out: str | Path | None = None,
+    minutes: float = 3.0,
+    cheap: bool = False,
+) -> "Examination":
+    """Examine a recipe before it costs anything: `reds` are what would keep it from learning, each with its fix.
+
+    rewards: as for `train`. out: the folder that the run would have. minutes: how long sampling may take. cheap: no
+    samples, and no update is tried. Raises RecipeError for a recipe that cannot be read, and nothing else.
+    """
+    settle_threads()
+    from frugalrl.planning.doctor.examine import examine
+
+    chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
+    named = os.environ.get(DATA_VARIABLE)
+    return examine(chosen, as_path(out), minutes, cheap, functions, as_path(named))
 
 
 def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    settle_threads()
     from frugalrl.reporting.line_log import logged
-    from frugalrl.training.limits.launcher import refuse_several_processes
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
-    from frugalrl.training.state.run_folder import open_run_folder
 
-    chosen = _loaded(recipe, "sft")
-    refuse_several_processes(os.environ)
-    say = line_by_line(show)
-    with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
-        say = logged(opened.path, say)
-        say(opened.message)
-        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
+    chosen, every_line = _loaded(recipe, "sft"), line_by_line(show)
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, as_path(out), resume) as opened,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
+    ):
+        say = _heard(logged(opened.path, every_line), world)
+        say(f"{opened.message}\n{threads_line()}")
+        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
 def _with_data(recipe: "TrainRecipe", tables: Any) -> "TrainRecipe":
@@ -199,6 +245,11 @@ def _loaded(recipe: Any, kind: Kind) -> Any:
     if found != kind:
         raise RecipeError(f"{recipe.name} is a recipe for {found}(). Give {kind}() one of its own kind.")
     return recipe
+
+
+def _heard(say: Callable[[str], None], world: "World") -> Callable[[str], None]:
+    """Lines for people, of the first process only."""
+    return say if world.rank == 0 else line_by_line(None)
 
 
 # -------------------------------------------------------------------------------------------- what came of it

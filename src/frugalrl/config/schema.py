@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.lora_schema import LoraSettings
@@ -301,6 +302,9 @@ class TrainRecipe(Section):
         SelectionSettings(), description="whether the run ends early; the best on validation is always kept"
     )
     budget: BudgetSettings = Field(BudgetSettings(), description="what the run may cost")
+    distributed: DistributedSettings = Field(
+        DistributedSettings(), description="how the processes of torchrun share the run; ignored by one process"
+    )
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
@@ -312,6 +316,14 @@ class TrainRecipe(Section):
             raise ValueError("a reward is named twice: give it once, with the intended weight")
         if all(term.weight == 0 for term in self.rewards):
             raise ValueError("every reward has weight 0: nothing could be learned")
+        return self
+
+    @model_validator(mode="after")
+    def _adapters_are_there_to_be_sent(self) -> Self:
+        if getattr(self.rollout.engine, "weights", None) == "adapter" and self.model.lora is None:
+            raise ValueError(
+                "rollout.engine.weights is adapter, and there are none: give model.lora, or weights: folder"
+            )
         return self
 
     @model_validator(mode="after")
@@ -414,6 +426,7 @@ class SftRecipe(Section):
     training: SftTrainingSettings = Field(
         SftTrainingSettings(), description="passes over the data, batch sizes, checkpoints"
     )
+    distributed: DistributedSettings = Field(DistributedSettings(), description="as in a training recipe")
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
