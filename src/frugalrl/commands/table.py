@@ -36,6 +36,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Train": {
+        "doctor": Command(
+            "doctor",
+            "what would keep a recipe from learning, and the fix",
+            ("quickstart", "my.yaml --json", "my.yaml --set rollout.temperature=0.7 --cheap"),
+        ),
         "train": Command(
             "train",
             "GRPO from a recipe: a better checkpoint, and how much better",
