@@ -36,6 +36,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Train": {
+        "doctor": Command(
+            "doctor",
+            "what would keep a recipe from learning, and the fix",
+            ("quickstart", "my.yaml --json", "my.yaml --set rollout.temperature=0.7 --cheap"),
+        ),
         "train": Command(
             "train",
             "GRPO from a recipe: a better checkpoint, and how much better",
@@ -72,6 +77,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             "better, worse, or inconclusive",
             ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
         ),
+        "view": Command("view", "a run or evaluation in the browser, live", ("runs/quickstart", "evaluations")),
         "report": Command(
             "report",
             "one HTML page and a card of runs",
