@@ -22,7 +22,13 @@ FEW["training"] = {"steps": 3, "save_every": 3}
 
 
 def recipe(engine: dict, **changes) -> TrainRecipe:
-    rollout = {**FEW["rollout"], "group_size": 3, "max_completion_tokens": 40, "engine": engine, **changes.pop("rollout", {})}
+    rollout = {
+        **FEW["rollout"],
+        "group_size": 3,
+        "max_completion_tokens": 40,
+        "engine": engine,
+        **changes.pop("rollout", {}),
+    }
     return parse_recipe({**FEW, **changes, "rollout": rollout}, TrainRecipe)
 
 
