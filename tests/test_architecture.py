@@ -35,6 +35,7 @@ LEVELS = {
     "files": ADAPTERS,
     "hub": ADAPTERS,
     "line_files": ADAPTERS,
+    "threads": ADAPTERS,
     "tasks.arithmetic_task": ADAPTERS,
     "tasks.arithmetic": PURE,
     "tasks.strategies": PURE,

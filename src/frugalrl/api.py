@@ -17,6 +17,7 @@ from frugalrl.api_evaluation import regrade as regrade
 from frugalrl.api_evaluation import score as score
 from frugalrl.errors import OutputError, RecipeError
 from frugalrl.results import CurateResult, ReportResult, SftResult, TrainResult
+from frugalrl.threads import settle_threads, threads_line
 
 if TYPE_CHECKING:
     from frugalrl.config.curation_schema import CurationSpec
@@ -110,6 +111,7 @@ def train(
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
+    settle_threads()
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
@@ -142,7 +144,7 @@ def train(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
+        say(f"{opened.message}\n{threads_line()}")
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
             given = (*hooks, *copies.hooks)
             summary = trainer.train(
@@ -159,6 +161,7 @@ def sft(
     recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    settle_threads()
     from frugalrl.reporting.line_log import logged
     from frugalrl.training.distributed.folder import open_shared_folder
     from frugalrl.training.distributed.group import join_world
@@ -172,7 +175,7 @@ def sft(
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
-        say(opened.message)
+        say(f"{opened.message}\n{threads_line()}")
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
