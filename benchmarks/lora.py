@@ -9,6 +9,7 @@ are those of the machine as it was. Writes records/lora.json.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,14 +41,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/lora"))
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     chosen = parser.parse_args()
     kinds = {"lora": (), "full": FULL}
     jobs = {
-        kind: [SeededRun(f"mini-{kind}", MINI / "lora.yaml", seed, overrides) for seed in SEEDS]
+        kind: [SeededRun(f"mini-{kind}", MINI / "lora.yaml", seed, overrides) for seed in chosen.seeds]
         for kind, overrides in kinds.items()
     }
     run_all([job for pair in zip(*jobs.values(), strict=True) for job in pair], chosen.out, chosen.workers)
     base = larger_model(chosen.out / "larger")
+    for kind in kinds:
+        shutil.rmtree(chosen.out / f"memory-{kind}", ignore_errors=True)
     made = {
         kind: {
             "runs": [look_at(job.folder(chosen.out)) for job in jobs[kind]],
