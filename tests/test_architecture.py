@@ -117,6 +117,8 @@ LEVELS = {
     "reporting.model_card": ADAPTERS,
     "reporting.run_log": ADAPTERS,
     "reporting.line_log": ADAPTERS,
+    "reporting.watching": ADAPTERS,
+    "reporting.pushing": ADAPTERS,
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
@@ -140,6 +142,7 @@ HEAVY_IMPORTERS = {
     "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},
     "rich": {"commands.display", "commands.watch"},
+    "huggingface_hub": {"reporting.pushing"},
 }
 
 
