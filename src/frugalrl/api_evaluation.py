@@ -15,6 +15,7 @@ from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, Score
 
 if TYPE_CHECKING:
     from frugalrl.evaluation import benchmarking
+    from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.rewards.given import Given
 
 Show = Callable[[str], object]
@@ -90,7 +91,19 @@ def evaluate(
             on_note=say,
         )
         scores.append((planned.benchmark.name, score))
-    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores))
+    page = _evaluation_page(loaded.folder, loaded.name, scores)
+    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores), page)
+
+
+def _evaluation_page(folder: Path, name: str, scores: "Sequence[tuple[str, BenchmarkScore]]") -> Path:
+    """The page of all benchmarks that were asked for."""
+    from frugalrl.evaluation.results import results_path
+    from frugalrl.reporting.evaluation_text import remarks
+    from frugalrl.reporting.pages import PAGE, evaluated, write_evaluation_page
+
+    files = [results_path(folder, benchmark) for benchmark, _ in scores]
+    said = [line for benchmark, score in scores for line in remarks(benchmark, score)]
+    return write_evaluation_page(folder / PAGE, [evaluated(name, files)], said)
 
 
 def _loaded_model(

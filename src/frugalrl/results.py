@@ -126,6 +126,8 @@ class EvaluateResult(Result):
     """By benchmark, in the order asked."""
     text: str
     """The table that `frugalrl eval` prints."""
+    page: Path | None = None
+    """The HTML page with every sample."""
 
     @property
     def summary(self) -> "dict[str, BenchmarkScore]":

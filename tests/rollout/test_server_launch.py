@@ -46,11 +46,11 @@ def family(folder: Path, fails: bool = False) -> tuple[LaunchPlan, Path]:
     python.write_text(f"#!/bin/sh\nexec {sys.executable} -S {script}\n", encoding="utf-8")
     python.chmod(0o755)
     log = folder / "run" / "server-0.log"
-    return LaunchPlan(folder / "env", "m", None, "float32", 10, "frugalrl_folder", None, (), log), pids
+    return LaunchPlan(folder / "env", "m", None, "float32", 10, None, (), log), pids
 
 
 def ids_in(file: Path) -> list[int]:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not file.exists():
         assert time.monotonic() < until, "the server did not start"
         time.sleep(0.02)
@@ -79,9 +79,11 @@ def test_a_server_ends_with_all_that_it_started(tmp_path):
     assert url.startswith("http://127.0.0.1:")
     assert server.is_running
     assert all(map(lives, pids))
-    server.stop()
+    server.end()
     assert not any(map(lives, pids))
     assert not server.is_running
+    with pytest.raises(ModelError, match="after the end of the run"):
+        server.start()
 
 
 def test_a_killed_run_leaves_no_server_behind(tmp_path):
@@ -94,10 +96,12 @@ def test_a_killed_run_leaves_no_server_behind(tmp_path):
         "import time; time.sleep(300)"
     )
     run = subprocess.Popen([sys.executable, "-c", code])
-    pids = ids_in(file)
-    assert all(map(lives, pids))
-    run.kill()
-    run.wait()
+    try:
+        pids = ids_in(file)
+        assert all(map(lives, pids))
+    finally:
+        run.kill()
+        run.wait()
     assert gone(pids)
 
 
@@ -159,6 +163,9 @@ class InAThread(LaunchedServer):
 
     def stop(self) -> None:
         self.stack.close()
+
+    def end(self) -> None:
+        self.stop()
 
 
 def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_path, policy, caplog):

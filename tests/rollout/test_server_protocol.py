@@ -26,7 +26,7 @@ from frugalrl.rollout.server.protocol import (
     read_scores,
     sampling_request,
 )
-from frugalrl.rollout.server.worker.frugalrl_worker import digest
+from frugalrl.rollout.server.worker.frugalrl_worker import BACKEND, digest
 
 # As vLLM 0.32 answered, shortened.
 REPLY = {
@@ -186,22 +186,21 @@ def test_a_checksum_sees_every_bit_and_the_order():
 
 
 def test_a_server_is_launched_on_this_machine_alone_with_every_flag_it_needs():
-    plan = LaunchPlan(
-        Path("/e"), "org/m", "main", "bfloat16", 4097, "frugalrl_folder", "2,3", ("--seed", "1"), Path("l")
-    )
+    plan = LaunchPlan(Path("/e"), "org/m", "main", "bfloat16", 4097, "2,3", ("--seed", "1"), Path("l"))
     line = " ".join(command(plan, "/e/bin/python", 8123))
     for part in (
         "/e/bin/python -m vllm.entrypoints.openai.api_server --model org/m --revision main",
         "--host 127.0.0.1 --port 8123",
         "--dtype bfloat16 --max-model-len 4097 --logprobs-mode processed_logprobs --generation-config vllm",
         "--enable-scale-out --worker-extension-cls frugalrl_worker.Extension",
-        '--weight-transfer-config {"backend": "frugalrl_folder"} --tensor-parallel-size 2 --seed 1',
+        '--weight-transfer-config {"backend": "frugalrl"} --tensor-parallel-size 2 --seed 1',
     ):
         assert part in line
+    assert f'"{BACKEND}"' in line
 
 
 def test_a_server_sees_neither_the_trainers_python_nor_its_ranks():
-    plan = LaunchPlan(Path("/e"), "m", None, "float32", 9, "frugalrl_folder", "1", (), Path("l"))
+    plan = LaunchPlan(Path("/e"), "m", None, "float32", 9, "1", (), Path("l"))
     own = {
         "PATH": "/bin",
         "PYTHONPATH": "src",

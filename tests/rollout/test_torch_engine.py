@@ -1,6 +1,7 @@
 """The torch engine against transformers: greedy text token for token, log-probs of its forward pass."""
 
 import copy
+import weakref
 
 import pytest
 import safetensors.torch
@@ -8,7 +9,8 @@ import torch
 
 from frugalrl.config.engine_schema import TorchEngineSettings
 from frugalrl.errors import ModelError
-from frugalrl.rollout.engine import RolloutRequest, SamplingParams, SharedModel, WeightFolder
+from frugalrl.rollout import torch_engine
+from frugalrl.rollout.engine import NamedTensors, RolloutRequest, SamplingParams, SharedModel, WeightFolder
 from frugalrl.rollout.factory import build_engine
 from frugalrl.rollout.torch_engine import TorchEngine
 from tests.conftest import random_model
@@ -61,6 +63,19 @@ def test_a_sequence_depends_on_its_prompt_and_seed_alone(policy):
             assert [sequence.token_ids for sequence in one] == [sequence.token_ids for sequence in other]
 
 
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="measured with MKL: see docs/rollouts.md")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_in_fp32_on_one_thread_a_sequence_has_the_same_bits_whatever_is_sampled_with_it(architecture, tokenizer):
+    """Log-probabilities included: alone, in small batches, in one of more than 128 rows, in another order."""
+    model = random_model(architecture, tokenizer)
+    prompts = [(7,), *PROMPTS, tuple(range(20, 90))]
+    many = [RolloutRequest(prompt, tuple(range(23))) for prompt in prompts]
+    reference = engine_for(model, tokenizer, rows=len(prompts) * 23).generate(many, SamplingParams(12))
+    for rows in (1, 5, 64):
+        again = engine_for(model, tokenizer, rows).generate(list(reversed(many)), SamplingParams(12))
+        assert list(reversed(again)) == reference
+
+
 def test_more_samples_only_add(policy):
     engine = engine_for(policy.model, policy.tokenizer)
     sampling = SamplingParams(20)
@@ -80,28 +95,27 @@ def test_a_sequence_ends_at_any_end_token_or_at_the_cap(policy):
             assert sequence.token_ids[-1] not in ends
 
 
-def test_the_cache_is_allocated_once_and_a_prompt_is_read_once_for_its_group(policy, monkeypatch):
-    from frugalrl.rollout import torch_engine
+def test_a_prompt_is_read_once_for_its_group_and_a_cache_holds_no_more_rows_than_are_asked_for(policy, monkeypatch):
+    from frugalrl.rollout.decoder import Decoder
 
     read: list[int] = []
     made: list[int] = []
-    prefill, cache = torch_engine.prefill, torch_engine.KeyValueCache
+    prefill, make_cache = Decoder.prefill, torch_engine.make_cache
 
-    def counting_prefill(model, cache, prompts, copies, row):
+    def counting_prefill(self, cache, prompts, copies, row):
         read.append(len(prompts))
-        return prefill(model, cache, prompts, copies, row)
+        return prefill(self, cache, prompts, copies, row)
 
-    def counting_cache(model, rows, tokens):
+    def counting_cache(shape, rows, *rest):
         made.append(rows)
-        return cache(model, rows, tokens)
+        return make_cache(shape, rows, *rest)
 
-    monkeypatch.setattr(torch_engine, "prefill", counting_prefill)
-    monkeypatch.setattr(torch_engine, "KeyValueCache", counting_cache)
-    engine = engine_for(policy.model, policy.tokenizer, rows=12)
-    for _ in range(3):
-        engine.generate(requests(), SamplingParams(10))
-    assert sum(read) == 3 * len(PROMPTS)
-    assert made == [12]
+    monkeypatch.setattr(Decoder, "prefill", counting_prefill)
+    monkeypatch.setattr(torch_engine, "make_cache", counting_cache)
+    engine_for(policy.model, policy.tokenizer, rows=10).generate(requests(), SamplingParams(10))
+    assert sum(read) == len(PROMPTS)
+    engine_for(policy.model, policy.tokenizer, rows=64).generate(requests(), SamplingParams(10))
+    assert made == [10, len(PROMPTS) * 3]
 
 
 def test_new_weights_are_sampled_from_and_their_version_is_told(fresh_policy):
@@ -160,6 +174,57 @@ def test_a_folder_of_weights_is_sampled_from_as_if_it_were_shared(tokenizer, tmp
     assert [s.token_ids for s in greedy(engine)] == [s.token_ids for s in greedy(engine_for(model, tokenizer))]
     engine.load_weights(WeightFolder(tmp_path), 5)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_named_tensors_in_any_order_are_sampled_from_as_if_the_model_were_shared(architecture, tokenizer):
+    model = random_model(architecture, tokenizer, tied=architecture != "llama")
+    other = changed(model)
+    expected = greedy(engine_for(other, tokenizer))
+    alive: list[weakref.ref] = []
+
+    def one_at_a_time():
+        """As FSDP gathers them: each is gone when the next is made, but for those that are computed as one."""
+        for name, parameter in reversed(list(other.named_parameters())):
+            gathered = parameter.detach().clone()
+            alive.append(weakref.ref(gathered))
+            yield name, gathered
+            del gathered
+            assert sum(one() is not None for one in alive) <= 6
+
+    engine = engine_for(model, tokenizer)
+    engine.load_weights(NamedTensors(one_at_a_time()), 3)
+    assert [s.token_ids for s in greedy(engine)] == [s.token_ids for s in expected]
+    assert [s.logprobs for s in greedy(engine)] == [s.logprobs for s in expected]
+
+
+def test_named_tensors_that_do_not_fit_leave_no_half_updated_weights(policy):
+    engine = engine_for(policy.model, policy.tokenizer)
+    whole = list(policy.model.named_parameters())
+    for wrong, says in [
+        (whole[:-1], f"{whole[-1][0]} is missing"),
+        ([*whole, ("base_model.x", torch.zeros(2))], "base_model.x is unknown"),
+        ([(whole[0][0], torch.zeros(3)), *whole[1:]], f"{whole[0][0]} is of another shape"),
+    ]:
+        with pytest.raises(ModelError, match=says):
+            engine.load_weights(NamedTensors(wrong), 1)
+        with pytest.raises(ModelError, match="has no weights"):
+            greedy(engine)
+    engine.load_weights(NamedTensors(whole), 2)
+    assert greedy(engine)[0].policy_versions[0] == 2
+
+
+def test_a_model_that_was_changed_in_its_layers_is_refused_until_plain_tensors_are_given(fresh_policy):
+    """As peft injects adapters: the names of the tensors are no longer the model's own."""
+    model = copy.deepcopy(fresh_policy.model)
+    for layer in model.model.layers:
+        layer.self_attn.q_proj = torch.nn.Sequential(layer.self_attn.q_proj)
+    engine = engine_for(model, fresh_policy.tokenizer)
+    with pytest.raises(ModelError, match=r"q_proj\.0\.weight is unknown"):
+        greedy(engine)
+    engine.load_weights(NamedTensors(fresh_policy.model.named_parameters()), 1)
+    expected = greedy(engine_for(fresh_policy.model, fresh_policy.tokenizer))
+    assert [s.token_ids for s in greedy(engine)] == [s.token_ids for s in expected]
 
 
 @pytest.mark.parametrize(
@@ -232,21 +297,24 @@ def test_the_factory_builds_what_the_recipe_names(policy):
     assert isinstance(engine, TorchEngine)
 
 
-def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_comes_out_the_same(policy, caplog):
+def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_is_the_same(policy, caplog, monkeypatch):
     sampling = SamplingParams(12, temperature=1.0)
     engine = engine_for(policy.model, policy.tokenizer, rows=12)
     expected = engine_for(policy.model, policy.tokenizer, rows=12).generate(requests(), sampling)
-    make_cache = engine._cache_for
+    make_cache = torch_engine.make_cache
 
-    def small_device(*arguments):
-        if engine._max_sequences > 3:
+    def small_device(shape, rows, *rest):
+        if rows > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return make_cache(*arguments)
+        return make_cache(shape, rows, *rest)
 
-    engine._cache_for = small_device
+    def broken_device(*arguments):
+        raise RuntimeError("CUDA error: device lost")
+
+    monkeypatch.setattr(torch_engine, "make_cache", small_device)
     got = engine.generate(requests(), sampling)
     assert [[one.token_ids for one in row] for row in got] == [[one.token_ids for one in row] for row in expected]
     assert "Out of memory in a rollout: 3 sequences at once from here on" in caplog.text
-    engine._cache_for = lambda *arguments: (_ for _ in ()).throw(RuntimeError("CUDA error: device lost"))
+    monkeypatch.setattr(torch_engine, "make_cache", broken_device)
     with pytest.raises(RuntimeError, match="device lost"):
         engine.generate(requests(), sampling)

@@ -1,6 +1,7 @@
 """A training run whose completions come from a server: the run in process, resumed, ended, and refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.training import batch
 from frugalrl.training.state.pointers import latest_checkpoint
 from frugalrl.training.trainer import train
 from tests.rollout.fake_vllm import fake_server
@@ -117,3 +119,91 @@ def test_a_policy_with_adapters_is_sent_merged(server, tmp_path):
     assert samples(tmp_path / "served") == samples(tmp_path / "inside")
     assert served[-1]["sync/probe_mean"] < 2e-6
     assert [row["loss/total"] for row in served] == pytest.approx([row["loss/total"] for row in inside], abs=1e-4)
+
+
+# As small as a run can be.
+TINY = {"group_size": 2, "max_completion_tokens": 20}
+FOUR = {
+    "training": {"steps": 4, "save_every": 1},
+    "data": {"train": {"limit": 20}},
+    "guard": {"enabled": False},
+    "evaluation": {"max_sequences": 4},
+    "algorithm": {},
+}
+
+
+def one_step_off(url: str, **changes) -> TrainRecipe:
+    own = {"one_step_off": True, **TINY, **changes.pop("rollout", {})}
+    return recipe({"kind": "vllm", "url": url, "probe_completions": 1}, rollout=own, **{**FOUR, **changes})
+
+
+def test_one_step_off_policy_each_batch_but_the_first_is_of_the_weights_before(server, tmp_path):
+    url, _ = server
+    served = run(tmp_path / "served", one_step_off(url))
+    assert [row["policy/staleness"] for row in served] == [0, 1, 1, 1]
+    inside = run(tmp_path / "inside", recipe({"kind": "torch"}, rollout=TINY, **FOUR))
+    # The same problems by the same seeds; the first batch is of the same weights, the second of older ones.
+    assert samples(tmp_path / "served")[0] == samples(tmp_path / "inside")[0]
+    assert samples(tmp_path / "served")[1:] != samples(tmp_path / "inside")[1:]
+    # The ratio of the loss is to the log-probs of the weights that sampled, so it is not 1 where they are older.
+    assert served[0]["policy/rollout_logprob_gap"] < 1e-5 < served[1]["policy/rollout_logprob_gap"]
+    assert inside[1]["policy/rollout_logprob_gap"] < 1e-5
+
+
+def test_a_run_one_step_off_resumes_exactly_after_a_stop_an_error_and_a_kill(server, tmp_path, monkeypatch):
+    url, fake = server
+    chosen = one_step_off(url)
+    straight = run(tmp_path / "straight", chosen)
+    stops = iter([False, False, True])
+    run(tmp_path / "stopped", chosen, should_stop=lambda: next(stops))
+    failing = iter([None, None, ZeroDivisionError("in a reward")])
+    original = batch.score_groups
+
+    def scored(*arguments):
+        error = next(failing, None)
+        if error is not None:
+            raise error
+        return original(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "score_groups", scored)
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "failed", chosen)
+    shutil.copytree(tmp_path / "straight", tmp_path / "killed")
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    (checkpoints / "latest").write_text("step-000001")
+    for name in ("stopped", "failed", "killed"):
+        fake.restart()
+        checkpoint = latest_checkpoint(tmp_path / name / "checkpoints")
+        assert checkpoint.name == ("step-000001" if name == "killed" else "step-000002")
+        assert run(tmp_path / name, chosen, resume_from=checkpoint) == _but_for_the_probe(straight)
+        assert samples(tmp_path / name) == samples(tmp_path / "straight")
+
+
+def _but_for_the_probe(rows: list[dict]) -> list:
+    """The probe's completions are sampled anew at a resume."""
+
+    class Row(dict):
+        def __eq__(self, other: object) -> bool:
+            assert isinstance(other, dict)
+            return {k: v for k, v in self.items() if k[:5] != "sync/"} == {
+                k: v for k, v in other.items() if k[:5] != "sync/"
+            }
+
+        __hash__ = None
+
+    return [Row(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rollout": {"max_extra_groups": 1.0}}, "max_extra_groups waits for rewards"),
+        ({"algorithm": {"old_logprobs": "recompute"}}, "old_logprobs can't be recompute"),
+    ],
+)
+def test_what_one_step_off_cannot_do_is_refused(changes, says):
+    with pytest.raises(RecipeError, match=says):
+        one_step_off("http://127.0.0.1:9", **changes)
+    with pytest.raises(RecipeError, match="only servers do"):
+        recipe({"kind": "torch"}, rollout={"one_step_off": True})

@@ -60,5 +60,6 @@ def run(arguments: argparse.Namespace) -> int:
         show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
         return STOPPED
     show(result.text)
+    show(f"Page: {result.page} (opens in a browser, from disk)")
     show(f"Results: {result.folder}")
     return 0

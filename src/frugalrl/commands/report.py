@@ -17,7 +17,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "report",
         help="one HTML page and a model card of a run, or of several over each other",
-        description="Write one self-contained HTML page (no network, no scripts) and a Markdown card: whether training "
+        description="Write one self-contained HTML page (no network) and a Markdown card: whether training "
         "helped, accuracy with intervals, how training went, samples, recipe and versions.",
     )
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUN", help="a folder that `frugalrl train` wrote")

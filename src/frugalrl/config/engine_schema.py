@@ -115,14 +115,22 @@ class RolloutSettings(Section):
         description="dynamic sampling: groups whose rewards are all equal are replaced by new problems, at most this "
         "many times prompts_per_step extra; 0: off",
     )
+    one_step_off: bool = Field(
+        False,
+        description="sample the next batch while learning from this one, each batch one step off policy; needs servers",
+    )
 
     @model_validator(mode="after")
     def _a_server_can_do_it(self) -> Self:
         if not isinstance(self.engine, VllmEngineSettings):
+            if self.one_step_off:
+                raise ValueError("one_step_off samples beside the update, which only servers do: give engine.kind vllm")
             return self
         if self.top_p < 1 or self.top_k > 0:
             raise ValueError(
                 "vLLM's log-probs are normalised over the tokens that top_p and top_k leave, so the ratios of the loss "
                 "would be wrong: keep top_p 1 and top_k 0 (evaluation.top_p is free)"
             )
+        if self.one_step_off and self.max_extra_groups > 0:
+            raise ValueError("max_extra_groups waits for rewards, which one_step_off does not: use one of them")
         return self

@@ -314,6 +314,12 @@ class TrainRecipe(Section):
             raise ValueError("every reward has weight 0: nothing could be learned")
         return self
 
+    @model_validator(mode="after")
+    def _old_logprobs_are_of_the_policy_that_sampled(self) -> Self:
+        if self.rollout.one_step_off and self.algorithm.old_logprobs == "recompute":
+            raise ValueError("one_step_off learns from what older weights sampled: old_logprobs can't be recompute")
+        return self
+
 
 class GuardPart(Section):
     """The part of a recipe that a replay of the guard needs."""

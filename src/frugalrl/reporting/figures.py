@@ -98,6 +98,30 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
     return _figure(title, describe(series, percent), "".join(parts))
 
 
+def chart_numbers(series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
+    """The values as a table that opens on a click: for screen readers, and for the page's CSV."""
+    xs = sorted({point.x for one in series for point in one.points})
+    heads = [x_label]
+    for one in series:
+        heads += [one.label, *(f"{one.label} {end}" for end in ("low", "high") if _has_interval(one))]
+    rows = []
+    for x in xs:
+        cells = [f"{x:g}"]
+        for one in series:
+            point = next((point for point in one.points if point.x == x), Point(x, None))
+            values = [point.y, *((point.low, point.high) if _has_interval(one) else ())]
+            cells += ["" if value is None else f"{100 * value:.2f}" if percent else f"{value:.6g}" for value in values]
+        rows.append(cells)
+    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(one)}</td>' for one in row)}</tr>" for row in rows)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<details class="numbers"><summary>numbers{" in percent" if percent else ""}</summary>{table}</details>'
+
+
+def _has_interval(series: Series) -> bool:
+    return any(point.low is not None for point in series.points)
+
+
 def legend(labels: Sequence[str], pinned: bool = False) -> str:
     """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [

@@ -1,14 +1,16 @@
 """The frame of a report page and its small parts: values in, HTML out.
 
 Decisions:
-- One file without scripts, fonts or links: it opens from a disk without a network, and a Content-Security-Policy
-  forbids the rest, should a text ever escape its escaping.
+- One file without fonts or links: it opens from a disk without a network. A Content-Security-Policy forbids everything
+  but the page's own style, and the scripts whose hashes it names, should a text ever escape its escaping.
 - Everything passed as text is escaped here; only parameters named `html` or `parts` are taken as markup.
 - Wide tables scroll inside their own box, so a phone never scrolls the page sideways.
 
 Not covered: printing.
 """
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from html import escape
 
@@ -58,19 +60,31 @@ ul.notes{padding-left:1.2rem}:focus-visible{outline:2px solid var(--s0);outline-
 )
 
 
-def page(title: str, lead: str, parts: Sequence[str]) -> str:
-    """A whole HTML document. parts: markup, each a section."""
+def page(title: str, lead: str, parts: Sequence[str], style: str = "", scripts: Sequence[str] = ()) -> str:
+    """A whole HTML document.
+
+    parts: markup, each a section. style: added to the page's own. scripts: of ours, run after the page is there.
+    """
     body = "\n".join(part for part in parts if part)
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
+    policy = "default-src 'none'; style-src 'unsafe-inline'" + (
+        f"; img-src data:; script-src {hashes}" if hashes else ""
+    )
+    tail = "".join(f"<script>{script}</script>\n" for script in scripts)
+    wide = ' class="wide"' if scripts else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="generator" content="{GENERATOR}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{_CSS}{style}</style>\n</head>\n<body{wide}>\n"
         f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n<main>\n{body}\n</main>\n'
-        "</body>\n</html>\n"
+        f"{tail}</body>\n</html>\n"
     )
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
 def section(heading: str, *parts: str) -> str:

@@ -16,10 +16,12 @@ from pathlib import Path
 from frugalrl.errors import OutputError
 from frugalrl.files import partial_path
 from frugalrl.reporting.html_page import GENERATOR
+from frugalrl.reporting.pages import language
 from frugalrl.reporting.paper_page import paper_card, paper_page
 from frugalrl.reporting.run_card import run_card
 from frugalrl.reporting.run_page import run_page
 from frugalrl.reporting.run_reader import read_run
+from frugalrl.reporting.run_samples import run_samples
 
 _MARK_WITHIN = 4096
 """Characters at the beginning of a file in which a report names its maker."""
@@ -31,7 +33,8 @@ def report_runs(folders: Sequence[Path], out: Path) -> Path:
     Raises DataError for a folder that is no run, OutputError for what cannot be written.
     """
     runs = [read_run(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)]
-    return _write(out, run_page(runs), run_card(runs))
+    samples = run_samples(folders[0], language()) if len(runs) == 1 else None
+    return _write(out, run_page(runs, samples), run_card(runs))
 
 
 def report_paper(out: Path) -> Path:

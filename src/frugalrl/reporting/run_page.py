@@ -14,11 +14,14 @@ from html import escape
 from typing import Any
 
 from frugalrl.reporting import html_page as html
+from frugalrl.reporting import page_assets
 from frugalrl.reporting.console import duration, percent
-from frugalrl.reporting.figures import Point, Series, legend, line_chart, running_mean, share_bar
+from frugalrl.reporting.figures import Point, Series, chart_numbers, legend, line_chart, running_mean, share_bar
 from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
+from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_facts import choice, guard_events, provenance
 from frugalrl.reporting.run_record import RunRecord
+from frugalrl.reporting.sample_browser import Samples, sample_browser
 
 _CHARTS = (
     ("reward/mean", "Reward", "mean of the step's completions; should rise", False),
@@ -41,8 +44,8 @@ _LAST_SAMPLES = 20
 _SHOWN_SAMPLES = 3
 
 
-def run_page(runs: Sequence[RunRecord]) -> str:
-    """The whole document."""
+def run_page(runs: Sequence[RunRecord], samples: Samples | None = None) -> str:
+    """The whole document. samples: every kept one, to be filtered and read; None shows the best and worst only."""
     names = [str(run.recipe.get("name", run.label)) for run in runs]
     title = f"Run {runs[0].label}" if len(runs) == 1 else f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}"
     description = str(runs[0].recipe.get("description") or "").rstrip(".")
@@ -56,9 +59,10 @@ def run_page(runs: Sequence[RunRecord]) -> str:
         guard_events(runs),
         _time(runs),
         *[_samples(run) for run in runs],
+        sample_browser(samples, mathml) if samples is not None else "",
         provenance(runs),
     ]
-    return html.page(title, lead.strip(), parts)
+    return html.page(title, lead.strip(), parts, page_assets.style(), page_assets.scripts())
 
 
 # --------------------------------------------------------------------------------------------------- results
@@ -128,9 +132,8 @@ def _accuracy(runs: Sequence[RunRecord]) -> str:
         ]
         if any(len(one.points) > 2 for one in series):
             remark = "band and whiskers: 95 % interval, clustered by problem; step 0 is the base"
-            figures.append(
-                html.figure(f"Accuracy on {split}", remark, line_chart(f"{split} accuracy", series, percent=True))
-            )
+            chart = line_chart(f"{split} accuracy", series, percent=True) + chart_numbers(series, percent=True)
+            figures.append(html.figure(f"Accuracy on {split}", remark, chart))
     rows = [
         _evaluation_row(run.label if len(runs) > 1 else "", split, step, values)
         for run in runs
@@ -175,7 +178,8 @@ def _training(runs: Sequence[RunRecord]) -> str:
         series = [_smoothed(run, name, slot, window, len(runs) == 1) for slot, run in enumerate(runs)]
         series = [one for one in series if any(point.y is not None for point in one.points)]
         if series:
-            figures.append(html.figure(heading, f"{name}: {remark}", line_chart(heading, series, percent=is_share)))
+            chart = line_chart(heading, series, percent=is_share) + chart_numbers(series, percent=is_share)
+            figures.append(html.figure(heading, f"{name}: {remark}", chart))
         elif name == "policy/kl" and not all(run.is_fine_tuning for run in runs):
             absent.append("No KL is logged: the recipe holds no reference model (kl_coef is 0).")
     single = "; faint lines are single steps." if len(runs) == 1 else "."

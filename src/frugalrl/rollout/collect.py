@@ -39,18 +39,35 @@ def collect_samples(
     seed_parts: tuple[str | int, ...],
 ) -> list[RolloutGroup]:
     """The requested samples of each prompt, in order: those of `collect_groups` that the caller still lacks."""
-    seeds = [
-        tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in own)
+    requests = requests_of(prompts, samples, seed_parts)
+    return groups_of(tokenizer, prompts, requests, engine.generate(requests, sampling))
+
+
+def requests_of(
+    prompts: Sequence[Prompt], samples: Sequence[Sequence[int]], seed_parts: tuple[str | int, ...]
+) -> list[RolloutRequest]:
+    """What is asked of an engine for the samples of each prompt."""
+    return [
+        RolloutRequest(
+            prompt.token_ids, tuple(completion_seed(*seed_parts, prompt.problem.id, sample) for sample in own)
+        )
         for prompt, own in zip(prompts, samples, strict=True)
     ]
-    requests = [RolloutRequest(prompt.token_ids, own) for prompt, own in zip(prompts, seeds, strict=True)]
-    answers = engine.generate(requests, sampling)
+
+
+def groups_of(
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    requests: Sequence[RolloutRequest],
+    answers: Sequence[Sequence[SampledSequence]],
+) -> list[RolloutGroup]:
+    """The completions that an engine's answers are, with their texts."""
     return [
         RolloutGroup(
             prompt,
-            tuple(_completion(tokenizer, sequence, seed) for sequence, seed in zip(answer, own, strict=True)),
+            tuple(_completion(tokenizer, sequence, seed) for sequence, seed in zip(answer, request.seeds, strict=True)),
         )
-        for prompt, own, answer in zip(prompts, seeds, answers, strict=True)
+        for prompt, request, answer in zip(prompts, requests, answers, strict=True)
     ]
 
 

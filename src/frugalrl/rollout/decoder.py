@@ -1,130 +1,121 @@
-"""Prefill and decode of a Qwen2, Qwen3 or Llama model over a key/value cache that is allocated once.
+"""Prefill and decode of a Qwen2, Qwen3 or Llama model from packed weights, over a key/value cache.
 
-The three architectures share their module names, so this walks the model's own modules (projections, norms,
-rotary embedding, MLP) and replaces only attention. That keeps the weights shared with the trainer, and spares
-the mask and cache machinery of transformers' forward pass, which at small sizes costs more than the model.
+It replaces the forward pass of transformers, which would rebuild masks and caches at every token; a test holds its
+output to `transformers.generate` and its log-probabilities to transformers' forward pass.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""Layer index, queries [B, heads, T, D], keys and values [B, kv_heads, T, D] in; [B, heads, T, D] out."""
+from frugalrl.rollout.kv_cache import KeyValueCache
+from frugalrl.rollout.packed_weights import PackedLayer, PackedWeights
+from frugalrl.rollout.projections import FEWEST_ROWS
+
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+"""Layer, queries [N, heads, D], keys and values [N, kv_heads, D] in; [N, heads * D] out."""
+Activation = Callable[[Tensor], Tensor]
 
 
-class KeyValueCache:
-    """Keys and values of up to `rows` sequences of up to `tokens` tokens, for every layer."""
+class Decoder:
+    """A model, ready to read prompts and to feed tokens."""
 
-    def __init__(self, model: Any, rows: int, tokens: int) -> None:
-        config = model.config
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, tokens, head_dim)
-        weight = model.model.embed_tokens.weight
-        self.keys = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
-        self.values = torch.zeros_like(self.keys)
+    def __init__(self, weights: PackedWeights, activation: Activation, cos: Tensor, sin: Tensor) -> None:
+        """activation: of the gate. cos, sin: float32 [positions, D/2]: a position's rotation of each pair."""
+        self.weights, self._activation = weights, activation
+        if weights.pairs_together:
+            self._rotations = torch.complex(cos, sin)
+        else:
+            self._rotations = torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)), 1).to(weights.dtype)
 
-    @property
-    def rows(self) -> int:
-        return self.keys.shape[1]
+    def prefill(self, cache: KeyValueCache, prompts: Sequence[tuple[int, ...]], copies: list[int], row: int) -> Tensor:
+        """Read each prompt once, and write it to as many consecutive cache rows as it has copies.
 
-    @property
-    def tokens(self) -> int:
-        return self.keys.shape[3]
+        row: the first row to write. Returns the last hidden state [P, H] of each prompt, for `logits`.
+        """
+        device, count = self._rotations.device, len(prompts)
+        width = max(map(len, prompts))
+        padded = torch.tensor([prompt + (0,) * (width - len(prompt)) for prompt in prompts], device=device)
+        rotations = self._rotations[torch.arange(width, device=device).repeat(count)]
 
-    def move_rows(self, sources: Tensor, targets: Tensor) -> None:
-        """Copy some rows onto others (no row may be in both)."""
-        self.keys[:, targets] = self.keys[:, sources]
-        self.values[:, targets] = self.values[:, sources]
+        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            q, k, v = (states.reshape(count, width, *states.shape[1:]) for states in (queries, keys, values))
+            cache.write_prompts(layer, row, copies, k, v)
+            # Padding is on the right, so no real token attends to it under a causal mask alone.
+            q, k, v = (states.transpose(1, 2) for states in (q, k, v))
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+            return attended.transpose(1, 2).reshape(count * width, -1)
+
+        hidden = self._run_layers(padded.flatten(), rotations, attend)
+        last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+        return hidden.view(count, width, -1)[torch.arange(count, device=device), last]
+
+    def decode(self, cache: KeyValueCache, tokens: Tensor, positions: Tensor, width: int) -> Tensor:
+        """Feed one token to each of the first n cache rows (at least FEWEST_ROWS).
+
+        tokens, positions: int64 [n]; a position is the number of tokens its row holds already. width: columns of the
+        cache that are read, more than any position. Returns float32 logits [n, V] of the tokens that follow.
+        """
+        columns = cache.columns(positions, width)
+
+        def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            return cache.attend(layer, columns, queries, keys, values)
+
+        return self.logits(self._run_layers(tokens, self._rotations[positions], attend))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """float32 [n, V] from hidden states [n, H]."""
+        rows = hidden.shape[0]
+        if rows < FEWEST_ROWS:
+            hidden = hidden.expand(FEWEST_ROWS, -1)
+        normed = self._normed(hidden, self.weights.norm)
+        return self.weights.head(normed)[:rows].float()
+
+    def _run_layers(self, tokens: Tensor, rotations: Tensor, attend: Attend) -> Tensor:
+        """Token ids [N] and their rotations in; final hidden states [N, H] before the last norm."""
+        rows = tokens.shape[0]
+        if rows < FEWEST_ROWS:  # only a prompt of one token: it is read twice, and the second time is ignored
+            tokens, rotations = tokens.repeat(FEWEST_ROWS), torch.cat((rotations, rotations))
+        hidden = F.embedding(tokens, self.weights.embedding)
+        for index, layer in enumerate(self.weights.layers):
+            states = self._projected(layer, hidden, rotations)
+            attended = attend(index, *(one[:rows] for one in states))
+            if attended.shape[0] < hidden.shape[0]:
+                attended = attended.expand(hidden.shape[0], -1)
+            hidden = layer.out.added_to(hidden, attended)
+            gate, up = layer.gate_up(self._normed(hidden, layer.post_norm)).chunk(2, dim=-1)
+            hidden = layer.down.added_to(hidden, self._activation(gate) * up)
+        return hidden[:rows]
+
+    def _projected(self, layer: PackedLayer, hidden: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries [N, heads, D], rotated keys and values [N, kv_heads, D]."""
+        shape = self.weights.shape
+        states = layer.qkv(self._normed(hidden, layer.input_norm)).view(hidden.shape[0], -1, shape.head_dim)
+        turned, values = states[:, : -shape.kv_heads], states[:, -shape.kv_heads :]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            queries = self._normed(turned[:, : shape.heads], layer.query_norm)
+            turned = torch.cat((queries, self._normed(turned[:, shape.heads :], layer.key_norm)), dim=1)
+        turned = _rotate(turned, rotations)
+        return turned[:, : shape.heads], turned[:, shape.heads :], values
+
+    def _normed(self, states: Tensor, weight: Tensor) -> Tensor:
+        """RMS norm (1910.07467). In 16 bits it rounds before it multiplies by the weight, as transformers does."""
+        epsilon = self.weights.shape.epsilon
+        if states.dtype == torch.float32:
+            return F.rms_norm(states, weight.shape, weight, epsilon)
+        return F.rms_norm(states, weight.shape, None, epsilon).mul_(weight)
 
 
-def prefill(model: Any, cache: KeyValueCache, prompts: list[tuple[int, ...]], copies: list[int], row: int) -> Tensor:
-    """Prefill each prompt once, and write it to as many consecutive cache rows as it has copies.
+def _rotate(states: Tensor, rotations: Tensor) -> Tensor:
+    """Rotary position embedding (RoFormer, arXiv 2104.09864) of states [N, heads, D].
 
-    row: the first row to write. Returns float32 logits [sum(copies), V] of the token after each prompt.
+    rotations: complex [N, D/2] for pairs that are neighbours, or cos and signed sin [N, 2, D] for the half-split one.
     """
-    device = cache.keys.device
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
-    width = max(map(len, prompts))
-    padded = torch.tensor([prompt + (0,) * (width - len(prompt)) for prompt in prompts], device=device)
-    repeats = torch.tensor(copies, device=device)
-    end = row + sum(copies)
-
-    def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        cache.keys[layer, row:end, :, :width] = keys.repeat_interleave(repeats, dim=0)
-        cache.values[layer, row:end, :, :width] = values.repeat_interleave(repeats, dim=0)
-        # Padding is on the right, so no real token attends to it under a causal mask alone.
-        return F.scaled_dot_product_attention(queries, keys, values, is_causal=True, enable_gqa=True)
-
-    positions = torch.arange(width, device=device).expand(len(prompts), width)
-    hidden = _run_layers(model, padded, positions, attend)
-    last = hidden[torch.arange(len(prompts), device=device), lengths - 1]
-    logits: Tensor = _logits(model, last).repeat_interleave(repeats, dim=0)
-    return logits
-
-
-def decode(model: Any, cache: KeyValueCache, tokens: Tensor, positions: Tensor) -> Tensor:
-    """Feed one token to each of the first B cache rows.
-
-    tokens, positions: int64 [B]; a position is the number of tokens its row holds already.
-    Returns float32 logits [B, V] of the tokens that follow.
-    """
-    batch = tokens.shape[0]
-    rows = torch.arange(batch, device=tokens.device)
-    width = int(positions.max()) + 1
-    visible = (torch.arange(width, device=tokens.device) <= positions[:, None])[:, None, None]
-
-    def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        cache.keys[layer, rows, :, positions] = keys.squeeze(2)
-        cache.values[layer, rows, :, positions] = values.squeeze(2)
-        past_keys = cache.keys[layer, :batch, :, :width]
-        past_values = cache.values[layer, :batch, :, :width]
-        # The query heads that share a key head are laid out like positions, so keys need not be repeated.
-        grouped = queries.view(batch, past_keys.shape[1], -1, queries.shape[-1])
-        attended = F.scaled_dot_product_attention(grouped, past_keys, past_values, attn_mask=visible)
-        return attended.reshape(queries.shape)
-
-    hidden = _run_layers(model, tokens[:, None], positions[:, None], attend)
-    return _logits(model, hidden[:, 0])
-
-
-def _run_layers(model: Any, input_ids: Tensor, positions: Tensor, attend: Attention) -> Tensor:
-    """Final hidden states [B, T, H] before the last norm."""
-    decoder = model.model
-    hidden: Tensor = decoder.embed_tokens(input_ids)
-    cos, sin = decoder.rotary_emb(hidden, positions)
-    cos, sin = cos[:, None], sin[:, None]
-    for index, layer in enumerate(decoder.layers):
-        attention = layer.self_attn
-        normed = layer.input_layernorm(hidden)
-        queries = _heads(attention, "q", normed)
-        keys = _heads(attention, "k", normed)
-        values = _heads(attention, "v", normed)
-        attended = attend(index, _rotate(queries, cos, sin), _rotate(keys, cos, sin), values)
-        merged = attended.transpose(1, 2).reshape(*input_ids.shape, -1)
-        hidden = hidden + attention.o_proj(merged)
-        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-    return hidden
-
-
-def _heads(attention: Any, which: str, normed: Tensor) -> Tensor:
-    """Projection [B, T, H] -> [B, heads, T, D], with Qwen3's norm on queries and keys."""
-    projected: Tensor = getattr(attention, f"{which}_proj")(normed)
-    heads = projected.view(*normed.shape[:-1], -1, attention.head_dim)
-    norm = getattr(attention, f"{which}_norm", None)
-    normed_heads: Tensor = heads if norm is None else norm(heads)
-    return normed_heads.transpose(1, 2)
-
-
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary position embedding (RoFormer, arXiv 2104.09864) in the half-split layout of transformers."""
+    if rotations.is_complex():
+        pairs = torch.view_as_complex(states.view(*states.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * rotations[:, None]).flatten(-2)
     half = states.shape[-1] // 2
-    swapped = torch.cat((-states[..., half:], states[..., :half]), dim=-1)
-    return states * cos + swapped * sin
-
-
-def _logits(model: Any, hidden: Tensor) -> Tensor:
-    return model.lm_head(model.model.norm(hidden)).float()  # type: ignore[no-any-return]
+    swapped = torch.cat((states[..., half:], states[..., :half]), dim=-1)
+    return (states * rotations[:, :1]).add_(swapped.mul_(rotations[:, 1:]))

@@ -1,11 +1,14 @@
 """The seam between training and sampling: token ids in, token ids and log-probabilities out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frugalrl.types import FinishReason, require_one_for_each_token
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,22 @@ class WeightFolder:
     path: Path
 
 
-WeightSource = SharedModel | WeightFolder
+@dataclass(frozen=True)
+class NamedTensors:
+    """Weights by their names in a Hub checkpoint, e.g. `model.layers.0.self_attn.q_proj.weight`, in any order.
+
+    The torch engine copies them into a layout of its own and keeps no reference, so they may be made one at a time: it
+    is done with one before it asks for the next, or for the last of the few that it computes as one. All of the model's
+    tensors must come; a tied head may be left out. Typical uses:
+
+    - FSDP2: `NamedTensors((name, p.full_tensor()) for name, p in model.named_parameters())`, on every rank.
+    - LoRA: `NamedTensors(merged_tensors(model))`, whose names are those of the plain model.
+    """
+
+    tensors: Iterable[tuple[str, "Tensor"]]
+
+
+WeightSource = SharedModel | WeightFolder | NamedTensors
 """Where an engine finds weights."""
 
 

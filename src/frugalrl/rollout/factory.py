@@ -107,7 +107,6 @@ def _vllm_engine(
                 revision=needs.revision,
                 dtype=dtype,
                 needed_tokens=limits.needed_tokens,
-                backend=transfer.backend,
                 devices=devices,
                 arguments=settings.arguments,
                 log=needs.folder / f"server-{number}.log",

@@ -5,12 +5,18 @@ its own stream of such numbers, made from its seed alone (Philox), so what it dr
 the order of sequences, or on the device.
 """
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import SamplingParams
+
+BLOCK_STEP = 16
+"""Blocks of tokens hold multiples of it, which vector units like."""
 
 
 def uniform_stream(seed: int, count: int) -> np.ndarray:
@@ -30,17 +36,50 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
         return tokens, _logprob_of(logits, tokens)
-    scaled = logits / sampling.temperature
-    # The cumulative sum is in fp64: over 151,936 tokens fp32 would lose the rare ones.
-    weights = torch.softmax(_restrict(scaled, sampling), dim=-1, dtype=torch.float64)
-    cumulated = weights.cumsum(-1)
-    total = cumulated[:, -1:]
-    # A product rounded up to the total would fall past the last token.
-    target = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    tokens = torch.searchsorted(cumulated, target, right=True).squeeze(-1)
-    # NaN falls past every token: an index out of range is an error on a CPU and kills the process on a GPU.
-    tokens = tokens.clamp(max=logits.shape[-1] - 1)
-    return tokens, _logprob_of(scaled, tokens)
+    scaled = logits if sampling.temperature == 1 else logits / sampling.temperature
+    restricted = _restrict(scaled, sampling)
+    weights = torch.softmax(restricted, dim=-1)
+    tokens = _inverse_transform(weights, uniforms)
+    if restricted is not scaled:
+        return tokens, _logprob_of(scaled, tokens)
+    return tokens, weights.gather(-1, tokens[:, None]).squeeze(-1).log()  # the vocabulary is not read again
+
+
+def _inverse_transform(weights: Tensor, uniforms: Tensor) -> Tensor:
+    """Where a share of each row's total weight falls. weights: float32 [B, V], at least 0. uniforms: float64 [B].
+
+    In two steps, first among blocks of tokens and then inside one: only their sums are added up in fp64, where fp32
+    would lose the rare tokens of a vocabulary of 151,936, and nothing the size of the vocabulary is.
+    """
+    blocks = _blocked(weights)
+    cumulated = blocks.sum(-1).double().cumsum(-1)
+    block, share = _place(cumulated, uniforms)
+    inside = blocks[torch.arange(len(block), device=block.device), block].double().cumsum(-1)
+    tokens = block * blocks.shape[-1] + _place(inside, share)[0]
+    return tokens.clamp(max=weights.shape[-1] - 1)
+
+
+def _blocked(weights: Tensor) -> Tensor:
+    """[B, V] -> [B, blocks, tokens in a block], about as many of the one as of the other; the last is filled with 0."""
+    vocabulary = weights.shape[-1]
+    size = max(BLOCK_STEP, math.isqrt(vocabulary) // BLOCK_STEP * BLOCK_STEP)
+    missing = -vocabulary % size
+    return (F.pad(weights, (0, missing)) if missing else weights).view(weights.shape[0], -1, size)
+
+
+def _place(cumulated: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The first entry whose cumulated weight is above a share of the total, and where in that entry the share falls.
+
+    cumulated: float64 [B, N]. share: float64 [B], in [0, 1). Returns int64 [B] and float64 [B], in [0, 1).
+    """
+    total = cumulated[:, -1]
+    # A product rounded up to the total would fall past the last entry.
+    target = torch.minimum(share * total, torch.nextafter(total, torch.zeros_like(total)))
+    # NaN falls past every entry: an index out of range is an error on a CPU and kills the process on a GPU.
+    entry = torch.searchsorted(cumulated, target[:, None], right=True).clamp(max=cumulated.shape[-1] - 1)
+    above = cumulated.gather(-1, entry).squeeze(-1)
+    below = cumulated.gather(-1, (entry - 1).clamp(min=0)).squeeze(-1).where(entry.squeeze(-1) > 0, 0.0)
+    return entry.squeeze(-1), (target - below) / (above - below)
 
 
 def refuse_broken(logprobs: Tensor) -> None:

@@ -1,26 +1,30 @@
-"""The rollout engine in process: samples with the policy's own weights, on CPU or one GPU, without a server.
+"""The rollout engine in process: samples on CPU or one GPU, without a server.
 
-Continuous batching over a fixed number of cache rows: a prompt is prefilled once for all its completions, a
-finished sequence leaves the batch at once, and the next prompt takes its rows. Log-probabilities are exact in
-fp32 (within 1e-4 of transformers' forward pass; a test holds them to it), so they can serve as old log-probs.
+Continuous batching over a fixed number of cache rows: a prompt is read once for all its completions, a finished
+sequence leaves the batch at once, and the next prompt takes its rows. Log-probabilities are exact in fp32 (within 1e-4
+of transformers' forward pass; a test holds them to it), so they can serve as old log-probs.
+
+The engine decodes from a packed copy of the weights (`packed_weights.py`). Where they come from a model in this
+process, the copy is made at the start of `generate` and freed at its end, as the cache is: while the policy is updated,
+the engine holds no memory.
 """
 
-import copy
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.errors import ModelError
-from frugalrl.rollout.decoder import KeyValueCache, decode, prefill
+from frugalrl.rollout.decoder import Decoder
 from frugalrl.rollout.engine import (
+    NamedTensors,
     RolloutRequest,
     SampledSequence,
     SamplingParams,
@@ -28,73 +32,84 @@ from frugalrl.rollout.engine import (
     WeightFolder,
     WeightSource,
 )
-from frugalrl.rollout.memory import is_out_of_memory
-from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
-from frugalrl.types import FinishReason
+from frugalrl.rollout.flight import Flight, Part
+from frugalrl.rollout.graphs import PlainSteps, RecordedSteps, StepRunner, cuda_recorder
+from frugalrl.rollout.kv_cache import KeyValueCache, cache_row_bytes, make_cache
+from frugalrl.rollout.memory import affordable_rows, free_bytes, is_out_of_memory
+from frugalrl.rollout.packed_weights import Adapters, PackedWeights, model_shape, refuse_unfit
+from frugalrl.rollout.projections import FEWEST_ROWS
 
 logger = logging.getLogger(__name__)
 
 PREFILL_TOKENS = 16384
 """Padded prompt tokens in one forward pass: bounds the activations of a prefill."""
 CACHE_STEP_TOKENS = 64
-"""The cache grows to multiples of this, so that slightly longer prompts do not reallocate it."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Completions of one request that start together."""
-
-    request: int
-    first_sample: int
-    prompt_ids: tuple[int, ...]
-    seeds: tuple[int, ...]
+"""Columns of a cache are multiples of it."""
+LOGIT_COPIES = 6
+"""fp32 copies of a row's logits that are alive at once while a token is drawn, top-p included."""
 
 
 class TorchEngine:
     """Samples from a transformers causal LM of the Qwen2, Qwen3 or Llama family."""
 
-    def __init__(self, model: Any, end_token_ids: frozenset[int], max_sequences: int, policy_version: int = 0) -> None:
-        """model: shared with the caller. max_sequences: cache rows, and so the largest batch."""
-        self._model = model
-        self._owns_model = False
-        self._end_tokens = torch.tensor(sorted(end_token_ids), device=model.device)
+    def __init__(
+        self,
+        model: Any,
+        end_token_ids: frozenset[int],
+        max_sequences: int,
+        policy_version: int = 0,
+        attention: str = "efficient",
+    ) -> None:
+        """model: shared with the caller; after `load_weights` from another source, of its weights nothing is used.
+        max_sequences: cache rows, and so the largest batch. attention: on a GPU, see ATTENTION_BACKENDS."""
+        self._config, self._dtype, self._device = model.config, model.dtype, model.device
+        self._shape, self._shapes = model_shape(model.config), _tensor_shapes(model.config)
+        self._end_tokens = sorted(end_token_ids)
         self._max_sequences = max_sequences
         self._policy_version = policy_version
-        self._cache: KeyValueCache | None = None
+        self._attention = attention
+        self._source: Any | None = model
+        """The model that the weights are copied from at each `generate`; None if they were given."""
+        self._weights: PackedWeights | None = None
 
     @property
     def logprobs_are_exact(self) -> bool:
-        return bool(self._model.dtype == torch.float32)
+        return bool(self._dtype == torch.float32)
 
     @property
     def metrics(self) -> Mapping[str, float]:
         return {}
 
     def close(self) -> None:
-        """Free the cache."""
-        self._cache = None
+        """Free the weights."""
+        self._source, self._weights = None, None
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
-        """A shared model is used directly; a folder is loaded into the engine's own model."""
+        """A shared model is read at the start of each `generate`; a folder or named tensors are read now and kept.
+
+        Raises ModelError for weights that do not fit. A folder is checked before any of it is used; named tensors that
+        turn out not to fit leave the engine without weights, and `generate` says so until others are loaded.
+        """
         match source:
             case SharedModel(model):
-                self._model, self._owns_model = model, False
+                self._source, self._weights = model, None
             case WeightFolder(path):
-                tensors = _read_tensors(path, self._model)
-                if not self._owns_model:  # never change the trainer's model
-                    self._model, self._owns_model = copy.deepcopy(self._model), True
-                self._model.load_state_dict(tensors, strict=False)
+                tensors = _read_tensors(path)
+                refuse_unfit({name: tuple(tensor.shape) for name, tensor in tensors.items()}, self._shapes)
+                self._keep(tensors.items())
+            case NamedTensors(pairs):
+                self._keep(pairs)
             case _:
                 raise ModelError(
-                    f"The torch engine cannot load weights from a {type(source).__name__}. Give it a SharedModel or a "
-                    "WeightFolder."
+                    f"The torch engine cannot load weights from a {type(source).__name__}. Give it a SharedModel, a "
+                    "WeightFolder or NamedTensors."
                 )
         self._policy_version = policy_version
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`. Uses fewer rows from then on if memory runs out.
 
-        A sequence does not depend on its batch (exactly in fp32), so a retry loses nothing.
+        A sequence does not depend on its batch (in fp32), so a retry loses nothing.
         """
         while True:
             try:
@@ -102,7 +117,6 @@ class TorchEngine:
             except RuntimeError as error:
                 if not is_out_of_memory(error) or self._max_sequences == 1:
                     raise
-            self._cache = None
             torch.cuda.empty_cache()
             self._max_sequences = -(-self._max_sequences // 2)
             logger.warning(
@@ -113,58 +127,151 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        if not requests:
+            return []
+        tokens = _needed_tokens(requests, sampling)
+        decoder = self._decoder(tokens)
+        dtype = decoder.weights.dtype
+        rows = self._rows_for(requests, tokens, dtype)
+        cache = make_cache(self._shape, max(rows, FEWEST_ROWS), tokens, dtype, self._device, self._attention)
+        flight = Flight(decoder, cache, sampling, self._end_tokens, self._device)
+        runner = self._runner(cache)
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
-        queue = deque(self._parts(requests))
-        batch = _Batch(self._cache_for(requests, sampling), sampling, self._end_tokens)
-        while queue or batch.size:
-            new = self._admit(queue, batch.size)
-            logits = batch.decode(self._model)
-            for parts in new:
-                logits.append(batch.prefill(self._model, parts))
-            for request, sample, token_ids, logprobs, stopped in batch.draw(torch.cat(logits)):
-                reason: FinishReason = "stop" if stopped else "length"
-                versions = (self._policy_version,) * len(token_ids)
-                results[request][sample] = SampledSequence(token_ids, logprobs, reason, versions)
+        exact = dtype == torch.float32 and self._device.type == "cpu"
+        queue = deque(_parts(requests, rows))
+        while queue or flight.size:
+            new = _admitted(queue, flight.size, rows)
+            if flight.size:
+                flight.step(runner)
+            if new:
+                flight.start(new, _prefill_batches(new, alone=exact))
+            for done in flight.retire():
+                versions = (self._policy_version,) * len(done.token_ids)
+                sequence = SampledSequence(
+                    done.token_ids, done.logprobs, "stop" if done.stopped else "length", versions
+                )
+                request, sample = done.owner
+                results[request][sample] = sequence
         return [[sequence for sequence in row if sequence is not None] for row in results]
 
-    def _parts(self, requests: Sequence[RolloutRequest]) -> list[_Part]:
-        """Requests cut so that each part fits the cache's rows."""
-        return [
-            _Part(index, first, request.prompt_ids, request.seeds[first : first + self._max_sequences])
-            for index, request in enumerate(requests)
-            for first in range(0, len(request.seeds), self._max_sequences)
-        ]
+    def _decoder(self, positions: int) -> Decoder:
+        weights = self._weights
+        if weights is None and self._source is not None:
+            weights = self._empty_weights(_adapters(self._source))
+            weights.fill(_plain_tensors(self._source))
+        if weights is None:
+            raise ModelError("The engine has no weights: the last ones did not fit, or it was closed. Load others.")
+        cos, sin = (table.to(self._device) for table in _rotations(self._config, positions))
+        return Decoder(weights, _activation(self._config), cos, sin)
 
-    def _admit(self, queue: deque[_Part], busy: int) -> list[list[_Part]]:
-        """Parts to start now, in prefill batches. Waits until an eighth of the rows is free: a prefill for
-        each single free row would cost more than the row."""
-        free = self._max_sequences - busy
-        if busy and free < self._max_sequences // 8:
-            return []
-        batches: list[list[_Part]] = []
-        width = 0
-        while queue and len(queue[0].seeds) <= free:
-            part = queue.popleft()
-            free -= len(part.seeds)
-            width = max(width, len(part.prompt_ids))
-            if not batches or width * (len(batches[-1]) + 1) > PREFILL_TOKENS:
-                batches.append([])
-                width = len(part.prompt_ids)
-            batches[-1].append(part)
-        return batches
+    def _keep(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
+        self._source, self._weights = None, None
+        with torch.no_grad():
+            weights = self._empty_weights()
+            weights.fill(tensors)
+        self._weights = weights
 
-    def _cache_for(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> KeyValueCache:
-        longest = max((len(request.prompt_ids) for request in requests), default=0)
-        needed = longest + sampling.max_completion_tokens
-        if self._cache is None or self._cache.tokens < needed:
-            self._cache = None  # freed before the larger one is made
-            rounded = -(-needed // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
-            self._cache = KeyValueCache(self._model, self._max_sequences, rounded)
-        return self._cache
+    def _empty_weights(self, adapters: Adapters | None = None) -> PackedWeights:
+        return PackedWeights(self._shapes, self._shape, self._dtype, self._device, adapters or {})
+
+    def _rows_for(self, requests: Sequence[RolloutRequest], tokens: int, dtype: torch.dtype) -> int:
+        """As many as there are sequences, unless the caller or the device's memory allows fewer."""
+        wanted = min(self._max_sequences, sum(len(request.seeds) for request in requests))
+        row_bytes = cache_row_bytes(self._shape, tokens, dtype) + 4 * LOGIT_COPIES * self._shape.vocabulary
+        rows = affordable_rows(wanted, row_bytes, free_bytes(self._device))
+        if rows < wanted:
+            logger.info("The free memory holds %d sequences at once, of %d.", rows, wanted)
+        return rows
+
+    def _runner(self, cache: KeyValueCache) -> StepRunner:
+        if self._device.type != "cuda":
+            return PlainSteps(cache.tokens)
+        return RecordedSteps(cache.rows, cache.tokens, cuda_recorder())
 
 
-def _read_tensors(folder: Path, model: Any) -> dict[str, Tensor]:
-    """A folder's weights, checked against a model: each tensor once, by name and shape. Raises ModelError."""
+def _needed_tokens(requests: Sequence[RolloutRequest], sampling: SamplingParams) -> int:
+    longest = max(len(request.prompt_ids) for request in requests)
+    return -(-(longest + sampling.max_completion_tokens) // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
+
+
+def _parts(requests: Sequence[RolloutRequest], rows: int) -> list[Part]:
+    """Requests cut so that each part fits so many rows."""
+    return [
+        Part(index, first, request.prompt_ids, request.seeds[first : first + rows])
+        for index, request in enumerate(requests)
+        for first in range(0, len(request.seeds), rows)
+    ]
+
+
+def _admitted(queue: deque[Part], busy: int, rows: int) -> list[Part]:
+    """Parts to start now. Waits until an eighth of the rows is free: a prefill for each single free row would cost
+    more than the row."""
+    free = rows - busy
+    if busy and free < rows // 8:
+        return []
+    admitted: list[Part] = []
+    while queue and len(queue[0].seeds) <= free:
+        admitted.append(queue.popleft())
+        free -= len(admitted[-1].seeds)
+    return admitted
+
+
+def _prefill_batches(parts: Sequence[Part], alone: bool) -> list[list[Part]]:
+    """Parts whose prompts are read together. alone: each by itself, so that its sums do not depend on the others."""
+    batches: list[list[Part]] = []
+    width = 0
+    for part in parts:
+        width = max(width, len(part.prompt_ids))
+        if not batches or alone or width * (len(batches[-1]) + 1) > PREFILL_TOKENS:
+            batches.append([])
+            width = len(part.prompt_ids)
+        batches[-1].append(part)
+    return batches
+
+
+def _tensor_shapes(config: Any) -> dict[str, tuple[int, ...]]:
+    """The tensors of a checkpoint of this model: of a plain one, whatever was done to the model at hand."""
+    import transformers
+
+    with torch.device("meta"):
+        plain = transformers.AutoModelForCausalLM.from_config(config)
+    return {name: tuple(parameter.shape) for name, parameter in plain.named_parameters()}
+
+
+def _activation(config: Any) -> Callable[[Tensor], Tensor]:
+    from transformers.activations import ACT2FN
+
+    return F.silu if config.hidden_act == "silu" else ACT2FN[config.hidden_act]
+
+
+def _rotations(config: Any, positions: int) -> tuple[Tensor, Tensor]:
+    """cos and sin, float32 [positions, D/2], as transformers computes them for this configuration."""
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1), torch.arange(positions)[None])
+    half = cos.shape[-1] // 2
+    return cos[0, :, :half], sin[0, :, :half]
+
+
+def _plain_tensors(model: Any) -> Iterable[tuple[str, Tensor]]:
+    """A model's parameters by the names of a plain checkpoint; peft keeps an adapted layer's own under another."""
+    for name, parameter in model.named_parameters():
+        if ".lora_A." not in name and ".lora_B." not in name:
+            yield name.replace(".base_layer.", "."), parameter
+
+
+def _adapters(model: Any) -> Adapters:
+    """The LoRA adapters that peft injected into a model and that are switched on, by the path of their layer."""
+    found = {}
+    for path, layer in model.named_modules():
+        if hasattr(layer, "lora_A") and not layer.disable_adapters:
+            (name,) = layer.active_adapters
+            found[path] = (layer.lora_A[name].weight, layer.lora_B[name].weight * layer.scaling[name])
+    return found
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    """A folder's weights. Raises ModelError."""
     try:
         files = sorted(folder.glob("model*.safetensors"))
         tensors = {name: tensor for file in files for name, tensor in safetensors.torch.load_file(file).items()}
@@ -172,103 +279,4 @@ def _read_tensors(folder: Path, model: Any) -> dict[str, Tensor]:
         raise ModelError(f"The weights in {folder} cannot be read: {error}. Give a folder in Hub layout.") from None
     if not files:
         raise ModelError(f"There are no weights (model*.safetensors) in {folder}. Give a folder in Hub layout.")
-    own = model.state_dict()
-    tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    wrong = dict.fromkeys(own.keys() - tensors.keys() - tied, "missing")
-    wrong |= dict.fromkeys(tensors.keys() - own.keys(), "unknown")
-    wrong |= {
-        name: "of another shape" for name in own.keys() & tensors.keys() if own[name].shape != tensors[name].shape
-    }
-    if wrong:
-        shown = ", ".join(f"{name} is {what}" for name, what in sorted(wrong.items())[:3])
-        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
-        raise ModelError(f"The weights in {folder} do not fit the engine's model: {shown}{more}. Give a folder of it.")
     return tensors
-
-
-Finished = tuple[int, int, tuple[int, ...], tuple[float, ...], bool]
-"""Request, sample, token ids, log-probs, and whether an end token was sampled."""
-
-
-class _Batch:
-    """The sequences in flight: row i of every tensor and of the cache is one of them, for i < size."""
-
-    def __init__(self, cache: KeyValueCache, sampling: SamplingParams, end_tokens: Tensor) -> None:
-        rows, cap, device = cache.rows, sampling.max_completion_tokens, cache.keys.device
-        self._cache, self._sampling, self._end_tokens = cache, sampling, end_tokens
-        self._owners: list[tuple[int, int]] = []
-        self._prompt_tokens = torch.zeros(rows, dtype=torch.int64, device=device)
-        self._drawn = torch.zeros_like(self._prompt_tokens)
-        self._uniforms = torch.zeros(rows, cap, dtype=torch.float64, device=device)
-        self._tokens = torch.zeros(rows, cap, dtype=torch.int64, device=device)
-        self._logprobs = torch.zeros(rows, cap, dtype=torch.float32, device=device)
-
-    @property
-    def size(self) -> int:
-        return len(self._owners)
-
-    def decode(self, model: Any) -> list[Tensor]:
-        """Logits of the rows in flight, as a list of one; of none if there are none."""
-        if not self.size:
-            return []
-        n = self.size
-        last = self._drawn[:n] - 1
-        tokens = self._tokens[torch.arange(n, device=last.device), last]
-        return [decode(model, self._cache, tokens, self._prompt_tokens[:n] + last)]
-
-    def prefill(self, model: Any, parts: list[_Part]) -> Tensor:
-        """Start sequences after those in flight; returns their first logits."""
-        row = self.size
-        copies = [len(part.seeds) for part in parts]
-        logits = prefill(model, self._cache, [part.prompt_ids for part in parts], copies, row)
-        for part in parts:
-            for sample, seed in enumerate(part.seeds, start=part.first_sample):
-                self._prompt_tokens[self.size] = len(part.prompt_ids)
-                stream = uniform_stream(seed, self._sampling.max_completion_tokens)
-                self._uniforms[self.size] = torch.from_numpy(stream)
-                self._owners.append((part.request, sample))
-        self._drawn[row : self.size] = 0
-        return logits
-
-    def draw(self, logits: Tensor) -> list[Finished]:
-        """Sample a token for every row; remove the finished rows and return them."""
-        n = self.size
-        rows, drawn = torch.arange(n, device=logits.device), self._drawn[:n]
-        tokens, logprobs = draw_tokens(logits, self._uniforms[rows, drawn], self._sampling)
-        self._tokens[rows, drawn] = tokens
-        self._logprobs[rows, drawn] = logprobs
-        self._drawn[:n] += 1
-        stopped = torch.isin(tokens, self._end_tokens)
-        # A row with non-finite logits leaves with the finished ones, so that the check costs no extra sync.
-        done = stopped | (self._drawn[:n] >= self._sampling.max_completion_tokens) | ~logprobs.isfinite()
-        if not done.any():
-            return []
-        refuse_broken(logprobs)
-        return self._retire(done.nonzero().squeeze(-1).tolist(), stopped.tolist())
-
-    def _retire(self, done: list[int], stopped: list[bool]) -> list[Finished]:
-        finished = []
-        for row in done:
-            count = int(self._drawn[row])
-            token_ids = tuple(self._tokens[row, :count].tolist())
-            logprobs = tuple(self._logprobs[row, :count].tolist())
-            finished.append((*self._owners[row], token_ids, logprobs, stopped[row]))
-        self._close_gaps(done)
-        return finished
-
-    def _close_gaps(self, done: list[int]) -> None:
-        """Move the last rows in flight into the freed rows: only as many copies as gaps."""
-        left = self.size - len(done)
-        gone = set(done)
-        targets = [row for row in done if row < left]
-        sources = [row for row in range(left, self.size) if row not in gone]
-        for source, target in zip(sources, targets, strict=True):
-            self._owners[target] = self._owners[source]
-        del self._owners[left:]
-        if not targets:
-            return
-        device = self._tokens.device
-        at, to = torch.tensor(sources, device=device), torch.tensor(targets, device=device)
-        for tensor in (self._prompt_tokens, self._drawn, self._uniforms, self._tokens, self._logprobs):
-            tensor[to] = tensor[at]
-        self._cache.move_rows(at, to)

@@ -1,13 +1,15 @@
 """The batch of a step: problems, groups of completions, rewards; refilled where groups carry no learning signal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from frugalrl.data.sampler import next_problems, observe
+from frugalrl.data.sampler import SamplerState, next_problems, observe
 from frugalrl.rewards.rubric import group_accuracy, score_groups
-from frugalrl.rollout.collect import collect_groups
-from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.collect import collect_groups, groups_of, requests_of
+from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
+from frugalrl.training.ahead import Ahead, DrawnBatch
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.types import ScoredGroup
@@ -15,6 +17,8 @@ from frugalrl.types import ScoredGroup
 
 def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tuple[Progress, FilledBatch]:
     """The scored groups of the next step, and the progress with the sampler advanced."""
+    if run.ahead is not None:
+        return _sample_ahead(run, run.ahead, progress, max_completion_tokens)
     recipe, rollout, step = run.recipe, run.recipe.rollout, progress.step + 1
     sampling = SamplingParams(max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
     rubric = run.rubric(max_completion_tokens)
@@ -33,9 +37,47 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
             return score_groups(rubric, groups, lambda: _seconds_left(run, progress))
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
-    accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in batch.sampled]
-    sampler = observe(sampler, zip(taken, accuracies, strict=True))
-    return replace(progress, sampler=sampler), batch
+    return replace(progress, sampler=_observed(sampler, taken, batch.sampled)), batch
+
+
+def _observed(sampler: SamplerState, taken: Sequence[int], groups: Sequence[ScoredGroup]) -> SamplerState:
+    accuracies = [group_accuracy([one.verdict for one in group.completions]) for group in groups]
+    return observe(sampler, zip(taken, accuracies, strict=True))
+
+
+def _sample_ahead(run: Run, ahead: Ahead, progress: Progress, cap: int) -> tuple[Progress, FilledBatch]:
+    """As `sample_batch`, of what the last step sampled ahead; the next batch is begun before this one is judged."""
+    rollout, step, sampler = run.recipe.rollout, progress.step + 1, progress.sampler
+    batch = ahead.batch_of(step)
+    if batch is None:
+        indices, sampler = next_problems(sampler, run.sampler, rollout.prompts_per_step)
+        batch = DrawnBatch(step, tuple(indices), progress.policy_version, cap, [])
+    before = progress.policy_version - run.recipe.algorithm.updates_per_batch
+    if not batch.answers or batch.policy_version != before:  # the first of a run, or the weights were rolled back
+        batch = replace(batch, policy_version=progress.policy_version, max_completion_tokens=cap)
+        with run.clock.timed("rollout"):
+            batch = replace(batch, answers=run.engine.generate(*_asked(run, batch)))
+    ahead.keep(batch)
+    if step < run.recipe.training.steps:
+        indices, sampler = next_problems(sampler, run.sampler, rollout.prompts_per_step)
+        following = DrawnBatch(step + 1, tuple(indices), progress.policy_version, cap, [])
+        asked = _asked(run, following)
+        ahead.start(following, lambda: run.engine.generate(*asked))
+    prompts = [run.problems.train[index] for index in batch.indices]
+    with run.clock.timed("reward"):
+        groups = groups_of(run.policy.tokenizer, prompts, _asked(run, batch)[0], batch.answers)
+        rubric = run.rubric(batch.max_completion_tokens)
+        scored = tuple(score_groups(rubric, groups, lambda: _seconds_left(run, progress)))
+    return replace(progress, sampler=_observed(sampler, batch.indices, scored)), FilledBatch(scored, scored, 0, 0.0)
+
+
+def _asked(run: Run, batch: DrawnBatch) -> tuple[list[RolloutRequest], SamplingParams]:
+    """What an engine is asked for a batch."""
+    rollout = run.recipe.rollout
+    prompts = [run.problems.train[index] for index in batch.indices]
+    samples = [range(rollout.group_size)] * len(prompts)
+    sampling = SamplingParams(batch.max_completion_tokens, rollout.temperature, rollout.top_p, rollout.top_k)
+    return requests_of(prompts, samples, (run.recipe.seed, batch.step)), sampling
 
 
 def _seconds_left(run: Run, progress: Progress) -> float:

@@ -1,7 +1,8 @@
 """From a run to a checkpoint and back: the two directions, side by side.
 
 Everything that decides what comes next is in a checkpoint: the model, the optimizer's tensors, a reference that was
-reset, `Progress`, the random states. Rollouts are never pending: a checkpoint is made between steps.
+reset, `Progress`, the random states. Rollouts are pending only in a run that is one step off policy: then they are
+complete between steps, and kept too.
 """
 
 from collections.abc import Mapping
@@ -85,6 +86,8 @@ def training_state(run: Run, progress: Progress) -> TrainingState:
         "base_files": files_hash(run.recipe.model.path),
     }
     tensors = {"optimizer": run.optimizer.state_tensors()}
+    if run.ahead is not None:
+        values["ahead"], tensors["ahead"] = run.ahead.state(progress.step + 1)
     if run.reference is not None and progress.reference_step > 0:
         tensors["reference"] = reference_tensors(run.reference)
     return TrainingState(values, tensors)
@@ -112,6 +115,8 @@ def restore(run: Run, checkpoint: Path, state: TrainingState) -> Progress:
     run.optimizer.load_state_tensors(state.tensors["optimizer"])
     if run.reference is not None and progress.reference_step > 0:
         load_reference_tensors(run.reference, state.tensors["reference"])
+    if run.ahead is not None:
+        run.ahead.restore(values.get("ahead"), state.tensors.get("ahead", {}))
     restore_random_states(values["random"])
     publish_weights(run, progress.policy_version)
     return progress

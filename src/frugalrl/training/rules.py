@@ -106,7 +106,8 @@ def update_settings(recipe: TrainRecipe, engine_is_exact: bool) -> UpdateSetting
     """What `update_policy` needs of a recipe."""
     algorithm, loss = recipe.algorithm, recipe.algorithm.loss
     # A correction for the engine's log-probs compares them with recomputed ones, so those are the old ones then.
-    rollouts_serve = engine_is_exact and loss.mismatch == "none"
+    # One step off policy the recomputed ones would be those of weights that have moved since.
+    rollouts_serve = (engine_is_exact or recipe.rollout.one_step_off) and loss.mismatch == "none"
     return UpdateSettings(
         loss=loss_rule(loss),
         updates=algorithm.updates_per_batch,

@@ -21,6 +21,7 @@ from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
 from frugalrl.tasks.loading import check_sources
+from frugalrl.training.ahead import Ahead
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -65,6 +66,8 @@ class Run:
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext
     """Entered around every evaluation; may leave it by raising StopRequested."""
     clock: PhaseClock = field(default_factory=PhaseClock)
+    ahead: Ahead | None = None
+    """The batches of a run that is one step off policy."""
 
     @property
     def seconds(self) -> float:
@@ -154,6 +157,7 @@ def load_run(
         base_weights=base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
+        ahead=Ahead() if recipe.rollout.one_step_off else None,
     )
 
 

@@ -129,6 +129,8 @@ def publish_step(run: Run, progress: Progress) -> Progress:
     The step itself is complete: where a server cannot take the weights, its checkpoint can still be saved.
     """
     began = run.seconds
+    if run.ahead is not None:
+        run.ahead.check()
     with run.clock.timed("update"):
         publish_weights(run, progress.policy_version)
     return replace(progress, spending=progress.spending.after_look(run.seconds - began, 0))

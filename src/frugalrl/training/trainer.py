@@ -162,4 +162,7 @@ def grpo_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[
         progress = replace(
             progress, step=progress.step + 1, policy_version=progress.policy_version + algorithm.updates_per_batch
         )
+    if run.ahead is not None:
+        with run.clock.timed("rollout"):
+            run.ahead.settle()  # the next batch, which was sampled meanwhile
     return after_step(run, progress, hooks, settings, batch, updated, began)

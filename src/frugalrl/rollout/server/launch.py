@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,8 +33,6 @@ class LaunchPlan:
     dtype: str
     needed_tokens: int
     """The longest prompt and completion together."""
-    backend: str
-    """Of the weight transfer."""
     devices: str | None
     """CUDA_VISIBLE_DEVICES; None leaves it as it is."""
     arguments: tuple[str, ...]
@@ -49,6 +48,7 @@ class LaunchedServer:
         self._python = plan.environment.expanduser() / "bin" / "python"
         self._keeper: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
+        self._lock, self._is_over = threading.Lock(), False
         if not self._python.is_file():
             raise ModelError(
                 f"There is no {self._python}. Give rollout.engine.environment as the folder of an environment that "
@@ -61,8 +61,23 @@ class LaunchedServer:
         return self._keeper is not None and self._keeper.poll() is None
 
     def start(self) -> str:
-        """Start the server, ending one that may still run; returns its url, where nobody listens yet."""
-        self.stop()
+        """Start the server, ending one that may still run; returns its url, where nobody listens yet.
+
+        Raises ModelError after `end`.
+        """
+        with self._lock:
+            if self._is_over:
+                raise ModelError("A server was to be started again after the end of the run.")
+            self.stop()
+            return self._started()
+
+    def end(self) -> None:
+        """End the server for good."""
+        with self._lock:
+            self._is_over = True
+            self.stop()
+
+    def _started(self) -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = int(probe.getsockname()[1])
@@ -127,7 +142,7 @@ def command(plan: LaunchPlan, python: str, port: int) -> list[str]:
         *("--generation-config", "vllm"),
         "--enable-scale-out",
         *("--worker-extension-cls", "frugalrl_worker.Extension"),
-        *("--weight-transfer-config", f'{{"backend": "{plan.backend}"}}'),
+        *("--weight-transfer-config", '{"backend": "frugalrl"}'),
         *(("--tensor-parallel-size", str(len(devices))) if len(devices) > 1 else ()),
         *plan.arguments,
     ]

@@ -125,7 +125,7 @@ class Member:
         Gives up after `max_restarts` faults in all: then it `is_lost`. The caller holds the lock. Raises ModelError for
         weights that are stale after that.
         """
-        while True:
+        while not self.is_lost:
             self.faults += 1
             self.epoch += 1
             if self.faults > self._limits.max_restarts:
@@ -149,17 +149,20 @@ class Member:
             return
         until = time.monotonic() + self._limits.start_seconds
         while not self.server.is_healthy:
+            if self.is_lost:
+                raise ServerFault(f"{self.name} is not needed any more")
             if time.monotonic() > until:
                 raise ServerFault(f"{self.name} did not come back within {self._limits.start_seconds:g} seconds")
             time.sleep(0.5)
         self._reach()
 
     def close(self) -> None:
-        """End it if it was launched, and close its connections."""
+        """End it if it was launched, and close its connections. Whoever still waits for it gives up."""
+        self.is_lost = True
+        if self._launched is not None:
+            self._launched.end()
         if self._server is not None:
             self._server.close()
-        if self._launched is not None:
-            self._launched.stop()
 
 
 def _sentence(fault: ServerFault) -> str:

@@ -27,9 +27,6 @@ _GROUP_SECONDS = 300
 class Transfer(Protocol):
     """A way for weights to reach servers."""
 
-    backend: str
-    """The name of vLLM's weight transfer backend that the servers must be started with."""
-
     def prepare(self, model: Any, version: str) -> Mapping[str, str]:
         """Take up the weights of a transformers model; returns the checksum of each tensor."""
         ...
@@ -49,8 +46,6 @@ class Transfer(Protocol):
 
 class FolderTransfer:
     """Through safetensors in a folder: any number of servers, on any machine that mounts it."""
-
-    backend = "frugalrl_folder"
 
     def __init__(self, folder: Path) -> None:
         """folder: of this run alone; what a killed process left in it is removed."""
@@ -98,8 +93,6 @@ class GroupTransfer:
 
     The weights are sent out of the model itself, so it must not change between `prepare` and `send`.
     """
-
-    backend = "frugalrl_group"
 
     def __init__(self, backend: Literal["nccl", "gloo"] = "nccl") -> None:
         self._library = backend

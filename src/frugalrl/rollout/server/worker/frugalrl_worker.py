@@ -4,12 +4,11 @@ One file, which stands alone: the server's environment needs vLLM and not this p
 ``--worker-extension-cls frugalrl_worker.Extension`` from a folder on the server's PYTHONPATH, and written against
 vLLM 0.32. The trainer imports only `digest` from here; vLLM itself is imported in a server alone.
 
-Two backends of vLLM's weight transfer protocol are registered, chosen by ``--weight-transfer-config``:
-- ``frugalrl_folder``: each update names a folder of safetensors that trainer and server both see.
-- ``frugalrl_group``: each update is broadcast by the trainer in a process group (nccl, on one node).
-
-Both go through vLLM's layerwise reload, and then repack an output head that is tied to the embedding: on a CPU vLLM
-packs it once at start-up, and would answer with the new body and the old head, under the new version.
+It registers a backend of vLLM's weight transfer protocol, ``--weight-transfer-config '{"backend": "frugalrl"}'``. An
+update either names a folder of safetensors that trainer and server both see, or announces tensors that the trainer
+broadcasts in a process group (nccl, on one node). Both go through vLLM's layerwise reload, and then repack an output
+head that is tied to the embedding: on a CPU vLLM packs it once at start-up, and would answer with the new body and the
+old head, under the new version.
 """
 
 import glob
@@ -21,6 +20,7 @@ from typing import Any, cast
 
 import torch
 
+BACKEND = "frugalrl"
 PROTOCOL = 1
 """Raised when trainer and extension of different releases no longer understand each other."""
 _DIGEST_PART = 1 << 22
@@ -57,15 +57,14 @@ class Extension:
 
 
 def _register() -> None:
-    """Make the backends known to vLLM."""
+    """Make the backend known to vLLM."""
     from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 
-    for name, receive in (("frugalrl_folder", _from_folder), ("frugalrl_group", _from_group)):
-        if name not in WeightTransferEngineFactory._registry:
-            WeightTransferEngineFactory.register_engine(name, _engine_class(receive))
+    if BACKEND not in WeightTransferEngineFactory._registry:
+        WeightTransferEngineFactory.register_engine(BACKEND, _engine_class())
 
 
-def _engine_class(receive: Any) -> Any:
+def _engine_class() -> Any:
     from vllm.distributed.weight_transfer.base import WeightTransferEngine
     from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 
@@ -102,7 +101,8 @@ def _engine_class(receive: Any) -> Any:
                 torch.accelerator.synchronize()
 
         def receive_weights(self, update_info: dict[str, Any]) -> None:
-            self.model.load_weights(self._noted(receive(self, update_info)))
+            sent = _from_folder(update_info["folder"]) if "folder" in update_info else _from_group(self, update_info)
+            self.model.load_weights(self._noted(sent))
 
         def finish_weight_update(self) -> None:
             finalize_layerwise_reload(self.model, self.model_config)
@@ -131,12 +131,12 @@ def _repack_embeddings(model: Any) -> list[str]:
     return done
 
 
-def _from_folder(engine: Any, info: dict[str, Any]) -> Iterator[tuple[str, torch.Tensor]]:
+def _from_folder(folder: str) -> Iterator[tuple[str, torch.Tensor]]:
     from safetensors import safe_open
 
-    files = sorted(glob.glob(os.path.join(info["folder"], "*.safetensors")))
+    files = sorted(glob.glob(os.path.join(folder, "*.safetensors")))
     if not files:
-        raise FileNotFoundError(f"there are no weights in {info['folder']}: does this server see the trainer's folder?")
+        raise FileNotFoundError(f"there are no weights in {folder}: does this server see the trainer's folder?")
     for path in files:
         with safe_open(path, framework="pt") as opened:
             for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's

@@ -1,0 +1,191 @@
+"""The page of one or several models on benchmarks: results in, HTML out.
+
+The verdict comes first: each benchmark's accuracy with its interval, and what stands in the way of reading it (cut
+answers, unknown verdicts, too few problems). Then tables and figures, then every sample.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
+
+from frugalrl.evaluation.records import SampleRecord
+from frugalrl.evaluation.results import Results
+from frugalrl.evaluation.scores import BenchmarkScore, score_of
+from frugalrl.reporting import html_page as html
+from frugalrl.reporting import page_assets
+from frugalrl.reporting.bar_figures import Bars, Interval, bar_chart, interval_chart, length_bins
+from frugalrl.reporting.console import estimate, percent
+from frugalrl.reporting.evaluation_samples import Evaluated, Language, problem_of, samples_of
+from frugalrl.reporting.mathml import mathml
+from frugalrl.reporting.sample_browser import sample_browser
+
+Finding = tuple[str, str]
+"""A sentence, and whether it is ``good``, ``bad``, ``unsure`` or none of these."""
+
+
+def evaluation_page(
+    models: Sequence[Evaluated],
+    language: Language,
+    remarks: Sequence[str] = (),
+    findings: Sequence[Finding] = (),
+    extra: Sequence[str] = (),
+) -> str:
+    """The whole document.
+
+    findings: what comes first, such as the verdict of a comparison. remarks: sentences below the accuracies. extra:
+    markup between the figures and the samples.
+    """
+    scores = {(model.name, one.header.benchmark): score_of_results(one) for model in models for one in model.results}
+    names = list(dict.fromkeys(one.header.benchmark for model in models for one in model.results))
+    title = f"{', '.join(model.name for model in models)}: {', '.join(names)}"
+    total = sum(len(one.samples) for model in models for one in model.results)
+    lead = f"{total:,} judged samples. In brackets: 95 % intervals, clustered by problem."
+    parts = [
+        _verdicts(scores, remarks, findings),
+        _table(scores),
+        _figures(models, scores, names),
+        *extra,
+        sample_browser(samples_of(models, language), mathml),
+        *[_made_with(model) for model in models],
+    ]
+    return html.page(title, lead, parts, page_assets.style(), page_assets.scripts())
+
+
+def score_of_results(results: Results) -> BenchmarkScore:
+    """The score of a file's samples; k is the fewest of any problem."""
+    samples: dict[str, int] = {}
+    for one in results.samples:
+        samples[one.problem_id] = samples.get(one.problem_id, 0) + 1
+    problems = [problem_of(results, name).as_problem() for name in samples]
+    return score_of(problems, results.samples, min(samples.values()), results.header.max_completion_tokens)
+
+
+# ------------------------------------------------------------------------------------------------- the parts
+
+Scores = Mapping[tuple[str, str], BenchmarkScore]
+
+
+def _verdicts(scores: Scores, remarks: Sequence[str], findings: Sequence[Finding]) -> str:
+    several = len({model for model, _ in scores}) > 1
+    found = []
+    for (model, benchmark), score in scores.items():
+        who = f"{model}, {benchmark}" if several else benchmark
+        kind = "unsure" if score.smallest_effect > 1 or score.truncated_fraction > 0.1 else ""
+        said = f"{who}: {estimate(score.accuracy)} of {score.problems} problems x {score.samples}."
+        if score.smallest_effect <= 1:
+            said += f" A comparison would detect a gain of {100 * score.smallest_effect:.1f} points."
+        found.append(html.finding(said, kind))
+    first = [html.finding(text, kind) for text, kind in findings]
+    return html.section("Is it better?" if findings else "How good is it?", *first, *found, html.notes(remarks))
+
+
+def _table(scores: Scores) -> str:
+    heads = ["benchmark", "model", "avg@k", "problems", "k", "pass@k", "majority@k", "truncated", "unknown", "tokens"]
+    rows = [
+        [
+            escape(benchmark),
+            html.cell(model),
+            html.cell(*_accuracy(score)),
+            str(score.problems),
+            str(score.samples),
+            percent(score.pass_at_k),
+            percent(score.majority_at_k),
+            f"{100 * score.truncated_fraction:.1f} %",
+            str(score.unknown),
+            f"{score.mean_tokens:,.0f}",
+        ]
+        for (model, benchmark), score in scores.items()
+    ]
+    return html.html_table(heads, rows, "Accuracy is the mean over all samples; an unknown verdict counts as wrong.")
+
+
+def _accuracy(score: BenchmarkScore) -> tuple[str, str]:
+    value = score.accuracy
+    return f"{100 * value.value:.1f} %", f"[{100 * value.ci_low:.1f}, {100 * value.ci_high:.1f}]"
+
+
+def _figures(models: Sequence[Evaluated], scores: Scores, benchmarks: Sequence[str]) -> str:
+    several = len(models) > 1
+    slots = {model.name: slot for slot, model in enumerate(models)}
+    rows = [
+        Interval(f"{benchmark} {model}" if several else benchmark, *_ends(score), slots[model])
+        for (model, benchmark), score in sorted(scores.items(), key=lambda item: benchmarks.index(item[0][1]))
+    ]
+    figures = [html.figure("Accuracy", "95 % intervals", interval_chart("Accuracy by benchmark", rows))]
+    for benchmark in benchmarks:
+        own = [(model, score) for (model, name), score in scores.items() if name == benchmark]
+        for column in dict.fromkeys(part.column for _, score in own for part in score.parts):
+            rows = [
+                Interval(
+                    f"{part.value} {model}" if several else f"{part.value} ({part.problems})",
+                    part.accuracy.value,
+                    part.accuracy.ci_low,
+                    part.accuracy.ci_high,
+                    slots[model],
+                )
+                for value in dict.fromkeys(
+                    part.value for _, score in own for part in score.parts if part.column == column
+                )
+                for model, score in own
+                for part in score.parts
+                if (part.column, part.value) == (column, value)
+            ]
+            title = f"{benchmark} by {column.lower()}"
+            figures.append(html.figure(title, "95 % intervals; problems in brackets", interval_chart(title, rows)))
+    for model in models:
+        for one in model.results:
+            name = f"{model.name}, {one.header.benchmark}" if several else one.header.benchmark
+            figures += [_lengths(name, one), _solved(name, one)]
+    return html.section("Figures", html.charts(figures))
+
+
+def _ends(score: BenchmarkScore) -> tuple[float, float, float]:
+    return score.accuracy.value, score.accuracy.ci_low, score.accuracy.ci_high
+
+
+def _lengths(name: str, results: Results) -> str:
+    edges, labels = length_bins([one.tokens for one in results.samples])
+    rows = []
+    for slot, (label, test) in enumerate(_KINDS):
+        counts = [0] * len(labels)
+        for one in results.samples:
+            if test(one):
+                counts[min(len(labels) - 1, one.tokens // (edges[1] - edges[0]))] += 1
+        if any(counts):
+            rows.append(Bars(label, counts, slot))
+    title = f"Length of answers, {name}"
+    said = ", ".join(row.label for row in rows)
+    return html.figure(title, f"samples by tokens: {said}, from below", bar_chart(title, labels, rows, "tokens"))
+
+
+_KINDS: tuple[tuple[str, Callable[[SampleRecord], bool]], ...] = (
+    ("correct", lambda one: one.is_correct),
+    ("not correct", lambda one: not one.is_correct and not one.is_truncated),
+    ("truncated, not correct", lambda one: not one.is_correct and one.is_truncated),
+)
+
+
+def _solved(name: str, results: Results) -> str:
+    right: dict[str, list[bool]] = {}
+    for one in results.samples:
+        right.setdefault(one.problem_id, []).append(one.is_correct)
+    k = min(map(len, right.values()))
+    bins = min(k, 10)
+    counts = [0] * (bins + 1)
+    for own in right.values():
+        counts[round(bins * sum(own) / len(own))] += 1
+    labels = [f"{100 * at / bins:.0f} %" for at in range(bins + 1)]
+    title = f"How hard the problems are, {name}"
+    chart = bar_chart(title, labels, [Bars("problems", counts)], "share of samples that are correct")
+    return html.figure(title, f"problems by solved share, k = {k}", chart)
+
+
+def _made_with(model: Evaluated) -> str:
+    parts = []
+    for one in model.results:
+        rows = [[escape(name), html.cell(str(value))] for name, value in vars(one.header).items()]
+        rows += [
+            [escape(f"session: {name}"), html.cell(str(value))] for line in one.sessions for name, value in line.items()
+        ]
+        rows += [["judged again", html.cell(str(dict(line)))] for line in one.regrades]
+        parts.append(html.folded(escape(one.header.benchmark), html.html_table(["setting", "value"], rows)))
+    return html.section(f"What {model.name} was measured with", *parts)

@@ -1,0 +1,23 @@
+"""What a page with samples carries inside: style and scripts from `assets/page`, read once."""
+
+import functools
+from importlib import resources
+
+BROWSER, FIGURES = "browser.js", "figures.js"
+_STYLE = "browser.css"
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """A file of `assets/page`."""
+    return (resources.files("frugalrl") / "assets" / "page" / name).read_text(encoding="utf-8")
+
+
+def style() -> str:
+    """The style of pages with samples, after that of every page."""
+    return asset(_STYLE)
+
+
+def scripts() -> tuple[str, ...]:
+    """The scripts of pages with samples, in order."""
+    return asset(FIGURES), asset(BROWSER)

@@ -1,0 +1,189 @@
+"""Linear projections with their weights laid out for decoding: few rows, the same weights at every token.
+
+Three layouts, chosen by `layout_for`:
+
+- `Transposed` (CPU): [inputs, outputs], contiguous. With 8 rows this is twice as fast as a Linear's own layout.
+- `OneDnn` (CPU, bf16): blocked by oneDNN, as inductor does it; with 64 rows about twice as fast as a Linear.
+- `AsStored` (elsewhere): a Linear's own layout, which cuBLAS likes as well as any.
+
+Projections that read the same input are fused: their outputs stand side by side.
+
+In fp32 a row of `Transposed` has the same bits whatever rows stand beside it, on the processors and with the libraries
+where that was measured (docs/rollouts.md), because it never hands the library one row or more than `MOST_ROWS`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MOST_ROWS = 128
+"""In one matrix product of `Transposed`: above, MKL may add up a long sum in other pieces, so in other bits."""
+FEWEST_ROWS = 2
+"""One row is a matrix-vector product, which adds up in another order."""
+EXPECTED_ROWS = 64
+"""What oneDNN is told when it chooses a blocking; any other number of rows works with it."""
+
+
+class Projection(Protocol):
+    """y = x W^T + b for x [rows, inputs], from weights that arrive part by part."""
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """Take the weights [outputs of the part, inputs] of one of the fused projections, as a Linear stores them."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[rows, inputs] -> [rows, all outputs]."""
+        ...
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """The residual plus the projection. The residual's memory may be used for it."""
+        ...
+
+
+Layout = Callable[[int, Sequence[int], bool, torch.dtype, torch.device], Projection]
+"""Inputs, outputs of each part, whether there is a bias, dtype and device in; an empty projection out."""
+
+
+class Transposed:
+    """[inputs, outputs], contiguous."""
+
+    def __init__(
+        self, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._offsets = _offsets(outputs)
+        self._weight = torch.empty(inputs, sum(outputs), dtype=dtype, device=device)
+        self._bias = torch.empty(sum(outputs), dtype=dtype, device=device) if biased else None
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        columns = slice(self._offsets[part], self._offsets[part + 1])
+        self._weight[:, columns].copy_(weight.t())
+        if self._bias is not None and bias is not None:
+            self._bias[columns].copy_(bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.shape[0] <= MOST_ROWS:
+            return self._product(x)
+        return torch.cat([self._product(piece) for piece in _pieces(x)])
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        for own, piece in zip(_pieces(residual), _pieces(x), strict=True):
+            own.addmm_(piece, self._weight)
+        return residual if self._bias is None else residual.add_(self._bias)
+
+    def _product(self, x: Tensor) -> Tensor:
+        return torch.mm(x, self._weight) if self._bias is None else torch.addmm(self._bias, x, self._weight)
+
+
+class OneDnn:
+    """Blocked by oneDNN for this processor. The parts are held until the last has come, and then blocked together."""
+
+    def __init__(
+        self, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._dtype, self._biased = dtype, biased
+        self._parts: list[tuple[Tensor, Tensor | None] | None] = [None] * len(outputs)
+        self._packed: Tensor | None = None
+        self._bias: Tensor | None = None
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        self._parts[part] = weight, bias
+        here = [one for one in self._parts if one is not None]
+        if len(here) < len(self._parts):
+            return
+        whole = torch.cat([one.to(self._dtype) for one, _ in here])
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(whole, EXPECTED_ROWS)
+        biases = [bias for _, bias in here if bias is not None]
+        self._bias = torch.cat([bias.to(self._dtype) for bias in biases]) if self._biased else None
+        self._parts = [None] * len(self._parts)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")  # type: ignore[no-any-return]
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`. Not fused: the product is rounded before it is added, as the trainer does it."""
+        return residual.add_(self(x))
+
+
+class AsStored:
+    """[outputs, inputs], as a Linear holds it."""
+
+    def __init__(
+        self, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._offsets = _offsets(outputs)
+        self._weight = torch.empty(sum(outputs), inputs, dtype=dtype, device=device)
+        self._bias = torch.empty(sum(outputs), dtype=dtype, device=device) if biased else None
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        rows = slice(self._offsets[part], self._offsets[part + 1])
+        self._weight[rows].copy_(weight)
+        if self._bias is not None and bias is not None:
+            self._bias[rows].copy_(bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self._weight, self._bias)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        return residual.add_(F.linear(x, self._weight, self._bias))
+
+
+@dataclass(frozen=True)
+class AddedColumns:
+    """A low-rank product x A B that is added to some outputs of a projection."""
+
+    first: int
+    """The first of them."""
+    down: Tensor
+    """A, [inputs, rank]."""
+    up: Tensor
+    """B, [rank, outputs]."""
+
+
+class Adapted:
+    """A projection with adapters (LoRA, 2106.09685) beside it, as the trainer computes them: not merged."""
+
+    def __init__(self, projection: Projection, added: Sequence[AddedColumns]) -> None:
+        self._projection, self._added = projection, added
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        self._projection.put(part, weight, bias)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._add(self._projection(x), x)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        return self._add(self._projection.added_to(residual, x), x)
+
+    def _add(self, outputs: Tensor, x: Tensor) -> Tensor:
+        for one in self._added:
+            outputs[:, one.first : one.first + one.up.shape[1]].addmm_(torch.mm(x, one.down), one.up)
+        return outputs
+
+
+def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
+    """The layout that is fastest for a dtype on a device."""
+    if device.type == "cpu" and dtype == torch.float32:
+        return Transposed
+    blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
+    return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
+
+
+def _offsets(outputs: Sequence[int]) -> list[int]:
+    return [sum(outputs[:count]) for count in range(len(outputs) + 1)]
+
+
+def _pieces(x: Tensor) -> list[Tensor]:
+    """Views of at most MOST_ROWS rows each, of about the same size, so that none has a single row."""
+    count = -(-x.shape[0] // MOST_ROWS)
+    return list(x.tensor_split(count)) if count > 1 else [x]
