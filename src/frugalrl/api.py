@@ -103,7 +103,7 @@ def train(
         a script or notebook), give them again.
     on_step: called after each step with its metrics by name, and `step`; what it returns is ignored.
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
-    resume: from the newest checkpoint of that folder.
+    resume: from the newest checkpoint of that folder; without a folder from `training.mirror`, if there is one.
     show: takes the lines that `frugalrl train` prints; None is silent.
 
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
@@ -116,6 +116,10 @@ def train(
     from frugalrl.training.hooks.callback import Callback
     from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
+    from frugalrl.training.mirror.mirror import Mirror
+    from frugalrl.training.mirror.mirroring import Mirroring
+    from frugalrl.training.mirror.opening import open_store
+    from frugalrl.training.mirror.taking_up import is_there_a_run
     from frugalrl.training.state.run_folder import open_run_folder
 
     chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
@@ -124,15 +128,20 @@ def train(
     refuse_several_processes(os.environ)
     say = line_by_line(show)
     hooks = [] if on_step is None else [Callback(on_step)]
-    with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
+    store = None if chosen.training.mirror is None else open_store(chosen.training.mirror)
+    resumes = resume if store is None else is_there_a_run(chosen, store, as_path(out), resume, say)
+    with open_run_folder(chosen, as_path(out), resumes) as opened, GracefulStop(say) as stop:
         say = logged(opened.path, say)
         say(opened.message)
-        summary = trainer.train(
-            chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, hooks, functions
-        )
-        if summary is not None:
-            report_runs([opened.path], opened.path / "report.html")
-            write_lines(opened.path, final_lines(summary, str(opened.path)))
+        with Mirroring(None if store is None else Mirror(opened.path, store), say) as copies:
+            given = (*hooks, *copies.hooks)
+            summary = trainer.train(
+                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions
+            )
+            if summary is not None:
+                report_runs([opened.path], opened.path / "report.html")
+                write_lines(opened.path, final_lines(summary, str(opened.path)))
+                copies.close()
         return TrainResult(opened.path, summary)
 
 

@@ -28,6 +28,12 @@ class TrainingSettings(Section):
         None, description="newest checkpoints to keep, beside best and the one to resume from; null: all"
     )
     keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
+    mirror: str | None = Field(
+        None,
+        min_length=1,
+        description="URL that the run's folder is copied to as it grows (s3://, gs://, file:///..., hf://org/name); "
+        "--resume takes up from it on a fresh machine; see docs/rented-gpu.md; null: none",
+    )
 
 
 class BudgetSettings(Section):

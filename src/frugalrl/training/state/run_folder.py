@@ -1,6 +1,7 @@
 """The folder of a run: a new one, or an existing one to resume in, locked by one process at a time.
 
-A run is resumed with its own recipe. `training.steps` and `budget` may differ: a run can be extended or shortened.
+A run is resumed with its own recipe. `training.steps`, `budget` and `training.mirror` may differ: a run can be
+extended, shortened or moved.
 """
 
 import fcntl
@@ -85,15 +86,21 @@ def _new(name: str, out: Path | None) -> Path:
         number += 1
 
 
-def _existing(name: str, out: Path | None) -> Path:
+def existing_run(name: str, out: Path | None) -> Path | None:
+    """The folder that a resume would take up from, if there is one."""
     if out is not None:
         candidates = [out] if (out / RECIPE_FILE).is_file() else []
     else:
         candidates = [path for path in DEFAULT_PARENT.glob(f"{name}*") if _is_run_of(name, path)]
-    if not candidates:
+    return max(candidates, key=lambda path: (path / RECIPE_FILE).stat().st_mtime, default=None)
+
+
+def _existing(name: str, out: Path | None) -> Path:
+    path = existing_run(name, out)
+    if path is None:
         where = out if out is not None else DEFAULT_PARENT / name
         raise OutputError(f"There is no run to resume at {where}. Start one without --resume, or name it with --out.")
-    return max(candidates, key=lambda path: (path / RECIPE_FILE).stat().st_mtime)
+    return path
 
 
 def _is_run_of(name: str, path: Path) -> bool:
@@ -112,13 +119,7 @@ def _write_recipe(recipe: SftRecipe | TrainRecipe, path: Path) -> None:
 
 
 def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
-    changes = _changes(recipe, path)
-    refused = [f"{key} is {old!r} there and {new!r} here" for key, old, new in changes if not _may_change(key)]
-    if refused:
-        raise OutputError(
-            f"The run in {path} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
-            "training.steps and budget may be changed. Or start a new run with another --out."
-        )
+    changes = refuse_other_recipe(recipe, path, str(path))
     checkpoints = path / "checkpoints"
     remove_leftovers(path)
     bring_back_replaced(path)
@@ -132,8 +133,23 @@ def _resumed(recipe: SftRecipe | TrainRecipe, path: Path) -> OpenedFolder:
     return OpenedFolder(path, checkpoint, "\n".join([*notes, f"Resuming {path} {where}"]))
 
 
+def refuse_other_recipe(recipe: SftRecipe | TrainRecipe, path: Path, where: str) -> list[tuple[str, object, object]]:
+    """What a resume changes: keys with old and new values. Raises OutputError for what may not change.
+
+    path: a folder with the run's recipe. where: the run's place, for the message.
+    """
+    changes = _changes(recipe, path)
+    refused = [f"{key} is {old!r} there and {new!r} here" for key, old, new in changes if not _may_change(key)]
+    if refused:
+        raise OutputError(
+            f"The run in {where} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
+            "training.steps, training.mirror and budget may be changed. Or start a new run with another --out."
+        )
+    return changes
+
+
 def _may_change(key: str) -> bool:
-    return key == "training.steps" or key.startswith("budget.")
+    return key in ("training.steps", "training.mirror") or key.startswith("budget.")
 
 
 def _changes(recipe: SftRecipe | TrainRecipe, path: Path) -> list[tuple[str, object, object]]:
