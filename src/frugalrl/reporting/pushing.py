@@ -1,4 +1,4 @@
-"""What of a folder goes to the Hub, and getting it there with the Hub's own client. The only importer of it.
+"""What of a folder goes to the Hub, and getting it there with the Hub's own client.
 
 Decisions:
 - Only what is named here is uploaded: no checkpoints, no optimizer, no logs, nothing that says whose machine it was.
