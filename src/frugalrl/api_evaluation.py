@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frugalrl.api_serving import Server, evaluate_served
 from frugalrl.errors import DataError, OutputError, RecipeError
 from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, ScoreResult
 
@@ -58,6 +59,7 @@ def evaluate(
     dtype: Literal["float32", "bfloat16"] | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | Path | None = None,
+    server: "Server | str | None" = None,
     show: Show | None = None,
 ) -> EvaluateResult:
     """Accuracy of a model on benchmarks, with intervals.
@@ -69,6 +71,7 @@ def evaluate(
     k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
     limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
     out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
+    server: an OpenAI-compatible server that has the model (a url, or `Server`); None loads it into this process.
     """
     from frugalrl.evaluation import benchmarking
     from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
@@ -78,6 +81,12 @@ def evaluate(
     names = bench.split(",") if isinstance(bench, str) else list(bench)
     say = line_by_line(show)
     benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), say, task)
+    if server is not None:
+        folder = as_path(out) or benchmarking.default_folder(str(model))
+        asked = Server(server) if isinstance(server, str) else server
+        served = evaluate_served(str(model), asked, benchmarks, settings, folder, say)
+        page = _evaluation_page(folder, str(model), served)
+        return EvaluateResult(folder, str(model), tuple(served), scores_table(served), page)
     loaded = _loaded_model(str(model), dtype, device, max_sequences, as_path(out), say)
     plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
     scores = []

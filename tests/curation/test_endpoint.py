@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from frugalrl.config.curation_schema import Band, EndpointSolver
-from frugalrl.curation.backoff import pause_seconds, retry_after_seconds
 from frugalrl.curation.bands import PassRate, Unrated
 from frugalrl.curation.endpoint import Endpoint
 from frugalrl.curation.model_steps import judgement
@@ -13,6 +12,7 @@ from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, answered, pass_rates
 from frugalrl.curation.solver import FAILED, REFUSED, Ask
 from frugalrl.errors import ModelError
+from frugalrl.rollout.backoff import pause_seconds, retry_after_seconds
 from tests.curation.fake_endpoint import CLOSED, Completion, Raw, Status, fake_endpoint
 
 

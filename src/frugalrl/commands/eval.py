@@ -7,9 +7,13 @@ the interval, the truncated share, and answers without a verdict.
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frugalrl.commands.running import STOPPED, say, show
+from frugalrl.errors import OutputError
+
+if TYPE_CHECKING:
+    from frugalrl.api_serving import Server
 
 
 def register(subparsers: Any) -> None:
@@ -20,7 +24,13 @@ def register(subparsers: Any) -> None:
         description="Sample and judge k completions of each problem of some benchmarks. Results are kept in a folder: "
         "the same command again resumes where it was stopped, and a larger --k only adds samples.",
     )
-    parser.add_argument("model", help="folder in Hub layout, Hub id, or builtin:tiny")
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="folder in Hub layout, Hub id, or builtin:tiny; several are evaluated one after the other; with --url, "
+        "the name that the server gives the model",
+    )
     parser.add_argument(
         "--bench",
         required=True,
@@ -43,7 +53,29 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--max-sequences", type=int, default=32, help="completions in flight at once (default: 32)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: bfloat16 on a GPU, else float32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    _add_server_arguments(parser)
     parser.set_defaults(func=run)
+
+
+def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("a model behind a server")
+    group.add_argument("--url", help="of an OpenAI-compatible server, such as http://localhost:8000/v1")
+    group.add_argument(
+        "--api",
+        choices=("chat", "completions"),
+        default="chat",
+        help="send messages (default), or the prompt that --tokenizer renders",
+    )
+    group.add_argument("--tokenizer", help="folder or Hub id whose chat template renders prompts for --api completions")
+    group.add_argument(
+        "--api-key-env", default="OPENAI_API_KEY", help="variable with the key (default: OPENAI_API_KEY)"
+    )
+    group.add_argument("--usd-per-million", metavar="IN,OUT", help="price of a million tokens in and out, for the cost")
+    group.add_argument(
+        "--reasoning-open",
+        action="store_true",
+        help="the server's template opens <think> and the reasoning comes as plain text",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,15 +83,41 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl import api
     from frugalrl.evaluation.benchmarking import default_folder
 
+    models: list[str] = arguments.models
+    if arguments.out is not None and len(models) > 1:
+        raise OutputError("Several models would write to one folder. Leave --out away, or evaluate one at a time.")
     settings = ("preset", "task", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
     chosen = {name: getattr(arguments, name) for name in settings}
-    try:
-        result = api.evaluate(arguments.model, arguments.bench, out=arguments.out, show=say, **chosen)
-    except KeyboardInterrupt:
-        folder = arguments.out or default_folder(arguments.model)
-        show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
-        return STOPPED
-    show(result.text)
-    show(f"Page: {result.page} (opens in a browser, from disk)")
-    show(f"Results: {result.folder}")
+    for model in models:
+        try:
+            result = api.evaluate(
+                model, arguments.bench, out=arguments.out, show=say, server=_server(arguments), **chosen
+            )
+        except KeyboardInterrupt:
+            folder = arguments.out or default_folder(model)
+            show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
+            return STOPPED
+        if len(models) > 1:
+            show(f"\n{model}")
+        show(result.text)
+        show(f"Page: {result.page} (opens in a browser, from disk)")
+        show(f"Results: {result.folder}")
+    if len(models) > 1:
+        show(f"Next: frugalrl compare {' '.join(str(default_folder(model)) for model in models)}")
     return 0
+
+
+def _server(arguments: argparse.Namespace) -> "Server | None":
+    from frugalrl.api_serving import Server
+    from frugalrl.evaluation.serving import prices
+
+    if arguments.url is None:
+        return None
+    return Server(
+        url=arguments.url,
+        api=arguments.api,
+        tokenizer=arguments.tokenizer,
+        api_key_env=arguments.api_key_env,
+        usd_per_million=None if arguments.usd_per_million is None else prices(arguments.usd_per_million),
+        reasoning_open=arguments.reasoning_open,
+    )

@@ -25,11 +25,11 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 
 from frugalrl.config.curation_schema import EndpointSolver
 from frugalrl.config.schema import PromptSettings
-from frugalrl.curation.backoff import Clock, SystemClock, pause_seconds, retry_after_seconds
 from frugalrl.curation.replies import Fault, fault_of_status, one_line, read_reply
 from frugalrl.curation.solver import FAILED, REFUSED, Answer, Ask
 from frugalrl.data.prompts import messages_for
 from frugalrl.errors import ModelError
+from frugalrl.rollout.backoff import Clock, SystemClock, pause_seconds, retry_after_seconds
 from frugalrl.rollout.collect import completion_seed
 
 _IN_A_ROW = 5
