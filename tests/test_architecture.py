@@ -42,6 +42,8 @@ LEVELS = {
     "config.foreign": ADAPTERS,
     "config": FOUNDATION,
     "training.batching": PURE,
+    "training.distributed.dealing": PURE,
+    "training.distributed.world": PURE,
     "training.layout": PURE,
     "training.length_schedule": PURE,
     "training.metrics": PURE,

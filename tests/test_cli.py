@@ -193,3 +193,11 @@ def test_two_processes_do_not_share_a_run(tmp_path):
     assert "Another process is running" in out
     process.kill()
     process.communicate()
+
+
+def test_a_dry_run_with_adapters_says_what_is_trained_and_that_no_reference_is_held(capsys):
+    code, out, _ = frugalrl(capsys, "train", str(ROOT / "recipes" / "open-rs2-lora.yaml"), "--dry-run")
+    assert code == 0
+    figures = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
+    assert figures["trained"].strip().startswith("LoRA adapters of rank 32 in q_proj")
+    assert figures["reference model"].strip() == "the model with its adapters off"

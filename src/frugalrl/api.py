@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
     from frugalrl.rewards.given import Given
+    from frugalrl.training.distributed.world import World
 
     R = TypeVar("R", bound=Section)
 
@@ -113,34 +114,43 @@ def train(
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
     from frugalrl.training import trainer
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
+    from frugalrl.training.distributed.world import only_main
     from frugalrl.training.hooks.callback import Callback
-    from frugalrl.training.limits.launcher import refuse_several_processes
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.mirror.mirror import Mirror
     from frugalrl.training.mirror.mirroring import Mirroring
     from frugalrl.training.mirror.opening import open_store
     from frugalrl.training.mirror.taking_up import is_there_a_run
-    from frugalrl.training.state.run_folder import open_run_folder
 
     chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
-    refuse_several_processes(os.environ)
-    say = line_by_line(show)
-    hooks = [] if on_step is None else [Callback(on_step)]
-    store = None if chosen.training.mirror is None else open_store(chosen.training.mirror)
-    resumes = resume if store is None else is_there_a_run(chosen, store, as_path(out), resume, say)
-    with open_run_folder(chosen, as_path(out), resumes) as opened, GracefulStop(say) as stop:
-        say = logged(opened.path, say)
+    every_line, hooks = line_by_line(show), [] if on_step is None else [Callback(on_step)]
+    stores: list[Any] = []  # of the first process
+
+    def resumes() -> bool:
+        if chosen.training.mirror is None:
+            return resume
+        stores.append(open_store(chosen.training.mirror))
+        return is_there_a_run(chosen, stores[0], as_path(out), resume, every_line)
+
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, as_path(out), world.main(resumes)) as opened,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
+    ):
+        say = _heard(logged(opened.path, every_line), world)
         say(opened.message)
-        with Mirroring(None if store is None else Mirror(opened.path, store), say) as copies:
+        with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
             given = (*hooks, *copies.hooks)
             summary = trainer.train(
-                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions
+                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions, world
             )
             if summary is not None:
-                report_runs([opened.path], opened.path / "report.html")
-                write_lines(opened.path, final_lines(summary, str(opened.path)))
+                only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
+                only_main(world, lambda: write_lines(opened.path, final_lines(summary, str(opened.path))))
                 copies.close()
         return TrainResult(opened.path, summary)
 
@@ -150,18 +160,20 @@ def sft(
 ) -> SftResult:
     """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
     from frugalrl.reporting.line_log import logged
-    from frugalrl.training.limits.launcher import refuse_several_processes
+    from frugalrl.training.distributed.folder import open_shared_folder
+    from frugalrl.training.distributed.group import join_world
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
-    from frugalrl.training.state.run_folder import open_run_folder
 
-    chosen = _loaded(recipe, "sft")
-    refuse_several_processes(os.environ)
-    say = line_by_line(show)
-    with open_run_folder(chosen, as_path(out), resume) as opened, GracefulStop(say) as stop:
-        say = logged(opened.path, say)
+    chosen, every_line = _loaded(recipe, "sft"), line_by_line(show)
+    with (
+        join_world(chosen.distributed, chosen.model.device) as world,
+        open_shared_folder(world, chosen, as_path(out), resume) as opened,
+        GracefulStop(_heard(every_line, world), world.size) as stop,
+    ):
+        say = _heard(logged(opened.path, every_line), world)
         say(opened.message)
-        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested))
+        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
 def _with_data(recipe: "TrainRecipe", tables: Any) -> "TrainRecipe":
@@ -208,6 +220,11 @@ def _loaded(recipe: Any, kind: Kind) -> Any:
     if found != kind:
         raise RecipeError(f"{recipe.name} is a recipe for {found}(). Give {kind}() one of its own kind.")
     return recipe
+
+
+def _heard(say: Callable[[str], None], world: "World") -> Callable[[str], None]:
+    """Lines for people, of the first process only."""
+    return say if world.rank == 0 else line_by_line(None)
 
 
 # -------------------------------------------------------------------------------------------- what came of it

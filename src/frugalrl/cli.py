@@ -35,23 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if given[0] not in commands():
         return _unknown(given[0])
-    return _run(_parser(given[0]).parse_args(given))
+    return _run(given[0], _parser(given[0]).parse_args(given))
 
 
-def _run(chosen: argparse.Namespace) -> int:
+def _run(command: str, chosen: argparse.Namespace) -> int:
     import logging
     import warnings
 
     from frugalrl.commands.running import STOPPED, displaying
     from frugalrl.errors import UserError
+    from frugalrl.training.distributed.launch import refuse_several_processes, speaks
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False)) as ended:
         try:
+            if command not in ("train", "sft"):
+                refuse_several_processes(os.environ, command)
             return ended(int(chosen.func(chosen)))
         except UserError as error:
-            sys.stderr.write(f"frugalrl: {error}\n")
+            if speaks(error):
+                sys.stderr.write(f"frugalrl: {error}\n")
             return ended(2)
         except KeyboardInterrupt:
             sys.stderr.write("\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept.\n")

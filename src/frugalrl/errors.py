@@ -7,7 +7,9 @@
     │   ├── ModelError         a model that cannot be found or loaded, or that does not fit the job
     │   ├── RewardTimeoutError a reward function of the user's own that does not return
     │   │   └── BudgetEndedError   the budget ended first
-    │   └── OutputError        a folder that cannot be written, a run or checkpoint that does not fit
+    │   ├── OutputError        a folder that cannot be written, a run or checkpoint that does not fit
+    │   ├── ProcessLostError   a run on several processes that has lost one of them
+    │   └── ProcessFailedError a run on several processes, another of which failed with an error of its own
     └── InternalError          our fault: a traceback, exit code 1
 
 Each message is one sentence of what happened and one of what to do.
@@ -44,6 +46,14 @@ class BudgetEndedError(RewardTimeoutError):
 
 class OutputError(UserError):
     """Something cannot be written, or the existing files belong to another run."""
+
+
+class ProcessLostError(UserError):
+    """Another process of the run has ended, or does not answer any more."""
+
+
+class ProcessFailedError(UserError):
+    """Another process of the run raised an error that is not the user's to fix; it prints the traceback."""
 
 
 class InternalError(FrugalRLError):

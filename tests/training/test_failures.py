@@ -87,7 +87,7 @@ def test_an_error_in_a_step_keeps_the_step_before_it_though_nothing_is_saved_on_
 
 
 def test_an_update_that_failed_half_way_makes_no_checkpoint(tmp_path, monkeypatch):
-    def half_done(policy, reference, optimizer, batches, settings, lr_factor):
+    def half_done(policy, reference, optimizer, *others):
         optimizer.steps_begun += 1
         raise RuntimeError("the device is gone")
 
@@ -103,10 +103,10 @@ def test_an_update_that_does_not_fit_the_memory_is_cut_smaller_and_gives_the_sam
 ):
     update = step_module.update_policy
 
-    def small_memory(policy, reference, optimizer, batches, settings, lr_factor):
+    def small_memory(policy, reference, optimizer, batches, *others):
         if max(len(batch.layout.tokens) for batch in batches) > 150:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return update(policy, reference, optimizer, batches, settings, lr_factor)
+        return update(policy, reference, optimizer, batches, *others)
 
     monkeypatch.setattr(step_module, "update_policy", small_memory)
     _, lines = run(tmp_path / "run", recipe())
@@ -233,11 +233,12 @@ def test_fewer_steps_than_are_done_and_other_changes_are_refused(tmp_path):
 # ------------------------------------------------------------------------------------------------ from outside
 
 
-def test_several_processes_of_a_launcher_are_refused(tmp_path, monkeypatch, capsys):
+def test_half_of_a_launch_is_refused(tmp_path, monkeypatch, capsys):
     (tmp_path / "recipe.yaml").write_text(json.dumps(SMALL))
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
     assert main(["train", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "run")]) == 2
-    assert "frugalrl trains in one" in capsys.readouterr().err
+    assert "WORLD_SIZE is 2 and RANK is not set" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

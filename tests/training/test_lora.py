@@ -136,7 +136,9 @@ def test_supervised_adapters_learn_resume_and_leave_their_base(tmp_path):
         scratch=None,
         model={"path": "builtin:tiny", "lora": LORA},
         optimizer={"learning_rate": 2e-3, "schedule": "constant", "warmup_fraction": 0.0},
-        phases=[{"limit": 60, "mix": "strategies"}],
+        phases=[{"limit": 30, "mix": "strategies"}],
+        validation=None,
+        training={"batch_tokens": 1024, "pack_tokens": 512, "save_every": 4},
     )
     straight = test_sft.run(tmp_path / "straight", chosen)
     calls = iter(range(100))

@@ -51,6 +51,19 @@ class Plain:
         """Nothing is open."""
 
 
+class Silent:
+    """Nothing: of several processes that share a run the first one prints."""
+
+    def say(self, line: str) -> None:
+        """Not said."""
+
+    def show(self, text: str) -> None:
+        """Not shown."""
+
+    def close(self, exit_code: int) -> None:
+        """Nothing is open."""
+
+
 class Live:
     """A terminal: lines above, a bar with rate and ETA below while something is under way."""
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from frugalrl.commands.display import Display, Plain, display_for
+from frugalrl.commands.display import Display, Plain, Silent, display_for
+from frugalrl.training.distributed.launch import is_first_process
 
 STOPPED = 130
 """Exit code of a run that was asked to stop."""
@@ -35,7 +36,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def displaying(quiet: bool, as_json: bool) -> Iterator[Callable[[int], int]]:
     """Send lines to the display that the options ask for; give the exit code to what is yielded, which returns it."""
-    display = display_for(quiet, as_json)
+    display = display_for(quiet, as_json) if is_first_process() else Silent()
     _displays.append(display)
     codes = [1]  # a traceback's, unless a code is given
 

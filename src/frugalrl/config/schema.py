@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.lora_schema import LoraSettings
@@ -301,6 +302,9 @@ class TrainRecipe(Section):
         SelectionSettings(), description="whether the run ends early; the best on validation is always kept"
     )
     budget: BudgetSettings = Field(BudgetSettings(), description="what the run may cost")
+    distributed: DistributedSettings = Field(
+        DistributedSettings(), description="how the processes of torchrun share the run; ignored by one process"
+    )
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
@@ -414,6 +418,7 @@ class SftRecipe(Section):
     training: SftTrainingSettings = Field(
         SftTrainingSettings(), description="passes over the data, batch sizes, checkpoints"
     )
+    distributed: DistributedSettings = Field(DistributedSettings(), description="as in a training recipe")
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )

@@ -20,8 +20,11 @@ from frugalrl.evaluation.results import ResultsWriter, header_of, read_results, 
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
 from frugalrl.tasks.judging import judge_groups
-from frugalrl.types import Prompt
+from frugalrl.types import Prompt, RolloutGroup, Verdict
 from frugalrl.verify.answers import default_pool
+
+Judge = Callable[[Sequence[RolloutGroup]], list[list[Verdict]]]
+"""Verdicts on the completions of some groups."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ def evaluate(
     prompts: Sequence[Prompt],
     settings: EvaluationSettings,
     max_completion_tokens: int,
+    judge: Judge = judge_groups,
 ) -> Evaluation:
     """Sample and judge, all at once. There is at least one prompt."""
     sampling = SamplingParams(
@@ -51,7 +55,7 @@ def evaluate(
         top_p=settings.top_p,
     )
     wanted = [(prompt, tuple(range(settings.samples_per_problem))) for prompt in prompts]
-    records = judged_samples(engine, tokenizer, wanted, sampling, settings.seed)
+    records = judged_samples(engine, tokenizer, wanted, sampling, settings.seed, judge)
     return Evaluation(tuple(prompts), tuple(map(tuple, records)), sampling, settings.seed, verifier_limit_seconds())
 
 
@@ -129,6 +133,7 @@ def judged_samples(
     wanted: Sequence[Wanted],
     sampling: SamplingParams,
     seed: int,
+    judge: Judge = judge_groups,
 ) -> list[list[SampleRecord]]:
     """The wanted samples of each prompt, drawn in one call to the engine and judged in one to the verifier."""
     prompts, numbers = [prompt for prompt, _ in wanted], [own for _, own in wanted]
@@ -148,7 +153,7 @@ def judged_samples(
             )
             for number, completion, verdict in zip(own, group.completions, verdicts, strict=True)
         ]
-        for own, group, verdicts in zip(numbers, groups, judge_groups(groups), strict=True)
+        for own, group, verdicts in zip(numbers, groups, judge(groups), strict=True)
     ]
 
 

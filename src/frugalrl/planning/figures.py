@@ -11,9 +11,12 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     longest = rollout.max_prompt_tokens + largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
     rows_at_once = max(1, training.micro_batch_tokens // longest)
     updates = algorithm.updates_per_batch
-    reference = "held" if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
+    lora = recipe.model.lora
+    held = "held" if lora is None else "the model with its adapters off"
+    reference = held if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
     return [
         ("model", f"{recipe.model.path}, computing in {recipe.model.dtype}"),
+        *([] if lora is None else [("trained", f"LoRA adapters of rank {lora.rank} in {', '.join(lora.target)}")]),
         ("reference model", reference),
         ("training data", recipe.data.train.source),
         ("rewards", " + ".join(f"{term.weight:g} x {term.name}" for term in recipe.rewards)),

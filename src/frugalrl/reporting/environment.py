@@ -24,8 +24,13 @@ ENVIRONMENT_FILE = "environment.json"
 _RESUMED = "resumed"
 
 
-def describe_environment(recipe: TrainRecipe, data: Mapping[str, str], base_weights: str) -> dict[str, Any]:
-    """Software, hardware, seeds and hashes, flat. data: hash by split. base_weights: hash of the base model."""
+def describe_environment(
+    recipe: TrainRecipe, data: Mapping[str, str], base_weights: str, processes: int
+) -> dict[str, Any]:
+    """Software, hardware, seeds and hashes, flat. data: hash by split. base_weights: hash of the base model.
+
+    processes: that share the run; the hardware is that of the first.
+    """
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return {
         **{f"version/{name}": version for name, version in versions().items()},
@@ -34,6 +39,7 @@ def describe_environment(recipe: TrainRecipe, data: Mapping[str, str], base_weig
         "cpu": _cpu_model(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cpus": os.cpu_count(),
+        "processes": processes,
         "threads": torch.get_num_threads(),
         "gpus": gpus,
         "cuda": torch.version.cuda if gpus else None,

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from frugalrl.data.sampler import SamplerState, next_problems, observe
-from frugalrl.rewards.rubric import group_accuracy, score_groups
+from frugalrl.rewards.rubric import group_accuracy
 from frugalrl.rollout.collect import collect_groups, groups_of, requests_of
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.ahead import Ahead, DrawnBatch
+from frugalrl.training.distributed.sharing import shared_scores
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 from frugalrl.types import ScoredGroup
@@ -34,7 +35,7 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
         with run.clock.timed("rollout"):
             groups = collect_groups(run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts)
         with run.clock.timed("reward"):
-            return score_groups(rubric, groups, lambda: _seconds_left(run, progress))
+            return shared_scores(run.world, rubric, groups, lambda: _seconds_left(run, progress))
 
     batch = fill_batch(sample, rollout.prompts_per_step, int(rollout.max_extra_groups * rollout.prompts_per_step))
     return replace(progress, sampler=_observed(sampler, taken, batch.sampled)), batch
@@ -67,7 +68,7 @@ def _sample_ahead(run: Run, ahead: Ahead, progress: Progress, cap: int) -> tuple
     with run.clock.timed("reward"):
         groups = groups_of(run.policy.tokenizer, prompts, _asked(run, batch)[0], batch.answers)
         rubric = run.rubric(batch.max_completion_tokens)
-        scored = tuple(score_groups(rubric, groups, lambda: _seconds_left(run, progress)))
+        scored = tuple(shared_scores(run.world, rubric, groups, lambda: _seconds_left(run, progress)))
     return replace(progress, sampler=_observed(sampler, batch.indices, scored)), FilledBatch(scored, scored, 0, 0.0)
 
 

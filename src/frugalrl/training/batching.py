@@ -27,6 +27,10 @@ class TrainingRow:
     """For each completion token: the version of the weights that sampled it."""
 
 
+IDLE_ROW = TrainingRow((0,), (0,), (0.0,), 0.0, 0.0, (False,), (0,))
+"""A row without loss tokens, whose gradient is zero: for a process that has no other to compute with the rest."""
+
+
 def training_rows(
     groups: Sequence[ScoredGroup],
     advantages: Advantages,

@@ -25,8 +25,18 @@ class End:
 def reason_to_end(run: Run, progress: Progress) -> End | None:
     """Whether the run is over now, and why; None if it continues.
 
-    Raises RecipeError if the budget does not hold a single step.
+    The clock of the first process decides. Raises RecipeError if the budget does not hold a single step.
     """
+
+    def decided() -> tuple[str | None, tuple[str, ...]] | None:
+        end = _reason_to_end(run, progress)
+        return None if end is None else (end.reason, end.notes)
+
+    found = run.world.main(decided)
+    return None if found is None else End(found[0], tuple(found[1]))
+
+
+def _reason_to_end(run: Run, progress: Progress) -> End | None:
     recipe, step = run.recipe, progress.step
     if step >= recipe.training.steps or progress.end_reason is not None:
         return End(progress.end_reason)

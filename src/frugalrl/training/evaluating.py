@@ -102,17 +102,23 @@ def remake_lost(run: Run, progress: Progress) -> Progress:
     dropped with a warning: that step could not be selected anyway. Raises ModelError if the base is needed and has
     changed.
     """
-    lost = {}
-    for name in progress.evaluations:
-        found, wrong = _read(run, progress, _split_of(name), run.evaluations / name)
-        if found is None:
-            lost[name] = wrong
+    lost = run.world.main(lambda: _lost(run, progress))
     for name, wrong in lost.items():
         progress = _made_again(run, progress, name, wrong)
     if lost:
         load_step_weights(run, progress.step)
         publish_weights(run, progress.policy_version)
     return progress
+
+
+def _lost(run: Run, progress: Progress) -> dict[str, str]:
+    """The evaluations whose files cannot be used, with what is wrong with each."""
+    lost = {}
+    for name in progress.evaluations:
+        found, wrong = _read(run, progress, _split_of(name), run.evaluations / name)
+        if found is None:
+            lost[name] = wrong
+    return lost
 
 
 def _made_again(run: Run, progress: Progress, name: str, wrong: str) -> Progress:
@@ -133,11 +139,21 @@ def _made_again(run: Run, progress: Progress, name: str, wrong: str) -> Progress
 def _evaluated(run: Run, split: str, step: int) -> Evaluation:
     with run.clock.timed("evaluation"), run.evaluating():
         evaluation = evaluate(
-            run.evaluation_engine, run.policy.tokenizer, run.problems_of(split), run.recipe.evaluation, run.largest_cap
+            run.evaluation_engine,
+            run.policy.tokenizer,
+            run.problems_of(split),
+            run.recipe.evaluation,
+            run.largest_cap,
+            run.judge,
         )
-        save_evaluation(evaluation, run.evaluation_file(split, step), subject(run, split, step))
-        shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
-        note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
+        about = subject(run, split, step)
+
+        def save() -> None:
+            save_evaluation(evaluation, run.evaluation_file(split, step), about)
+            shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
+            note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
+
+        run.world.main(save)
     return evaluation
 
 

@@ -9,30 +9,52 @@ from frugalrl.training.exporting import export
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
-from frugalrl.training.selecting import choose
+from frugalrl.training.selecting import Choice, choose
 from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weights
 
 
 def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
-    """Final evaluation, selection, save and summary. Raises StopRequested during an evaluation."""
+    """Final evaluation, selection, save and summary. Raises StopRequested during an evaluation.
+
+    Of several processes the first has the whole summary; that of the others says how the run ended.
+    """
     if run.problems.validation and progress.evaluated_step < progress.step:
         progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
-    choice = choose(run, progress)
-    kept_step = progress.step if choice is None else choice.selection.step
+    choices: list[Choice | None] = []  # of the first process
+
+    def choose_step() -> int:
+        choices.append(choose(run, progress))
+        return progress.step if choices[0] is None else choices[0].selection.step
+
+    kept_step = run.world.main(choose_step)
     if kept_step != progress.step:
         load_step_weights(run, kept_step)
         publish_weights(run, progress.policy_version)
     if run.problems.test and kept_step > BASE_STEP:
         progress = evaluate_split(run, progress, hooks, "test", kept_step)
-    split = run.final_split
+    progress = progress.with_seconds(run.clock.take())
+    ending = Ending(progress.step, kept_step, progress.end_reason, run.final_split)
+    policy = run.policy.whole()
+    if run.world.rank > 0:
+        run.world.main(lambda: None)
+        return summarise(run.recipe, ending, progress.wall_seconds, None)
+    summaries: list[Summary] = []
+
+    def save() -> None:
+        summaries.append(_summary(run, progress, ending, choices[0]))
+        export(policy, run.folder, training_card(run.recipe, summaries[0]))
+        write_summary(summaries[0], run.folder / "summary.json")
+
+    run.world.main(save)
+    return summaries[0]
+
+
+def _summary(run: Run, progress: Progress, ending: Ending, choice: Choice | None) -> Summary:
+    """The summary, from the evaluations on disk."""
+    kept_step, split = ending.kept_step, ending.split
     steps = (BASE_STEP, kept_step) if run.problems_of(split) else ()
     evaluations = [read_evaluation(run, progress, split, step) for step in steps]
     pair = (evaluations[0], evaluations[1]) if evaluations else None
-    ending = Ending(progress.step, kept_step, progress.end_reason, split)
     contenders = () if choice is None else contenders_of(choice.selection, choice.evaluations)
-    progress = progress.with_seconds(run.clock.take())
     reasons = choice.selection.reasons if choice else ()
-    summary = summarise(run.recipe, ending, progress.wall_seconds, pair, contenders, reasons)
-    export(run.policy, run.folder, training_card(run.recipe, summary))
-    write_summary(summary, run.folder / "summary.json")
-    return summary
+    return summarise(run.recipe, ending, progress.wall_seconds, pair, contenders, reasons)

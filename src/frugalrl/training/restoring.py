@@ -15,9 +15,12 @@ from frugalrl.errors import DataError, OutputError
 from frugalrl.reporting.environment import describe_environment, record_environment
 from frugalrl.reporting.run_log import RunLog, seconds_logged
 from frugalrl.rewards.rubric import RewardFunctions
+from frugalrl.training.distributed.placement import own_part
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.evaluating import remake_lost
 from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.loading import refuse_other_base
+from frugalrl.training.model.parts import collected
 from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import Show
@@ -35,9 +38,10 @@ def prepare_run(
     log: RunLog,
     show: Show,
     reward_functions: RewardFunctions | None = None,
+    world: World = ALONE,
 ) -> tuple[Run, Progress]:
     """Load a run, at its start or where a checkpoint of it stands. Raises UserError."""
-    run = load_run(recipe, folder, resume_from, log, show, reward_functions)
+    run = load_run(recipe, folder, resume_from, log, show, reward_functions, world)
     try:
         return _prepared(run, resume_from)
     except BaseException:
@@ -46,19 +50,19 @@ def prepare_run(
 
 
 def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
-    recipe = run.recipe
+    recipe, world = run.recipe, run.world
     if resume_from is None:
         seed_random_states(recipe.seed)
         publish_weights(run, 0)
         _take_up(run, {}, None)
         return run, Progress(wall_seconds={"load": run.load_seconds})
-    state = load_training_state(resume_from)
+    state = own_part(world, lambda: load_training_state(resume_from))
     _refuse_other_base(run, state.values)
     run = replace(run, base_weights=state.values["base_weights"])
     progress = restore(run, resume_from, state)
     # Work that a kill threw away was paid for: it counts, under its own name.
     seconds = float(state.values["seconds"])
-    lost = max(0.0, seconds_logged(run.folder) - seconds)
+    lost = max(0.0, world.main(lambda: seconds_logged(run.folder)) - seconds)
     run = replace(run, began=run.began - seconds - lost)
     _take_up(run, state.values["log_lengths"], progress.step)
     progress = remake_lost(run, progress)
@@ -67,9 +71,15 @@ def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
 
 def _take_up(run: Run, log_lengths: Mapping[str, int], resumed_step: int | None) -> None:
     """Record the environment and cut the log back to where the run resumes: only now is it certain that it can."""
-    environment = describe_environment(run.recipe, run.problems.hashes, run.base_weights)
-    notes = [record_environment(run.folder, environment, resumed_step), *run.log.cut(log_lengths, resumed_step or 0)]
-    for note in notes:
+
+    def recorded() -> list[str | None]:
+        environment = describe_environment(run.recipe, run.problems.hashes, run.base_weights, run.world.size)
+        return [
+            record_environment(run.folder, environment, resumed_step),
+            *run.log.cut(log_lengths, resumed_step or 0),
+        ]
+
+    for note in run.world.main(recorded):
         if note is not None:
             run.show(note)
 
@@ -79,17 +89,18 @@ def training_state(run: Run, progress: Progress) -> TrainingState:
     values = {
         **progress.to_json(),
         "seconds": run.seconds,
-        "log_lengths": run.log.lengths(),
+        "log_lengths": run.world.main(run.log.lengths),
         "random": random_values(),
         "data_hashes": run.problems.hashes,
         "base_weights": run.base_weights,
         "base_files": files_hash(run.recipe.model.path),
     }
-    tensors = {"optimizer": run.optimizer.state_tensors()}
+    is_main = run.world.rank == 0
+    tensors = {"optimizer": collected(run.optimizer.state_tensors(), is_main)}
     if run.ahead is not None:
         values["ahead"], tensors["ahead"] = run.ahead.state(progress.step + 1)
     if run.reference is not None and progress.reference_step > 0:
-        tensors["reference"] = reference_tensors(run.reference)
+        tensors["reference"] = collected(reference_tensors(run.reference), is_main)
     return TrainingState(values, tensors)
 
 

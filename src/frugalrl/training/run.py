@@ -6,7 +6,7 @@ of the loop take both and return the next progress.
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,18 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.sampler import SamplerRule
 from frugalrl.errors import ModelError
 from frugalrl.reporting.run_log import RunLog
+from frugalrl.reporting.summary import versions
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
 from frugalrl.tasks.loading import check_sources
 from frugalrl.training.ahead import Ahead
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
+from frugalrl.training.distributed.engine import ServedEngine, SharedEngine
+from frugalrl.training.distributed.placement import Placement, own_part
+from frugalrl.training.distributed.sharing import shared_verdicts
+from frugalrl.training.distributed.world import ALONE, World, only_main
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
@@ -34,7 +41,7 @@ from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
-from frugalrl.types import Prompt
+from frugalrl.types import Prompt, RolloutGroup, Verdict
 from frugalrl.verify.answers import configure_default_pool
 
 
@@ -58,6 +65,8 @@ class Run:
     budget: Budget
     log: RunLog
     show: Show
+    placement: Placement
+    """Where weights and optimizer states lie, and which processes share the run."""
     base_weights: str
     """Hash of the model it began with."""
     began: float
@@ -68,6 +77,11 @@ class Run:
     clock: PhaseClock = field(default_factory=PhaseClock)
     ahead: Ahead | None = None
     """The batches of a run that is one step off policy."""
+
+    @property
+    def world(self) -> World:
+        """The processes that share the run."""
+        return self.placement.world
 
     @property
     def seconds(self) -> float:
@@ -88,6 +102,10 @@ class Run:
     def final_split(self) -> str:
         """The split on which base and final model are compared."""
         return "test" if self.problems.test else "validation"
+
+    def judge(self, groups: Sequence[RolloutGroup]) -> list[list[Verdict]]:
+        """Verdicts on some groups, each process making some."""
+        return shared_verdicts(self.world, groups)
 
     def problems_of(self, split: str) -> list[Prompt]:
         """The prompts of ``validation`` or ``test``; empty if the recipe has none."""
@@ -114,6 +132,7 @@ def load_run(
     log: RunLog,
     show: Show,
     reward_functions: RewardFunctions | None = None,
+    world: World = ALONE,
 ) -> Run:
     """Load all that a run needs, and check that it fits together.
 
@@ -121,8 +140,58 @@ def load_run(
     reward_functions: of the user's own, by name; others are imported. Raises UserError.
     """
     began = time.monotonic()
+    only_main(world, lambda: check_reachable(recipe.rollout.engine))
+    loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
+    policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
+    found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
+    refuse_disagreement(world, found)
+    chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference)
+    if chosen.reason:
+        show(chosen.reason)
+    placement = chosen.placement
+    policy = placement.place(policy)
+    reference = None if loaded.reference is None else placement.place(loaded.reference)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
+    sampler = sampler_rule(recipe, problems.train)
+    # Last, for what may start servers is ended with the run only once there is a run.
+    engine, evaluation_engine = _engines(recipe, policy, folder, problems, placement)
+    return Run(
+        recipe=recipe,
+        folder=folder,
+        policy=policy,
+        reference=reference,
+        engine=engine,
+        evaluation_engine=evaluation_engine,
+        optimizer=optimizer,
+        rubric=loaded.rubric,
+        problems=problems,
+        sampler=sampler,
+        advantage=advantage_rule(recipe.algorithm.advantage),
+        update=update_settings(recipe, engine.logprobs_are_exact),
+        budget=Budget(**recipe.budget.model_dump()),
+        log=log,
+        show=show,
+        placement=placement,
+        base_weights=loaded.base_weights,
+        began=began,
+        load_seconds=time.monotonic() - began,
+        ahead=Ahead() if recipe.rollout.one_step_off else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What each process loads by itself."""
+
+    policy: Policy
+    base_weights: str
+    reference: Policy | None
+    problems: ProblemSets
+    rubric: Callable[[int], Rubric]
+
+
+def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None) -> _Loaded:
     check_algorithm(recipe)
-    check_reachable(recipe.rollout.engine)
     check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)
@@ -135,30 +204,7 @@ def load_run(
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
     reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
-    optimizer, sampler = MasterOptimizer(policy.model, recipe.optimizer), sampler_rule(recipe, problems.train)
-    # Last, for what may start servers is ended with the run only once there is a run.
-    engine, evaluation_engine = adapter_engines(policy, *_engines(recipe, policy, folder, problems))
-    return Run(
-        recipe=recipe,
-        folder=folder,
-        policy=policy,
-        reference=reference,
-        engine=engine,
-        evaluation_engine=evaluation_engine,
-        optimizer=optimizer,
-        rubric=rubric,
-        problems=problems,
-        sampler=sampler,
-        advantage=advantage_rule(recipe.algorithm.advantage),
-        update=update_settings(recipe, engine.logprobs_are_exact),
-        budget=Budget(**recipe.budget.model_dump()),
-        log=log,
-        show=show,
-        base_weights=base_weights,
-        began=began,
-        load_seconds=time.monotonic() - began,
-        ahead=Ahead() if recipe.rollout.one_step_off else None,
-    )
+    return _Loaded(policy, base_weights, reference, problems, rubric)
 
 
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:
@@ -188,11 +234,28 @@ _PROBE_PROMPTS = 16
 
 
 def _engines(
-    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets
+    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets, placement: Placement
 ) -> tuple[RolloutEngine, RolloutEngine]:
-    """One for rollouts and one for evaluation; one serves both if its batch is large enough, or if it is a server."""
+    """One for rollouts and one for evaluation, each of which all processes share."""
+
+    def own() -> tuple[RolloutEngine, RolloutEngine]:
+        return adapter_engines(policy, *_own_engines(recipe, policy, folder, problems, placement.world.size))
+
+    if placement.world.size == 1:
+        return own()
+    if isinstance(recipe.rollout.engine, VllmEngineSettings):
+        served = ServedEngine(lambda: own()[0], placement.world)
+        return served, served
+    engine, evaluation_engine = own()
+    return SharedEngine(engine, placement), SharedEngine(evaluation_engine, placement)
+
+
+def _own_engines(
+    recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets, processes: int
+) -> tuple[RolloutEngine, RolloutEngine]:
+    """Those of this process; one serves both if its batch is large enough, or if it is a server."""
     rollout, others = recipe.rollout, recipe.evaluation.max_sequences
-    rows = rollout.max_sequences or rollout.prompts_per_step * rollout.group_size
+    rows = rollout.max_sequences or -(-rollout.prompts_per_step * rollout.group_size // processes)
     if isinstance(rollout.engine, VllmEngineSettings):
         longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
         needs = ServerNeeds(
@@ -202,7 +265,8 @@ def _engines(
             longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
             prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
         )
-        engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, max(rows, others), needs)
+        everything = max(rollout.max_sequences or rollout.prompts_per_step * rollout.group_size, others)
+        engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, everything, needs)
         return engine, engine
     engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, rows)
     if rows >= others:

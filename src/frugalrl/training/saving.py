@@ -18,13 +18,19 @@ def save_run(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progres
     """Save, point `latest` at it, and remove checkpoints that need not be kept."""
     path, training, began = run.checkpoint_folder(progress.step), run.recipe.training, run.seconds
     progress = progress.with_seconds(run.clock.take())
-    with run.clock.timed("checkpoint"):
-        save_checkpoint(run.policy, training_state(run, progress), path, training_card(run.recipe, None))
-        if progress.evaluated_step == progress.step and is_best_so_far(run, progress):
+    is_best = progress.evaluated_step == progress.step and is_best_so_far(run, progress)
+    needed = {step for hook in hooks for step in hook.checkpoints_needed(run, progress)}
+
+    def write() -> None:
+        save_checkpoint(policy, state, path, training_card(run.recipe, None))
+        if is_best:
             point(path.parent, BEST, path.name)  # before `latest`: a run resumes with what `best` knows
         point(path.parent, LATEST, path.name)
-        needed = {step for hook in hooks for step in hook.checkpoints_needed(run, progress)}
         rotate(path.parent, training.keep_last, {*training.keep_steps, *needed})
+
+    with run.clock.timed("checkpoint"):
+        state, policy = training_state(run, progress), run.policy.whole()
+        run.world.main(write)
     return replace(progress, spending=progress.spending.after_save(run.seconds - began))
 
 
@@ -37,11 +43,11 @@ def save_as_best(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Pro
     """Save the best model so far, and point `best` at it: it may have been saved before it was evaluated."""
     progress = save_unless_saved(run, progress, hooks)
     path = run.checkpoint_folder(progress.step)
-    point(path.parent, BEST, path.name)
+    run.world.main(lambda: point(path.parent, BEST, path.name))
     return progress
 
 
 def is_saved(run: Run, progress: Progress) -> bool:
     """Whether there is a checkpoint of this step that a resume would use."""
     path: Path = run.checkpoint_folder(progress.step)
-    return pointed(path.parent, LATEST) == path
+    return run.world.main(lambda: pointed(path.parent, LATEST) == path)

@@ -27,6 +27,10 @@ class Choice:
 
 def is_best_so_far(run: Run, progress: Progress) -> bool:
     """Whether the current policy beats the base and every earlier model on validation."""
+    return run.world.main(lambda: _is_best_so_far(run, progress))
+
+
+def _is_best_so_far(run: Run, progress: Progress) -> bool:
     means = {step: one.accuracy.value for step, one in validations(run, progress).items()}
     own = means.pop(progress.step, None)
     return own is not None and progress.step > BASE_STEP and all(own > mean for mean in means.values())

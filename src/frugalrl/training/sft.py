@@ -22,11 +22,19 @@ from frugalrl.reporting.console import duration
 from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
+from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
+from frugalrl.training.distributed.log import open_log
+from frugalrl.training.distributed.placement import Placement, own_part
+from frugalrl.training.distributed.sharing import added_up, even_counts
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.exporting import export
 from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers
+from frugalrl.training.model.parts import collected
+from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers, weights_hash
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
 from frugalrl.training.packing import Example, fill_rows, pack
 from frugalrl.training.schedule import lr_factor
@@ -60,6 +68,7 @@ def run_sft(
     resume_from: Path | None = None,
     show: Show = lambda line: None,
     should_stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> Path | None:
     """Train, and return the folder of the finished model; None if it was asked to stop before the end.
 
@@ -71,28 +80,36 @@ def run_sft(
     quiet_transformers()
     phases = [load_completions(phase) for phase in recipe.phases]
     texts = [example for phase in phases for example in phase]
-    policy, base_weights = _policy(recipe, texts, resume_from)
+    policy, base_weights = own_part(world, lambda: _policy(recipe, texts, resume_from))
     if (adapters := described(policy)) is not None:
         show(adapters)
-    rows = _ordered_rows(recipe, policy, phases)
-    optimizer = MasterOptimizer(policy.model, recipe.optimizer)
+    rows = own_part(world, lambda: _ordered_rows(recipe, policy, phases))
+    if world.size > 1:
+        refuse_disagreement(world, _found(recipe, policy, rows))
+    chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference=False)
+    if chosen.reason:
+        show(chosen.reason)
+    placement = chosen.placement
+    policy = placement.place(policy)
+    optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
     values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}, "base_weights": base_weights}
     if recipe.model.lora is not None:  # whose dropout draws from the global states; nothing else does
         seed_random_states(recipe.seed)
     if resume_from is not None:
-        state = load_training_state(resume_from)
+        state = own_part(world, lambda: load_training_state(resume_from))
         optimizer.load_state_tensors(state.tensors["optimizer"])
         values = state.values
         if recipe.model.lora is not None:
             refuse_other_base(recipe.model.path, base_weights, values["base_weights"])
             restore_random_states(values["random"])
-    with RunLog(folder, recipe.trackers, recipe.name) as log:
-        for note in log.cut(values["log_lengths"], int(values["step"])):
+    with open_log(world, folder, recipe) as log:
+        for note in world.main(lambda: log.cut(values["log_lengths"], int(values["step"]))):
             show(note)
-        finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop)
+        finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop, placement)
     if not finished:
         return None
-    export(policy, folder, sft_card(recipe))
+    complete = policy.whole()
+    world.main(lambda: export(complete, folder, sft_card(recipe)))
     return folder / "model"
 
 
@@ -101,6 +118,11 @@ def _policy(recipe: SftRecipe, texts: Sequence[PromptedCompletion], resume_from:
     if recipe.scratch is not None and resume_from is None:
         return make_scratch_policy(recipe, texts), ""
     return load_trained(recipe.model, resume_from, recipe.seed)
+
+
+def _found(recipe: SftRecipe, policy: Policy, rows: list[Row]) -> dict[str, str]:
+    """What every process must have alike."""
+    return {"recipe": digest(repr(recipe)), "model": weights_hash(policy), "data": digest(repr(rows)), **versions()}
 
 
 def _loop(
@@ -113,30 +135,27 @@ def _loop(
     log: RunLog,
     show: Show,
     should_stop: Callable[[], bool],
+    placement: Placement,
 ) -> bool:
     """All steps after those of `values`, from a checkpoint; false if asked to stop before the last."""
     training, schedule = recipe.training, recipe.optimizer
     rows_per_step = max(1, training.batch_tokens // training.pack_tokens)
     steps = math.ceil(len(rows) / rows_per_step)
-    held_out = _validation_rows(recipe, policy)
+    world, held_out = placement.world, own_part(placement.world, lambda: _validation_rows(recipe, policy))
     first_step, losses = int(values["step"]), list(values["losses"])
     started, rows_done = time.monotonic(), 0
     for step in range(first_step + 1, steps + 1):
-        stopping = should_stop()
+        stopping = any(world.each(should_stop))
         if stopping or (training.save_every and step > first_step + 1 and (step - 1) % training.save_every == 0):
             kept = {**values, "step": step - 1, "losses": losses, "log_lengths": log.lengths()}
             if recipe.model.lora is not None:
                 kept["random"] = random_values()
-            path = folder / "checkpoints" / checkpoint_name(step - 1)
-            save_checkpoint(
-                policy, TrainingState(kept, {"optimizer": optimizer.state_tensors()}), path, sft_card(recipe)
-            )
-            point(path.parent, LATEST, path.name)
+            _save(recipe, policy, optimizer, kept, folder / "checkpoints" / checkpoint_name(step - 1), world)
         if stopping:
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch, optimizer.loss_scale))
+        losses.append(_accumulate(recipe, policy, batch, placement, optimizer.loss_scale))
         rows_done += len(batch)
         factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
         norm = optimizer.step(factor)
@@ -150,39 +169,66 @@ def _loop(
             show(Progressing(text, "fine-tuning", step, steps, elapsed / done * (steps - step), keeps=True))
             losses = []
     if held_out:
-        loss = _validation_loss(recipe, policy, held_out, rows_per_step)
+        loss = _validation_loss(recipe, policy, held_out, rows_per_step, placement)
         log.write(steps, {"loss/validation": loss})
         show(f"validation loss {loss:.4f}")
     return True
 
 
 @torch.no_grad()
-def _validation_loss(recipe: SftRecipe, policy: Policy, rows: list[Row], rows_per_step: int) -> float:
+def _validation_loss(
+    recipe: SftRecipe, policy: Policy, rows: list[Row], rows_per_step: int, placement: Placement
+) -> float:
     """Mean over batches of the mean loss per completion token, in nats."""
-    losses = [_accumulate(recipe, policy, rows[at : at + rows_per_step]) for at in range(0, len(rows), rows_per_step)]
+    starts = range(0, len(rows), rows_per_step)
+    losses = [_accumulate(recipe, policy, rows[at : at + rows_per_step], placement) for at in starts]
     return sum(losses) / len(losses)
 
 
-def _accumulate(recipe: SftRecipe, policy: Policy, batch: list[Row], loss_scale: float = 1.0) -> float:
+def _save(
+    recipe: SftRecipe, policy: Policy, optimizer: MasterOptimizer, kept: Mapping[str, Any], path: Path, world: World
+) -> None:
+    """Save a checkpoint and point `latest` at it."""
+    state = TrainingState(kept, {"optimizer": collected(optimizer.state_tensors(), world.rank == 0)})
+    complete = policy.whole()
+
+    def write() -> None:
+        save_checkpoint(complete, state, path, sft_card(recipe))
+        point(path.parent, LATEST, path.name)
+
+    world.main(write)
+
+
+def _accumulate(
+    recipe: SftRecipe, policy: Policy, batch: list[Row], placement: Placement, loss_scale: float = 1.0
+) -> float:
     """Add up the gradients of a batch; return its mean loss per completion token (nats).
 
-    Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing.
+    Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing, nor does the number
+    of processes, each of which takes some of the rows.
     """
-    rows_per_forward = recipe.training.rows_per_forward or len(batch)
     learned = sum(len(example.token_ids) - example.prompt_tokens for row in batch for example in row)
-    total = 0.0
-    for at in range(0, len(batch), rows_per_forward):
-        packed = pack(batch[at : at + rows_per_forward], recipe.training.pack_tokens, policy.pad_token_id)
-        logprobs, _ = policy.logprobs(
-            packed.input_ids.to(policy.device),
-            packed.loss_mask.to(policy.device),
-            position_ids=packed.position_ids.to(policy.device),
-        )
-        loss = -logprobs.sum() / learned
-        if torch.is_grad_enabled():
-            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
-    return total
+    world = placement.world
+    own = batch[world.rank :: world.size]
+    rows_per_forward = recipe.training.rows_per_forward or max(1, len(own))
+    parts = [own[at : at + rows_per_forward] for at in range(0, len(own), rows_per_forward)]
+    parts = even_counts(world, parts, lambda: [[]])  # a row of nothing but padding
+    loss = placement.part(lambda: sum(_loss(recipe, policy, part, learned, loss_scale) for part in parts))
+    return added_up(world, {"loss": loss})["loss"]
+
+
+def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int, loss_scale: float) -> float:
+    """Add up the gradients of some rows of a batch of `learned` completion tokens; return their part of its loss."""
+    packed = pack(rows, recipe.training.pack_tokens, policy.pad_token_id)
+    logprobs, _ = policy.logprobs(
+        packed.input_ids.to(policy.device),
+        packed.loss_mask.to(policy.device),
+        position_ids=packed.position_ids.to(policy.device),
+    )
+    loss = -logprobs.sum() / learned
+    if torch.is_grad_enabled():
+        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
 
 
 def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedCompletion]]) -> list[Row]:

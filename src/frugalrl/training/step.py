@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from frugalrl.errors import ModelError
 from frugalrl.reporting.console import progress_line
 from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.refill import FilledBatch
 from frugalrl.text.language_id import load_identifier
-from frugalrl.training.batching import TrainingRow, micro_batches
+from frugalrl.training.batching import IDLE_ROW, TrainingRow, micro_batches
+from frugalrl.training.distributed.dealing import deal_rows
+from frugalrl.training.distributed.failures import out_of_memory_alone
+from frugalrl.training.distributed.sharing import even_counts
 from frugalrl.training.hooks.hook import StepHook, StepRecord, StepSettings
 from frugalrl.training.metrics import step_metrics
 from frugalrl.training.progress import Progress
@@ -18,7 +22,7 @@ from frugalrl.training.run import Run
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
 from frugalrl.training.weights import publish_weights
-from frugalrl.types import ScoredGroup
+from frugalrl.types import MicroBatch, ScoredGroup
 
 CPU_MICRO_BATCH_TOKENS = 1024
 """More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
@@ -67,12 +71,16 @@ def update_within_memory(
     longest = max((len(row.prompt_ids) + len(row.completion_ids) for row in rows), default=0)
     while True:
         begun = run.optimizer.steps_begun
-        batches = micro_batches(rows, tokens, run.policy.device)
+        batches = _own_batches(run, rows, tokens)
         try:
-            updated = update_policy(run.policy, run.reference, run.optimizer, batches, update, settings.lr_factor)
+            updated = update_policy(
+                run.policy, run.reference, run.optimizer, batches, update, settings.lr_factor, run.placement
+            )
         except RuntimeError as error:
             if not is_out_of_memory(error) or tokens <= longest or run.optimizer.steps_begun > begun:
                 raise
+            if not run.world.agrees_on(error):
+                raise ModelError(out_of_memory_alone(run.world.rank, tokens)) from error
         else:
             return progress, updated
         run.optimizer.discard_gradients()
@@ -84,6 +92,14 @@ def update_within_memory(
             f"   Out of memory in step {progress.step + 1}: micro-batches have {tokens} tokens from here on. "
             f"Set training.micro_batch_tokens={tokens} to start with them."
         )
+
+
+def _own_batches(run: Run, rows: Sequence[TrainingRow], tokens: int) -> list[MicroBatch]:
+    """This process's micro-batches; as many in every process, since layers may be gathered and added up together."""
+    device = run.policy.device
+    own = deal_rows(rows, lambda row: len(row.prompt_ids) + len(row.completion_ids), run.world.size)[run.world.rank]
+    batches = micro_batches(own, tokens, device)
+    return even_counts(run.world, batches, lambda: micro_batches([IDLE_ROW], tokens, device)[0])
 
 
 def after_step(

@@ -16,11 +16,12 @@ from pathlib import Path
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import BudgetEndedError
 from frugalrl.reporting.console import PROGRESS_HEADER
-from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import Summary
 from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
+from frugalrl.training.distributed.log import open_log
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.ending import end_of_budget, reason_to_end, save_after_error, save_for_resume
 from frugalrl.training.evaluating import evaluate_base, evaluate_validation, is_evaluation_due
 from frugalrl.training.finishing import finish
@@ -53,6 +54,7 @@ def train(
     evaluating: Callable[[], AbstractContextManager[None]] = nullcontext,
     extra_hooks: Sequence[StepHook] = (),
     reward_functions: RewardFunctions | None = None,
+    world: World = ALONE,
 ) -> Summary | None:
     """Train as the recipe says, from its model or from a checkpoint of this recipe.
 
@@ -62,22 +64,26 @@ def train(
     evaluating: entered around evaluations; leaves one by raising StopRequested, which also saves and ends the run.
     extra_hooks: called after those of the recipe.
     reward_functions: of the user's own, by the name in the recipe's rewards; others are imported by their dotted path.
+    world: the processes that share the run. All call this; the first one alone writes, and `show` is to be silent in
+        the others.
     Raises UserError for whatever in recipe, data or model makes training impossible. After any error that is raised
     in a step, a checkpoint of the step before it is saved first, if it can be.
     """
     hooks = (*hooks_of(recipe), *extra_hooks)
-    with RunLog(folder, recipe.trackers, recipe.name) as log:
-        run, progress = prepare_run(recipe, folder, resume_from, log, show, reward_functions)
-        run, clean = replace(run, evaluating=evaluating), run.optimizer.steps_begun
+    with open_log(world, folder, recipe) as log:
+        run, progress = prepare_run(recipe, folder, resume_from, log, show, reward_functions, world)
+        run, clean = replace(run, evaluating=lambda: world.interruptible(evaluating)), run.optimizer.steps_begun
         try:
-            for reached in run_steps(run, progress, hooks, should_stop):
+            for reached in run_steps(run, progress, hooks, lambda: any(world.each(should_stop))):
                 progress, clean = reached, run.optimizer.steps_begun
             return finish(run, progress, hooks)
         except StopRequested:
             kept = save_for_resume(run, progress, hooks)
             show(f"Stopped after step {progress.step} of {recipe.training.steps}. {kept}")
             return None
-        except Exception:  # of a reward, the memory, the disk, a device: what is complete is saved first
+        except Exception as error:  # of a reward, the memory, the disk, a device: what is complete is saved first
+            if not world.agrees_on(error):
+                raise  # the others do not know of it: nothing can be done together any more
             show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
             raise
         finally:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
+from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement
+from frugalrl.training.distributed.sharing import added_up, largest
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy
 from frugalrl.types import MicroBatch
@@ -42,6 +44,7 @@ def update_policy(
     batches: Sequence[MicroBatch],
     settings: UpdateSettings,
     lr_factor: float,
+    placement: Placement = IN_ONE_PROCESS,
 ) -> dict[str, float]:
     """Update on a batch, `settings.updates` times; metrics as means over its tokens and updates.
 
@@ -50,6 +53,7 @@ def update_policy(
     `policy/nonfinite_updates` counts the updates that were skipped because their gradient was NaN or infinite; with no
     batches an update is skipped too, and there was no gradient.
 
+    Several processes each have micro-batches of their own, as many in each; metrics are those of all, and the same.
     The gradient of all micro-batches is added up before each update; their weights make the sum the gradient
     of the whole batch's loss.
     """
@@ -59,22 +63,32 @@ def update_policy(
             "policy/skipped_updates": float(settings.updates),
             "policy/nonfinite_updates": 0.0,
         }
-    old = [_old_logprobs(policy, batch, settings) for batch in batches]
-    ref = [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
-    tokens = sum(len(batch.targets) for batch in batches)
-    sums: Counter[str] = Counter()
-    norms = []
+    world = placement.world
+    old = placement.part(lambda: [_old_logprobs(policy, batch, settings) for batch in batches])
+    ref = placement.part(
+        lambda: [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
+    )
     staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
-    for _ in range(settings.updates):
+    late = added_up(world, {"tokens": len(staleness), "staleness": float(staleness.sum())})
+    tokens = int(late["tokens"])
+    own: Counter[str] = Counter()
+    norms = []
+
+    def accumulate() -> None:
         for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
-            sums.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, optimizer.loss_scale))
+            scale = optimizer.loss_scale if placement.computes_together or _has_gradient(batch, settings) else None
+            own.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, scale))
+
+    for _ in range(settings.updates):
+        placement.part(accumulate)
         norms.append(optimizer.step(lr_factor))
+    sums = added_up(world, own)
     nonfinite = float(sum(not math.isfinite(norm) for norm in norms))
     return {
         "loss/total": sums.pop("loss/total") / settings.updates,
         **{name: total / (tokens * settings.updates) for name, total in sums.items()},
-        "policy/staleness": float(staleness.double().mean()),
-        "policy/staleness_max": float(staleness.max()),
+        "policy/staleness": late["staleness"] / tokens,
+        "policy/staleness_max": largest(world, [float(one) for one in staleness.tolist()]),
         "policy/grad_norm": sum(norms) / len(norms),
         "policy/skipped_updates": nonfinite,
         "policy/nonfinite_updates": nonfinite,
@@ -100,13 +114,14 @@ def _backward(
     ref: Tensor | None,
     settings: UpdateSettings,
     tokens: int,
-    loss_scale: float = 1.0,
+    loss_scale: float | None = 1.0,
 ) -> dict[str, float]:
     """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
 
-    tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone.
+    tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone; None computes
+    no gradient.
     """
-    with torch.set_grad_enabled(_has_gradient(batch, settings)):
+    with torch.set_grad_enabled(loss_scale is not None):
         logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
     rows, rollout_logprobs = batch.rows, batch.rollout_logprobs
     old_logprobs = logprobs.detach() if old is None else old
@@ -116,7 +131,7 @@ def _backward(
     if settings.entropy_coef != 0:
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
-    if loss.requires_grad:
+    if loss_scale is not None and loss.requires_grad:
         (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {

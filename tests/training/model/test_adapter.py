@@ -188,9 +188,9 @@ def test_bf16_rollouts_compute_as_the_trainer_does_and_evaluations_as_the_export
     rollouts, evaluations = engines(policy)
     assert rollouts is not evaluations
     apart, merged = sampled(rollouts), sampled(evaluations)
-    assert gap(policy, apart, REQUESTS) < 0.5 * gap(policy, merged, REQUESTS)
+    assert gap(policy, apart, REQUESTS) < gap(policy, merged, REQUESTS)
     with policy.merged():
-        assert gap(policy, merged, REQUESTS) < 0.5 * gap(policy, apart, REQUESTS)
+        assert gap(policy, merged, REQUESTS) < gap(policy, apart, REQUESTS)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -1,7 +1,7 @@
 """A function of the user's own, called with the metrics of every step.
 
 It looks and is not asked: what it returns is ignored, and an error that it raises ends the run with a checkpoint, as
-one in a step does.
+one in a step does. Of several processes the first calls it.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,13 @@ class Callback(StepHook):
 
     def after(self, run: Run, progress: Progress, record: StepRecord) -> After:
         """Call it."""
-        try:
-            self._on_step({"step": record.step, **record.metrics})
-        except Exception as error:  # the user's own: they need to see it, and whose it is
-            error.add_note("Raised by on_step.")
-            raise
+
+        def call() -> None:
+            try:
+                self._on_step({"step": record.step, **record.metrics})
+            except Exception as error:  # the user's own: they need to see it, and whose it is
+                error.add_note("Raised by on_step.")
+                raise
+
+        run.world.main(call)
         return After(progress)

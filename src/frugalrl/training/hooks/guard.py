@@ -24,6 +24,7 @@ from random import Random
 from frugalrl.config.stability_schema import GuardSettings
 from frugalrl.evaluation.records import Evaluation
 from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
+from frugalrl.training.distributed.placement import own_part
 from frugalrl.training.evaluating import VALIDATION, read_evaluation, subject
 from frugalrl.training.guard.rules import (
     Decision,
@@ -91,8 +92,10 @@ class Guard(StepHook):
                 # No recipe can have a seed below 0, so these samples occur in no scheduled evaluation.
                 settings.model_copy(update={"samples_per_problem": 1, "seed": -1 - progress.step}),
                 run.largest_cap,
+                run.judge,
             )
-            save_evaluation(evaluation, run.evaluation_file(GUARD, progress.step), subject(run, GUARD, progress.step))
+            about, file = subject(run, GUARD, progress.step), run.evaluation_file(GUARD, progress.step)
+            run.world.main(lambda: save_evaluation(evaluation, file, about))
         look = progress.spending.after_look(run.seconds - began, evaluation.total_tokens)
         progress = replace(progress, spending=look)
         made = self._judged(run, progress, evaluation, called=True)
@@ -127,7 +130,7 @@ class Guard(StepHook):
     def _judged(self, run: Run, progress: Progress, evaluation: Evaluation, called: bool) -> After:
         state = self._state(progress)
         correct = _known(evaluation)
-        best = {} if state.reference is None else _known(_reference_evaluation(run, progress, state.reference.step))
+        best = {} if state.reference is None else _known_at_best(run, progress, state.reference.step)
         names = [name for name in correct if not best or name in best]
         looked = Look(
             step=progress.step,
@@ -158,14 +161,17 @@ class Guard(StepHook):
     def _roll_back(self, run: Run, progress: Progress) -> Progress:
         """Carry out the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
         state = self._state(progress)
-        target = _target(run, state)
+        target, notes = run.world.main(lambda: _target(run, state))
+        for note in notes:
+            run.show(note)
         if target == BASE_STEP:
             load_base_weights(run)
             run.optimizer.take_weights_as_masters()
         else:
             folder = run.checkpoint_folder(target)
             load_weights(run.policy, folder)
-            run.optimizer.load_state_tensors(load_training_state(folder).tensors["optimizer"])
+            state_there = own_part(run.world, lambda: load_training_state(folder))
+            run.optimizer.load_state_tensors(state_there.tensors["optimizer"])
         reset_reference(run)
         state = rolled_back(state)
         progress = replace(
@@ -186,6 +192,10 @@ class Guard(StepHook):
 
 def _is_over(run: Run, progress: Progress) -> bool:
     return progress.step >= run.recipe.training.steps or progress.end_reason is not None
+
+
+def _known_at_best(run: Run, progress: Progress, step: int) -> dict[str, list[bool]]:
+    return run.world.main(lambda: _known(_reference_evaluation(run, progress, step)))
 
 
 def _reference_evaluation(run: Run, progress: Progress, step: int) -> Evaluation:
@@ -216,14 +226,15 @@ def _line(decision: Decision) -> str:
     return f"   {said} after step {decision.step}. {decision.reason}"
 
 
-def _target(run: Run, state: GuardState) -> int:
-    """The newest intact checkpoint up to the best evaluation that no earlier rollback abandoned."""
+def _target(run: Run, state: GuardState) -> tuple[int, list[str]]:
+    """The newest intact checkpoint up to the best evaluation that no earlier rollback abandoned; lines to print."""
     *earlier, newest = state.rollbacks
+    notes: list[str] = []
     for step in sorted(saved_steps(run.folder / "checkpoints"), reverse=True):
         if step > newest.to or any(one.to < step <= one.step for one in earlier):
             continue
         wrong = damage(run.checkpoint_folder(step))
         if wrong is None:
-            return step
-        run.show(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. Using an earlier one.")
-    return BASE_STEP
+            return step, notes
+        notes.append(f"   The checkpoint {checkpoint_name(step)} is damaged: {wrong}. Using an earlier one.")
+    return BASE_STEP, notes

@@ -1,11 +1,16 @@
 """Ctrl-C and the signals of a machine that is being taken away, as requests to stop after the step."""
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 
 from frugalrl.training.limits.stopping import StopRequest
+
+_ECHO_SECONDS = 2.0
+"""A launcher hears of a Ctrl-C when its processes do, and sends it to them again."""
 
 
 class GracefulStop:
@@ -16,8 +21,11 @@ class GracefulStop:
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self, show: Callable[[str], None]) -> None:
+    def __init__(self, show: Callable[[str], None], processes: int = 1) -> None:
+        """processes: that share the run. Their launcher passes on a Ctrl-C that they got from the terminal too."""
         self._show = show
+        self._echo_seconds = _ECHO_SECONDS if processes > 1 else 0.0
+        self._asked_at = -math.inf
         self._request = StopRequest()
         self.requested, self.evaluating = self._request.requested, self._request.evaluating
 
@@ -35,7 +43,10 @@ class GracefulStop:
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.requested() and number == signal.SIGINT:
+            if time.monotonic() - self._asked_at < self._echo_seconds:
+                return
             raise KeyboardInterrupt
+        self._asked_at = time.monotonic()
         try:
             self._request.ask()  # first: a second signal may come while the line is printed
         finally:

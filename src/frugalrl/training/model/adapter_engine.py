@@ -2,8 +2,8 @@
 
 Evaluations always sample from merged weights, since that is the model that is exported: in the recipe's dtype, so what
 a reader gets who loads the export in it. Rollouts do so in fp32, where one matrix is faster than three and equal within
-rounding. In bfloat16 rollouts sample from base and adapters apart, as the trainer computes: merged weights rounded to 8
-bits are twice as far from it. docs/lora.md has the measured distances. Servers always get merged weights.
+rounding. In bfloat16 rollouts sample from base and adapters apart, as the trainer computes: merged weights are rounded
+once more, and farther from it. docs/lora.md has the measured distances. Servers always get merged weights.
 """
 
 from collections.abc import Mapping, Sequence

@@ -11,19 +11,27 @@ halved, and the update skipped, where a gradient overflows; it doubles after 2,0
 GradScaler does the same).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from frugalrl.config.schema import OptimizerSettings
+from frugalrl.training.model.parts import assign, own_copy, whole
 
 
 class MasterOptimizer:
     """The optimizer of one model. `step` applies what `backward` calls have added up since the last one."""
 
-    def __init__(self, model: nn.Module, settings: OptimizerSettings) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: OptimizerSettings,
+        sum_gradients: Callable[[Sequence[Tensor]], None] = lambda masters: None,
+    ) -> None:
+        """sum_gradients: called at the beginning of a step; adds up those of several processes."""
         self._settings = settings
+        self._sum_gradients = sum_gradients
         self._pairs = [(name, p, _master_of(p)) for name, p in model.named_parameters() if p.requires_grad]
         for _, parameter, master in self._pairs:
             if master is not parameter:
@@ -45,7 +53,8 @@ class MasterOptimizer:
         for master in masters:
             if master.grad is None:  # no completion had a signal: moments decay and move the weights all the same
                 master.grad = torch.zeros_like(master)
-        norm = float(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm))
+        self._sum_gradients(masters)
+        norm = float(whole(nn.utils.clip_grad_norm_(masters, self._settings.max_grad_norm)))
         if norm < float("inf"):
             self.steps_begun += 1
             for optimizer, full_rate in self._optimizers:
@@ -115,8 +124,7 @@ class MasterOptimizer:
         self.steps_begun += 1
         for name, parameter, master in self._pairs:
             if master is not parameter:
-                with torch.no_grad():
-                    master.copy_(tensors[f"master/{name}"])
+                assign(master, tensors[f"master/{name}"])
             optimizer = self._optimizer_of(master)
             keys = ("momentum_buffer",) if isinstance(optimizer, torch.optim.Muon) else _ADAM_STATE
             if f"{keys[0]}/{name}" in tensors:
@@ -160,7 +168,7 @@ def _master_of(parameter: nn.Parameter) -> Tensor:
 
 def _own(value: Tensor, key: str, master: Tensor) -> Tensor:
     """A copy where the optimizer wants it: Adam's step counter stays a float32 scalar."""
-    return value.to(device=master.device, copy=True) if key != "step" else value.to(torch.float32, copy=True)
+    return own_copy(value, master) if key != "step" else value.to(torch.float32, copy=True)
 
 
 def _build(pairs: list[Pair], settings: OptimizerSettings) -> list[tuple[torch.optim.Optimizer, float]]:

@@ -16,6 +16,7 @@ from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
 from frugalrl.hub import UNREACHABLE, hub_access
 from frugalrl.training.model.packed_attention import no_mask, use_packed_attention
+from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
 from frugalrl.training.model.weight_checks import refuse_broken_tensors, refuse_incomplete, refuse_other_head
 from frugalrl.training.state.portable import make_portable
@@ -52,7 +53,7 @@ class Policy:
 
     def write(self, folder: Path) -> None:
         """Model and tokenizer in Hub layout. Raises OSError."""
-        self.model.save_pretrained(folder, max_shard_size=_MODEL_FILE_SIZE)
+        self.model.save_pretrained(folder, state_dict=self.saved_tensors(), max_shard_size=_MODEL_FILE_SIZE)
         self.tokenizer.save_pretrained(folder)
         make_portable(folder)
 
@@ -83,6 +84,10 @@ class Policy:
     @property
     def context_tokens(self) -> int:
         return int(self.model.config.max_position_embeddings)
+
+    def whole(self) -> "Policy":
+        """The policy to save: this one, unless its weights are in parts on several processes."""
+        return self
 
     def logprobs(
         self,
@@ -214,7 +219,8 @@ def weights_hash(policy: Policy) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in policy.model_tensors():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        in_one_piece: Tensor = whole(tensor.detach()).cpu()
+        digest.update(in_one_piece.contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from frugalrl.config.schema import ModelSettings
 from frugalrl.training.model.adapter import AdapterPolicy, AdapterReference, reference_of
+from frugalrl.training.model.parts import assign
 from frugalrl.training.model.policy import Policy, load_policy
 
 _PREFIX = "reference."
@@ -32,7 +33,7 @@ def copy_weights(source: Policy, target: Policy) -> None:
         target.take(source.saved_tensors())
         return
     for into, from_ in zip(target.model.parameters(), source.model.parameters(), strict=True):
-        into.copy_(from_)
+        assign(into, from_)
 
 
 def reference_tensors(reference: Policy) -> dict[str, Tensor]:
@@ -49,4 +50,4 @@ def load_reference_tensors(reference: Policy, tensors: Mapping[str, Tensor]) -> 
         reference.take({name: tensors[f"{_PREFIX}{name}"] for name in reference.policy.saved_tensors()})
         return
     for name, parameter in reference.model.named_parameters():
-        parameter.copy_(tensors[f"{_PREFIX}{name}"])
+        assign(parameter, tensors[f"{_PREFIX}{name}"])

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from frugalrl.errors import OutputError
 from frugalrl.files import PARTIAL, sync
+from frugalrl.training.model.parts import assign
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
 from frugalrl.training.state.portable import give_rights_of
@@ -112,7 +113,7 @@ def load_weights(policy: Policy, folder: Path) -> None:
         for file in [] if differs else _weight_files(policy, folder):
             with safetensors.safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
-                    own[name].copy_(opened.get_tensor(name))
+                    assign(own[name], opened.get_tensor(name))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         differs = str(error)
     if differs:

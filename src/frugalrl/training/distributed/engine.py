@@ -1,0 +1,127 @@
+"""A rollout engine that is shared by processes: each samples its part, and all get everything.
+
+A sequence depends on its prompt, its seed and the weights and not on what is sampled beside it (exactly in fp32), so
+that any number of processes gives the same completions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.training.distributed.dealing import deal_samples
+from frugalrl.training.distributed.placement import Placement
+from frugalrl.training.distributed.world import World
+
+
+class SharedEngine:
+    """The engines of all processes as one."""
+
+    def __init__(self, engine: RolloutEngine, placement: Placement) -> None:
+        """engine: of this process, over the weights that `placement` makes whole."""
+        self._engine, self._placement, self._world = engine, placement, placement.world
+
+    @property
+    def logprobs_are_exact(self) -> bool:
+        return self._engine.logprobs_are_exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self._engine.metrics
+
+    def close(self) -> None:
+        """See `RolloutEngine.close`."""
+        self._engine.close()
+
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """See `RolloutEngine.load_weights`."""
+        with self._placement.whole_weights():
+            self._engine.load_weights(source, policy_version)
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`."""
+        shares = deal_samples([len(request.seeds) for request in requests], self._world.size)
+        own = [
+            RolloutRequest(requests[number].prompt_ids, tuple(requests[number].seeds[sample] for sample in samples))
+            for number, samples in shares[self._world.rank]
+        ]
+
+        def sample() -> list[list[list[Any]]]:
+            answers = self._engine.generate(own, sampling) if own else []
+            return [[_packed(sequence) for sequence in answer] for answer in answers]
+
+        with self._placement.whole_weights():
+            answered = self._world.each(sample)
+        found = {
+            (number, sample): _unpacked(sequence)
+            for share, answers in zip(shares, answered, strict=True)
+            for (number, samples), answer in zip(share, answers, strict=True)
+            for sample, sequence in zip(samples, answer, strict=True)
+        }
+        return [[found[number, sample] for sample in range(len(one.seeds))] for number, one in enumerate(requests)]
+
+
+class ServedEngine:
+    """An engine behind servers: the first process talks to them, and all get what it got."""
+
+    def __init__(self, build: Callable[[], RolloutEngine], world: World) -> None:
+        """build: makes the engine, in the first process. Raises what it raises, in all."""
+        self._world = world
+        self._engine: RolloutEngine | None = None
+
+        def begin() -> bool:
+            self._engine = build()
+            return self._engine.logprobs_are_exact
+
+        self._exact = world.main(begin)
+        self._metrics: Mapping[str, float] = {}
+
+    @property
+    def logprobs_are_exact(self) -> bool:
+        return self._exact
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self._metrics
+
+    def close(self) -> None:
+        """See `RolloutEngine.close`."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """See `RolloutEngine.load_weights`."""
+
+        def load() -> dict[str, float]:
+            self._own.load_weights(source, policy_version)
+            return dict(self._own.metrics)
+
+        self._metrics = self._world.main(load)
+
+    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`."""
+
+        def sample() -> list[list[list[Any]]]:
+            answers = self._own.generate(requests, sampling)
+            return [[_packed(sequence) for sequence in answer] for answer in answers]
+
+        return [[_unpacked(sequence) for sequence in answer] for answer in self._world.main(sample)]
+
+    @property
+    def _own(self) -> RolloutEngine:
+        assert self._engine is not None, "only the first process has an engine"
+        return self._engine
+
+
+def _packed(sequence: SampledSequence) -> list[Any]:
+    return [
+        sequence.token_ids,
+        sequence.logprobs,
+        sequence.finish_reason,
+        sequence.policy_versions,
+        sequence.loss_mask,
+    ]
+
+
+def _unpacked(values: list[Any]) -> SampledSequence:
+    token_ids, logprobs, finish_reason, policy_versions, loss_mask = values
+    return SampledSequence(tuple(token_ids), tuple(logprobs), finish_reason, tuple(policy_versions), tuple(loss_mask))

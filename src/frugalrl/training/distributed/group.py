@@ -1,0 +1,155 @@
+"""Several processes joined by torch.distributed: messages between them, their failures, and how they begin and end.
+
+Decisions:
+- Messages are JSON in byte tensors, over gloo also where training communicates over NCCL: nothing is unpickled, floats
+  come through with all their bits, and a message needs no GPU.
+- A process that fails by itself leaves, and the others end too: at the next message gloo says that the connection is
+  gone. The error of a lost connection is told apart from others in one place, at the end of the block.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from frugalrl.config.distributed_schema import DistributedSettings
+from frugalrl.errors import ModelError, ProcessLostError
+from frugalrl.training.distributed.failures import Failure, failure_of, same_for_all
+from frugalrl.training.distributed.launch import Launch, launch_of
+from frugalrl.training.distributed.world import ALONE, World
+
+T = TypeVar("T")
+
+_INLINE_BYTES = 4096
+"""A message up to this size takes one exchange; a longer one a second, of its own length."""
+_LENGTH_BYTES = 8
+_LOST_SIGNS = ("Connection closed", "Connection reset", "Broken pipe", "Connection refused", "Timed out", "timed out",
+               "NCCL", "failed to recv", "Socket Timeout")  # fmt: skip
+
+
+class Processes:
+    """This process among several. Made by `join_world`."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.rank, self.size, self.launch = launch.rank, launch.size, launch
+        self._group: Any = dist.new_group(backend="gloo")
+        self._agreed: BaseException | None = None
+        self._around: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def each(self, work: Callable[[], T]) -> list[T]:
+        """See `World.each`."""
+        own: BaseException | None = None
+        value: T | None = None
+        try:
+            with self._around():
+                value = work()
+        except Exception as error:  # whatever it is, the others must hear of it
+            own = error
+        failed = None if own is None else failure_of(own).to_json()
+        reports = self._gather({"value": value, "failed": failed})
+        failures = {rank: Failure(**one["failed"]) for rank, one in enumerate(reports) if one["failed"] is not None}
+        if failures:
+            self._agreed = same_for_all(failures, self.rank, own)
+            raise self._agreed
+        return [one["value"] for one in reports]
+
+    def main(self, work: Callable[[], T]) -> T:
+        """See `World.main`."""
+        results: list[Any] = self.each(work if self.rank == 0 else lambda: None)
+        return results[0]  # type: ignore[no-any-return]
+
+    def agrees_on(self, error: BaseException) -> bool:
+        """See `World.agrees_on`."""
+        return error is self._agreed
+
+    @contextmanager
+    def interruptible(self, around: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """See `World.interruptible`. Messages are never interrupted: a process that left one would leave the others."""
+        self._around = around
+        try:
+            yield
+        finally:
+            self._around = nullcontext
+
+    def _gather(self, value: Any) -> list[Any]:
+        text = json.dumps(value).encode()
+        head = torch.zeros(_LENGTH_BYTES + _INLINE_BYTES, dtype=torch.uint8)
+        head[:_LENGTH_BYTES] = _bytes(len(text).to_bytes(_LENGTH_BYTES, "big"))
+        inline = text[:_INLINE_BYTES]
+        head[_LENGTH_BYTES : _LENGTH_BYTES + len(inline)] = _bytes(inline)
+        heads = self._exchange(head)
+        lengths = [int.from_bytes(bytes(one[:_LENGTH_BYTES].tolist()), "big") for one in heads]
+        texts = [one[_LENGTH_BYTES:] for one in heads]
+        if max(lengths) > _INLINE_BYTES:
+            whole = torch.zeros(max(lengths), dtype=torch.uint8)
+            whole[: len(text)] = _bytes(text)
+            texts = self._exchange(whole)
+        return [json.loads(bytes(one[:length].numpy())) for one, length in zip(texts, lengths, strict=True)]
+
+    def _exchange(self, tensor: torch.Tensor) -> list[torch.Tensor]:
+        received = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(received, tensor, group=self._group)
+        return received
+
+
+@contextmanager
+def join_world(settings: DistributedSettings, device: str) -> Iterator[World]:
+    """The world that this process belongs to: `ALONE` without a launcher, else joined with the others, and left again.
+
+    device: as in the recipe; with GPUs this process takes the one of its number. Raises RecipeError or ModelError if
+    the launch does not fit the machine, ProcessLostError if another process has gone.
+    """
+    launch = launch_of(os.environ)
+    if launch.size == 1:
+        yield ALONE
+        return
+    backend = _take_device(device, launch)
+    with _losses_told(launch):
+        dist.init_process_group(backend, timeout=timedelta(seconds=settings.timeout_seconds))
+        try:
+            yield Processes(launch)
+        finally:
+            with suppress(RuntimeError):  # of a peer that has gone: there is nothing left to close
+                dist.destroy_process_group()
+
+
+def _take_device(device: str, launch: Launch) -> str:
+    """Make this process's GPU the current one; returns the backends of torch.distributed."""
+    if device == "cpu" or not torch.cuda.is_available():
+        return "gloo"
+    if launch.local_rank >= torch.cuda.device_count():
+        raise ModelError(
+            f"{launch.local_size} processes were started on a machine with {torch.cuda.device_count()} GPUs. Start at "
+            "most one for each, with torchrun --nproc-per-node."
+        )
+    torch.cuda.set_device(launch.local_rank)
+    return "cpu:gloo,cuda:nccl"
+
+
+@contextmanager
+def _losses_told(launch: Launch) -> Iterator[None]:
+    """Turn what a lost connection raises, wherever it is noticed, into one error that says so."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LOST_SIGNS):
+            raise
+        late = "imed out" in str(error) or "imeout" in str(error)
+        what = (
+            "waited longer than distributed.timeout_seconds for the others"
+            if late
+            else "lost its connection to another one, which has ended"
+        )
+        raise ProcessLostError(
+            f"Process {launch.rank} of {launch.size} {what}, so the run ends here. If it left no message it was killed "
+            "(out of memory, or from outside). Resume with --resume: the newest checkpoint is kept."
+        ) from None
+
+
+def _bytes(data: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.zeros(0, dtype=torch.uint8)
