@@ -202,7 +202,7 @@ def _phases(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     sums: dict[str, float] = {}
     for step in steps:
         for name, value in step.items():
-            if name.startswith("time/") and name != "time/step" and (seconds := _number(value)) is not None:
+            if name.startswith("time/") and (seconds := _number(value)) is not None:
                 sums[name.removeprefix("time/")] = sums.get(name.removeprefix("time/"), 0.0) + seconds
     whole = sum(sums.values())
     ordered = sorted(sums.items(), key=lambda item: -item[1])
