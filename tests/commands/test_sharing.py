@@ -1,4 +1,4 @@
-"""`frugalrl export` and `push`: folders for the Hub, TRL and verl, read back by their own readers.
+"""`frugalrl export-data` and `push`: folders for the Hub, TRL and verl, read back by their own readers.
 
 Uploads go to a stand-in, whose calls are checked against the signatures of the Hub's installed client.
 """
@@ -41,7 +41,7 @@ def curated(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("target", ["hub", "trl", "verl"])
 def test_what_is_exported_is_read_back_as_the_same_problems(curated: Path, tmp_path: Path, target: str) -> None:
     out = tmp_path / "out"
-    assert main(["export", str(curated), "--to", target, "--out", str(out)]) == 0
+    assert main(["export-data", str(curated), "--to", target, "--out", str(out)]) == 0
     for split, count in (("train", 2), ("validation", 1)):
         problems = load_problems(ProblemSource(source=str(out), split=split))
         assert [(one.text, one.gold) for one in problems] == [("1 + 1?", "2"), ("Half?", "1/2")][:count]
@@ -52,7 +52,7 @@ def test_what_is_exported_is_read_back_as_the_same_problems(curated: Path, tmp_p
 
 def test_the_hubs_own_reader_finds_the_splits(curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
-    assert main(["export", str(curated), "--out", str(out)]) == 0
+    assert main(["export-data", str(curated), "--out", str(out)]) == 0
     read = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in read.items()} == {"train": 2, "validation": 1}
     assert read["train"][0]["problem"] == "1 + 1?"
@@ -61,7 +61,7 @@ def test_the_hubs_own_reader_finds_the_splits(curated: Path, tmp_path: Path, mon
 
 def test_trl_gets_conversations_with_the_recipes_prompt(tmp_path: Path) -> None:
     source, out = write_jsonl(tmp_path / "p.jsonl", ROWS), tmp_path / "out"
-    assert main(["export", str(source), "--to", "trl", "--out", str(out), "--recipe", "open-rs2"]) == 0
+    assert main(["export-data", str(source), "--to", "trl", "--out", str(out), "--recipe", "open-rs2"]) == 0
     row = pyarrow.parquet.read_table(out / "data" / "train-00000-of-00001.parquet").to_pylist()[1]
     assert [one["role"] for one in row["prompt"]] == ["system", "user"]
     assert row["prompt"][1]["content"] == "Half?"
@@ -70,7 +70,7 @@ def test_trl_gets_conversations_with_the_recipes_prompt(tmp_path: Path) -> None:
 
 def test_verl_gets_nested_rows(tmp_path: Path) -> None:
     source, out = write_jsonl(tmp_path / "p.jsonl", ROWS), tmp_path / "out"
-    assert main(["export", str(source), "--to", "verl", "--out", str(out)]) == 0
+    assert main(["export-data", str(source), "--to", "verl", "--out", str(out)]) == 0
     row = pyarrow.parquet.read_table(out / "train.parquet").to_pylist()[0]
     assert row["prompt"] == [{"role": "user", "content": "1 + 1?"}]
     assert row["reward_model"] == {"style": "rule", "ground_truth": "2"}
@@ -78,7 +78,7 @@ def test_verl_gets_nested_rows(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_something_is_not_overwritten(curated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["export", str(curated), "--out", str(curated)]) == 2
+    assert main(["export-data", str(curated), "--out", str(curated)]) == 2
     assert "not empty" in capsys.readouterr().err
 
 
@@ -141,7 +141,7 @@ def test_a_runs_kind_is_its_model_and_a_sets_its_data(run: Path, curated: Path, 
     assert parcel_of(run / "adapter").kind == "adapter"
     assert parcel_of(run / "report.html").kind == "report"
     out = tmp_path / "out"
-    assert main(["export", str(curated), "--out", str(out)]) == 0
+    assert main(["export-data", str(curated), "--out", str(out)]) == 0
     client = FakeHub()
     parcel = parcel_of(out)
     assert parcel.kind == "dataset"

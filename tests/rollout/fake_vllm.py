@@ -52,6 +52,7 @@ class FakeVllm:
     def restart(self) -> None:
         """Its first weights and no memory, as after a crash under a supervisor."""
         self.model.load_state_dict(self.start_weights)
+        self.adapters: dict[str, Any] = {}
         self.version, self.received, self.is_paused, self.is_updating = "default", {}, False, False
 
     # ---------------------------------------------------------------------------------------------- answers
@@ -79,6 +80,12 @@ class FakeVllm:
         if path == "/finish_weight_update":
             self.is_updating, self.version = False, body["weight_version"]
             return 200, {}
+        if path == "/v1/load_lora_adapter":
+            return self.load_adapter(body["lora_name"], Path(body["lora_path"]))
+        if path == "/v1/unload_lora_adapter":
+            return (200, None) if self.adapters.pop(body["lora_name"], None) else (404, None)
+        if path == "/update_weight_version":
+            self.version = body["new_version"]
         return 200, {"success": True}
 
     def get(self, path: str) -> tuple[int, Any]:
@@ -111,12 +118,33 @@ class FakeVllm:
                 self.model.lm_head.weight.data.copy_(head if self.keep_head else new)
         return 200, {}
 
+    def load_adapter(self, name: str, folder: Path) -> tuple[int, Any]:
+        """Adapters in peft's format, merged into the first weights under a name of their own."""
+        config = json.loads((folder / "adapter_config.json").read_text())
+        tensors = safetensors.torch.load_file(folder / "adapter_model.safetensors")
+        merged = {key: tensor.clone() for key, tensor in self.start_weights.items()}
+        for key in tensors:
+            if "lora_A" in key:
+                scale, up = config["lora_alpha"] / config["r"], tensors[key.replace("lora_A", "lora_B")]
+                target = key.removeprefix("base_model.model.").replace("lora_A.", "")
+                merged[target] += scale * up @ tensors[key]
+        self.adapters[name] = merged
+        return 200, None
+
+    def choose(self, name: str | None) -> bool:
+        """Take the weights of this name; whether there are such."""
+        if name is not None and name in self.adapters:
+            self.model.load_state_dict(self.adapters[name])
+        return name is None or name in self.adapters
+
     def generate(self, body: dict[str, Any]) -> tuple[int, Any]:
         if self.is_updating:
             self.is_dead = True  # as the engine of vLLM
             return 500, {"error": {"message": "EngineCore encountered an issue"}}
         with self.state:
             self.state.wait_for(lambda: not self.is_paused)
+        if not self.choose(body.get("model")):
+            return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
         asked = body["sampling_params"]
         if "prompt_logprobs" in asked:
             return 200, {"choices": [], "prompt_logprobs": self.scores(body["token_ids"])}

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from frugalrl.config.engine_schema import VllmEngineSettings
+from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams, SharedModel
 from frugalrl.rollout.factory import ServerNeeds, build_engine
@@ -26,7 +27,9 @@ from frugalrl.rollout.server import worker
 from frugalrl.rollout.server.member import Limits, Member
 from frugalrl.rollout.server.transfer import GroupTransfer
 from frugalrl.rollout.vllm_engine import ProbeSettings, VllmEngine
-from frugalrl.training.model.policy import resolve_model_path
+from frugalrl.training.model.adapter import add_adapters
+from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.policy import Policy, resolve_model_path
 from tests.rollout.test_server_launch import gone, lives
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -56,7 +59,7 @@ def server(vllm_environment, tmp_path_factory) -> Iterator[tuple[str, Path]]:
         *(vllm_environment / "bin" / "python", "-m", "vllm.entrypoints.openai.api_server", "--model", MODEL),
         *("--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--max-model-len", str(LONGEST + 1)),
         *("--logprobs-mode", "processed_logprobs", "--generation-config", "vllm", "--enable-scale-out"),
-        *("--worker-extension-cls", "faulty_worker.Extension", "--enforce-eager"),
+        *("--worker-extension-cls", "faulty_worker.Extension", "--enforce-eager", "--enable-lora"),
         *("--weight-transfer-config", '{"backend": "frugalrl"}'),
     ]
     environment = {
@@ -64,6 +67,7 @@ def server(vllm_environment, tmp_path_factory) -> Iterator[tuple[str, Path]]:
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         "FRUGALRL_TEST_FAULTS": str(faults),
         "VLLM_SERVER_DEV_MODE": "1",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
     }
     with log.open("wb") as output:
@@ -233,13 +237,36 @@ def test_weights_arrive_by_broadcast_in_a_process_group(server, tiny_policy, pro
     model = copy.deepcopy(tiny_policy.model)
     transfer = GroupTransfer("gloo")
     limits = Limits(model.config.vocab_size, LONGEST, 8, 60.0, 60.0, 0)
-    probe = ProbeSettings(prompts, 4, None, None)
+    probe = ProbeSettings(prompts, LONGEST, 4, None, None)
     engine = VllmEngine([Member(url, transfer, limits)], transfer, tiny_policy.end_token_ids, 8, "float32", probe)
     engine.begin()
     for version in (0, 1):
         learn(model, 1e-3)
         engine.load_weights(SharedModel(model), version)
         assert engine.metrics["sync/probe_mean"] < 2e-6
+    engine.close()
+
+
+def test_adapters_alone_are_loaded_and_sampled_from(server, tiny_policy, prompts, tmp_path):
+    """They compute what the policy does with its adapters on."""
+    pytest.importorskip("peft")
+    url, faults = server
+    faults.write_text("")
+    base = Policy(copy.deepcopy(tiny_policy.model), tiny_policy.tokenizer, MODEL)
+    policy = add_adapters(base, LoraSettings(rank=8, alpha=16.0), seed=0)
+    needs = ServerNeeds(tmp_path, MODEL, None, LONGEST, prompts, lora_rank=8)
+    settings = VllmEngineSettings(url=url, weights="adapter", probe_completions=4)
+    plain = build_engine(settings, policy.model, policy.end_token_ids, 8, needs)
+    engine, _ = adapter_engines(policy, plain, plain, tmp_path / "adapters")
+    engine.load_weights(SharedModel(policy.model), 0)
+    for version in (1, 2):
+        with torch.no_grad():
+            for _, layer in policy.layers():
+                layer.lora_B["default"].weight.add_(0.01 * version)
+        engine.load_weights(SharedModel(policy.model), version)
+        assert engine.metrics["sync/probe_mean"] < 1e-5
+    ((one,),) = engine.generate([RolloutRequest(prompts[0], (5,))], SamplingParams(32))
+    assert set(one.policy_versions) == {2}
     engine.close()
 
 

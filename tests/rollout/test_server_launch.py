@@ -172,7 +172,7 @@ def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_pa
     server, model, ends = InAThread(policy.model), copy.deepcopy(policy.model), policy.end_token_ids
     transfer, limits = FolderTransfer(tmp_path / "weights"), Limits(model.config.vocab_size, 100, 4, 30.0, 30.0, 3)
     member = Member(server, transfer, limits, "float32")
-    probe = ProbeSettings(((5, 9, 200),), 2, None, None)
+    probe = ProbeSettings(((5, 9, 200),), 100, 2, None, None)
     engine = VllmEngine([member], transfer, ends, 4, "float32", probe)
     engine.begin()
     assert engine.logprobs_are_exact  # before it answers: its dtype is the one it was started with

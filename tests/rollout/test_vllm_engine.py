@@ -112,7 +112,7 @@ def test_weights_in_a_folder_are_removed_when_newer_ones_are_there_and_at_the_en
     one.load(0)
     one.load(1)
     (kept,) = (tmp_path / "weights").iterdir()
-    assert kept.name.endswith("-1")
+    assert kept.name.endswith("-2")
     assert [path.suffix for path in kept.iterdir()] == [".safetensors"]
     one.engine.close()
     assert not (tmp_path / "weights").exists()

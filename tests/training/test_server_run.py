@@ -207,3 +207,20 @@ def test_what_one_step_off_cannot_do_is_refused(changes, says):
         one_step_off("http://127.0.0.1:9", **changes)
     with pytest.raises(RecipeError, match="only servers do"):
         recipe({"kind": "torch"}, rollout={"one_step_off": True})
+
+
+def test_adapters_alone_are_sent_and_each_version_is_asked_for_by_its_name(server, tmp_path):
+    url, fake = server
+    pytest.importorskip("peft")
+    model = {"lora": {"rank": 4, "alpha": 8.0, "target": ["q_proj", "up_proj"]}}
+    engine = {"kind": "vllm", "url": url, "weights": "adapter", "probe_completions": 2}
+    rate = {"learning_rate": 1e-2}
+    served = run(tmp_path / "served", recipe(engine, model=model, optimizer=rate))
+    assert "/update_weights" not in fake.asked
+    assert len(fake.adapters) == 1  # the last: those before were unloaded
+    assert not (tmp_path / "served" / "adapters").exists()
+    run(tmp_path / "inside", recipe({"kind": "torch"}, model=model, optimizer=rate))
+    assert samples(tmp_path / "served") == samples(tmp_path / "inside")
+    assert served[-1]["sync/probe_mean"] < 2e-6
+    with pytest.raises(RecipeError, match=r"there are none: give model.lora"):
+        recipe(engine)

@@ -63,6 +63,12 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             ),
             is_long=True,
         ),
+        "import": Command(
+            "import_log",
+            "logs of inspect_ai, lm_eval, lighteval as results of ours",
+            ("logs/2026-11-21_sums.eval --out imported/sums", "lm_eval_output --out imported/lm"),
+        ),
+        "export": Command("export_log", "an evaluation for inspect_ai's viewer", ("evaluations/tiny --out logs",)),
         "regrade": Command("regrade", "judge stored completions again", ("evaluations/model",)),
         "compare": Command(
             "compare", "better, worse, or inconclusive", ("runs/quickstart", "evaluations/tiny evaluations/model")
@@ -88,8 +94,8 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             ("curate/open-rs", "my-spec.yaml --out data/mine", "my-spec.yaml --resume"),
             is_long=True,
         ),
-        "export": Command(
-            "export",
+        "export-data": Command(
+            "export_data",
             "data as a Hub folder with a card, or as prompts of TRL and verl",
             ("curated/open-rs --to hub --out set", "problems.csv --to verl --out verl-data --recipe my.yaml"),
         ),

@@ -36,10 +36,10 @@ class VllmEngineSettings(Section):
     arguments: tuple[str, ...] = Field(
         (), description="more arguments of each launched server, e.g. ['--gpu-memory-utilization', '0.4']"
     )
-    weights: Literal["folder", "nccl"] = Field(
+    weights: Literal["folder", "nccl", "adapter"] = Field(
         "folder",
-        description="how new weights reach the servers: a folder that both sides see, or nccl between the GPUs of one "
-        "node",
+        description="how new weights reach the servers: a folder that both sides see; nccl between the GPUs of one "
+        "node; adapter: with model.lora, only the adapters, through that folder",
     )
     weights_folder: str | None = Field(
         None, description="that folder, under the same path on both sides; null: in the run's folder"

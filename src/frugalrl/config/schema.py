@@ -319,6 +319,14 @@ class TrainRecipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _adapters_are_there_to_be_sent(self) -> Self:
+        if getattr(self.rollout.engine, "weights", None) == "adapter" and self.model.lora is None:
+            raise ValueError(
+                "rollout.engine.weights is adapter, and there are none: give model.lora, or weights: folder"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _old_logprobs_are_of_the_policy_that_sampled(self) -> Self:
         if self.rollout.one_step_off and self.algorithm.old_logprobs == "recompute":
             raise ValueError("one_step_off learns from what older weights sampled: old_logprobs can't be recompute")

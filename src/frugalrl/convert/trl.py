@@ -351,7 +351,8 @@ def _training(reading: Reading, given: Circumstances) -> dict[str, Any]:
     if keep:
         section["keep_last"] = int(keep)
     looks = reading.optional("eval_steps", "evaluation.every")
-    every_look = _share_of(looks, steps) if looks else section.get("save_every")
+    saved = section.get("save_every")
+    every_look = _share_of(looks, steps) if looks else saved and min(saved, steps)
     if not looks and every_look:
         reading.say("evaluation.every", "added", f"{every_look}, as often as a checkpoint is saved")
     return {

@@ -238,3 +238,14 @@ def _parquet_rows(path: Path) -> Iterator[TableRow]:
 
 def _no_parquet(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} is not a readable Parquet file: {error}. Fetch or write it again.")
+
+
+def decompressed_zstd(data: bytes) -> bytes:
+    """What zstd compressed, whatever its size. Raises ValueError for what is not zstd."""
+    import pyarrow
+
+    try:
+        with pyarrow.input_stream(pyarrow.BufferReader(data), compression="zstd") as stream:
+            return bytes(stream.read())
+    except OSError as error:
+        raise ValueError(str(error)) from None

@@ -70,6 +70,15 @@ class WeightFolder:
 
 
 @dataclass(frozen=True)
+class AdapterFolder:
+    """LoRA adapters in a folder in peft's format, of a base that the engine has already."""
+
+    path: Path
+    model: Any
+    """The trainer's model with these adapters in it and on."""
+
+
+@dataclass(frozen=True)
 class NamedTensors:
     """Weights by their names in a Hub checkpoint, e.g. `model.layers.0.self_attn.q_proj.weight`, in any order.
 
@@ -84,7 +93,7 @@ class NamedTensors:
     tensors: Iterable[tuple[str, "Tensor"]]
 
 
-WeightSource = SharedModel | WeightFolder | NamedTensors
+WeightSource = SharedModel | WeightFolder | NamedTensors | AdapterFolder
 """Where an engine finds weights."""
 
 

@@ -14,7 +14,7 @@ from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.server.client import Server, ServerFault
 from frugalrl.rollout.server.launch import LaunchedServer, LaunchPlan
 from frugalrl.rollout.server.member import Limits, Member
-from frugalrl.rollout.server.transfer import FolderTransfer, GroupTransfer
+from frugalrl.rollout.server.transfer import AdapterTransfer, FolderTransfer, GroupTransfer, Transfer
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.rollout.vllm_engine import ProbeSettings, VllmEngine
 
@@ -32,6 +32,8 @@ class ServerNeeds:
     """Of a prompt and its completion together."""
     prompts: tuple[tuple[int, ...], ...]
     """Some prompts of the run; completions of them are the probe."""
+    lora_rank: int | None = None
+    """Of the policy's adapters, if it has any."""
 
 
 def build_engine(
@@ -89,7 +91,9 @@ def _vllm_engine(
         )
     dtype = str(model.dtype).removeprefix("torch.")
     parent = needs.folder if settings.weights_folder is None else Path(settings.weights_folder) / needs.folder.name
-    transfer = GroupTransfer() if settings.weights == "nccl" else FolderTransfer(parent.absolute() / "weights")
+    transfer: Transfer = FolderTransfer(parent.absolute() / "weights")
+    if settings.weights != "folder":
+        transfer = GroupTransfer() if settings.weights == "nccl" else AdapterTransfer()
     limits = Limits(
         vocab_size=int(model.config.vocab_size),
         needed_tokens=needs.longest_tokens + 1,  # the probe scores a whole completion and samples one token more
@@ -110,9 +114,12 @@ def _vllm_engine(
                 devices=devices,
                 arguments=settings.arguments,
                 log=needs.folder / f"server-{number}.log",
+                lora_rank=needs.lora_rank if settings.weights == "adapter" else None,
             )
             members.append(Member(LaunchedServer(plan), transfer, limits, dtype))
-    probe = ProbeSettings(needs.prompts, settings.probe_completions, settings.probe_mean, settings.probe_max)
+    probe = ProbeSettings(
+        needs.prompts, needs.longest_tokens, settings.probe_completions, settings.probe_mean, settings.probe_max
+    )
     engine = VllmEngine(members, transfer, end_token_ids, max_sequences, dtype, probe)
     engine.begin()
     return engine

@@ -21,18 +21,23 @@ import torch
 
 from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.errors import ModelError
-from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams, SharedModel, WeightSource
+from frugalrl.rollout.engine import (
+    AdapterFolder,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    SharedModel,
+    WeightSource,
+)
 from frugalrl.rollout.server.client import ServerFault
 from frugalrl.rollout.server.fleet import Assignment
 from frugalrl.rollout.server.freshness import Bounds, Gap, after_first, bounds_for, ceiling_of, staleness
-from frugalrl.rollout.server.member import Member
+from frugalrl.rollout.server.member import Member, Probe
 from frugalrl.rollout.server.protocol import UnknownVersionError, UnusableReplyError, read_completion, sampling_request
-from frugalrl.rollout.server.transfer import Transfer
+from frugalrl.rollout.server.transfer import AdapterTransfer, Transfer
 
 _PROBE_TOKENS = 64
 """Of a completion of the probe: 16 of them are about 1,000 tokens, scored in less than a second."""
-Probe = list[tuple[tuple[int, ...], tuple[int, ...]]]
-"""Prompts with completions."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class ProbeSettings:
 
     prompts: tuple[tuple[int, ...], ...]
     """Real ones of the run; completions of them are sampled once."""
+    longest_tokens: int
+    """Of a prompt and its completion together."""
     completions: int
     mean: float | None
     largest: float | None
@@ -74,6 +81,7 @@ class VllmEngine:
         self._end_tokens, self._threads = end_token_ids, max_sequences
         self._dtype, self._probing = dtype, probe
         self._run = uuid.uuid4().hex[:8]
+        self._updates = 0
         self._versions: dict[str, int] = {}
         self._probe: Probe = []
         self._bounds: Bounds | None = None
@@ -95,7 +103,7 @@ class VllmEngine:
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
         bodies = [
-            sampling_request(request.prompt_ids, seed, sampling, self._end_tokens)
+            sampling_request(request.prompt_ids, seed, sampling, self._end_tokens, self._name)
             for request in requests
             for seed in request.seeds
         ]
@@ -120,20 +128,19 @@ class VllmEngine:
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """Send the weights to all servers and probe each. Raises ModelError if one is stale, with the cause."""
-        if not isinstance(source, SharedModel):
-            raise ModelError(
-                f"The vLLM engine cannot load weights from a {type(source).__name__}. Give it a SharedModel."
-            )
         began = time.monotonic()
-        version = f"{self._run}:{policy_version}"
+        # Not by the policy's version: at its end a run may return to an earlier checkpoint under the same one.
+        self._updates += 1
+        version = f"{self._run}:{self._updates}"
         first = self._sent is None
         if first:
             self._together(lambda member: member.connect())
-        checksums = self._transfer.prepare(source.model, version)
+        checksums = self._transfer.prepare(source, version)
         self._versions = {version: policy_version}
         self._sent = Sent(version, checksums, ())
         if first:
             self._make_probe(self._members[0], version)
+        assert isinstance(source, SharedModel | AdapterFolder)  # others no transfer takes
         self._sent = Sent(version, checksums, trainer_logprobs(source.model, self._probe))
         self._gaps = {}
         self._together(self._update)
@@ -159,6 +166,15 @@ class VllmEngine:
         self._transfer.close()
 
     @property
+    def takes_adapters(self) -> bool:
+        """Whether it is given adapters alone, not weights that they are merged into."""
+        return isinstance(self._transfer, AdapterTransfer)
+
+    @property
+    def _name(self) -> str | None:
+        return None if self._sent is None else self._transfer.served_name(self._sent.version)
+
+    @property
     def _table(self) -> Bounds:
         return bounds_for([self._dtype, *(member.dtype for member in self._members)])
 
@@ -170,19 +186,20 @@ class VllmEngine:
 
     def _make_probe(self, member: Member, version: str) -> None:
         """Sample the completions that are scored after each update, and fix the bounds for the first."""
-        sampling = SamplingParams(_PROBE_TOKENS)
-        prompts = self._probing.prompts
-        requests = [prompts[number % len(prompts)] for number in range(self._probing.completions)]
-        bodies = [sampling_request(prompt, seed, sampling, self._end_tokens) for seed, prompt in enumerate(requests)]
+        prompts, self._probe = self._probing.prompts, []
         try:
             member.push(version)
-            replies = [member.server.generate(body) for body in bodies]
-            sampled = [read_completion(one, _PROBE_TOKENS, self._end_tokens, self._versions) for one in replies]
+            for number in range(self._probing.completions):
+                prompt = prompts[number % len(prompts)]
+                cap = max(1, min(_PROBE_TOKENS, self._probing.longest_tokens - len(prompt)))
+                body = sampling_request(prompt, number, SamplingParams(cap), self._end_tokens, self._name)
+                sampled = read_completion(member.server.generate(body), cap, self._end_tokens, self._versions)
+                if sampled is not None:
+                    self._probe.append((prompt, sampled.token_ids))
         except (ServerFault, UnusableReplyError) as wrong:
             raise ModelError(f"The first weights did not reach {member.name}: {wrong}. Look at its log.") from None
-        self._probe = [
-            (prompt, one.token_ids) for prompt, one in zip(requests, sampled, strict=True) if one is not None
-        ]
+        if not self._probe:
+            raise ModelError(f"{member.name} aborts every request. Look for what else controls it, and start it again.")
         given = self._probing
         self._bounds = ceiling_of(self._table)
         if given.mean is not None or given.largest is not None:
@@ -206,7 +223,7 @@ class VllmEngine:
         assert self._sent is not None
         assert self._bounds is not None
         member.push(self._sent.version, mode)
-        witness = member.witness(self._probe)
+        witness = member.witness(self._probe, self._name)
         key, sent = id(member), self._sent
         wrong = staleness(sent.version, sent.checksums, witness, sent.trainer, self._bounds, self._before.get(key))
         if wrong is not None:

@@ -58,4 +58,4 @@ def _about(place: Path, target: Target) -> str:
     """What the card says: what the rows are, and how a curated set came to be."""
     report = place / "report.md"
     told = f"\n\n{report.read_text(encoding='utf-8')}" if report.is_file() else ""
-    return f"{_WHAT[target]} Written by `frugalrl export`.{told}"
+    return f"{_WHAT[target]} Written by `frugalrl export-data`.{told}"

@@ -233,13 +233,20 @@ _PROBE_PROMPTS = 16
 """Of the training problems: the servers' answers to them are scored again after each update."""
 
 
+def _shared_folder(recipe: TrainRecipe, folder: Path) -> Path:
+    """Where adapters are written for servers."""
+    given = getattr(recipe.rollout.engine, "weights_folder", None)
+    return (folder if given is None else Path(given) / folder.name).absolute() / "adapters"
+
+
 def _engines(
     recipe: TrainRecipe, policy: Policy, folder: Path, problems: ProblemSets, placement: Placement
 ) -> tuple[RolloutEngine, RolloutEngine]:
     """One for rollouts and one for evaluation, each of which all processes share."""
 
     def own() -> tuple[RolloutEngine, RolloutEngine]:
-        return adapter_engines(policy, *_own_engines(recipe, policy, folder, problems, placement.world.size))
+        plain = _own_engines(recipe, policy, folder, problems, placement.world.size)
+        return adapter_engines(policy, *plain, _shared_folder(recipe, folder))
 
     if placement.world.size == 1:
         return own()
@@ -264,6 +271,7 @@ def _own_engines(
             revision=recipe.model.revision,
             longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
             prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+            lora_rank=None if recipe.model.lora is None else recipe.model.lora.rank,
         )
         everything = max(rollout.max_sequences or rollout.prompts_per_step * rollout.group_size, others)
         engine = build_engine(rollout.engine, policy.model, policy.end_token_ids, everything, needs)

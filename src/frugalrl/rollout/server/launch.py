@@ -20,6 +20,7 @@ _WORKER_FOLDER = _HERE / "worker"
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 """What a launcher says to the trainer, which a server would take for itself."""
 _LOG_LINES = 15
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class LaunchPlan:
     """CUDA_VISIBLE_DEVICES; None leaves it as it is."""
     arguments: tuple[str, ...]
     log: Path
+    lora_rank: int | None = None
+    """Of the adapters that it will be sent; None: whole weights."""
 
 
 class LaunchedServer:
@@ -143,9 +146,15 @@ def command(plan: LaunchPlan, python: str, port: int) -> list[str]:
         "--enable-scale-out",
         *("--worker-extension-cls", "frugalrl_worker.Extension"),
         *("--weight-transfer-config", '{"backend": "frugalrl"}'),
+        *(() if plan.lora_rank is None else ("--enable-lora", "--max-lora-rank", str(_served_rank(plan.lora_rank)))),
         *(("--tensor-parallel-size", str(len(devices))) if len(devices) > 1 else ()),
         *plan.arguments,
     ]
+
+
+def _served_rank(rank: int) -> int:
+    """The smallest rank that vLLM can be started for and these adapters fit into."""
+    return next((one for one in _LORA_RANKS if one >= rank), _LORA_RANKS[-1])
 
 
 def environment(plan: LaunchPlan, own: Mapping[str, str]) -> dict[str, str]:
@@ -158,5 +167,6 @@ def environment(plan: LaunchPlan, own: Mapping[str, str]) -> dict[str, str]:
         **devices,
         "PYTHONPATH": str(_WORKER_FOLDER),
         "VLLM_SERVER_DEV_MODE": "1",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "VLLM_NO_USAGE_STATS": "1",
     }

@@ -1,7 +1,6 @@
 """One server of a run: reached or launched, sent the weights, probed, and brought back after a fault.
 
-The order of calls that move weights is vLLM's: pause, start, send, finish, drop the prefix cache, resume; a request
-that arrives between start and finish would kill the engine. A server that failed is started (or waited for), sent the
+A server that failed is started (or waited for), sent the
 same weights again and probed again before it samples another token.
 """
 
@@ -20,6 +19,10 @@ from frugalrl.rollout.server.protocol import UnusableReplyError, read_scores, sc
 from frugalrl.rollout.server.transfer import Transfer
 
 logger = logging.getLogger(__name__)
+
+
+Probe = list[tuple[tuple[int, ...], tuple[int, ...]]]
+"""Prompts with completions."""
 
 
 @dataclass(frozen=True)
@@ -91,29 +94,23 @@ class Member:
         self._server = server
 
     def push(self, version: str, mode: str = "wait") -> None:
-        """Send what the transfer holds, under this name. mode: of vLLM's pause. Raises ServerFault, ModelError."""
-        server = self.server
-        server.control(f"/pause?mode={mode}", seconds=self._limits.request_seconds)
-        server.control("/start_weight_update")
-        self._transfer.send(server)
-        server.control("/finish_weight_update", {"weight_version": version})
-        server.control("/reset_prefix_cache")
-        server.control("/resume")
+        """Give it what the transfer holds, under this name. mode: of vLLM's pause. Raises ServerFault, ModelError."""
+        self._transfer.update(self.server, version, mode, self._limits.request_seconds)
 
-    def witness(self, probe: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> Witness:
+    def witness(self, probe: Probe, name: str | None) -> Witness:
         """What it says and computes now. probe: prompts with completions. Raises ServerFault, ModelError."""
         server = self.server
         version = str(server.look("/weight_info")["weight_version"])
         received: list[Mapping[str, str]] = [one["received"] for one in server.reports()]
-        return Witness(version, received, self.scores(probe))
+        return Witness(version, received, self.scores(probe, name))
 
-    def scores(self, probe: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[float]:
-        """Its log-probs of the completions' tokens, one list for all. Raises ServerFault, ModelError."""
+    def scores(self, probe: Probe, name: str | None) -> list[float]:
+        """Its log-probs of the completions' tokens, by the weights of this name. Raises ServerFault, ModelError."""
         logprobs: list[float] = []
         for prompt, completion in probe:
             token_ids = (*prompt, *completion)
             try:
-                given = read_scores(self.server.generate(scoring_request(token_ids)), token_ids)
+                given = read_scores(self.server.generate(scoring_request(token_ids, name)), token_ids)
             except UnusableReplyError as wrong:
                 raise ModelError(f"The server {self._url} answers with {wrong}. Use vLLM 0.32.") from None
             logprobs += given[len(prompt) - 1 :]

@@ -16,10 +16,15 @@ class UnusableReplyError(Exception):
 
 
 def sampling_request(
-    prompt_ids: Sequence[int], seed: int, sampling: SamplingParams, end_tokens: Collection[int]
+    prompt_ids: Sequence[int],
+    seed: int,
+    sampling: SamplingParams,
+    end_tokens: Collection[int],
+    name: str | None = None,
 ) -> dict[str, Any]:
-    """The body that asks for one completion."""
+    """The body that asks for one completion. name: of the adapters to sample with; None: without."""
     return {
+        **({} if name is None else {"model": name}),
         "token_ids": list(prompt_ids),
         "sampling_params": {
             "max_tokens": sampling.max_completion_tokens,
@@ -35,10 +40,11 @@ def sampling_request(
     }
 
 
-def scoring_request(token_ids: Sequence[int]) -> dict[str, Any]:
-    """The body that asks for the log-probs of given tokens, at temperature 1."""
+def scoring_request(token_ids: Sequence[int], name: str | None = None) -> dict[str, Any]:
+    """The body that asks for the log-probs of given tokens, at temperature 1. name: as above."""
+    model = {} if name is None else {"model": name}
     sampling = {"max_tokens": 1, "temperature": 1.0, "prompt_logprobs": 0, "ignore_eos": True, "detokenize": False}
-    return {"token_ids": list(token_ids), "sampling_params": sampling}
+    return {**model, "token_ids": list(token_ids), "sampling_params": sampling}
 
 
 def read_completion(

@@ -3,12 +3,23 @@
 Evaluations always sample from merged weights, since that is the model that is exported: in the recipe's dtype, so what
 a reader gets who loads the export in it. Rollouts do so in fp32, where one matrix is faster than three and equal within
 rounding. In bfloat16 rollouts sample from base and adapters apart, as the trainer computes: merged weights are rounded
-once more, and farther from it. docs/lora.md has the measured distances. Servers always get merged weights.
+once more, and farther from it. docs/lora.md has the measured distances. Servers get merged weights, or
+the adapters alone.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.errors import OutputError
+from frugalrl.rollout.engine import (
+    AdapterFolder,
+    RolloutEngine,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    WeightSource,
+)
 from frugalrl.rollout.vllm_engine import VllmEngine
 from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import Policy
@@ -47,14 +58,45 @@ class MergedServer(MergedEngine):
         return self._engine.generate(requests, sampling)
 
 
+class AdapterServer(MergedServer):
+    """An engine behind servers that have the base: they get the adapters alone, in a folder."""
+
+    def __init__(self, engine: RolloutEngine, policy: AdapterPolicy, folder: Path) -> None:
+        super().__init__(engine, policy)
+        self._folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def load_weights(self, source: WeightSource, policy_version: int) -> None:
+        """Write the adapters, and keep those of the update before until the servers have these. Raises OutputError."""
+        target = self._folder / str(policy_version)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            self._policy.write(target)
+            for path in target.iterdir():
+                path.chmod(0o644)  # a server may run as another user
+        except OSError as error:
+            raise OutputError(f"The adapters for the servers cannot be written to {target}: {error}.") from None
+        self._engine.load_weights(AdapterFolder(target, self._policy.model), policy_version)
+        for older in self._folder.iterdir():
+            if older != target:
+                shutil.rmtree(older, ignore_errors=True)
+
+    def close(self) -> None:
+        self._engine.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
 def adapter_engines(
-    policy: Policy, engine: RolloutEngine, evaluation_engine: RolloutEngine
+    policy: Policy, engine: RolloutEngine, evaluation_engine: RolloutEngine, folder: Path = Path()
 ) -> tuple[RolloutEngine, RolloutEngine]:
-    """The engines of a run as they are, or for adapters: that of rollouts, and that of evaluations."""
+    """The engines of a run as they are, or for adapters: that of rollouts, and that of evaluations.
+
+    folder: for adapters on their way to servers.
+    """
     if not isinstance(policy, AdapterPolicy):
         return engine, evaluation_engine
     if isinstance(engine, VllmEngine):
-        server = MergedServer(engine, policy)
+        server = AdapterServer(engine, policy, folder) if engine.takes_adapters else MergedServer(engine, policy)
         return server, server
     merged = MergedEngine(evaluation_engine, policy)
     if not engine.logprobs_are_exact:

@@ -1,4 +1,4 @@
-"""`frugalrl export SOURCE --to hub`: problems as a folder for the Hub, TRL or verl, with a card."""
+"""`frugalrl export-data SOURCE --to hub`: problems as a folder for the Hub, TRL or verl, with a card."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from frugalrl.commands.running import say, show
 def register(subparsers: Any) -> None:
     """Add the command to an argparse subparsers object; `func` of what it parses returns the exit code."""
     parser = subparsers.add_parser(
-        "export",
+        "export-data",
         help="data as a Hub folder with a card, or as prompts of TRL and verl",
         description="Write problems as a folder that the Hub, TRL or verl takes: Parquet by split, and "
         "a README.md that "
