@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An environment of its own for vLLM, which wants other versions; make test-vllm VLLM_ENV=FOLDER takes one that is there.
 VLLM_ENV ?= .venv-vllm
 
-.PHONY: quickstart test test-vllm check docs experiments clean
+.PHONY: quickstart test test-vllm check docs experiments clean bench
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
@@ -14,6 +14,10 @@ quickstart: $(VENV)/installed
 # The paper's three settings in miniature over three seeds, and its claims one by one (docs/what-works.md).
 experiments: $(VENV)/installed
 	$(BIN)/python benchmarks/experiments.py --out runs/experiments
+
+# Speed against TRL and against the machine's limits; one table, raw records (benchmarks/README.md).
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/bench.py
 
 test: check
 	$(BIN)/python -m pytest -m alone

@@ -44,8 +44,10 @@ def _run(command: str, chosen: argparse.Namespace) -> int:
 
     from frugalrl.commands.running import STOPPED, displaying
     from frugalrl.errors import UserError
+    from frugalrl.threads import settle_threads
     from frugalrl.training.distributed.launch import refuse_several_processes, speaks
 
+    settle_threads()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
     with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False)) as ended:

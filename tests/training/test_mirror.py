@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from frugalrl import api
-from frugalrl.errors import OutputError, RecipeError
+from frugalrl.errors import ModelError, OutputError, RecipeError
 from frugalrl.files import PARTIAL
 from frugalrl.training.mirror.hub_store import HubStore
 from frugalrl.training.mirror.mirror import Mirror, whole_checkpoints
@@ -361,6 +361,21 @@ def stop_after(step: int):
     return stop
 
 
+def test_a_run_that_fails_at_its_start_leaves_the_mirror_to_the_next(tmp_path):
+    chosen = recipe(model={"path": str(tmp_path / "nothing")}, training={"mirror": f"file://{tmp_path}/store"})
+    with pytest.raises(ModelError, match="no model folder"):
+        api.train(chosen, out=tmp_path / "run")
+    assert open_store(chosen.training.mirror).names() == []
+    mirror = Mirror(tmp_path / "run", open_store(chosen.training.mirror))
+    (tmp_path / "run").mkdir(exist_ok=True)
+    (tmp_path / "run" / "metrics.jsonl").touch()
+    mirror.copy()
+    assert open_store(chosen.training.mirror).names() == []
+    (tmp_path / "run" / "metrics.jsonl").write_text("{}\n")
+    mirror.copy()
+    assert open_store(chosen.training.mirror).names() == ["metrics.jsonl"]
+
+
 @pytest.fixture
 def memory_url(tmp_path):
     url = f"memory://{tmp_path.name}/runs/one"
@@ -379,7 +394,7 @@ def test_a_machine_that_is_taken_away_and_a_fresh_one_make_the_run_straight_thro
     first = api.train(chosen, out=tmp_path / "first", resume=True, on_step=stop_after(3), show=lines.append)
     assert lines[0].startswith(f"There is nothing to resume, neither at {tmp_path / 'first'} nor in the mirror")
     assert first.summary is None
-    with pytest.raises(OutputError, match="holds a run already"):
+    with pytest.raises(OutputError, match=r"is not empty. Resume the run"):
         api.train(chosen, out=tmp_path / "new")
     kept = shutil.copytree(tmp_path / "first", tmp_path / "kept")
     shutil.rmtree(tmp_path / "first")

@@ -74,7 +74,7 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
 
 
 def to_verl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
-    """Overrides of verl's `main_ppo`, nested as in its YAML; the data is what `frugalrl export-data --to verl` writes."""
+    """Overrides of verl's `main_ppo`, nested as in its YAML; `frugalrl export-data --to verl` writes the data."""
     rollout = recipe["rollout"]
     training, held = recipe["training"], recipe["data"]["validation"] or recipe["data"]["test"]
     values: dict[str, Any] = {

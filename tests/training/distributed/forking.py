@@ -1,7 +1,7 @@
 """Several processes as a launcher makes them, after one import: torchrun's variables, gloo between them.
 
-    python -m tests.training.distributed.forking N jobs FOLDER WEIGHTS NAME ...
-    python -m tests.training.distributed.forking N cli ARGUMENTS ...
+    python -m tests.training.distributed.forking jobs FOLDER N:WEIGHTS:NAME,NAME ...     one launch after the other
+    python -m tests.training.distributed.forking cli N ARGUMENTS ...
 
 Exits with the largest exit code of the processes. Like torchrun it ends the others with SIGTERM when one fails, and
 passes on SIGINT and SIGTERM. `tests/training/distributed/test_launches.py` uses torchrun itself.
@@ -58,8 +58,16 @@ def _child(rank: int, count: int, port: int, work) -> int:
         os._exit(code)
 
 
+def make_jobs(folder: Path, launches: list[str]) -> int:
+    """Some launches of jobs."""
+    for launch in launches:
+        count, weights, names = launch.split(":")
+        failed = fork(int(count), lambda weights=weights, names=names: jobs.make_all(folder, weights, names.split(",")))
+        if failed:
+            return failed
+    return 0
+
+
 if __name__ == "__main__":
-    count, kind, *rest = sys.argv[1:]
-    if kind == "jobs":
-        sys.exit(fork(int(count), lambda: jobs.make_all(Path(rest[0]), rest[1], rest[2:])))
-    sys.exit(fork(int(count), lambda: main(rest)))
+    kind, where, *rest = sys.argv[1:]
+    sys.exit(make_jobs(Path(where), rest) if kind == "jobs" else fork(int(where), lambda: main(rest)))

@@ -12,7 +12,7 @@ from frugalrl.reporting.run_log import read_metrics, without_times
 from tests.training.distributed.jobs import NAMES, make_all
 
 ROOT = Path(__file__).parents[3]
-LAUNCHES = ((2, "sharded", NAMES), (4, "replicated", ("few", "sft")))
+LAUNCHES = ((2, "sharded", NAMES), (4, "replicated", ("few",)))
 """benchmarks/several_processes.py makes all of them, with torchrun."""
 SPLIT = [(name, weights, count) for count, weights, names in LAUNCHES for name in names]
 
@@ -22,11 +22,10 @@ def runs(tmp_path_factory) -> Path:
     """All runs, in one folder."""
     folder = tmp_path_factory.mktemp("runs")
     make_all(folder)
-    for count, weights, names in LAUNCHES:
-        script = [sys.executable, "-m", "tests.training.distributed.forking"]
-        command = [*script, str(count), "jobs", str(folder), weights, *names]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+    launches = [f"{count}:{weights}:{','.join(names)}" for count, weights, names in LAUNCHES]
+    command = [sys.executable, "-m", "tests.training.distributed.forking", "jobs", str(folder), *launches]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 

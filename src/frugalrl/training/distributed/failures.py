@@ -55,7 +55,8 @@ def same_for_all(failures: Mapping[int, Failure], rank: int, own: BaseException 
     kind = _KINDS.get(chosen.kind)
     if kind is None:
         return errors.ProcessFailedError(
-            f"Process {counts} failed with {chosen.kind}: {chosen.message} Its traceback is its own."
+            f"Process {counts} failed with {chosen.kind}: {chosen.message.rstrip('.')}. Its traceback is in its own "
+            "output; mend what it names and resume with --resume."
         )
     return kind(chosen.message)
 

@@ -5,6 +5,7 @@ Decisions:
 - A checkpoint is copied after the logs that it goes on from, its manifest last, then the pointers. One without a
   manifest is none: whatever is cut off leaves the older one, which is removed only after the new one is whole.
 - The newest checkpoint first; what the run has removed is removed there.
+- Nothing is copied before the run has measured something: one that fails at its start leaves a mirror for the next.
 - An error is kept as a line for people and tried again, less and less often. Nothing is ever raised into the run.
 """
 
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 from frugalrl.files import PARTIAL
+from frugalrl.reporting.run_log import METRICS_FILE
 from frugalrl.training.mirror.store import Entry, Store
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.manifest import MANIFEST
@@ -40,6 +42,7 @@ class Mirror:
         self._copied: dict[str, str] = {}
         """Of each file beside the checkpoints: what it looked like when it was copied."""
         self._grown_at = 0.0
+        self._begun = False
         self._busy: set[int] = set()
         self._notes: list[str] = []
         self._failed = False
@@ -98,9 +101,12 @@ class Mirror:
 
     def copy(self, everything: bool = True) -> None:
         """Bring the store to what the folder holds now. everything: also logs that were copied a moment ago."""
+        checkpoints = self._folder / CHECKPOINTS
+        if not self._begun and not self._has_begun():
+            return
+        self._begun = True
         if self._there is None:
             self._there = whole_checkpoints(self._store)
-        checkpoints = self._folder / CHECKPOINTS
         for step in reversed(saved_steps(checkpoints)):
             try:
                 self._copy_checkpoint(step)
@@ -110,6 +116,10 @@ class Mirror:
         self._remove_gone()
         if everything or time.monotonic() - self._grown_at >= self._store.seconds_between:
             self._copy_files()
+
+    def _has_begun(self) -> bool:
+        log = self._folder / METRICS_FILE
+        return bool(saved_steps(self._folder / CHECKPOINTS)) or (log.is_file() and log.stat().st_size > 0)
 
     def _copy_checkpoint(self, step: int) -> None:
         assert self._there is not None

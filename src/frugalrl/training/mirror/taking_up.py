@@ -46,7 +46,8 @@ def _decide(recipe: TrainRecipe, store: Store, out: Path | None, resume: bool, s
     if not resume:
         if names:
             raise OutputError(
-                f"The mirror {store.url} holds a run already. Resume it with --resume, or give another training.mirror."
+                f"The mirror {store.url} is not empty. Resume the run that it holds with --resume, or give another "
+                "training.mirror."
             )
         return False
     here = existing_run(recipe.name, out)

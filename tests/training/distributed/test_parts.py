@@ -1,0 +1,123 @@
+"""Dealing, failures that travel, launches and placements, without processes."""
+
+import types
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frugalrl.config.loading import parse_recipe
+from frugalrl.config.schema import SftRecipe, TrainRecipe
+from frugalrl.errors import BudgetEndedError, DataError, ProcessFailedError, RecipeError
+from frugalrl.training.distributed.agreement import refuse_disagreement
+from frugalrl.training.distributed.choice import choose_placement, held_bytes, needs_whole_weights
+from frugalrl.training.distributed.dealing import deal_rows, deal_samples
+from frugalrl.training.distributed.failures import failure_of, same_for_all
+from frugalrl.training.distributed.launch import SINGLE, Launch, launch_of, refuse_several_processes
+from frugalrl.training.distributed.placement import Replicated
+from frugalrl.training.distributed.sharing import even_counts
+from frugalrl.training.limits.stopping import StopRequested
+from tests.training.distributed.jobs import GRPO, SFT
+
+
+class Pretended:
+    """Two processes of which the other has what it is told."""
+
+    rank, size = 0, 2
+
+    def __init__(self, other) -> None:
+        self._other = other
+
+    def each(self, work):
+        return [work(), self._other]
+
+
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(1, 5))
+def test_every_sample_is_dealt_once_and_the_shares_are_even(counts, processes):
+    shares = deal_samples(counts, processes)
+    dealt = [(request, sample) for share in shares for request, samples in share for sample in samples]
+    assert sorted(dealt) == [(request, sample) for request, count in enumerate(counts) for sample in range(count)]
+    if len(set(counts)) == 1:
+        sizes = [sum(len(samples) for _, samples in share) for share in shares]
+        assert max(sizes) - min(sizes) <= len(counts) % processes
+
+
+def test_fewer_prompts_than_processes_are_cut_by_samples_and_the_rest_stay_whole():
+    assert deal_samples([6], 3) == [[(0, (0, 3))], [(0, (1, 4))], [(0, (2, 5))]]
+    assert deal_samples([4, 4, 4], 2) == [[(0, (0, 1, 2, 3)), (2, (0, 2))], [(1, (0, 1, 2, 3)), (2, (1, 3))]]
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 5))
+def test_rows_stay_in_order_and_no_share_is_more_than_a_row_above_its_part(lengths, processes):
+    shares = deal_rows(lengths, lambda length: length, processes)
+    assert [length for share in shares for length in share] == lengths
+    assert all(sum(share) <= sum(lengths) / processes + max(lengths, default=0) for share in shares)
+
+
+def test_a_process_without_work_gets_as_much_idle_work_as_the_others_have():
+    assert even_counts(Pretended(3), ["a"], lambda: "idle") == ["a", "idle", "idle"]
+    assert even_counts(Pretended(0), ["a"], lambda: "idle") == ["a"]
+
+
+def test_the_error_that_is_no_stop_goes_before_and_is_of_the_same_kind_everywhere():
+    stop, broken = failure_of(StopRequested()), failure_of(DataError("a row is broken"))
+    own = DataError("a row is broken")
+    assert same_for_all({0: stop, 1: broken}, 1, own) is own
+    told = same_for_all({0: stop, 1: broken}, 0, StopRequested())
+    assert (type(told), str(told)) == (DataError, "a row is broken")
+    assert isinstance(same_for_all({0: stop}, 1, None), StopRequested)
+    assert isinstance(same_for_all({1: failure_of(BudgetEndedError("over"))}, 0, None), BudgetEndedError)
+    unknown = same_for_all({1: failure_of(ZeroDivisionError("1 / 0"))}, 0, None)
+    assert isinstance(unknown, ProcessFailedError)
+    assert str(unknown).startswith("Process 1 failed with ZeroDivisionError: 1 / 0.")
+    full = same_for_all({1: failure_of(torch.OutOfMemoryError("CUDA out of memory"))}, 0, None)
+    assert isinstance(full, torch.OutOfMemoryError), "so that all try again in smaller pieces"
+
+
+def test_a_launch_is_read_and_half_of_one_is_refused():
+    whole = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    assert launch_of({**whole, "LOCAL_WORLD_SIZE": "2"}) == Launch(3, 4, 1, 2)
+    assert launch_of(whole).local_size == 4
+    assert launch_of({"WORLD_SIZE": "1"}) == launch_of({}) == SINGLE
+    with pytest.raises(RecipeError, match="WORLD_SIZE is 4 and MASTER_ADDR is not set"):
+        launch_of({name: value for name, value in whole.items() if name != "MASTER_ADDR"})
+    with pytest.raises(RecipeError, match="not all numbers"):
+        launch_of({**whole, "RANK": "first"})
+    with pytest.raises(RecipeError, match="`eval` runs in one"):
+        refuse_several_processes(whole, "eval")
+
+
+def test_processes_that_have_different_things_are_refused_by_name():
+    refuse_disagreement(Pretended({"recipe": "a"}), {"recipe": "a"})
+    with pytest.raises(RecipeError, match=r"Process 1 has another train than process 0 \(2 instead of 1\)"):
+        refuse_disagreement(Pretended({"recipe": "a", "train": "2"}), {"recipe": "a", "train": "1"})
+
+
+def policy_of(parameters: int, dtype: torch.dtype) -> types.SimpleNamespace:
+    model = torch.nn.Linear(parameters, 1, bias=False, dtype=dtype)
+    return types.SimpleNamespace(model=model, device=torch.device("cpu"))
+
+
+def test_a_model_is_held_whole_where_half_of_the_smallest_memory_holds_it():
+    recipe, policy = parse_recipe(GRPO, TrainRecipe), policy_of(100, torch.float32)
+    assert held_bytes(policy, with_reference=True) == 100 * (4 + 4 + 12)
+    chosen = choose_placement(Pretended(4000), recipe, policy, None, True)
+    assert isinstance(chosen.placement, Replicated)
+    assert "at most half of the 0 GB of the smallest device" in chosen.reason
+    smaller = choose_placement(Pretended(3999), recipe, policy, None, True)
+    assert not isinstance(smaller.placement, Replicated)
+    assert "more than half" in smaller.reason
+    assert held_bytes(policy_of(100, torch.bfloat16), with_reference=False) == 100 * (2 + 4 + 12)
+
+
+def test_what_needs_the_whole_model_is_held_whole_or_refused():
+    muon = parse_recipe({**SFT, "optimizer": {"name": "muon"}}, SftRecipe)
+    assert needs_whole_weights(muon) == "optimizer.name=muon"
+    assert needs_whole_weights(parse_recipe({**GRPO, "model": {"lora": {}}}, TrainRecipe)) == "model.lora"
+    policy = policy_of(100, torch.float32)
+    chosen = choose_placement(Pretended(1), muon, policy, needs_whole_weights(muon), False)
+    assert isinstance(chosen.placement, Replicated)
+    sharded = parse_recipe({**SFT, "optimizer": {"name": "muon"}, "distributed": {"weights": "sharded"}}, SftRecipe)
+    with pytest.raises(RecipeError, match=r"optimizer\.name=muon needs the whole model in one process"):
+        choose_placement(Pretended(1), sharded, policy, needs_whole_weights(sharded), False)
