@@ -137,7 +137,9 @@ LEVELS = {
     "reporting.evaluation_samples": ADAPTERS,
     "reporting.page_assets": ADAPTERS,
     "reporting.pages": ADAPTERS,
+    "reporting.published": ADAPTERS,
     "reporting.run_samples": ADAPTERS,
+    "reporting.viewer": ADAPTERS,
     "reporting.console": ADAPTERS,
     "reporting.run_page": ADAPTERS,
 }

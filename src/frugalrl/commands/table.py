@@ -80,6 +80,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             "better, worse, or inconclusive",
             ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
         ),
+        "view": Command("view", "a run or evaluation in the browser, live", ("runs/quickstart", "evaluations")),
         "report": Command(
             "report",
             "one HTML page and a card of runs",
