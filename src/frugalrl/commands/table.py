@@ -36,6 +36,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Train": {
+        "doctor": Command(
+            "doctor",
+            "what would keep a recipe from learning, and the fix",
+            ("quickstart", "my.yaml --json", "my.yaml --set rollout.temperature=0.7 --cheap"),
+        ),
         "train": Command(
             "train",
             "GRPO from a recipe: a better checkpoint, and how much better",
@@ -68,8 +73,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         "export": Command("export_log", "an evaluation for inspect_ai's viewer", ("evaluations/tiny --out logs",)),
         "regrade": Command("regrade", "judge stored completions again", ("evaluations/model",)),
         "compare": Command(
-            "compare", "better, worse, or inconclusive", ("runs/quickstart", "evaluations/tiny evaluations/model")
+            "compare",
+            "better, worse, or inconclusive",
+            ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
         ),
+        "view": Command("view", "a run or evaluation in the browser, live", ("runs/quickstart", "evaluations")),
         "report": Command(
             "report",
             "one HTML page and a card of runs",
