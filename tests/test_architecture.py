@@ -139,6 +139,7 @@ LEVELS = {
     "reporting.pages": ADAPTERS,
     "reporting.published": ADAPTERS,
     "reporting.run_samples": ADAPTERS,
+    "reporting.score_page": ADAPTERS,
     "reporting.viewer": ADAPTERS,
     "reporting.console": ADAPTERS,
     "reporting.run_page": ADAPTERS,
