@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from frugalrl.api import change as change
     from frugalrl.api import compare as compare
     from frugalrl.api import curate as curate
+    from frugalrl.api import doctor as doctor
     from frugalrl.api import evaluate as evaluate
     from frugalrl.api import load_recipe as load_recipe
     from frugalrl.api import regrade as regrade
@@ -31,7 +32,19 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     **dict.fromkeys(
-        ("load_recipe", "change", "train", "sft", "evaluate", "compare", "curate", "regrade", "report", "score"),
+        (
+            "load_recipe",
+            "change",
+            "train",
+            "doctor",
+            "sft",
+            "evaluate",
+            "compare",
+            "curate",
+            "regrade",
+            "report",
+            "score",
+        ),
         "frugalrl.api",
     ),
     "verify": "frugalrl.verify.one_answer",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frugalrl.config.loading import Changes
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
+    from frugalrl.planning.doctor.finding import Examination
     from frugalrl.rewards.given import Given
     from frugalrl.training.distributed.world import World
 
@@ -93,6 +94,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     show: Show | None = None,
+    ignore_doctor: bool = False,
 ) -> TrainResult:
     """Train with GRPO, and measure the gain on held-out problems.
 
@@ -107,11 +109,12 @@ def train(
     out: the run's folder; None means ``runs/NAME``, or the next free ``runs/NAME-2`` ...
     resume: from the newest checkpoint of that folder; without a folder from `training.mirror`, if there is one.
     show: takes the lines that `frugalrl train` prints; None is silent.
-
+    ignore_doctor: start though the cheap checks of `doctor` are red; else that is a RecipeError.
     Ctrl-C (interrupt, in a notebook) ends the run after its step with a checkpoint, and the result has no summary.
     Raises UserError; after an error in a step, a checkpoint of the step before it is saved.
     """
     settle_threads()
+    from frugalrl.planning.doctor.examine import checking
     from frugalrl.reporting.console import final_lines
     from frugalrl.reporting.line_log import logged, write_lines
     from frugalrl.reporting.report import report_runs
@@ -146,15 +149,34 @@ def train(
         say = _heard(logged(opened.path, every_line), world)
         say(f"{opened.message}\n{threads_line()}")
         with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
-            given = (*hooks, *copies.hooks)
-            summary = trainer.train(
-                chosen, opened.path, opened.checkpoint, say, stop.requested, stop.evaluating, given, functions, world
-            )
+            parts = (stop.requested, stop.evaluating, (*hooks, *copies.hooks), functions, world)
+            summary = trainer.train(chosen, opened.path, opened.checkpoint, say, *parts, checking(say, ignore_doctor))
             if summary is not None:
                 only_main(world, lambda: report_runs([opened.path], opened.path / "report.html"))
                 only_main(world, lambda: write_lines(opened.path, final_lines(summary, str(opened.path))))
                 copies.close()
         return TrainResult(opened.path, summary)
+
+
+def doctor(
+    recipe: "TrainRecipe | Source",
+    *,
+    rewards: "Sequence[Given] | None" = None,
+    out: str | Path | None = None,
+    minutes: float = 3.0,
+    cheap: bool = False,
+) -> "Examination":
+    """Examine a recipe before it costs anything: `reds` are what would keep it from learning, each with its fix.
+
+    rewards: as for `train`. out: the folder that the run would have. minutes: how long sampling may take. cheap: no
+    samples, and no update is tried. Raises RecipeError for a recipe that cannot be read, and nothing else.
+    """
+    settle_threads()
+    from frugalrl.planning.doctor.examine import examine
+
+    chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
+    named = os.environ.get(DATA_VARIABLE)
+    return examine(chosen, as_path(out), minutes, cheap, functions, as_path(named))
 
 
 def sft(

@@ -129,7 +129,7 @@ class FakeVllm:
                 target = key.removeprefix("base_model.model.").replace("lora_A.", "")
                 merged[target] += scale * up @ tensors[key]
         self.adapters[name] = merged
-        return 200, None
+        return 200, f"Success: LoRA adapter '{name}' added successfully."
 
     def choose(self, name: str | None) -> bool:
         """Take the weights of this name; whether there are such."""
@@ -203,8 +203,10 @@ def handler_of(fake: FakeVllm) -> type[BaseHTTPRequestHandler]:
                 return
             said = {"error": {"message": "as told"}}
             status, said = (status, said) if status else reply(parsed.path, parse_qs(parsed.query))
-            data = b"" if said is None else json.dumps(said).encode()
+            data = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
             self.send_response(status)
+            if not isinstance(said, str):  # vLLM names no type for a sentence
+                self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

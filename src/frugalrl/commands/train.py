@@ -12,6 +12,7 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser("train", help="GRPO from a recipe: a better checkpoint, and how much better")
     add_run_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="check the recipe, print what would happen, and stop")
+    parser.add_argument("--ignore-doctor", action="store_true", help="start though the checks before it are red")
     parser.set_defaults(func=run)
 
 
@@ -25,7 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.reporting.console import final_lines
 
     show(f"{recipe.name}: {recipe.description}" if recipe.description else recipe.name)
-    result = api.train(recipe, out=arguments.out, resume=arguments.resume, show=say)
+    result = api.train(
+        recipe, out=arguments.out, resume=arguments.resume, show=say, ignore_doctor=arguments.ignore_doctor
+    )
     if result.summary is None:
         return STOPPED
     show(final_lines(result.summary, str(result.folder)))

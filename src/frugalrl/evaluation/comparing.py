@@ -12,13 +12,13 @@ Decisions:
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from frugalrl.errors import DataError
 from frugalrl.evaluation.answer_groups import votes
-from frugalrl.evaluation.records import SampleRecord
+from frugalrl.evaluation.records import ProblemRecord, SampleRecord
 from frugalrl.evaluation.scores import are_copies
 from frugalrl.statistics.intervals import Correct, Estimate, avg_at_k, majority_at_k, pass_at_k
 from frugalrl.statistics.paired_tests import Bounds, Difference, Verdict, holm, holm_levels, paired_within
@@ -47,6 +47,10 @@ class Measured:
     """Of the weights."""
     conditions: Mapping[str, str]
     """How it was asked, judged and computed, by the name of each setting that the results file stores."""
+    problems: Mapping[str, ProblemRecord] = field(default_factory=dict)
+    """By id, where the file holds them."""
+    file: str = ""
+    """The results file."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +118,36 @@ def compare(
 
     Raises DataError if there is none, or where problems or prompts are not the same.
     """
-    shared = [name for name in first if name in second]
-    if not shared:
-        raise DataError(
-            f"Nothing was measured on both: {_listed(first)} against {_listed(second)}. "
-            "Evaluate both models on the same benchmark."
-        )
-    pairs = {name: _common(first[name], second[name], allow_other_prompt) for name in shared}
-    bounds = [(_bounds(a), _bounds(b)) for a, b in pairs.values()]
-    p_values = [paired_within(a, b).p_value for a, b in bounds]
-    differences = [paired_within(a, b, level) for (a, b), level in zip(bounds, holm_levels(p_values), strict=True)]
-    return [
-        _comparison(first[name], second[name], pairs[name], difference, adjusted)
-        for name, difference, adjusted in zip(shared, differences, holm(p_values), strict=True)
-    ]
+    return compare_many(first, [second], allow_other_prompt)[0]
+
+
+def compare_many(
+    first: Mapping[str, Measured],
+    others: Sequence[Mapping[str, Measured]],
+    allow_other_prompt: bool = False,
+    looks: int = 1,
+) -> list[list[Comparison]]:
+    """Each of the other models against the first, corrected for all models and benchmarks together.
+
+    looks: so many times the same question is going to be asked as samples come in; each look gets its share of the
+    5 %, so that all of them together keep it. Raises DataError as `compare` does.
+    """
+    cells = []
+    for at, second in enumerate(others):
+        shared = [name for name in first if name in second]
+        if not shared:
+            raise DataError(
+                f"Nothing was measured on both: {_listed(first)} against {_listed(second)}. "
+                "Evaluate both models on the same benchmark."
+            )
+        cells += [(at, name, _common(first[name], second[name], allow_other_prompt)) for name in shared]
+    bounds = [(_bounds(a), _bounds(b)) for _, _, (a, b) in cells]
+    p_values = [min(1.0, looks * paired_within(a, b).p_value) for a, b in bounds]
+    levels = [level / looks for level in holm_levels(p_values)]
+    found: list[list[Comparison]] = [[] for _ in others]
+    for (at, name, pair), (a, b), level, adjusted in zip(cells, bounds, levels, holm(p_values), strict=True):
+        found[at].append(_comparison(first[name], others[at][name], pair, paired_within(a, b, level), adjusted))
+    return found
 
 
 _Samples = list[Sequence[SampleRecord]]

@@ -12,8 +12,8 @@ from frugalrl.evaluation.results import SUFFIX, read_results
 
 _RUN_FILE = re.compile(r"(?P<split>validation|test)-step-(?P<step>\d+)\.jsonl")
 _RUN_FOLDER = "evaluations"
-_NO_CONDITIONS = ("benchmark", "model", "step", "model_hash", "data_hash")
-"""Fields of the header that say what was measured; all others say how."""
+_NO_CONDITIONS = ("benchmark", "model", "step", "model_hash", "data_hash", "source", "format")
+"""Fields of the header that say what was measured, and where it lay; all others say how."""
 
 
 def read_measured(path: Path) -> dict[str, Measured]:
@@ -82,4 +82,12 @@ def _read_file(path: Path) -> Measured:
     for name in dict.fromkeys(name for session in results.sessions for name in session):
         values = dict.fromkeys(str(session[name]) for session in results.sessions if name in session)
         conditions[name] = " and ".join(values)
-    return Measured(results.header.benchmark, grouped, results.header.data_hash, results.header.model_hash, conditions)
+    return Measured(
+        results.header.benchmark,
+        grouped,
+        results.header.data_hash,
+        results.header.model_hash,
+        conditions,
+        results.problems,
+        str(path),
+    )

@@ -55,6 +55,7 @@ def train(
     extra_hooks: Sequence[StepHook] = (),
     reward_functions: RewardFunctions | None = None,
     world: World = ALONE,
+    before_start: Callable[[Run], None] = lambda run: None,
 ) -> Summary | None:
     """Train as the recipe says, from its model or from a checkpoint of this recipe.
 
@@ -66,12 +67,15 @@ def train(
     reward_functions: of the user's own, by the name in the recipe's rewards; others are imported by their dotted path.
     world: the processes that share the run. All call this; the first one alone writes, and `show` is to be silent in
         the others.
+    before_start: called with the loaded run before anything is computed, not at a resume; may raise UserError.
     Raises UserError for whatever in recipe, data or model makes training impossible. After any error that is raised
     in a step, a checkpoint of the step before it is saved first, if it can be.
     """
     hooks = (*hooks_of(recipe), *extra_hooks)
     with open_log(world, folder, recipe) as log:
         run, progress = prepare_run(recipe, folder, resume_from, log, show, reward_functions, world)
+        if resume_from is None:
+            check_start(run, before_start)
         run, clean = replace(run, evaluating=lambda: world.interruptible(evaluating)), run.optimizer.steps_begun
         try:
             for reached in run_steps(run, progress, hooks, lambda: any(world.each(should_stop))):
@@ -88,6 +92,15 @@ def train(
             raise
         finally:
             run.close()
+
+
+def check_start(run: Run, before_start: Callable[[Run], None]) -> None:
+    """Call it; what a run that does not start had started is ended."""
+    try:
+        before_start(run)
+    except BaseException:
+        run.close()
+        raise
 
 
 def run_steps(

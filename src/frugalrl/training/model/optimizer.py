@@ -93,6 +93,10 @@ class MasterOptimizer:
             parameter.grad = None
             master.grad = None
 
+    def weights_and_gradients(self) -> list[tuple[str, Tensor, Tensor | None]]:
+        """Name, master weight and what `backward` calls have added up for it since the last step."""
+        return [(name, master, master.grad) for name, _, master in self._pairs]
+
     def reset_state(self) -> None:
         """Back to the state before the first step: no moments, the weights as they are (ProRL, 2505.24864)."""
         for optimizer, _ in self._optimizers:

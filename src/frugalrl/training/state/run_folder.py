@@ -68,8 +68,8 @@ def open_run_folder(recipe: SftRecipe | TrainRecipe, out: Path | None, resume: b
 
 
 def _holds_nothing(path: Path) -> bool:
-    """Whether a run ended before it measured anything: only its recipe and empty logs are there."""
-    said = (RECIPE_FILE, LOG_FILE)
+    """Whether a run ended before it measured anything: only its recipe, its environment and empty logs are there."""
+    said = (RECIPE_FILE, LOG_FILE, "environment.json")
     return not any(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.name not in said)
 
 

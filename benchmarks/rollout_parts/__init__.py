@@ -1,0 +1,1 @@
+"""Parts of `benchmarks/rollouts.py`: what every side samples, and the worker that samples it."""
