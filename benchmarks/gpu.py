@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_parts import decode, exactness, faults, limits, model, runs, update
+from gpu_parts import decode, exactness, faults, limits, model, runs, server, update
 from gpu_parts.rows import REAL, TOY, Row, Setup
 
 from frugalrl.config.schema import ModelSettings
@@ -39,6 +39,7 @@ PARTS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "oom": faults.no_memory_in_a_rollout,
     "runs": runs.steps_kill_and_resume,
     "checkpoint": runs.checkpoints,
+    "vllm": server.against_process,
 }
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -51,7 +52,16 @@ def measure(chosen: argparse.Namespace, folder: Path, show: Callable[[str], None
     path = _model(chosen, folder, _DTYPES[dtype], device)
     settings = ModelSettings(path=str(path), dtype=dtype, device=device.type, gradient_checkpointing=not chosen.toy)
     setup = Setup(
-        folder, path, load_policy(settings), dtype, found, TOY if chosen.toy else REAL, chosen.repeats, chosen.recipe
+        folder,
+        path,
+        load_policy(settings),
+        dtype,
+        found,
+        TOY if chosen.toy else REAL,
+        chosen.repeats,
+        chosen.recipe,
+        not chosen.toy,
+        chosen.vllm,
     )
     rows, errors = [], {}
     for name in chosen.only or PARTS:
@@ -100,6 +110,7 @@ def main() -> int:
     parser.add_argument("--dtype", choices=tuple(_DTYPES))
     parser.add_argument("--toy", action="store_true", help="the tiny model and little work")
     parser.add_argument("--only", action="append", choices=tuple(PARTS))
+    parser.add_argument("--vllm", type=Path, help="folder of an environment with vLLM: a server is measured too")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args()

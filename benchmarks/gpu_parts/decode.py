@@ -1,6 +1,7 @@
 """Decoding: milliseconds a token by batch and width against the bandwidth limit, launches, and where they go."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import torch
@@ -66,7 +67,7 @@ def _token_seconds(setup: Setup, batch: int, width: int) -> float:
         seconds_of(lambda tokens=tokens: _generate(setup, batch, width, tokens), setup.device, setup.repeats)
         for tokens in (setup.sizes.tokens, 2 * setup.sizes.tokens)
     )
-    return (long - short) / setup.sizes.tokens
+    return (long - short) / setup.sizes.tokens if long > short else math.nan  # noise is larger than the work
 
 
 def _generate(setup: Setup, batch: int, width: int, tokens: int) -> None:

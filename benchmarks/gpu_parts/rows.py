@@ -58,7 +58,7 @@ class Sizes:
 
 
 TOY = Sizes(
-    (1, 4), (16, 32), 4, (256, 512), 24, 16, 3,
+    (1, 4), (16, 32), 4, (256,), 24, 16, 2,
     ("rollout.prompts_per_step=2", "rollout.group_size=2", "rollout.max_completion_tokens=32",
      "data.prompt.system=null"),
 )  # fmt: skip
@@ -79,6 +79,10 @@ class Setup:
     sizes: Sizes
     repeats: int
     recipe: str
+    is_recomputing: bool
+    """Whether the backward pass computes activations again."""
+    vllm: Path | None
+    """An environment that holds vLLM."""
 
     @property
     def device(self) -> torch.device:

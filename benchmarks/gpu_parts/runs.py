@@ -21,7 +21,7 @@ _DATA = ("data.train.source=arithmetic", "data.train.split=train", "data.train.s
 
 
 def steps_kill_and_resume(setup: Setup) -> Iterator[Row]:
-    """Steps of the recipe, whole and once more with a SIGKILL after the second step; the model and the log of both."""
+    """Steps of the recipe, whole, again, and with a SIGKILL after the last step but one and a resume; their weights."""
     whole = setup.folder / "whole"
     seconds = _train(setup, whole)
     log = _steps(whole)
@@ -34,7 +34,7 @@ def steps_kill_and_resume(setup: Setup) -> Iterator[Row]:
     _train(setup, same)
     yield Row("runs", "weights equal when run again", float(_weights(whole) == _weights(same)), "", limit=1.0)
     killed = setup.folder / "killed"
-    _train(setup, killed, kill_after=2)
+    _train(setup, killed, kill_after=setup.sizes.train_steps - 1)
     _train(setup, killed, resume=True)
     equal = float(_weights(whole) == _weights(killed))
     yield Row("runs", "weights equal after a kill and a resume", equal, "", limit=1.0)

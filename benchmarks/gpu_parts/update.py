@@ -101,5 +101,5 @@ def flops(setup: Setup, rows: Sequence[TrainingRow]) -> float:
     width = config.num_attention_heads * head
     attended = sum((len(row.prompt_ids) + len(row.completion_ids)) ** 2 for row in rows)
     forward = 2 * body * (sum(prompts.values()) + completions) + 2 * config.num_hidden_layers * width * attended
-    times = 4 if setup.policy.model.is_gradient_checkpointing else 3
+    times = 4 if setup.is_recomputing else 3
     return float(times * forward + 3 * 2 * embedding * completions)
