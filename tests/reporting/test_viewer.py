@@ -70,6 +70,7 @@ def test_a_folder_of_runs_and_evaluations_lists_them(tmp_path, serve):
         with pytest.raises(urllib.error.HTTPError) as failed:
             got(url + path)
         assert failed.value.code == 404
+        failed.value.close()
 
 
 def test_only_this_machine_is_answered(tmp_path, serve):
@@ -77,9 +78,11 @@ def test_only_this_machine_is_answered(tmp_path, serve):
     with pytest.raises(urllib.error.HTTPError) as failed:
         got(url, host="evil.example.com")
     assert failed.value.code == 403
+    failed.value.close()
     with pytest.raises(urllib.error.HTTPError) as failed:
         urllib.request.urlopen(urllib.request.Request(url, data=b"x"), timeout=10)
     assert failed.value.code == 501
+    failed.value.close()
 
 
 def test_a_folder_without_anything_to_show_is_refused(tmp_path):

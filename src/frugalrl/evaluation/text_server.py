@@ -208,7 +208,8 @@ class TextServer:
             with urllib.request.urlopen(request, timeout=seconds) as response:
                 value = json.loads(response.read())
         except urllib.error.HTTPError as error:
-            words = f"{error.code}: {_one_line(error.read(2000).decode('utf-8', 'replace') or str(error.reason))}"
+            with error:
+                words = f"{error.code}: {_one_line(error.read(2000).decode('utf-8', 'replace') or str(error.reason))}"
             if error.code in _OF_THE_CONTENT:
                 return _Fault("content", words)
             if error.code in _MAY_PASS or error.code >= 500:
