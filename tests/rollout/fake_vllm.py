@@ -205,7 +205,8 @@ def handler_of(fake: FakeVllm) -> type[BaseHTTPRequestHandler]:
             status, said = (status, said) if status else reply(parsed.path, parse_qs(parsed.query))
             data = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain" if isinstance(said, str) else "application/json")
+            if not isinstance(said, str):  # vLLM names no type for a sentence
+                self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -22,7 +22,13 @@ FEW["training"] = {"steps": 3, "save_every": 3}
 
 
 def recipe(engine: dict, **changes) -> TrainRecipe:
-    rollout = {**FEW["rollout"], "engine": engine, **changes.pop("rollout", {})}
+    rollout = {
+        **FEW["rollout"],
+        "group_size": 3,
+        "max_completion_tokens": 40,
+        "engine": engine,
+        **changes.pop("rollout", {}),
+    }
     return parse_recipe({**FEW, **changes, "rollout": rollout}, TrainRecipe)
 
 
@@ -157,7 +163,7 @@ def test_a_run_one_step_off_resumes_exactly_after_a_stop_an_error_and_a_kill(ser
     stops = iter([False, False, True])
     run(tmp_path / "stopped", chosen, should_stop=lambda: next(stops))
     failing = iter([None, None, ZeroDivisionError("in a reward")])
-    original = batch.score_groups
+    original = batch.shared_scores
 
     def scored(*arguments):
         error = next(failing, None)
@@ -166,7 +172,7 @@ def test_a_run_one_step_off_resumes_exactly_after_a_stop_an_error_and_a_kill(ser
         return original(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(batch, "score_groups", scored)
+        patched.setattr(batch, "shared_scores", scored)
         with pytest.raises(ZeroDivisionError):
             run(tmp_path / "failed", chosen)
     shutil.copytree(tmp_path / "straight", tmp_path / "killed")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from frugalrl.evaluation.records import SampleRecord
-from frugalrl.evaluation.results import Results
+from frugalrl.evaluation.results import Results, ResultsHeader
 from frugalrl.evaluation.scores import BenchmarkScore, score_of
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting import page_assets
@@ -16,6 +16,7 @@ from frugalrl.reporting.bar_figures import Bars, Interval, bar_chart, interval_c
 from frugalrl.reporting.console import estimate, percent
 from frugalrl.reporting.evaluation_samples import Evaluated, Language, problem_of, samples_of
 from frugalrl.reporting.mathml import mathml
+from frugalrl.reporting.published import published_section
 from frugalrl.reporting.sample_browser import sample_browser
 
 Finding = tuple[str, str]
@@ -44,10 +45,16 @@ def evaluation_page(
         _table(scores),
         _figures(models, scores, names),
         *extra,
+        published_section([_beside(model.name, one, scores) for model in models for one in model.results]),
         sample_browser(samples_of(models, language), mathml),
         *[_made_with(model) for model in models],
     ]
     return html.page(title, lead, parts, page_assets.style(), page_assets.scripts())
+
+
+def _beside(model: str, results: Results, scores: "Scores") -> tuple[ResultsHeader, int, str]:
+    score = scores[model, results.header.benchmark]
+    return results.header, score.samples, estimate(score.accuracy)
 
 
 def score_of_results(results: Results) -> BenchmarkScore:

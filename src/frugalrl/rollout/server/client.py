@@ -129,7 +129,7 @@ class Server:
         except urllib3.exceptions.HTTPError as error:
             raise ServerFault(f"the server {self.url} does not answer {path}: {_reason(error)}") from None
         if response.status == 200:
-            if "json" not in response.headers.get("Content-Type", "json"):
+            if "json" not in response.headers.get("Content-Type", ""):
                 return response.data.decode("utf-8", "replace")  # some routes answer with a sentence
             return _decoded(self.url, path, response.data)
         said = response.data[:2000].decode("utf-8", "replace")
