@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An environment of its own for vLLM, which wants other versions; make test-vllm VLLM_ENV=FOLDER takes one that is there.
 VLLM_ENV ?= .venv-vllm
 
-.PHONY: quickstart test test-vllm check experiments bench clean
+.PHONY: quickstart test test-vllm check docs experiments clean bench
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
@@ -40,8 +40,12 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py --durations=0
 
+# The documentation as a site, in site/; a warning is an error.
+docs: $(VENV)/installed-dev
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -51,5 +55,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	touch $@

@@ -214,6 +214,7 @@ def main() -> None:
                 model = "builtin:tiny" if name == "short" else folder
                 row = compared(name, kl_coef, str(_folder_of(model)), arguments, trl)
                 rows.append(row)
+                arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")  # as far as it came
                 best = min(row["trl"], key=lambda one: statistics.median(one["step_cpu_seconds"]))
                 print(
                     f"{name:8} {kl_coef:5.2f} {statistics.median(row['ours']['step_seconds']):8.2f} "
@@ -222,7 +223,6 @@ def main() -> None:
                     + "/".join(f"{one['others_cpu_share'] or 0:.0%}" for one in (row["ours"], best)),
                     flush=True,
                 )
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"record: {arguments.out}")
 
 

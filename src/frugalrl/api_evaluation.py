@@ -222,6 +222,7 @@ def score(
     cpu_seconds: float = 2.0,
     workers: int = 2,
     task: str | None = None,
+    page: str | Path | None = None,
     show: Show | None = None,
 ) -> ScoreResult:
     """Verdicts and rewards of stored completions, as training would give them.
@@ -233,6 +234,7 @@ def score(
     out: a .jsonl file to write the scored rows to; for large files, which are then not held in memory.
     without_box, several_boxes, reasoning_open: as for `verify`. max_completion_tokens: bound of length rewards.
     task: what judges all rows (``maths``, ``code``, ``logic``, ``choice``); None: each row's columns decide.
+    page: an .html file with the first 20,000 rows, to filter and read.
     show: takes a line of progress now and then.
     """
     from frugalrl.data.objects import rows_of
@@ -266,7 +268,19 @@ def score(
                 for row in scored:
                     written.write(json.dumps(row) + "\n")
     names = [term.name for term in terms]
-    return ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+    result = ScoreResult(file, kept, tally.shares() | tally.means(names), tally.summary(names))
+    if page is not None:
+        _score_page(Path(page), result, names, str(completions) if isinstance(completions, str | Path) else "rows")
+    return result
+
+
+def _score_page(page: Path, result: ScoreResult, rewards: Sequence[str], name: str) -> None:
+    from frugalrl.data.sources import read_rows
+    from frugalrl.reporting.pages import language, write_page
+    from frugalrl.reporting.score_page import score_page
+
+    rows = result.kept if result.file is None else (row for _, row in read_rows(result.file))
+    write_page(page, score_page(name, rows, rewards, result.text, language()))
 
 
 def _told(rows: "Iterator[dict[str, Any]]", say: Callable[[str], None]) -> "Iterator[dict[str, Any]]":

@@ -10,8 +10,9 @@ from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.convert.detect import kind_of
 from frugalrl.convert.report import KeyLine
-from frugalrl.convert.trl import DEFAULTS, Circumstances, convert_trl, era_of
+from frugalrl.convert.trl import convert_trl
 from frugalrl.convert.trl_keys import NOT_NEEDED, NOT_THERE
+from frugalrl.convert.trl_reading import DEFAULTS, Circumstances, era_of
 from frugalrl.errors import RecipeError
 from tests.convert.foreign import MINIMAL, OPEN_RS, released
 
@@ -112,6 +113,8 @@ def test_defaults_are_those_of_the_files_time() -> None:
         ({"reward_funcs": ["my_lib.rewards.custom"]}, "rewards.0.name", "my_lib.rewards.custom"),
         ({"reward_funcs": ["think_format_reward"]}, "rewards.0.name", "format"),
         ({"reward_funcs": ["repetition_penalty"], "repetition_n_grams": 4}, "rewards.0.args.ngram_size", 4),
+        ({"use_peft": True, "lora_r": 64}, "model.lora.rank", 64),
+        ({"use_peft": True, "lora_target_modules": ["q_proj"]}, "model.lora.target", ["q_proj"]),
         ({"sync_ref_model": True, "ref_model_sync_steps": 64, "beta": 0.01}, "algorithm.reference_reset_every", 64),
     ],
 )

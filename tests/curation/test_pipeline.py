@@ -84,8 +84,8 @@ def test_every_step_does_what_it_says_and_all_files_are_written(dirty, benchmark
     out = tmp_path / "out"
     lines = made(full_spec(dirty, benchmark), out)
     assert sorted(path.name for path in out.iterdir()) == [
-        "ledger.jsonl", "manifest.json", "report.html", "report.md", "spec.yaml", "test.jsonl", "test.parquet",
-        "train.jsonl", "train.parquet", "validation.jsonl", "validation.parquet",
+        "README.md", "ledger.jsonl", "manifest.json", "report.html", "report.md", "spec.yaml", "test.jsonl",
+        "test.parquet", "train.jsonl", "train.parquet", "validation.jsonl", "validation.parquet",
     ]  # fmt: skip
     ledger = read_jsonl(out / "ledger.jsonl")
     dropped = {line["id"]: line for line in ledger if not line["kept"] and line["step"] != "mix"}

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from frugalrl.cli import main
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import ProblemRecord, SampleRecord
 from frugalrl.evaluation.results import Results, ResultsHeader
@@ -20,6 +21,7 @@ from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.pages import write_page
 from frugalrl.reporting.sample_browser import Samples, ShownProblem, ShownSample, formulas_in, sample_browser
 from frugalrl.text.language_id import load_identifier
+from tests.conftest import write_jsonl
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> $\\text{<img src=x onerror=alert(3)>}$"
 HEADER = ResultsHeader("math", "m", None, "h", "p", "d", 0.6, 0.95, 64, 0, "float32", "0.1.0", "0.9.0", 2.0, 2, "v")
@@ -186,3 +188,22 @@ def test_a_browser_unpacks_lists_and_shows_the_samples(tmp_path):
     assert "<img" not in shown
     assert "better (8)" in shown
     assert shown.count('class="tools"') >= 3
+
+
+def test_scored_rows_have_a_page_with_their_rewards(tmp_path, capsys):
+    rows = [
+        {"problem": "1+1?", "completion": "\\boxed{2}", "gold": "2", "level": 1},
+        {"problem": "1+1?", "completion": [{"role": "assistant", "content": "\\boxed{3}"}], "gold": "2"},
+        {"problem": "2+2?", "completion": EVIL, "gold": ["4", "four"]},
+    ]
+    file = write_jsonl(tmp_path / "rows.jsonl", rows)
+    page = tmp_path / "rows.html"
+    out = ["--out", str(tmp_path / "out.jsonl"), "--page", str(page)]
+    assert main(["score", str(file), "--reward", "accuracy,format", *out]) == 0
+    assert f"Page: {page}" in capsys.readouterr().out
+    index = unpacked(page.read_text(), "samples-index")
+    assert [one["g"] for one in index["problems"]] == ["2", "4 or four"]
+    assert index["samples"]["v"] == ["correct", "incorrect", "incorrect"]
+    assert index["samples"]["n"] == [0, 1, 0]
+    assert index["samples"]["f"][0]["accuracy"] == 1.0
+    assert "<img" not in page.read_text()

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert. Returns 1 if something that changes what is learned could not be translated. Raises RecipeError."""
     from frugalrl.config.foreign import export_recipe, import_recipe
     from frugalrl.convert.report import account
-    from frugalrl.convert.trl import Circumstances
+    from frugalrl.convert.trl_reading import Circumstances
     from frugalrl.files import atomic_write
 
     if arguments.to is not None:

@@ -48,6 +48,7 @@ def register(subparsers: Any) -> None:
         help="processor seconds for each answer (default: 2)",
     )
     parser.add_argument("--workers", type=int, default=2, help="verifier processes (default: 2)")
+    parser.add_argument("--page", type=Path, help="an .html file with every row, to filter and read")
     parser.add_argument(
         "--task", help="what judges the rows: maths, code, logic, choice (default: told by each row's columns)"
     )
@@ -69,7 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
         cpu_seconds=arguments.cpu_seconds,
         workers=arguments.workers,
         task=arguments.task,
+        page=arguments.page,
         show=say,
     )
     show(result.text)
+    if arguments.page is not None:
+        show(f"Page: {arguments.page} (opens in a browser, from disk)")
     return 0

@@ -36,6 +36,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Train": {
+        "plan": Command(
+            "plan",
+            "memory, hours and dollars, before a run",
+            ("open-rs2 --gpu A40 H100", "quickstart --measure", "my.yaml --gpu L4 --usd-per-hour 0.35 --json"),
+        ),
         "doctor": Command(
             "doctor",
             "what would keep a recipe from learning, and the fix",
@@ -55,6 +60,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Watch and judge": {
+        "watch": Command(
+            "watch", "a live view of a run in the terminal", ("runs/quickstart", "runs/quickstart --once")
+        ),
         "eval": Command(
             "eval",
             "accuracy on benchmarks, with intervals; resumes where it stopped",
@@ -99,6 +107,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             ("curate/open-rs", "my-spec.yaml --out data/mine", "my-spec.yaml --resume"),
             is_long=True,
         ),
+        "export-data": Command(
+            "export_data",
+            "data as a Hub folder with a card, or as prompts of TRL and verl",
+            ("curated/open-rs --to hub --out set", "problems.csv --to verl --out verl-data --recipe my.yaml"),
+        ),
         "check-golds": Command(
             "check_golds",
             "can every gold answer be verified?",
@@ -112,6 +125,13 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             is_long=True,
         ),
         "meter": Command("meter", "language and degeneracy of stored completions", ("completions.jsonl",)),
+    },
+    "Share": {
+        "push": Command(
+            "push",
+            "a model, adapter, data set or report to the Hub, with its card",
+            ("runs/quickstart ORG/NAME", "curated/open-rs ORG/NAME --kind dataset"),
+        ),
     },
     "Tools": {
         "schema": Command("schema", "the JSON Schema of a recipe, for editors", ("train > train.schema.json",)),

@@ -11,7 +11,8 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.convert.detect import NAMES, kind_of
 from frugalrl.convert.exports import to_prime_rl, to_trl, to_verl, toml_text
 from frugalrl.convert.report import KeyLine, comments
-from frugalrl.convert.trl import Circumstances, convert_trl
+from frugalrl.convert.trl import convert_trl
+from frugalrl.convert.trl_reading import Circumstances
 from frugalrl.errors import RecipeError
 
 

@@ -74,7 +74,7 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
 
 
 def to_verl(recipe: Recipe) -> tuple[dict[str, Any], list[KeyLine]]:
-    """Overrides of verl's `main_ppo`, nested as in its YAML; the data is what `frugalrl export --to verl` writes."""
+    """Overrides of verl's `main_ppo`, nested as in its YAML; `frugalrl export-data --to verl` writes the data."""
     rollout = recipe["rollout"]
     training, held = recipe["training"], recipe["data"]["validation"] or recipe["data"]["test"]
     values: dict[str, Any] = {
@@ -251,7 +251,7 @@ def _prompt_lines(recipe: Recipe) -> list[KeyLine]:
     prompt = recipe["data"]["prompt"]
     if prompt["system"] is None and prompt["template"] == "{problem}":
         return []
-    text = "TRL takes prompts from the data: write them with `frugalrl export SOURCE --to trl --recipe RECIPE`"
+    text = "TRL takes prompts from the data: write them with `frugalrl export-data SOURCE --to trl --recipe RECIPE`"
     return [KeyLine("data.prompt", "missing", text)]
 
 

@@ -10,33 +10,14 @@ Decisions:
 
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from frugalrl.convert.report import Converted, Fate, KeyLine
+from frugalrl.convert.report import Converted, KeyLine
 from frugalrl.convert.trl_keys import NOT_NEEDED, NOT_THERE
+from frugalrl.convert.trl_reading import DEFAULTS, Circumstances, Reading, era_of, short
 from frugalrl.convert.trl_rewards import REWARD_KEYS, reward_terms
 from frugalrl.errors import RecipeError
 
-Era = Literal["2025-02", "2025-06", "1.16"]
-_LATEST: Mapping[str, Any] = {
-    "beta": 0.0, "loss_type": "dapo", "temperature": 1.0, "max_completion_length": 512, "num_generations": 8,
-    "scale_rewards": "group", "learning_rate": 1e-6, "epsilon": 0.2, "num_iterations": 1, "lr_scheduler_type": "linear",
-    "warmup_ratio": 0.0, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 1,
-    "gradient_checkpointing": True, "dtype": "float32", "max_grad_norm": 1.0, "seed": 42,
-}  # fmt: skip
-DEFAULTS: Mapping[Era, Mapping[str, Any]] = {
-    "1.16": _LATEST,
-    "2025-06": {**_LATEST, "loss_type": "bnpo", "max_completion_length": 256, "gradient_checkpointing": False},
-    "2025-02": {
-        **_LATEST, "beta": 0.04, "loss_type": "grpo", "temperature": 0.9, "max_completion_length": 256,
-        "gradient_checkpointing": False,
-    },
-}  # fmt: skip
-"""What a key that is left out meant, by the TRL of the time."""
-_OF_FEBRUARY = {"vllm_device", "vllm_enforce_eager", "vllm_max_model_len"}
-_OF_2025 = {"torch_dtype", "max_prompt_length", "overwrite_output_dir", "warmup_ratio", "system_prompt"}
-_RENAMED = {"torch_dtype": "dtype", "vllm_max_model_len": "vllm_max_model_length", "dataset_configs": "dataset_config"}
 _HELD_OUT = 128
 _DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "auto": "bfloat16", "float16": "bfloat16", None: "float32"}
 _OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
@@ -50,73 +31,19 @@ _LOSSES = {
 }
 
 
-@dataclass(frozen=True)
-class Circumstances:
-    """What a recipe file does not say."""
-
-    processes: int | None = None
-    """Training processes it was started with, without the one that serves vLLM."""
-    rows: int | None = None
-    """Of the training data, to turn epochs into steps."""
-    defaults: Era | None = None
-    name: str = "converted"
+_UNKNOWN = Circumstances()
 
 
-def era_of(values: Mapping[str, Any]) -> Era:
-    """The TRL that a file was written for, by its keys."""
-    if values.keys() & _OF_FEBRUARY:
-        return "2025-02"
-    return "2025-06" if values.keys() & _OF_2025 else "1.16"
-
-
-def convert_trl(values: Mapping[str, Any], given: Circumstances = Circumstances()) -> Converted:
+def convert_trl(values: Mapping[str, Any], given: Circumstances = _UNKNOWN) -> Converted:
     """Our recipe for a file of theirs. Raises RecipeError for what makes a recipe impossible."""
-    reading = _Reading(dict(values), given.defaults or era_of(values))
+    reading = Reading(dict(values), given.defaults or era_of(values))
     recipe: dict[str, Any] = {"name": given.name}
     for part in (_model, _data, _rewards, _rollout, _algorithm, _optimizer, _training, _trackers):
         recipe |= part(reading, given)
     return Converted(recipe, (*reading.lines, *_left(reading)))
 
 
-class _Reading:
-    """A file being read: which keys were taken, and the line for each."""
-
-    def __init__(self, values: dict[str, Any], era: Era) -> None:
-        self.values, self.era = values, era
-        self.lines: list[KeyLine] = []
-        self.taken: set[str] = set()
-
-    def take(self, key: str, where: str, fate: Fate = "translated", why: str = "") -> Any:
-        """The value of a key, or its default of the time, with a line that says where it went."""
-        self.taken.add(key)
-        if key in self.values:
-            text = f"{_short(self.values[key])} -> {where}"
-            self.lines.append(KeyLine(key, fate, f"{text}. {why}" if why else text))
-            return self.values[key]
-        default = DEFAULTS[self.era].get(key)
-        if default is not None:
-            text = f"not set, {_short(default)} by default in TRL ({self.era}) -> {where}"
-            self.lines.append(KeyLine(key, "added", f"{text}. {why}" if why else text))
-        return default
-
-    def optional(self, key: str, where: str, why: str = "", fate: Fate = "translated") -> Any:
-        """The value of a key that may be left out without a word; None then."""
-        if self.values.get(key) is None:
-            self.taken.add(key)
-            return None
-        return self.take(key, where, fate, why)
-
-    def say(self, key: str, fate: Fate, text: str) -> None:
-        self.taken.add(key)
-        self.lines.append(KeyLine(key, fate, text))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _left(reading: _Reading) -> Iterator[KeyLine]:
+def _left(reading: Reading) -> Iterator[KeyLine]:
     """A line for each key that no part took."""
     for key in reading.values:
         if key in reading.taken:
@@ -124,7 +51,7 @@ def _left(reading: _Reading) -> Iterator[KeyLine]:
         if key in NOT_NEEDED:
             yield KeyLine(key, "dropped", NOT_NEEDED[key])
         elif key in NOT_THERE:
-            yield KeyLine(key, "missing", f"{_short(reading.values[key])}: {NOT_THERE[key]}")
+            yield KeyLine(key, "missing", f"{short(reading.values[key])}: {NOT_THERE[key]}")
         else:
             known = [*NOT_NEEDED, *NOT_THERE, *reading.taken]
             close = difflib.get_close_matches(key, known, n=1)
@@ -134,7 +61,7 @@ def _left(reading: _Reading) -> Iterator[KeyLine]:
 # --------------------------------------------------------------------------------------- sections of the recipe
 
 
-def _model(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _model(reading: Reading, given: Circumstances) -> dict[str, Any]:
     path = reading.take("model_name_or_path", "model.path")
     if not path:
         raise RecipeError("The recipe names no model. Add model_name_or_path.")
@@ -151,10 +78,33 @@ def _model(reading: _Reading, given: Circumstances) -> dict[str, Any]:
     if revision not in (None, "main"):
         section["revision"] = revision
     section["gradient_checkpointing"] = bool(reading.take("gradient_checkpointing", "model.gradient_checkpointing"))
+    section |= _adapter(reading)
     return {"model": section}
 
 
-def _data(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _adapter(reading: Reading) -> dict[str, Any]:
+    """The section `model.lora`; peft's own defaults of rank and alpha where the file says only use_peft."""
+    if not reading.optional("use_peft", "model.lora"):
+        return {}
+    rank = int(reading.optional("lora_r", "model.lora.rank") or 16)
+    alpha = float(reading.optional("lora_alpha", "model.lora.alpha") or 32)
+    lora: dict[str, Any] = {"rank": rank, "alpha": alpha, "dropout": 0.0}
+    dropout = reading.optional("lora_dropout", "model.lora.dropout")
+    lora["dropout"] = 0.05 if dropout is None else float(dropout)
+    named = reading.optional("lora_target_modules", "model.lora.target")
+    targets = [named] if isinstance(named, str) else list(named or ["q_proj", "v_proj"])
+    if targets == ["all-linear"]:
+        return {"lora": lora}
+    known = [one for one in targets if one in _PROJECTIONS]
+    if len(known) < len(targets):
+        reading.say("lora_target_modules", "missing", f"only {', '.join(_PROJECTIONS)} get adapters")
+    return {"lora": lora | ({"target": known} if known else {})}
+
+
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def _data(reading: Reading, given: Circumstances) -> dict[str, Any]:
     name = reading.optional("dataset_name", "data.train.source")
     if not name:
         raise RecipeError("The recipe names no data. Add dataset_name, or write the mixture with frugalrl curate.")
@@ -175,7 +125,7 @@ def _data(reading: _Reading, given: Circumstances) -> dict[str, Any]:
     return {"data": {**data, **({"prompt": prompt} if prompt else {})}}
 
 
-def _validation(reading: _Reading, source: Mapping[str, Any]) -> dict[str, Any]:
+def _validation(reading: Reading, source: Mapping[str, Any]) -> dict[str, Any]:
     strategy = reading.optional("eval_strategy", "evaluation.every")
     split = reading.optional("dataset_test_split", "data.validation.split")
     if split and str(strategy or "no") not in ("no", "False"):
@@ -188,7 +138,7 @@ def _validation(reading: _Reading, source: Mapping[str, Any]) -> dict[str, Any]:
     return {"validation": {**source, "limit": _HELD_OUT}}
 
 
-def _system(reading: _Reading) -> str:
+def _system(reading: Reading) -> str:
     text = str(reading.values["system_prompt"])
     if "{{}}" in text:
         reading.say(
@@ -199,7 +149,7 @@ def _system(reading: _Reading) -> str:
     return text
 
 
-def _rewards(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _rewards(reading: Reading, given: Circumstances) -> dict[str, Any]:
     names = reading.optional("reward_funcs", "rewards")
     if names is None:
         names = ["accuracy", "format", "tag_count"]
@@ -213,7 +163,7 @@ def _rewards(reading: _Reading, given: Circumstances) -> dict[str, Any]:
     return {"rewards": reward_terms(names, weights, reading.values, int(cap), reading.say)}
 
 
-def _rollout(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _rollout(reading: Reading, given: Circumstances) -> dict[str, Any]:
     group = int(reading.take("num_generations", "rollout.group_size"))
     completions = _completions(reading, given)
     prompts = max(1, -(-completions // group))
@@ -237,7 +187,7 @@ def _rollout(reading: _Reading, given: Circumstances) -> dict[str, Any]:
     return {"rollout": section}
 
 
-def _completions(reading: _Reading, given: Circumstances) -> int:
+def _completions(reading: Reading, given: Circumstances) -> int:
     """Completions of a step, from sizes that are a device's."""
     processes = given.processes or 1
     device = int(reading.take("per_device_train_batch_size", "rollout.prompts_per_step"))
@@ -260,7 +210,7 @@ def _completions(reading: _Reading, given: Circumstances) -> int:
     return sampled
 
 
-def _algorithm(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _algorithm(reading: Reading, given: Circumstances) -> dict[str, Any]:
     kind = str(reading.take("loss_type", "algorithm.loss.aggregation"))
     loss: dict[str, Any] = {"aggregation": _LOSSES.get(kind, "token")}
     if kind not in _LOSSES:
@@ -297,7 +247,7 @@ _PLAIN_LOSS = {
 }  # fmt: skip
 
 
-def _advantage(reading: _Reading, kind: str) -> dict[str, Any]:
+def _advantage(reading: Reading, kind: str) -> dict[str, Any]:
     scale = reading.take("scale_rewards", "algorithm.advantage")
     if str(scale).lower() in ("false", "none"):
         return {"preset": "trl", "divisor": "none"}
@@ -314,7 +264,7 @@ def _advantage(reading: _Reading, kind: str) -> dict[str, Any]:
     return {"preset": "trl"}
 
 
-def _entropy(reading: _Reading) -> dict[str, Any]:
+def _entropy(reading: Reading) -> dict[str, Any]:
     found: dict[str, Any] = {}
     names = {
         "entropy_coef": "coef",
@@ -336,7 +286,7 @@ _PLAIN_ENTROPY = {
 }  # fmt: skip
 
 
-def _reference(reading: _Reading, kl_coef: float) -> dict[str, Any]:
+def _reference(reading: Reading, kl_coef: float) -> dict[str, Any]:
     steps = reading.optional("ref_model_sync_steps", "algorithm.reference_reset_every")
     if not reading.optional("sync_ref_model", "algorithm.reference_reset_every") or not kl_coef:
         return {}
@@ -344,7 +294,7 @@ def _reference(reading: _Reading, kl_coef: float) -> dict[str, Any]:
     return {"reference_reset_every": int(steps or 512)}
 
 
-def _optimizer(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _optimizer(reading: Reading, given: Circumstances) -> dict[str, Any]:
     section: dict[str, Any] = {"learning_rate": float(reading.take("learning_rate", "optimizer.learning_rate"))}
     name = reading.optional("optim", "optimizer.name")
     if name is not None and str(name) not in _OPTIMIZERS:
@@ -364,7 +314,7 @@ _PLAIN_OPTIMIZER = {
 }  # fmt: skip
 
 
-def _schedule(reading: _Reading, rate: float) -> tuple[str, float]:
+def _schedule(reading: Reading, rate: float) -> tuple[str, float]:
     kind = str(reading.take("lr_scheduler_type", "optimizer.schedule"))
     extra = reading.optional("lr_scheduler_kwargs", "optimizer.min_lr_fraction") or {}
     floor = float(extra.get("min_lr_rate", extra.get("min_lr", 0.0) / rate))
@@ -377,7 +327,7 @@ def _schedule(reading: _Reading, rate: float) -> tuple[str, float]:
     return "cosine", floor
 
 
-def _warmup(reading: _Reading) -> float:
+def _warmup(reading: Reading) -> float:
     steps = reading.optional("warmup_steps", "optimizer.warmup_fraction")
     if steps:
         total = int(reading.values.get("max_steps") or 0)
@@ -388,7 +338,7 @@ def _warmup(reading: _Reading) -> float:
     return float(reading.take("warmup_ratio", "optimizer.warmup_fraction"))
 
 
-def _training(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _training(reading: Reading, given: Circumstances) -> dict[str, Any]:
     steps = _steps(reading, given)
     section: dict[str, Any] = {"steps": steps}
     strategy = str(reading.optional("save_strategy", "training.save_every") or "steps")
@@ -401,7 +351,8 @@ def _training(reading: _Reading, given: Circumstances) -> dict[str, Any]:
     if keep:
         section["keep_last"] = int(keep)
     looks = reading.optional("eval_steps", "evaluation.every")
-    every_look = _share_of(looks, steps) if looks else section.get("save_every")
+    saved = section.get("save_every")
+    every_look = _share_of(looks, steps) if looks else saved and min(saved, steps)
     if not looks and every_look:
         reading.say("evaluation.every", "added", f"{every_look}, as often as a checkpoint is saved")
     return {
@@ -415,7 +366,7 @@ def _share_of(value: Any, steps: int) -> int:
     return max(1, round(value * steps)) if isinstance(value, float) and value < 1 else int(value)
 
 
-def _steps(reading: _Reading, given: Circumstances) -> int:
+def _steps(reading: Reading, given: Circumstances) -> int:
     steps = reading.optional("max_steps", "training.steps")
     epochs = float(
         reading.optional("num_train_epochs", "training.steps", _EPOCHS if steps and steps > 0 else "") or 3.0
@@ -437,7 +388,7 @@ def _steps(reading: _Reading, given: Circumstances) -> int:
 _EPOCHS = "max_steps decides"
 
 
-def _trackers(reading: _Reading, given: Circumstances) -> dict[str, Any]:
+def _trackers(reading: Reading, given: Circumstances) -> dict[str, Any]:
     named = reading.optional("report_to", "trackers")
     names = [named] if isinstance(named, str) else list(named or [])
     project = reading.optional("wandb_project", "trackers.project")

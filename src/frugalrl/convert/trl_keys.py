@@ -9,13 +9,13 @@ from collections.abc import Mapping
 _LOG = "every step is logged to metrics.jsonl and samples.jsonl anyway"
 _HUB = "a run stays on this machine; push what it made with `frugalrl push RUN ORG/NAME`"
 _MEMORY = "memory is bounded in tokens: training.micro_batch_tokens and rollout.max_sequences"
-_VLLM = "completions are sampled in process by default; see rollout.engine"
+_VLLM = "completions are sampled in process by default; for a vLLM server see rollout.engine in the recipe reference"
 _PROCESSES = "processes are started by frugalrl or a launcher, see the guides on several GPUs"
 _EVALUATION = "evaluation is by problems held out (data.validation, data.test), see `evaluation`"
 _KERNELS = "attention is PyTorch's scaled_dot_product_attention, which takes the fastest kernel there is"
 _FOLDER = "a run's folder is runs/NAME; choose another with --out"
 _TOKENIZER = "the tokenizer's own chat template is used; to change it, edit chat_template.jinja in the model's folder"
-_ADAPTER = "whether weights or an adapter are trained is a section of its own, see the recipe reference"
+_ADAPTER = "adapters are LoRA's plain ones, see model.lora and docs/lora.md; without use_peft it says nothing"
 
 NOT_NEEDED: Mapping[str, str] = {
     "attn_implementation": _KERNELS,
@@ -132,7 +132,6 @@ NOT_NEEDED: Mapping[str, str] = {
     "parallel_code_exec_per_proc": "verifier.workers",
     "e2b_router_url": "tests run in sandboxed worker processes on this machine",
     "morph_router_url": "tests run in sandboxed worker processes on this machine",
-    "use_peft": _ADAPTER,
     "lora_r": _ADAPTER,
     "lora_alpha": _ADAPTER,
     "lora_dropout": _ADAPTER,

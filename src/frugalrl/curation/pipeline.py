@@ -42,6 +42,7 @@ from frugalrl.curation.summary import (
 )
 from frugalrl.curation.workspace import MANIFEST_FILE, SAMPLES_FOLDER, Workspace
 from frugalrl.data.duplicates import near_duplicate_groups
+from frugalrl.data.exports import data_card
 from frugalrl.errors import DataError, OutputError
 
 READ, SPLITS = "read", "splits"
@@ -250,7 +251,10 @@ def _finish(run: _Run, readers: Sequence[PoolReader], composition: Composition) 
     )
     write_text(folder / "report.html", curation_page(report))
     write_text(folder / "report.md", curation_card(report))
-    written += [folder / LEDGER_FILE, folder / "report.html", folder / "report.md"]
+    files = {name: f"{name}.jsonl" for name, count in splits.items() if count}
+    counts = {name: splits[name] for name in files}
+    write_text(folder / "README.md", data_card(run.spec.name, files, counts, curation_card(report)))
+    written += [folder / LEDGER_FILE, *(folder / name for name in ("report.html", "report.md", "README.md"))]
     write_manifest(folder / MANIFEST_FILE, _manifest_values(run, sizes, splits), written)
     return report
 

@@ -45,6 +45,17 @@ def files_of(folder: Path, split: str, subset: str | None) -> list[Path]:
     return chosen
 
 
+def splits_in(folder: Path) -> list[str]:
+    """The splits that a folder names, in the order of use; none where its files name none."""
+    folder = snapshot_of(folder)
+    card = folder / "README.md"
+    declared = front_matter(card).get("configs") if card.is_file() else None
+    if isinstance(declared, list) and len(declared) == 1 and isinstance(declared[0], dict):
+        return list(_patterns(declared[0].get("data_files")))
+    found = {split_of(file.relative_to(folder)) for file in folder.rglob("*") if _is_data(file, folder)}
+    return [split for split in SPLITS if split in found]
+
+
 def snapshot_of(folder: Path) -> Path:
     """The folder of the rows: inside the Hub client's cache (`datasets--org--name`), the newest snapshot."""
     snapshots = folder / "snapshots"

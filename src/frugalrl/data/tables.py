@@ -75,6 +75,23 @@ def keep_rows(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
     return path
 
 
+def write_nested_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a Parquet file with lists and mappings as they are, as TRL and verl read them. Raises OutputError."""
+    import pyarrow
+    import pyarrow.parquet
+
+    scratch = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), scratch)
+        os.replace(scratch, path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise OutputError(f"{path} cannot be written: {error}. Check space, rights and the columns.") from None
+    finally:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+
 ROW_GROUP = 1 << 16
 """Rows buffered and written together."""
 

@@ -96,7 +96,7 @@ def starter_recipe(name: str, model: ModelFacts, data: DataFacts, steps: int) ->
         },
         "data": {
             "train": {**source, "limit": 4000} if is_task else source,
-            "validation": {**held, "limit": _HELD_OUT},
+            "validation": {**held, "limit": _HELD_OUT if is_task else max(1, min(_HELD_OUT, data.rows // 4))},
             **({} if is_tiny else {"prompt": {"template": f"{{problem}}\n\n{_ASKED}"}}),
         },
         "rewards": [{"name": "accuracy", "weight": 1.0}, {"name": "format", "weight": 0.2}],

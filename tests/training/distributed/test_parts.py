@@ -14,6 +14,7 @@ from frugalrl.training.distributed.agreement import refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, held_bytes, needs_whole_weights
 from frugalrl.training.distributed.dealing import deal_rows, deal_samples
 from frugalrl.training.distributed.failures import failure_of, same_for_all
+from frugalrl.training.distributed.group import _lost
 from frugalrl.training.distributed.launch import SINGLE, Launch, launch_of, refuse_several_processes
 from frugalrl.training.distributed.placement import Replicated
 from frugalrl.training.distributed.sharing import even_counts
@@ -121,3 +122,12 @@ def test_what_needs_the_whole_model_is_held_whole_or_refused():
     sharded = parse_recipe({**SFT, "optimizer": {"name": "muon"}, "distributed": {"weights": "sharded"}}, SftRecipe)
     with pytest.raises(RecipeError, match=r"optimizer\.name=muon needs the whole model in one process"):
         choose_placement(Pretended(1), sharded, policy, needs_whole_weights(sharded), False)
+
+
+def test_what_a_lost_connection_says_is_told_apart_from_other_errors():
+    launch = Launch(1, 4, 1, 4)
+    assert _lost(launch, "CUDA error: an illegal memory access") is None
+    gone = _lost(launch, "[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:3310")
+    assert str(gone).startswith("Process 1 of 4 lost its connection to another one")
+    late = _lost(launch, "[gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 8000ms for recv operation")
+    assert "Raise it if that one is only slow" in str(late)

@@ -35,9 +35,9 @@ _LOST_SIGNS = ("Connection closed", "Connection reset", "Broken pipe", "Connecti
 class Processes:
     """This process among several. Made by `join_world`."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, timeout: timedelta) -> None:
         self.rank, self.size, self.launch = launch.rank, launch.size, launch
-        self._group: Any = dist.new_group(backend="gloo")
+        self._group: Any = dist.new_group(backend="gloo", timeout=timeout)
         self._agreed: BaseException | None = None
         self._around: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -109,13 +109,19 @@ def join_world(settings: DistributedSettings, device: str) -> Iterator[World]:
         yield ALONE
         return
     backend = _take_device(device, launch)
-    with _losses_told(launch):
-        dist.init_process_group(backend, timeout=timedelta(seconds=settings.timeout_seconds))
-        try:
-            yield Processes(launch)
-        finally:
-            with suppress(RuntimeError):  # of a peer that has gone: there is nothing left to close
-                dist.destroy_process_group()
+    timeout, joined = timedelta(seconds=settings.timeout_seconds), list[Processes]()
+    try:
+        dist.init_process_group(backend, timeout=timeout)
+        joined.append(Processes(launch, timeout))
+        yield joined[0]
+    except RuntimeError as error:
+        lost = None if joined and joined[0].agrees_on(error) else _lost(launch, str(error))
+        if lost is None:
+            raise
+        raise lost from None
+    finally:
+        with suppress(RuntimeError, ValueError, AssertionError):  # a peer has gone, or nothing was joined
+            dist.destroy_process_group()
 
 
 def _take_device(device: str, launch: Launch) -> str:
@@ -131,24 +137,20 @@ def _take_device(device: str, launch: Launch) -> str:
     return "cpu:gloo,cuda:nccl"
 
 
-@contextmanager
-def _losses_told(launch: Launch) -> Iterator[None]:
-    """Turn what a lost connection raises, wherever it is noticed, into one error that says so."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not any(sign in str(error) for sign in _LOST_SIGNS):
-            raise
-        late = "imed out" in str(error) or "imeout" in str(error)
-        what = (
-            "waited longer than distributed.timeout_seconds for the others"
-            if late
-            else "lost its connection to another one, which has ended"
+def _lost(launch: Launch, message: str) -> ProcessLostError | None:
+    """What a process says that has lost the others, by the message of what noticed it; None for another message."""
+    if not any(sign in message for sign in _LOST_SIGNS):
+        return None
+    this = f"Process {launch.rank} of {launch.size}"
+    if "imed out" in message or "imeout" in message:
+        return ProcessLostError(
+            f"{this} waited longer than distributed.timeout_seconds for another one, so the run ends here. Raise it if "
+            "that one is only slow, and resume with --resume from the newest checkpoint."
         )
-        raise ProcessLostError(
-            f"Process {launch.rank} of {launch.size} {what}, so the run ends here. If it left no message it was killed "
-            "(out of memory, or from outside). Resume with --resume: the newest checkpoint is kept."
-        ) from None
+    return ProcessLostError(
+        f"{this} lost its connection to another one, which has ended, so the run ends here. If that one left no "
+        "message it was killed (out of memory, or from outside). Resume with --resume: the newest checkpoint is kept."
+    )
 
 
 def _bytes(data: bytes) -> torch.Tensor:
