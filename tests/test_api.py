@@ -169,7 +169,7 @@ def test_a_mapping_that_is_loaded_stays_as_it_is():
         (lambda: frugalrl.evaluate("builtin:tiny", "arithmetic", k=0), "k is 0"),
         (lambda: frugalrl.evaluate("builtin:tiny", []), "names no benchmark"),
         (lambda: frugalrl.evaluate("builtin:tiny", "arithmetik"), "arithmetik"),
-        (lambda: frugalrl.score(["text"]), "Row 1 is 'text'"),
+        (lambda: frugalrl.score(["text"]), "Row 1 of the data is str 'text'"),
         (lambda: frugalrl.score([{"completion": "1"}]), "row 1 has no gold answer"),
         (lambda: frugalrl.score([], workers=0), "Change workers"),
         (lambda: frugalrl.verify(0.5, "1/2"), "The answer is 0.5"),

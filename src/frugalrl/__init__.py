@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from frugalrl.api import doctor as doctor
     from frugalrl.api import evaluate as evaluate
     from frugalrl.api import load_recipe as load_recipe
+    from frugalrl.api import plan as plan
     from frugalrl.api import regrade as regrade
     from frugalrl.api import report as report
     from frugalrl.api import score as score
@@ -37,6 +38,7 @@ _PUBLIC = {
             "change",
             "train",
             "doctor",
+            "plan",
             "sft",
             "evaluate",
             "compare",

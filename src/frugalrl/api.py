@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from frugalrl.config.schema import SftRecipe, TrainRecipe
     from frugalrl.config.section import Section
     from frugalrl.planning.doctor.finding import Examination
+    from frugalrl.planning.forecast.plan import Plan
     from frugalrl.rewards.given import Given
     from frugalrl.training.distributed.world import World
 
@@ -177,6 +178,31 @@ def doctor(
     chosen, functions = _with_rewards(_loaded(recipe, "train"), rewards)
     named = os.environ.get(DATA_VARIABLE)
     return examine(chosen, as_path(out), minutes, cheap, functions, as_path(named))
+
+
+def plan(
+    recipe: "TrainRecipe | Source",
+    *,
+    changes: "Changes" = (),
+    gpus: Sequence[str] = (),
+    usd_per_hour: float | Mapping[str, float] | None = None,
+    measure: bool = False,
+    tries: Sequence[Sequence[str]] = (),
+    mean_tokens: float | None = None,
+    lengths: str | None = None,
+) -> "list[tuple[str, Plan]]":
+    """What a recipe needs and costs on cards of the table, or on this machine: a plan for each, by name.
+
+    changes: as for `load_recipe`; only where the recipe is not loaded yet. usd_per_hour: of any card, or by its name.
+    measure: this machine, by trying it for half
+    a minute. tries: settings to compare, each a list of changes. mean_tokens: of a completion; lengths: a .jsonl file
+    of completions with `tokens`; without either a stated prior. Raises UserError.
+    """
+    settle_threads()
+    from frugalrl.planning.forecast.planning import plans
+
+    chosen = _loaded(load_recipe(recipe, changes) if changes else recipe, "train")  # type: ignore[arg-type]
+    return plans(chosen, gpus, usd_per_hour, measure, tries, mean_tokens, lengths)
 
 
 def sft(

@@ -36,6 +36,11 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
         ),
     },
     "Train": {
+        "plan": Command(
+            "plan",
+            "memory, hours and dollars, before a run",
+            ("open-rs2 --gpu A40 H100", "quickstart --measure", "my.yaml --gpu L4 --usd-per-hour 0.35 --json"),
+        ),
         "doctor": Command(
             "doctor",
             "what would keep a recipe from learning, and the fix",

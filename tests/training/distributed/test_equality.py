@@ -24,7 +24,7 @@ def runs(tmp_path_factory) -> Path:
     make_all(folder)
     launches = [f"{count}:{weights}:{','.join(names)}" for count, weights, names in LAUNCHES]
     command = [sys.executable, "-m", "tests.training.distributed.forking", "jobs", str(folder), *launches]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

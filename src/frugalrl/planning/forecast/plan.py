@@ -1,0 +1,266 @@
+"""The plan of a recipe on a machine: what it needs, what it takes, what it costs, what would make it fit or be cheaper.
+
+Every time and price has an interval: the two things it depends on most, completion lengths and the machine's rates, are
+varied one at a time over what is likely, and the deviations are added in quadrature of logarithms. The larger of the
+two is named.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from frugalrl.config.loading import change_recipe
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import RecipeError
+from frugalrl.planning.forecast.cards import PRICE_SOURCE, Card
+from frugalrl.planning.forecast.clock import Machine, Seconds, machine_of, seconds_of, varied
+from frugalrl.planning.forecast.lengths import Lengths, prior
+from frugalrl.planning.forecast.memory import GB, MemoryPlan, memory_of
+from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.planning.forecast.work import (
+    disk_bytes,
+    evaluations_of,
+    is_served,
+    memory_settings,
+    rollout_rows,
+    work_of,
+)
+from frugalrl.training.length_schedule import largest_cap
+
+_USABLE = 0.97
+"""Of a card's memory: the rest is lost to fragments of the allocator."""
+_WORTH_SAYING = 0.05
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run would be made."""
+
+    machine: Machine
+    memory_gb: float
+    usd_per_hour: float | None
+    price_source: str
+    on_cpu: bool = False
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and its likely range."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A change and what it does."""
+
+    sets: tuple[str, ...]
+    effect: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a recipe takes on a machine."""
+
+    place: str
+    memory: MemoryPlan
+    memory_gb: float
+    """That there is."""
+    disk_gb: float
+    training_tokens: float
+    evaluation_tokens: float
+    step_seconds: dict[str, float]
+    """By phase."""
+    hours: Interval
+    hours_by_phase: dict[str, float]
+    usd: Interval | None
+    price_source: str
+    lengths: str
+    dominates: str
+    """The assumption that the interval depends on most."""
+    advice: tuple[Advice, ...]
+    budget: tuple[str, ...]
+    """What the plan says about the recipe's caps."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within what there is."""
+        return self.memory.peak_gb <= _USABLE * self.memory_gb
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "fits": self.fits, "peak_gb": self.memory.peak_gb}
+
+
+def place_of(card: Card, usd_per_hour: float | None = None) -> Place:
+    """A card of the table, at the user's price or its own."""
+    given = usd_per_hour is not None
+    source = "your price" if given else PRICE_SOURCE
+    return Place(machine_of(card), card.memory_gb, usd_per_hour if given else card.usd_per_hour, source)
+
+
+def plan_run(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None = None) -> Plan:
+    """The whole plan, with advice."""
+    bare = _plan(recipe, shape, place, lengths)
+    advice = _to_fit(recipe, shape, place) if not bare.fits else _to_save(recipe, shape, place, lengths, bare)
+    return replace(bare, advice=advice)
+
+
+def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None) -> Plan:
+    cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
+    lengths = lengths or prior(cap)
+    machine = replace(place.machine, launch_seconds=0.0) if is_served(recipe) else place.machine
+    work = work_of(recipe, shape)
+
+    def of(machine: Machine, lengths: Lengths) -> Seconds:
+        return seconds_of(shape, machine, work, lengths)
+
+    seconds = of(machine, lengths)
+    spreads = {
+        f"completion lengths ({lengths.source})": [
+            of(machine, lengths.scaled(factor, cap)).total for factor in (lengths.low, lengths.high)
+        ],
+        f"the rates of {machine.name} (within a factor of {machine.uncertainty:g})": [
+            of(varied(machine, factor), lengths).total for factor in (machine.uncertainty, 1 / machine.uncertainty)
+        ],
+    }
+    hours = _interval(seconds.total / 3600, [[one / 3600 for one in ends] for ends in spreads.values()])
+    price = place.usd_per_hour
+    usd = None if price is None else Interval(*(price * one for one in (hours.value, hours.low, hours.high)))
+    evaluated = sum(one.completions * one.times for one in evaluations_of(recipe)) * lengths.mean
+    return Plan(
+        place=machine.name,
+        memory=memory_of(shape, memory_settings(recipe, shape, place.on_cpu)),
+        memory_gb=place.memory_gb,
+        disk_gb=disk_bytes(recipe, shape, lengths.mean) / GB,
+        training_tokens=work.steps * work.completions * lengths.mean,
+        evaluation_tokens=evaluated,
+        step_seconds={name: getattr(seconds, name) / work.steps for name in ("rollout", "reward", "update")},
+        hours=hours,
+        hours_by_phase={name: value / 3600 for name, value in asdict(seconds).items()},
+        usd=usd,
+        price_source=place.price_source if price is not None else "no price: give --usd-per-hour",
+        lengths=f"{lengths.mean:,.0f} tokens a completion on average, {lengths.source}",
+        dominates=max(spreads, key=lambda name: spreads[name][1] / spreads[name][0]),
+        advice=(),
+        budget=_against_budget(recipe, hours, usd, work.steps * work.completions * lengths.mean + evaluated),
+    )
+
+
+def _interval(value: float, ends: Sequence[Sequence[float]]) -> Interval:
+    down = math.sqrt(sum(math.log(min(value, *pair) / value) ** 2 for pair in ends))
+    up = math.sqrt(sum(math.log(max(value, *pair) / value) ** 2 for pair in ends))
+    return Interval(value, value * math.exp(-down), value * math.exp(up))
+
+
+def _against_budget(recipe: TrainRecipe, hours: Interval, usd: Interval | None, tokens: float) -> tuple[str, ...]:
+    """Whether the caps hold the plan: what is surely over, and what may be."""
+    caps = [
+        ("budget.hours", recipe.budget.hours, hours),
+        ("budget.usd", recipe.budget.usd, usd),
+        ("budget.tokens", recipe.budget.tokens, Interval(tokens, 0.6 * tokens, 1.6 * tokens)),
+    ]
+    said = []
+    for name, cap, need in caps:
+        if cap is None or need is None or cap >= need.high:
+            continue
+        sure = "is below" if cap < need.low else "may not hold"
+        steps = max(1, int(recipe.training.steps * cap / need.value))
+        said.append(
+            f"{name}={cap:g} {sure} what all steps take, {need.value:.3g} [{need.low:.3g}, {need.high:.3g}]: about "
+            f"{steps} of {recipe.training.steps} steps will be made. --set training.steps={steps} ends the schedule "
+            "there"
+        )
+    return tuple(said)
+
+
+# ------------------------------------------------------------------------------------------------------ advice
+
+
+def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advice, ...]:
+    """Changes, the ones that cost least first, until the run fits; then which of them suffices alone."""
+    chosen: list[str] = []
+    alone: list[Advice] = []
+    changed = recipe
+    for sets in _savings_of_memory(recipe):
+        only = _changed(recipe, sets)
+        if only is None:
+            continue
+        peak = memory_of(shape, memory_settings(only, shape, place.on_cpu)).peak_gb
+        if peak <= _USABLE * place.memory_gb:
+            alone.append(Advice(sets, f"alone makes it fit: {peak:.1f} GB"))
+        tried = _changed(changed, sets)
+        if tried is not None and memory_of(shape, memory_settings(changed, shape, place.on_cpu)).peak_gb > (
+            _USABLE * place.memory_gb
+        ):
+            changed, chosen = tried, [*chosen, *sets]
+    peak = memory_of(shape, memory_settings(changed, shape, place.on_cpu)).peak_gb
+    if peak <= _USABLE * place.memory_gb:
+        return (*alone[:3], Advice(tuple(chosen), f"together make it fit: {peak:.1f} GB of {place.memory_gb:g}"))
+    largest = f"even with every saving of memory it needs {peak:.1f} GB of {place.memory_gb:g}: take a larger card"
+    return (Advice(tuple(chosen), largest),)
+
+
+def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
+    rows, training = rollout_rows(recipe), recipe.training
+    fewer = [max(1, rows // part) for part in (3, 9)]
+    longest = recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens
+    return [
+        ("training.logits_chunk_tokens=256",),
+        (f"training.micro_batch_tokens={min(training.micro_batch_tokens, longest)}",),
+        *(((f"rollout.max_sequences={one}"), (f"evaluation.max_sequences={one}")) for one in fewer),
+        ("model.gradient_checkpointing=true",),
+        ("model.dtype=bfloat16",),
+        ("algorithm.loss.kl_coef=0",),
+        ("model.lora={}", "optimizer.learning_rate=1e-5"),
+    ]
+
+
+def _to_save(
+    recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None, plan: Plan
+) -> tuple[Advice, ...]:
+    """Changes that make it cheaper by more than 5 % and still fit, the most first."""
+    found: list[tuple[float, Advice]] = []
+    for sets, price in _savings_of_time(recipe):
+        changed = _changed(recipe, sets)
+        if changed is None:
+            continue
+        other = _plan(changed, shape, place, lengths)
+        saved = 1 - other.hours.value / plan.hours.value
+        if saved > _WORTH_SAYING and other.fits:
+            effect = f"{saved:.0%} less time; {price}"
+            found.append((saved, Advice(sets, effect)))
+    return tuple(advice for _, advice in sorted(found, key=lambda one: -one[0]))
+
+
+def _savings_of_time(recipe: TrainRecipe) -> list[tuple[tuple[str, ...], str]]:
+    steps, size, evaluation = recipe.training.steps, recipe.rollout.group_size, recipe.evaluation
+    completions = recipe.rollout.prompts_per_step * size
+    options = [
+        ((f"training.steps={min(steps, 100)}",), "Open-RS's best checkpoints are of steps 50 to 100"),
+        (
+            (f"evaluation.samples_per_problem={max(1, evaluation.samples_per_problem // 2)}",),
+            "intervals of accuracy get wider",
+        ),
+        ((f"rollout.group_size={max(2, size // 2)}",), "fewer groups have rewards that differ (frugalrl doctor says)"),
+        (
+            (f"rollout.max_sequences={completions}", f"evaluation.max_sequences={completions}"),
+            "all completions of a step at once: more cache",
+        ),
+        (("model.gradient_checkpointing=false",), "activations are kept: more memory"),
+    ]
+    if evaluation.every is not None:
+        options.append(((f"evaluation.every={2 * evaluation.every}",), "half as many checkpoints to choose from"))
+    return options
+
+
+def _changed(recipe: TrainRecipe, sets: Sequence[str]) -> TrainRecipe | None:
+    """None where the change is none, or the recipe would not be valid."""
+    try:
+        changed = change_recipe(recipe, list(sets))
+    except RecipeError:
+        return None
+    return None if changed == recipe else changed

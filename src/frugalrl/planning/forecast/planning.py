@@ -1,0 +1,85 @@
+"""From a recipe, cards and settings to plans: what the command and the Python API call."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from frugalrl.config.loading import change_recipe
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.errors import DataError, RecipeError
+from frugalrl.planning.forecast.cards import card_named
+from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
+from frugalrl.planning.forecast.measure import measure
+from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
+from frugalrl.planning.forecast.shape import shape_of
+from frugalrl.training.length_schedule import largest_cap
+
+_DEFAULT_CARDS = ("A40", "A100-80GB", "L4", "L40S", "RTX-4090", "H100", "H200")
+
+
+def plans(
+    recipe: TrainRecipe,
+    gpus: Sequence[str] = (),
+    usd_per_hour: float | Mapping[str, float] | None = None,
+    measured: bool = False,
+    tries: Sequence[Sequence[str]] = (),
+    mean_tokens: float | None = None,
+    lengths_file: str | None = None,
+) -> list[tuple[str, Plan]]:
+    """A plan for each machine and setting, with its name. usd_per_hour: of a card, or by card. Raises UserError."""
+    cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
+    lengths = _lengths(cap, mean_tokens, lengths_file)
+    by_card = (
+        {card_named(name): price for name, price in usd_per_hour.items()} if isinstance(usd_per_hour, Mapping) else {}
+    )
+    price = usd_per_hour if isinstance(usd_per_hour, float | int) else recipe.budget.usd_per_hour
+    places: list[Place] = []
+    if measured:
+        machine, own, shape = measure(recipe)
+        lengths = lengths or own
+        on_cpu = not torch.cuda.is_available()
+        places.append(Place(machine, memory_here(on_cpu), price, "your price", on_cpu))
+    else:
+        shape = shape_of(recipe.model)
+    cards = [card_named(name) for name in gpus or (() if measured else _DEFAULT_CARDS)]
+    places += [place_of(card, by_card.get(card, price)) for card in cards]
+    variants = [("", recipe), *((" ".join(one), change_recipe(recipe, list(one))) for one in tries)]
+    return [
+        (f"{place.machine.name} {changes}".strip(), plan_run(changed, shape, place, lengths))
+        for place in places
+        for changes, changed in variants
+    ]
+
+
+def memory_here(on_cpu: bool) -> float:
+    """Gigabytes: of the GPU, or of memory that is free, which a container may limit."""
+    if not on_cpu:
+        return torch.cuda.get_device_properties(0).total_memory / 1e9
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []:
+        if line.startswith("MemAvailable:"):
+            free = 1024 * int(line.split()[1])
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and limit.read_text().strip().isdigit():
+        free = min(free, int(limit.read_text()))
+    return free / 1e9
+
+
+def _lengths(cap: int, mean_tokens: float | None, file: str | None) -> Lengths | None:
+    if mean_tokens is not None:
+        if not 0 < mean_tokens <= cap:
+            raise RecipeError(f"A mean of {mean_tokens:g} tokens does not lie in 1..{cap}, the cap. Give another.")
+        return with_mean(mean_tokens, cap, 0.8, 1.25, "your figure")
+    if file is None:
+        return None
+    try:
+        rows = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+        tokens = [int(row["tokens"]) for row in rows if isinstance(row, dict) and "tokens" in row]
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"Lengths cannot be read from {file}: {error}. Give .jsonl with `tokens` in rows.") from None
+    if not tokens:
+        raise DataError(f"{file} holds no row with `tokens`. Give results of frugalrl eval, or --mean-tokens.")
+    return seen(tokens, cap, f"{len(tokens):,} completions of {Path(file).name}")

@@ -1,0 +1,72 @@
+"""A plan as lines for people: one machine in full, several machines or settings side by side. Pure."""
+
+from collections.abc import Sequence
+
+from frugalrl.planning.forecast.plan import Interval, Plan
+
+
+def plan_text(plan: Plan) -> str:
+    """Everything about one machine."""
+    memory = ", ".join(f"{name} {size:.2g}" for name, size in plan.memory.parts.items())
+    room = "fits" if plan.fits else "DOES NOT FIT"
+    steps = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in plan.step_seconds.items())
+    total = sum(plan.hours_by_phase.values())
+    shares = ", ".join(f"{name} {hours / total:.0%}" for name, hours in plan.hours_by_phase.items() if hours > 0)
+    lines = [
+        f"{plan.place}",
+        f"  memory   {plan.memory.peak_gb:.1f} GB at the peak of {plan.memory_gb:g}: {room} (update "
+        f"{plan.memory.update_gb:.1f}, rollout {plan.memory.rollout_gb:.1f}; update: {memory})",
+        f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
+        f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
+        f"evaluations; {plan.lengths}",
+        f"  a step   {sum(plan.step_seconds.values()):.3g} s: {steps}",
+        f"  time     {_time(plan.hours)} ({shares})",
+        f"  money    {_money(plan)}",
+        f"  depends  most on {plan.dominates}",
+    ]
+    lines += [f"  budget   {line}" for line in plan.budget]
+    for advice in plan.advice:
+        sets = " ".join(f"--set {one}" for one in advice.sets)
+        lines.append(f"  advice   {sets}  {advice.effect}")
+    return "\n".join(lines)
+
+
+def comparison_text(rows: Sequence[tuple[str, Plan]]) -> str:
+    """A line for each machine or setting; the cheapest and the fastest of those that fit are marked."""
+    fitting = [(name, plan) for name, plan in rows if plan.fits]
+    fastest = min(fitting, key=lambda row: row[1].hours.value, default=None)
+    priced = [row for row in fitting if row[1].usd is not None]
+    cheapest = min(priced, key=lambda row: row[1].usd.value if row[1].usd else 0.0, default=None)
+    cells = [("", "peak GB", "of", "time", "dollars", "")]
+    for name, plan in rows:
+        marks = [
+            *(["cheapest"] if cheapest is not None and cheapest[1] is plan else []),
+            *(["fastest"] if fastest is not None and fastest[1] is plan else []),
+            *([] if plan.fits else [f"does not fit: {plan.memory.peak_gb - plan.memory_gb:+.1f} GB; {_fix(plan)}"]),
+        ]
+        usd = "-" if plan.usd is None else _shown(plan.usd)
+        peak, room = f"{plan.memory.peak_gb:.1f}", f"{plan.memory_gb:g}"
+        cells.append((name, peak, room, _time(plan.hours), usd, ", ".join(marks)))
+    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
+
+
+def _fix(plan: Plan) -> str:
+    return " ".join(f"--set {one}" for one in plan.advice[0].sets) if plan.advice else "take a larger card"
+
+
+def _shown(interval: Interval) -> str:
+    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _time(hours: Interval) -> str:
+    """In hours, or in minutes where it is less than one."""
+    factor, unit = (1.0, "h") if hours.value >= 1 else (60.0, "min")
+    scaled = Interval(*(factor * one for one in (hours.value, hours.low, hours.high)))
+    return f"{scaled.value:.1f} {unit} [{scaled.low:.1f}, {scaled.high:.1f}]"
+
+
+def _money(plan: Plan) -> str:
+    return plan.price_source if plan.usd is None else f"${_shown(plan.usd)} ({plan.price_source})"

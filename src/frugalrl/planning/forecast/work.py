@@ -1,0 +1,144 @@
+"""What a recipe asks for, as the plain numbers that memory and time are computed from."""
+
+from dataclasses import dataclass
+
+from frugalrl.config.engine_schema import VllmEngineSettings
+from frugalrl.config.schema import ProblemSource, TrainRecipe
+from frugalrl.planning.forecast.clock import Work
+from frugalrl.planning.forecast.memory import MemorySettings
+from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.training.length_schedule import largest_cap
+from frugalrl.training.step import CPU_MICRO_BATCH_TOKENS
+
+_UNKNOWN_PROBLEMS = 500
+"""Of a held-out source without `limit`: the size of MATH-500."""
+_PROMPT_SHARE = 0.4
+"""Mean prompt over max_prompt_tokens: 0.38 on arithmetic, 0.4 to 0.5 with the paper's system prompt."""
+_BYTES_PER_TOKEN = 5
+"""Of a completion in the results files: text and its record."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation that a run makes several times."""
+
+    split: str
+    completions: int
+    times: int
+
+
+def evaluations_of(recipe: TrainRecipe) -> list[Evaluated]:
+    """Validation before, between and at the end; test for the base and the kept model. The guard's own are not here."""
+    settings, data = recipe.evaluation, recipe.data
+    between = 0 if settings.every is None else (recipe.training.steps - 1) // settings.every
+    times = {"validation": between + 2, "test": 2}
+    return [
+        Evaluated(split, _problems(source) * settings.samples_per_problem, times[split])
+        for split, source in (("validation", data.validation), ("test", data.test))
+        if source is not None
+    ]
+
+
+def _problems(source: ProblemSource) -> int:
+    return source.limit or _UNKNOWN_PROBLEMS
+
+
+def rollout_rows(recipe: TrainRecipe) -> int:
+    """Rows of the cache."""
+    return recipe.rollout.max_sequences or recipe.rollout.prompts_per_step * recipe.rollout.group_size
+
+
+def is_served(recipe: TrainRecipe) -> bool:
+    """Whether servers sample, so that no cache lies beside the trainer."""
+    return isinstance(recipe.rollout.engine, VllmEngineSettings)
+
+
+def trained_parameters(recipe: TrainRecipe, shape: ModelShape) -> int:
+    """All, or those of the adapters."""
+    lora = recipe.model.lora
+    if lora is None:
+        return shape.parameters
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    sizes = {
+        "q_proj": shape.hidden + queries,
+        "k_proj": shape.hidden + keys,
+        "v_proj": shape.hidden + keys,
+        "o_proj": queries + shape.hidden,
+        "gate_proj": shape.hidden + shape.intermediate,
+        "up_proj": shape.hidden + shape.intermediate,
+        "down_proj": shape.intermediate + shape.hidden,
+    }
+    return shape.layers * lora.rank * sum(sizes[name] for name in lora.target)
+
+
+def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> MemorySettings:
+    """As the program allocates it."""
+    rollout, evaluation = recipe.rollout, recipe.evaluation
+    longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
+    rows, others = rollout_rows(recipe), evaluation.max_sequences
+    tokens = rollout.max_prompt_tokens + longest
+    evaluated = rollout.max_prompt_tokens + (evaluation.max_completion_tokens or longest)
+    has_own = bool(evaluations_of(recipe)) and rows < others
+    asked = recipe.training.micro_batch_tokens
+    whole = rollout.prompts_per_step * rollout.group_size * tokens
+    micro = min(max(tokens, min(asked, CPU_MICRO_BATCH_TOKENS) if on_cpu else asked), whole)
+    return MemorySettings(
+        value_bytes=_width(recipe),
+        trained=trained_parameters(recipe, shape),
+        has_reference=recipe.algorithm.loss.kl_coef > 0 and recipe.model.lora is None,
+        checkpointing=recipe.model.gradient_checkpointing,
+        rollout_rows=0 if is_served(recipe) else rows,
+        rollout_tokens=tokens if has_own else max(tokens, evaluated),
+        evaluation_rows=others if has_own and not is_served(recipe) else 0,
+        evaluation_tokens=evaluated,
+        micro_batch_tokens=micro,
+        logits_chunk=recipe.training.logits_chunk_tokens,
+    )
+
+
+def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
+    """What time depends on."""
+    rollout, algorithm = recipe.rollout, recipe.algorithm
+    completions = rollout.prompts_per_step * rollout.group_size
+    exact = recipe.model.dtype == "float32" and not is_served(recipe)
+    recomputed = (algorithm.updates_per_batch > 1 and not exact) or algorithm.loss.mismatch != "none"
+    rows = max(rollout_rows(recipe), recipe.evaluation.max_sequences)
+    return Work(
+        steps=recipe.budget.steps or recipe.training.steps,
+        completions=completions,
+        group_size=rollout.group_size,
+        rows=rollout_rows(recipe),
+        prompt_tokens=_PROMPT_SHARE * rollout.max_prompt_tokens,
+        updates=algorithm.updates_per_batch,
+        extra_forwards=int(algorithm.loss.kl_coef > 0) + int(recomputed),
+        checkpointing=recipe.model.gradient_checkpointing,
+        value_bytes=_width(recipe),
+        evaluations=[(one.completions, rows) for one in evaluations_of(recipe) for _ in range(one.times)],
+        checkpoints=_checkpoints(recipe) + 1,
+        checkpoint_bytes=checkpoint_bytes(recipe, shape),
+        trained_share=trained_parameters(recipe, shape) / shape.parameters if recipe.model.lora else 1.0,
+    )
+
+
+def checkpoint_bytes(recipe: TrainRecipe, shape: ModelShape) -> float:
+    """Weights in the compute dtype, masters and two moments."""
+    trained, width = trained_parameters(recipe, shape), _width(recipe)
+    return (trained if recipe.model.lora else shape.parameters) * width + trained * (8 + 4 * (width < 4))
+
+
+def disk_bytes(recipe: TrainRecipe, shape: ModelShape, mean_tokens: float) -> float:
+    """Kept checkpoints and the one being written, the final model, and what evaluations write."""
+    last = recipe.training.keep_last
+    saved = _checkpoints(recipe) + 1
+    kept = (saved if last is None else min(saved, last + 1)) + 1
+    written = sum(one.completions * one.times for one in evaluations_of(recipe)) * mean_tokens * _BYTES_PER_TOKEN
+    return (kept + 1) * checkpoint_bytes(recipe, shape) + shape.parameters * _width(recipe) + written
+
+
+def _checkpoints(recipe: TrainRecipe) -> int:
+    every = recipe.training.save_every
+    return 0 if every is None else (recipe.training.steps - 1) // every
+
+
+def _width(recipe: TrainRecipe) -> int:
+    return 4 if recipe.model.dtype == "float32" else 2
