@@ -12,7 +12,7 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TRAIN = ["quickstart", "open-rs1", "open-rs2", "open-rs2-lora", "open-rs3", "mini/lora"]
+TRAIN = [*sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "tiny-base"), "mini/lora"]
 MINIMAL = """
 name: test
 data: {train: {limit: 9}}
@@ -36,6 +36,26 @@ def test_the_shipped_recipes_validate_and_survive_saving(name):
 
 def test_the_tiny_base_recipe_validates():
     assert load_recipe(RECIPES / "tiny-base.yaml", SftRecipe).scratch is not None
+
+
+def flat(values, prefix=""):
+    """Nested mappings as one, with dotted keys."""
+    if not isinstance(values, dict):
+        return {prefix: values}
+    return {key: one for name, inner in values.items() for key, one in flat(inner, f"{prefix}.{name}").items()}
+
+
+@pytest.mark.parametrize("name", ["open-rs2-48gb", "open-rs2-4gpu"])
+def test_a_recipe_for_other_cards_computes_the_same(name):
+    """It differs from open-rs2 only in its name and in what decides memory and speed."""
+
+    one, other = (flat(load_recipe(RECIPES / f"{each}.yaml", TrainRecipe).model_dump()) for each in ("open-rs2", name))
+    differing = {key for key in one | other if one.get(key) != other.get(key)}
+    assert {".name", ".description"} < differing
+    assert differing <= {
+        ".name", ".description", ".rollout.max_sequences", ".evaluation.max_sequences", ".training.logits_chunk_tokens",
+        ".training.micro_batch_tokens", ".distributed", ".distributed.weights", ".distributed.timeout_seconds",
+    }  # fmt: skip
 
 
 def test_the_papers_values_are_in_the_papers_recipes():

@@ -13,6 +13,7 @@ from frugalrl.rollout import torch_engine
 from frugalrl.rollout.engine import NamedTensors, RolloutRequest, SamplingParams, SharedModel, WeightFolder
 from frugalrl.rollout.factory import build_engine
 from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.training.model.policy import Policy
 from tests.conftest import random_model
 
 PROMPTS = [(5, 9, 200, 31), (7,), (100, 101, 102, 103, 104, 105, 106, 107), (44, 45)]
@@ -135,6 +136,26 @@ def test_bf16_runs_and_is_not_called_exact(tokenizer):
     assert engine.logprobs_are_exact is False
     (group,) = engine.generate([RolloutRequest(PROMPTS[0], (1, 2))], SamplingParams(8))
     assert all(0 < len(sequence.token_ids) <= 8 for sequence in group)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_in_bf16_the_engine_is_nearer_to_the_trainer_than_fp32_is(architecture, tokenizer):
+    """It rounds where the trainer rounds; what is left is the order of sums."""
+    model = random_model(architecture, tokenizer).bfloat16()
+    model.model.rotary_emb = type(model.model.rotary_emb)(model.config)  # loading never rounds its frequencies
+    trainer = Policy(model, tokenizer, "random")
+    unrounded = Policy(copy.deepcopy(model).float(), tokenizer, "random")
+    gaps, others = [], []
+    sampled = engine_for(model, tokenizer).generate(requests(), SamplingParams(24))
+    for request, group in zip(requests(), sampled, strict=True):
+        for sequence in group:
+            ids = torch.tensor([request.prompt_ids + sequence.token_ids])
+            wanted = (torch.arange(ids.shape[1]) >= len(request.prompt_ids))[None]
+            with torch.no_grad():
+                own, exact = trainer.logprobs(ids, wanted)[0], unrounded.logprobs(ids, wanted)[0]
+            gaps.append((own - torch.tensor(sequence.logprobs)).abs())
+            others.append((own - exact).abs())
+    assert torch.cat(gaps).mean() < 0.4 * torch.cat(others).mean()
 
 
 def test_nothing_asked_gives_nothing(policy):

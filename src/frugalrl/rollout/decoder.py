@@ -71,7 +71,7 @@ class Decoder:
         if rows < FEWEST_ROWS:
             hidden = hidden.expand(FEWEST_ROWS, -1)
         normed = self._normed(hidden, self.weights.norm)
-        return self.weights.head(normed)[:rows].float()
+        return self.weights.head(normed.to(self.weights.head_dtype))[:rows].float()
 
     def _run_layers(self, tokens: Tensor, rotations: Tensor, attend: Attend) -> Tensor:
         """Token ids [N] and their rotations in; final hidden states [N, H] before the last norm."""

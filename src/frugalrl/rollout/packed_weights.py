@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from frugalrl.errors import ModelError
-from frugalrl.rollout.projections import Adapted, AddedColumns, Layout, Projection, layout_for
+from frugalrl.rollout.projections import Adapted, AddedColumns, Layout, Projection, WideProducts, layout_for
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of each tensor of a model, by its name in a Hub checkpoint; a tied head has none."""
@@ -93,10 +93,14 @@ class PackedWeights:
         self._shapes, self._device = shapes, device
         self._modules: dict[str, Callable[[Tensor, Tensor | None], None]] = {}
         self._layout: Layout = layout_for(self.dtype, device)
+        self.head_dtype = torch.float32 if device.type == "cpu" else dtype
+        """Of the head's operands. Its products are added up and given out in fp32, as the trainer's are."""
         self._tied = "lm_head.weight" not in shapes
         self.layers = [self._layer(index) for index in range(shape.layers)]
         self.norm = self._norm("model.norm")
-        self.head = self._fused(("lm_head",), shape.hidden, (shape.vocabulary,))
+        head_layout = layout_for(self.head_dtype, device) if self.head_dtype == torch.float32 else WideProducts
+        self.head = head_layout(shape.hidden, (shape.vocabulary,), False, self.head_dtype, device)
+        self._modules["lm_head"] = self._putter(self.head, 0, rotary=False)
         self._modules["model.embed_tokens"] = self._put_embedding
         self.embedding = torch.empty(0)
 

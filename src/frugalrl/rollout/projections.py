@@ -136,6 +136,13 @@ class AsStored:
         return residual.add_(F.linear(x, self._weight, self._bias))
 
 
+class WideProducts(AsStored):
+    """As stored in 16 bits, on a GPU, whose products can come out wider than their operands."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.mm(x, self._weight.t(), out_dtype=torch.float32)
+
+
 @dataclass(frozen=True)
 class AddedColumns:
     """A low-rank product x A B that is added to some outputs of a projection."""
