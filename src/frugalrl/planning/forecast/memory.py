@@ -1,13 +1,13 @@
 """Peak memory of a run by phase, as a closed formula. Pure.
 
 What is held follows from the code: weights and a reference in the compute dtype, fp32 masters beside bf16 weights
-(`training.model.optimizer`), two fp32 moments, fp32 gradients, the engine's cache, allocated once and kept
-(`rollout.decoder`). What is transient is counted in values a token. The counts were fitted to a run of the
-program's own code on fake tensors (R1-Distill-Qwen-1.5B, five settings; docs/plan.md has the differences):
+(`training.model.optimizer`), two fp32 moments, fp32 gradients; while sampling, and only then, the engine's copy of the
+weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is transient is counted in values a token:
 
-- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again;
-- the head's chunk of logits in four and a half fp32 copies at once (`algorithms.logprobs`);
-- in a rollout, a row of logits in fp32 twice and in fp64 twice (`rollout.sampling`).
+- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its two
+  constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
+- of the head, two fp32 buffers of a chunk's logits and the fp32 sum of its gradient (`algorithms.logprobs`);
+- while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`).
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from frugalrl.planning.forecast.shape import ModelShape
 
 GB = 1e9
-_LOGIT_COPIES = 4.5
-_DRAW_BYTES = 24
-"""Of a logit while a token is drawn: fp32 twice, fp64 softmax and sum."""
+_LOGIT_COPIES = 2
+_DRAW_BYTES = 12
+"""Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
 _PER_HIDDEN, _PER_INTERMEDIATE = 16.0, 4.03
 """Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size. With them the
 formula gives the 26.1 GB that R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16)."""
@@ -35,12 +35,13 @@ class MemorySettings:
     """Parameters that are trained: all, or those of adapters."""
     has_reference: bool
     """Whether a second copy of the weights is held."""
+    trains_head: bool
     checkpointing: bool
     rollout_rows: int
+    """0 if servers sample."""
     rollout_tokens: int
     """Of prompt and completion at their longest."""
     evaluation_rows: int
-    """Of an engine of its own for evaluations; 0 if one engine serves both."""
     evaluation_tokens: int
     micro_batch_tokens: int
     logits_chunk: int
@@ -50,11 +51,22 @@ class MemorySettings:
 class MemoryPlan:
     """Gigabytes (10^9 bytes)."""
 
-    parts: dict[str, float]
-    """What is held at the peak of the update, by name."""
-    rollout_gb: float
-    """At the peak of a rollout after the first update."""
-    update_gb: float
+    held: dict[str, float]
+    """What is there all the time, by name."""
+    sampling: dict[str, float]
+    """What is there besides while completions are sampled, for training or for an evaluation."""
+    updating: dict[str, float]
+    """What is there besides at the peak of the update."""
+
+    @property
+    def rollout_gb(self) -> float:
+        """At the peak of a rollout or an evaluation after the first update."""
+        return sum(self.held.values()) + sum(self.sampling.values())
+
+    @property
+    def update_gb(self) -> float:
+        """At the peak of the update."""
+        return sum(self.held.values()) + sum(self.updating.values())
 
     @property
     def peak_gb(self) -> float:
@@ -71,20 +83,29 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "reference": weights * width if settings.has_reference else 0,
         "fp32 masters": settings.trained * 4 if width < 4 else 0,
         "moments": settings.trained * 8,
-        "cache": _cache(shape, settings.rollout_rows, settings.rollout_tokens, width),
-        "cache of evaluations": _cache(shape, settings.evaluation_rows, settings.evaluation_tokens, width),
         "process": _HOST_GB * GB,
     }
+    caches = (
+        _cache(shape, settings.rollout_rows, settings.rollout_tokens, width),
+        _cache(shape, settings.evaluation_rows, settings.evaluation_tokens, width),
+    )
     rows = max(settings.rollout_rows, settings.evaluation_rows)
-    drawing = rows * shape.vocabulary * _DRAW_BYTES
-    update = {
+    sampling = {
+        "copy of the weights": weights * width if rows else 0,
+        "cache": max(caches),
+        "logits": rows * shape.vocabulary * _DRAW_BYTES,
+    }
+    chunk = min(settings.logits_chunk, settings.micro_batch_tokens)
+    updating = {
         "gradients": settings.trained * 4,
         "activations": activation_bytes(shape, settings),
-        "head": _LOGIT_COPIES * min(settings.logits_chunk, settings.micro_batch_tokens) * shape.vocabulary * 4,
+        "head": (_LOGIT_COPIES * chunk * shape.vocabulary + settings.trains_head * shape.embedding) * 4,
     }
-    parts = {name: size / GB for name, size in {**held, **update}.items() if size}
-    base = sum(held.values())
-    return MemoryPlan(parts, (base + drawing) / GB, (base + sum(update.values())) / GB)
+    return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating))
+
+
+def _in_gb(parts: dict[str, float]) -> dict[str, float]:
+    return {name: size / GB for name, size in parts.items() if size}
 
 
 def activation_bytes(shape: ModelShape, settings: MemorySettings) -> float:

@@ -7,15 +7,20 @@ from frugalrl.planning.forecast.plan import Interval, Plan
 
 def plan_text(plan: Plan) -> str:
     """Everything about one machine."""
-    memory = ", ".join(f"{name} {size:.2g}" for name, size in plan.memory.parts.items())
+    held, sampling, updating = (
+        ", ".join(f"{name} {size:.2g}" for name, size in parts.items())
+        for parts in (plan.memory.held, plan.memory.sampling, plan.memory.updating)
+    )
     room = "fits" if plan.fits else "DOES NOT FIT"
     steps = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in plan.step_seconds.items())
     total = sum(plan.hours_by_phase.values())
     shares = ", ".join(f"{name} {hours / total:.0%}" for name, hours in plan.hours_by_phase.items() if hours > 0)
     lines = [
         f"{plan.place}",
-        f"  memory   {plan.memory.peak_gb:.1f} GB at the peak of {plan.memory_gb:g}: {room} (update "
-        f"{plan.memory.update_gb:.1f}, rollout {plan.memory.rollout_gb:.1f}; update: {memory})",
+        f"  memory   {plan.memory.peak_gb:.1f} GB at the peak of {plan.memory_gb:g}: {room}",
+        f"           always: {held}",
+        f"           rollout {plan.memory.rollout_gb:.1f} GB, besides: {sampling or 'nothing, servers sample'}",
+        f"           update {plan.memory.update_gb:.1f} GB, besides: {updating}",
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
         f"evaluations; {plan.lengths}",

@@ -86,6 +86,7 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> Mem
         value_bytes=_width(recipe),
         trained=trained_parameters(recipe, shape),
         has_reference=recipe.algorithm.loss.kl_coef > 0 and recipe.model.lora is None,
+        trains_head=recipe.model.lora is None,
         checkpointing=recipe.model.gradient_checkpointing,
         rollout_rows=0 if is_served(recipe) else rows,
         rollout_tokens=tokens if has_own else max(tokens, evaluated),
