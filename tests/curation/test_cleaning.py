@@ -160,12 +160,15 @@ def test_a_zipped_file_that_breaks_off_is_an_error_and_not_a_shorter_pool(tmp_pa
         list(file_rows(tmp_path / "a.jsonl.gz"))
 
 
-def test_a_folder_that_is_called_like_a_file_is_named(tmp_path):
+def test_a_folder_that_is_called_like_a_file_is_a_folder(tmp_path):
     (tmp_path / "inner.jsonl").mkdir()
     lines(tmp_path / "a.jsonl", '{"problem": "p", "answer": "1"}')
-    with pytest.raises(DataError, match=r"inner\.jsonl is a folder with a file's name"):
-        read(tmp_path)
-    assert len(read(lines(tmp_path / "inner.jsonl" / "b.jsonl", '{"problem": "p", "answer": "1"}').parent)[1]) == 1
+    assert len(read(tmp_path)[1]) == 1
+    lines(tmp_path / "inner.jsonl" / "b.jsonl", '{"problem": "q", "answer": "1"}')
+    assert len(read(tmp_path)[1]) == 2
+    assert len(read(tmp_path / "inner.jsonl")[1]) == 1
+    with pytest.raises(DataError, match=r"inner\.jsonl is a folder"):
+        list(file_rows(tmp_path / "inner.jsonl"))
 
 
 def test_a_named_column_that_appears_late_is_there(tmp_path):

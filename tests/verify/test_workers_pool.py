@@ -42,11 +42,15 @@ def _processes_of(root: int) -> list[int]:
 
 
 def _verifiers() -> list[int]:
-    return [
-        pid
-        for pid in _processes_of(os.getpid())
-        if b"verify.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    return [pid for pid in _processes_of(os.getpid()) if b"verify.workers.worker" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    """Empty if the process has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def _is_gone(pid: int) -> bool:
