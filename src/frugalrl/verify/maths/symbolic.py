@@ -24,6 +24,7 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
     """Whether two cleaned values are equivalent. May hang or run out of memory: call it where that is survived."""
     if is_opaque(gold) or is_opaque(answer):
         return "different"  # equal spellings were found before
+    _try_in_the_same_order()
     cased = uses_both_cases(gold) or uses_both_cases(answer)
     parsed_gold = _plain_symbols(_parse(gold, cased))
     if parsed_gold is None:
@@ -44,6 +45,16 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
     if _verify(parsed_answer, parsed_gold) or _same_equation(parsed_answer, parsed_gold):
         return "same"
     return "different"
+
+
+def _try_in_the_same_order() -> None:
+    """sympy shuffles what it tries, by the clock if it is not told: the same question then took 0.03 s or ran for ever.
+
+    Of [2^{2^{-1000}}, oo) against [1, oo) the seeds 2 and 4 make an end, 0, 1 and 3 do not; none is right for all.
+    """
+    from sympy.core.random import seed
+
+    seed(2)
 
 
 def _same_equation(answer: Any, gold: Any) -> bool:
