@@ -15,7 +15,7 @@ from frugalrl.verify.maths.relations import merged
 from frugalrl.verify.maths.structures import Shape, interval
 from frugalrl.verify.steps import exact
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
-from tests.verify.answer_pairs import DIFFERENT, SAME
+from tests.verify.answer_pairs import DIFFERENT, NEVER_ACCEPTED, SAME
 
 numbers = st.integers(1_000, 10**12)
 
@@ -33,6 +33,13 @@ def test_what_only_looks_like_it_is_rejected(patient_pool: VerifierPool, subject
     verdicts = patient_pool.judge_many(AnswerItem(f"So \\boxed{{{answer}}}.", gold) for gold, answer in pairs)
     wrong = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.label != "incorrect"]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("gold", "answer"), NEVER_ACCEPTED)
+def test_what_cannot_be_told_in_time_is_not_accepted(gold: str, answer: str) -> None:
+    with VerifierPool(workers=1) as pool:
+        verdict = pool.judge(AnswerItem(f"So \\boxed{{{answer}}}.", gold))
+    assert (verdict.label, verdict.reason) in {("incorrect", "different"), ("unknown", "cpu_limit")}
 
 
 # --------------------------------------------------------------------------------------- separators and units
