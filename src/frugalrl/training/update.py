@@ -148,7 +148,7 @@ def _backward(
 
 
 def _has_gradient(batch: MicroBatch, settings: UpdateSettings) -> bool:
-    """Whether the loss of a micro-batch depends on the weights: groups of equal rewards teach nothing by themselves."""
+    """Whether the loss of a micro-batch depends on the weights: groups of equal rewards have no learning signal."""
     rule = settings.loss
     return batch.has_signal or rule.kl_coef != 0 or settings.entropy_coef != 0 or not rule.needs_advantage
 

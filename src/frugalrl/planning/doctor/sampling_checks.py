@@ -141,7 +141,7 @@ def signal(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
         )
     level = "red" if dead >= _MOST_DEAD and len(groups) * settings.group_size >= _LEAST_TO_JUDGE else "yellow"
     more = f" Expected by group size: {table}." if table else ""
-    return Finding(name, level, f"Only {seen}{why}: the others cost as much and teach nothing.{more}", fix)  # type: ignore[arg-type]
+    return Finding(name, level, f"Only {seen}{why}: the others cost as much and have no learning signal.{more}", fix)  # type: ignore[arg-type]
 
 
 def useful_share(rates: Sequence[Sequence[bool]], size: int) -> float:

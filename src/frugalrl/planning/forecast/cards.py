@@ -1,4 +1,4 @@
-"""What cards can do, as their makers state it. Pure.
+"""What cards can do, by their makers' datasheets, written down from memory: compare before you rely on one. Pure.
 
 Memory in GB (10^9 bytes, what torch reports as usable), bandwidth in GB/s, matrix rate in dense bf16 TFLOP/s with fp32
 accumulation. Prices move weekly, so they are the user's: ``--usd-per-hour``, or `budget.usd_per_hour`. The one that

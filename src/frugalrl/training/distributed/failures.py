@@ -56,7 +56,7 @@ def same_for_all(failures: Mapping[int, Failure], rank: int, own: BaseException 
     if kind is None:
         return errors.ProcessFailedError(
             f"Process {counts} failed with {chosen.kind}: {chosen.message.rstrip('.')}. Its traceback is in its own "
-            "output; mend what it names and resume with --resume."
+            "output; fix what it names and resume with --resume."
         )
     return kind(chosen.message)
 
