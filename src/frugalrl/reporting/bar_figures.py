@@ -14,9 +14,10 @@ from frugalrl.reporting.figures import WIDTH, nice_ticks, number
 
 _COLOURS = 6
 _RIGHT, _ROW, _DODGED = 24, 24, 13
-_NARROWEST, _WIDEST, _CHAR = 60, 190, 6.0
+_NARROWEST, _WIDEST, _CHAR = 60, 216, 7.0
 _MOST_LABEL = 30
-"""Of characters before the plot, which takes what they leave: about six pixels each."""
+"""Of characters before the plot, which takes what they leave: about seven pixels each on a phone."""
+_TICK_ROOM = 44
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 44, 8, 34, 190
 
 
@@ -59,11 +60,13 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
     def x(value: float) -> float:
         return left + (value - low) / ((high - low) or 1) * (WIDTH - left - _RIGHT)
 
+    every = math.ceil(_TICK_ROOM * len(ticks) / (WIDTH - left))
     parts = []
-    for tick in ticks:
+    for at, tick in enumerate(ticks):
         label = f"{100 * tick:g}{' %' if not zero else ''}" if percent else f"{tick:g}"
         parts.append(f'<path class="grid" d="M{x(tick):.1f} 4V{height - 28}"/>')
-        parts.append(f'<text x="{x(tick):.1f}" y="{height - 12}" text-anchor="middle">{label}</text>')
+        if at % every == 0:
+            parts.append(f'<text x="{x(tick):.1f}" y="{height - 12}" text-anchor="middle">{label}</text>')
     if zero:
         parts.append(f'<path class="zero" d="M{x(0):.1f} 4V{height - 28}"/>')
     for at, (one, y) in enumerate(zip(rows, places, strict=True)):
