@@ -40,7 +40,6 @@ class Comparison:
     """None: the same."""
     margin: float = 0.03
     """The largest effect that would not matter."""
-    unit: str = "points"
     primary: bool = False
 
 
@@ -61,6 +60,26 @@ def _groups(prompts: int, size: int, *more: str) -> Arm:
     return Arm("short", (f"rollout.prompts_per_step={prompts}", f"rollout.group_size={size}", *more))
 
 
+def _process(weight: float) -> Arm:
+    terms = f"{{name: accuracy, weight: 1.0}}, {{name: format, weight: 0.5}}, {{name: process, weight: {weight}}}"
+    return Arm("short", (f"rewards=[{terms}]",))
+
+
+_RATE = "optimizer.learning_rate=1.5e-3"
+_BREVITY = "rewards=[{name: accuracy, weight: 1.0}, {name: format, weight: 0.5}, {name: length, weight: 3.0}]"
+_PATIENCE, _GUARD = "selection.patience=2", "guard.enabled=true"
+
+
+def _collapse(*what: str) -> Arm:
+    """30 steps under a rate that stays and no felt KL term, validated every 5."""
+    validated = (
+        "data.validation={source: arithmetic, split: validation, limit: 99, seed: 12}",
+        "evaluation={every: 5, samples_per_problem: 2, temperature: 0.6}",
+    )
+    held = ("optimizer.schedule=constant", "algorithm.loss.kl_coef=1.0e-6", "training.steps=30")
+    return Arm("short", (*validated, *held, *what))
+
+
 ARMS: Mapping[str, Arm] = {
     "16 x 2": _groups(16, 2),
     "8 x 4": _groups(8, 4),
@@ -71,6 +90,15 @@ ARMS: Mapping[str, Arm] = {
     "in the band": _groups(8, 4, "data.train.source=$DATA/band.jsonl"),
     "easy": _groups(8, 4, "data.train.difficulties=[1]"),
     "hard": _groups(8, 4, "data.train.difficulties=[3]"),
+    "process 0.1": _process(0.1),
+    "process 0.5": _process(0.5),
+    "process 1": _process(1.0),
+    "rate, plain": _collapse(_RATE),
+    "rate, patience": _collapse(_RATE, _PATIENCE),
+    "rate, guard": _collapse(_RATE, _GUARD),
+    "brevity, plain": _collapse(_BREVITY),
+    "brevity, patience": _collapse(_BREVITY, _PATIENCE),
+    "brevity, guard": _collapse(_BREVITY, _GUARD),
 }
 """By name. $DATA is the folder of the sets that benchmarks/questions.py makes."""
 
@@ -107,5 +135,71 @@ QUESTIONS: Mapping[str, Question] = {
             Comparison("accuracy with hard problems less that with mixed ones", ("hard",), ("8 x 4",)),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups"),
+    ),
+    "process": Question(
+        title="Does a process reward help, and is it gamed?",
+        hypothesis=(
+            "The process reward beside accuracy at weights 0, 0.1, 0.5 and 1. Predicted: accuracy moves by less than 3 "
+            "points at 0.5, since the accuracy reward already asks for steps; at weight 1 wrong completions are paid "
+            "more by it than without it (they carry the problem's numbers to a wrong answer), while trivial sums do not "
+            "spread, because the reward leaves them out."
+        ),
+        arms=("4 x 8", "process 0.1", "process 0.5", "process 1"),
+        comparisons=(
+            Comparison("accuracy with weight 0.5 less that without", ("process 0.5",), ("4 x 8",), primary=True),
+            Comparison(
+                "what the process reward pays wrong completions, weight 1 less none",
+                ("process 1",),
+                ("4 x 8",),
+                "pay_of_wrong",
+                margin=0.05,
+                primary=True,
+            ),
+            Comparison("accuracy with weight 0.1 less that without", ("process 0.1",), ("4 x 8",)),
+            Comparison("accuracy with weight 1 less that without", ("process 1",), ("4 x 8",)),
+            Comparison(
+                "true equalities beside the point, weight 1 less none", ("process 1",), ("4 x 8",), "beside_the_point"
+            ),
+            Comparison("tokens, weight 1 less none", ("process 1",), ("4 x 8",), "tokens", margin=1.0),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "pay_of_wrong", "beside_the_point", "equalities"),
+    ),
+    "guard": Question(
+        title="Does the guard change the outcome, against plain early stopping?",
+        hypothesis=(
+            "Two collapses that the guard's rules were not made on: AdamW at 1.5e-3, which stays, and a length term that "
+            "overpays brevity. Each with nothing, with patience 2, and with the guard; 30 steps, validated every 5. All "
+            "keep the best on validation, and what is kept is measured on the test problems. Predicted: against the "
+            "rate the guard keeps a better model than patience, as it goes on at a lower rate; against the reward "
+            "neither helps, and patience is the cheaper."
+        ),
+        arms=(
+            "rate, plain",
+            "rate, patience",
+            "rate, guard",
+            "brevity, plain",
+            "brevity, patience",
+            "brevity, guard",
+        ),
+        comparisons=(
+            Comparison(
+                "accuracy of what is kept, guard less patience, mean of both collapses",
+                ("rate, guard", "brevity, guard"),
+                ("rate, patience", "brevity, patience"),
+                primary=True,
+            ),
+            Comparison("rate too high: guard less patience", ("rate, guard",), ("rate, patience",)),
+            Comparison("rate too high: guard less nothing", ("rate, guard",), ("rate, plain",)),
+            Comparison("brevity overpaid: guard less patience", ("brevity, guard",), ("brevity, patience",)),
+            Comparison("brevity overpaid: guard less nothing", ("brevity, guard",), ("brevity, plain",)),
+            Comparison(
+                "tokens sampled, guard less patience",
+                ("rate, guard", "brevity, guard"),
+                ("rate, patience", "brevity, patience"),
+                "rollout_tokens",
+                margin=1000.0,
+            ),
+        ),
+        measures=("accuracy", "tokens", "rollout_tokens"),
     ),
 }
