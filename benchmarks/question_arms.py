@@ -122,19 +122,30 @@ QUESTIONS: Mapping[str, Question] = {
         title="How little data, and chosen how?",
         hypothesis=(
             "160 prompts of 4 samples from 16, 50 or 4,000 problems (200 and 1,000 would be 4,000 again: none of them "
-            "shows a problem twice); from 200 problems that the base solves 2 to 6 times in 8 (the band); from easy "
-            "ones, from hard ones. Predicted: 50 lose less than 3 points to 4,000, and 16 lose more; the band gains "
-            "less than 3 points over random; easy ones lose on mixed problems, hard ones do not."
+            "shows a problem twice), and from 200 problems that the base solves 2 to 6 times in 8 (the band). Predicted: "
+            "50 lose less than 3 points to 4,000, and 16 lose more; the band gains less than 3 points over random."
         ),
-        arms=("8 x 4", "50 problems", "in the band", "16 problems", "easy", "hard"),
+        arms=("8 x 4", "50 problems", "in the band", "16 problems"),
         comparisons=(
             Comparison("accuracy with 50 problems less that with 4,000", ("50 problems",), ("8 x 4",), primary=True),
             Comparison("accuracy with the band less that at random", ("in the band",), ("8 x 4",), primary=True),
             Comparison("accuracy with 16 problems less that with 4,000", ("16 problems",), ("8 x 4",)),
-            Comparison("accuracy with easy problems less that with mixed ones", ("easy",), ("8 x 4",)),
-            Comparison("accuracy with hard problems less that with mixed ones", ("hard",), ("8 x 4",)),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups"),
+    ),
+    "difficulty": Question(
+        title="Easy, hard or mixed problems?",
+        hypothesis=(
+            "160 prompts of 4 samples, easy ones, hard ones or all three difficulties. The paper mixes easy ones in after "
+            "hard ones alone went wrong. Predicted: on mixed problems hard ones do as well as mixed ones, since here the "
+            "base solves a fifth of them at once, and easy ones lose more than 3 points."
+        ),
+        arms=("8 x 4", "easy", "hard"),
+        comparisons=(
+            Comparison("accuracy with hard problems less that with mixed ones", ("hard",), ("8 x 4",), primary=True),
+            Comparison("accuracy with easy problems less that with mixed ones", ("easy",), ("8 x 4",)),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "dead_groups", "rollout_tokens"),
     ),
     "process": Question(
         title="Does a process reward help, and is it gamed?",
