@@ -33,6 +33,8 @@ class Comparison:
 
     says: str
     """What a value is, in words."""
+    label: str
+    """The same for a figure, in 20 characters."""
     arms: tuple[str, ...]
     against: tuple[str, ...]
     measure: str = "accuracy"
@@ -56,18 +58,22 @@ class Question:
     """Columns of its table."""
 
 
+_BARE = ("data.validation=null", "guard.enabled=false")
+"""Nothing but training: the last model is evaluated afterwards."""
+
+
 def _groups(prompts: int, size: int, *more: str) -> Arm:
-    return Arm("short", (f"rollout.prompts_per_step={prompts}", f"rollout.group_size={size}", *more))
+    return Arm("short", (*_BARE, f"rollout.prompts_per_step={prompts}", f"rollout.group_size={size}", *more))
 
 
 def _process(weight: float) -> Arm:
     terms = f"{{name: accuracy, weight: 1.0}}, {{name: format, weight: 0.5}}, {{name: process, weight: {weight}}}"
-    return Arm("short", (f"rewards=[{terms}]",))
+    return Arm("short", (*_BARE, f"rewards=[{terms}]"))
 
 
 _RATE = "optimizer.learning_rate=1.5e-3"
 _BREVITY = "rewards=[{name: accuracy, weight: 1.0}, {name: format, weight: 0.5}, {name: length, weight: 3.0}]"
-_PATIENCE, _GUARD = "selection.patience=2", "guard.enabled=true"
+_NOTHING, _PATIENCE, _GUARD = "guard.enabled=false", "selection.patience=2", "guard.enabled=true"
 
 
 def _collapse(*what: str) -> Arm:
@@ -83,7 +89,7 @@ def _collapse(*what: str) -> Arm:
 ARMS: Mapping[str, Arm] = {
     "16 x 2": _groups(16, 2),
     "8 x 4": _groups(8, 4),
-    "4 x 8": Arm("short"),
+    "4 x 8": Arm("short", _BARE),
     "2 x 16": _groups(2, 16),
     "16 problems": _groups(8, 4, "data.train.limit=16"),
     "50 problems": _groups(8, 4, "data.train.limit=50"),
@@ -93,11 +99,11 @@ ARMS: Mapping[str, Arm] = {
     "process 0.1": _process(0.1),
     "process 0.5": _process(0.5),
     "process 1": _process(1.0),
-    "rate, plain": _collapse(_RATE),
-    "rate, patience": _collapse(_RATE, _PATIENCE),
+    "rate, plain": _collapse(_RATE, _NOTHING),
+    "rate, patience": _collapse(_RATE, _NOTHING, _PATIENCE),
     "rate, guard": _collapse(_RATE, _GUARD),
-    "brevity, plain": _collapse(_BREVITY),
-    "brevity, patience": _collapse(_BREVITY, _PATIENCE),
+    "brevity, plain": _collapse(_BREVITY, _NOTHING),
+    "brevity, patience": _collapse(_BREVITY, _NOTHING, _PATIENCE),
     "brevity, guard": _collapse(_BREVITY, _GUARD),
 }
 """By name. $DATA is the folder of the sets that benchmarks/questions.py makes."""
@@ -106,83 +112,111 @@ QUESTIONS: Mapping[str, Question] = {
     "group-size": Question(
         title="How few samples a problem, at equal completions?",
         hypothesis=(
-            "32 completions a step, as 16 problems x 2, 8 x 4, 4 x 8 or 2 x 16. arXiv 2510.00977 says that two samples "
-            "suffice if the completions are as many. Predicted: 16 x 2 ends within 3 points of 4 x 8 and wastes more "
-            "groups; 2 x 16 is the worst, since two problems a step are few."
+            "32 completions a step, as 16 problems x 2, 8 x 4, 4 x 8 or 2 x 16. arXiv 2510.00977 says that two "
+            "samples suffice if the completions are as many. Predicted: 16 x 2 ends within 3 points of 4 x 8 and "
+            "wastes more groups; 2 x 16 is the worst, since two problems a step are few."
         ),
         arms=("16 x 2", "8 x 4", "4 x 8", "2 x 16"),
         comparisons=(
-            Comparison("accuracy of 16 x 2 less that of 4 x 8", ("16 x 2",), ("4 x 8",), primary=True),
-            Comparison("accuracy of 8 x 4 less that of 4 x 8", ("8 x 4",), ("4 x 8",)),
-            Comparison("accuracy of 2 x 16 less that of 4 x 8", ("2 x 16",), ("4 x 8",)),
+            Comparison(
+                "accuracy of 16 x 2 less that of 4 x 8", "2 samples, not 8", ("16 x 2",), ("4 x 8",), primary=True
+            ),
+            Comparison("accuracy of 8 x 4 less that of 4 x 8", "4 samples, not 8", ("8 x 4",), ("4 x 8",)),
+            Comparison("accuracy of 2 x 16 less that of 4 x 8", "16 samples, not 8", ("2 x 16",), ("4 x 8",)),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups", "rollout_tokens"),
     ),
     "data": Question(
         title="How little data, and chosen how?",
         hypothesis=(
-            "160 prompts of 4 samples from 16, 50 or 4,000 problems (200 and 1,000 would be 4,000 again: none of them "
-            "shows a problem twice), and from 200 problems that the base solves 2 to 6 times in 8 (the band). Predicted: "
-            "50 lose less than 3 points to 4,000, and 16 lose more; the band gains less than 3 points over random."
+            "160 prompts of 4 samples from 16, 50 or 4,000 problems (200 and 1,000 would be 4,000 again: none of "
+            "them shows a problem twice), and from 200 problems that the base solves 2 to 6 times in 8 (the band). "
+            "Predicted: 50 lose less than 3 points to 4,000, and 16 lose more; the band gains less than 3 points "
+            "over random."
         ),
         arms=("8 x 4", "50 problems", "in the band", "16 problems"),
         comparisons=(
-            Comparison("accuracy with 50 problems less that with 4,000", ("50 problems",), ("8 x 4",), primary=True),
-            Comparison("accuracy with the band less that at random", ("in the band",), ("8 x 4",), primary=True),
-            Comparison("accuracy with 16 problems less that with 4,000", ("16 problems",), ("8 x 4",)),
+            Comparison(
+                "accuracy with 50 problems less that with 4,000",
+                "50 problems",
+                ("50 problems",),
+                ("8 x 4",),
+                primary=True,
+            ),
+            Comparison(
+                "accuracy with the band less that at random", "the band", ("in the band",), ("8 x 4",), primary=True
+            ),
+            Comparison("accuracy with 16 problems less that with 4,000", "16 problems", ("16 problems",), ("8 x 4",)),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups"),
     ),
     "difficulty": Question(
         title="Easy, hard or mixed problems?",
         hypothesis=(
-            "160 prompts of 4 samples, easy ones, hard ones or all three difficulties. The paper mixes easy ones in after "
-            "hard ones alone went wrong. Predicted: on mixed problems hard ones do as well as mixed ones, since here the "
-            "base solves a fifth of them at once, and easy ones lose more than 3 points."
+            "160 prompts of 4 samples, easy ones, hard ones or all three difficulties. The paper mixes easy ones in "
+            "after hard ones alone went wrong. Predicted: on mixed problems hard ones do as well as mixed ones, "
+            "since here the base solves a fifth of them at once, and easy ones lose more than 3 points."
         ),
         arms=("8 x 4", "easy", "hard"),
         comparisons=(
-            Comparison("accuracy with hard problems less that with mixed ones", ("hard",), ("8 x 4",), primary=True),
-            Comparison("accuracy with easy problems less that with mixed ones", ("easy",), ("8 x 4",)),
+            Comparison(
+                "accuracy with hard problems less that with mixed ones",
+                "hard, not mixed",
+                ("hard",),
+                ("8 x 4",),
+                primary=True,
+            ),
+            Comparison(
+                "accuracy with easy problems less that with mixed ones", "easy, not mixed", ("easy",), ("8 x 4",)
+            ),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups", "rollout_tokens"),
     ),
     "process": Question(
         title="Does a process reward help, and is it gamed?",
         hypothesis=(
-            "The process reward beside accuracy at weights 0, 0.1, 0.5 and 1. Predicted: accuracy moves by less than 3 "
-            "points at 0.5, since the accuracy reward already asks for steps; at weight 1 wrong completions are paid "
-            "more by it than without it (they carry the problem's numbers to a wrong answer), while trivial sums do not "
-            "spread, because the reward leaves them out."
+            "The process reward beside accuracy at weights 0, 0.1, 0.5 and 1. Predicted: accuracy moves by less than"
+            " 3 points at 0.5, since the accuracy reward already asks for steps; at weight 1 wrong completions are "
+            "paid more by it than without it (they carry the problem's numbers to a wrong answer), while trivial "
+            "sums do not spread, because the reward leaves them out."
         ),
         arms=("4 x 8", "process 0.1", "process 0.5", "process 1"),
         comparisons=(
-            Comparison("accuracy with weight 0.5 less that without", ("process 0.5",), ("4 x 8",), primary=True),
+            Comparison(
+                "accuracy with weight 0.5 less that without", "process 0.5", ("process 0.5",), ("4 x 8",), primary=True
+            ),
             Comparison(
                 "what the process reward pays wrong completions, weight 1 less none",
+                "pay of wrong ones",
                 ("process 1",),
                 ("4 x 8",),
                 "pay_of_wrong",
                 margin=0.05,
                 primary=True,
             ),
-            Comparison("accuracy with weight 0.1 less that without", ("process 0.1",), ("4 x 8",)),
-            Comparison("accuracy with weight 1 less that without", ("process 1",), ("4 x 8",)),
+            Comparison("accuracy with weight 0.1 less that without", "process 0.1", ("process 0.1",), ("4 x 8",)),
+            Comparison("accuracy with weight 1 less that without", "process 1", ("process 1",), ("4 x 8",)),
             Comparison(
-                "true equalities beside the point, weight 1 less none", ("process 1",), ("4 x 8",), "beside_the_point"
+                "true equalities beside the point, weight 1 less none",
+                "beside the point",
+                ("process 1",),
+                ("4 x 8",),
+                "beside_the_point",
             ),
-            Comparison("tokens, weight 1 less none", ("process 1",), ("4 x 8",), "tokens", margin=1.0),
+            Comparison(
+                "tokens, weight 1 less none", "tokens, process 1", ("process 1",), ("4 x 8",), "tokens", margin=1.0
+            ),
         ),
         measures=("accuracy", "correct_in_training", "tokens", "pay_of_wrong", "beside_the_point", "equalities"),
     ),
     "guard": Question(
         title="Does the guard change the outcome, against plain early stopping?",
         hypothesis=(
-            "Two collapses that the guard's rules were not made on: AdamW at 1.5e-3, which stays, and a length term that "
-            "overpays brevity. Each with nothing, with patience 2, and with the guard; 30 steps, validated every 5. All "
-            "keep the best on validation, and what is kept is measured on the test problems. Predicted: against the "
-            "rate the guard keeps a better model than patience, as it goes on at a lower rate; against the reward "
-            "neither helps, and patience is the cheaper."
+            "Two collapses that the guard's rules were not made on: AdamW at 1.5e-3, which stays, and a length term "
+            "that overpays brevity. Each with nothing, with patience 2, and with the guard; 30 steps, validated "
+            "every 5. All keep the best on validation, and what is kept is measured on the test problems. Predicted:"
+            " against the rate the guard keeps a better model than patience, as it goes on at a lower rate; against "
+            "the reward neither helps, and patience is the cheaper."
         ),
         arms=(
             "rate, plain",
@@ -195,16 +229,27 @@ QUESTIONS: Mapping[str, Question] = {
         comparisons=(
             Comparison(
                 "accuracy of what is kept, guard less patience, mean of both collapses",
+                "guard, not patience",
                 ("rate, guard", "brevity, guard"),
                 ("rate, patience", "brevity, patience"),
                 primary=True,
             ),
-            Comparison("rate too high: guard less patience", ("rate, guard",), ("rate, patience",)),
-            Comparison("rate too high: guard less nothing", ("rate, guard",), ("rate, plain",)),
-            Comparison("brevity overpaid: guard less patience", ("brevity, guard",), ("brevity, patience",)),
-            Comparison("brevity overpaid: guard less nothing", ("brevity, guard",), ("brevity, plain",)),
+            Comparison(
+                "rate too high: guard less patience", "rate: not patience", ("rate, guard",), ("rate, patience",)
+            ),
+            Comparison("rate too high: guard less nothing", "rate: not nothing", ("rate, guard",), ("rate, plain",)),
+            Comparison(
+                "brevity overpaid: guard less patience",
+                "brevity: not patienc",
+                ("brevity, guard",),
+                ("brevity, patience",),
+            ),
+            Comparison(
+                "brevity overpaid: guard less nothing", "brevity: not nothing", ("brevity, guard",), ("brevity, plain",)
+            ),
             Comparison(
                 "tokens sampled, guard less patience",
+                "tokens, guard",
                 ("rate, guard", "brevity, guard"),
                 ("rate, patience", "brevity, patience"),
                 "rollout_tokens",

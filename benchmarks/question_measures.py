@@ -1,10 +1,10 @@
 """What a finished run of the questions in miniature came to: one line of benchmarks/records/questions.jsonl.
 
-`accuracy`, `tokens`, `truncated` and what is said of wrong completions are of the last model on the test problems, a sample
-each; `correct_in_training`, `dead_groups` and `foreign` are means over training steps, of completions at the rollout's
-temperature. `pay_of_wrong` is what the process reward would pay wrong completions, whether or not the run was paid by
-it, and `beside_the_point` the share of their true equalities that carry nothing to the answer: both are what gaming it
-would raise. Not covered: runs that are not finished.
+`accuracy`, `tokens`, `truncated` and what is said of wrong completions are of the last model on the test problems, a
+sample each; `correct_in_training`, `dead_groups` and `foreign` are means over training steps, of completions at the
+rollout's temperature. `pay_of_wrong` is what the process reward would pay wrong completions, whether or not the run was
+paid by it, and `beside_the_point` the share of their true equalities that carry nothing to the answer: both are what
+gaming it would raise. Not covered: runs that are not finished.
 """
 
 from collections.abc import Sequence

@@ -103,6 +103,6 @@ def seeds_of(question: Question, runs: Runs) -> Mapping[str, int]:
     return {arm: sum(seed in runs.get(arm, {}) for seed in SEEDS) for arm in question.arms}
 
 
-def is_answered(question: Question, runs: Runs) -> bool:
-    """Whether all arms have all seeds."""
-    return all(count == len(SEEDS) for count in seeds_of(question, runs).values())
+def is_answered(found: Sequence[Answer]) -> bool:
+    """Whether all seeds of all primary comparisons of a question are there."""
+    return all(len(one.values) == len(SEEDS) for one in found if one.comparison.primary)
