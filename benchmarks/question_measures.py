@@ -1,10 +1,10 @@
 """What a finished run of the questions in miniature came to: one line of benchmarks/records/questions.jsonl.
 
 `accuracy`, `tokens`, `truncated` and what is said of wrong completions are of the last model on the test problems, a
-sample each; `correct_in_training`, `dead_groups` and `foreign` are means over training steps, of completions at the
-rollout's temperature. `pay_of_wrong` is what the process reward would pay wrong completions, whether or not the run was
-paid by it, and `beside_the_point` the share of their true equalities that carry nothing to the answer: both are what
-gaming it would raise. Not covered: runs that are not finished.
+sample each; `correct_in_training` and `dead_groups` are means over training steps, `foreign_late` over the last tenth
+of them, of completions at the rollout's temperature. `pay_of_wrong` is what the process reward would pay wrong
+completions, whether or not the run was paid by it, and `beside_the_point` the share of their true equalities that
+carry nothing to the answer: both are what gaming it would raise. Not covered: runs that are not finished.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,7 @@ UNITS = {
     "accuracy": "points",
     "correct_in_training": "points",
     "dead_groups": "points",
+    "foreign_late": "points",
     "pay_of_wrong": "points",
     "beside_the_point": "points",
     "tokens": "tokens",
@@ -39,6 +40,7 @@ HEADINGS = {
     "tokens": "tokens",
     "dead_groups": "groups without variance",
     "rollout_tokens": "tokens sampled",
+    "foreign_late": "late, not in English",
     "pay_of_wrong": "process pays wrong ones",
     "beside_the_point": "equalities beside the point",
     "equalities": "equalities",
@@ -59,15 +61,16 @@ def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
         "truncated": fmean(one.is_truncated for one in samples),
         "correct_in_training": mean_of_steps(run, "verdict/correct_frac"),
         "dead_groups": mean_of_steps(run, "group/zero_std_frac"),
-        "foreign": mean_of_steps(run, "meter/foreign_completion_frac"),
+        "foreign_late": mean_of_steps(run, "meter/foreign_completion_frac", late=True),
         "rollout_tokens": run.steps[-1][1]["cost/tokens"],
         **of_the_steps(results),
     }
 
 
-def mean_of_steps(run: RunRecord, metric: str) -> float:
-    """The mean over the steps that have it."""
-    return fmean(value for _, values in run.steps if (value := values.get(metric)) is not None)
+def mean_of_steps(run: RunRecord, metric: str, late: bool = False) -> float:
+    """The mean over the steps that have it; late: over the last tenth of the steps."""
+    first = 0.9 * run.steps[-1][0] if late else 0.0
+    return fmean(value for step, values in run.steps if step > first and (value := values.get(metric)) is not None)
 
 
 def of_the_steps(results: Results) -> dict[str, float]:

@@ -3,8 +3,7 @@
 Decisions:
 - A value is made within a seed; only seeds that both sides have count. The interval is Student's over the seeds.
 - A comparison is answered once every seed is there. Only primary comparisons get a verdict: after Holm's correction
-  over all primary comparisons that are registered (an unfinished one counts as p = 1, so that what is answered today
-  does not change when it is finished later, unless to the stricter side).
+  over all primary comparisons that are answered. As more are answered, it gets stricter for all.
 - "no difference" if not different and the whole interval lies within the margin to both sides; else "inconclusive".
 """
 
@@ -68,13 +67,10 @@ def answers(questions: Mapping[str, Question], runs: Runs) -> dict[str, list[Ans
     """Every comparison of every question, corrected together."""
     raw = [(name, one, values_of(one, runs)) for name, each in questions.items() for one in each.comparisons]
     primary = [values for _, one, values in raw if one.primary]
-    tested = [p_value(values) if len(values) == len(SEEDS) else 1.0 for values in primary]
-    corrected = iter(holm([1.0 if math.isnan(value) else value for value in tested]))
+    corrected = iter(holm([p_value(values) if len(values) == len(SEEDS) else math.nan for values in primary]))
     found: dict[str, list[Answer]] = {name: [] for name in questions}
     for name, one, values in raw:
         adjusted = next(corrected) if one.primary else math.nan
-        if len(values) < len(SEEDS):
-            adjusted = math.nan
         found[name].append(Answer(one, values, over_seeds(list(values.values())), p_value(values), adjusted))
     return found
 

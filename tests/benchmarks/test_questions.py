@@ -45,8 +45,8 @@ def test_an_arm_is_a_recipe_that_runs_no_longer_than_the_rest(arm, tmp_path):
     job = questions.job_of(arm, 3, tmp_path)
     recipe = load_recipe(job.recipe, TrainRecipe, job.settings)
     assert recipe.seed == 3
-    assert recipe.rollout.prompts_per_step * recipe.rollout.group_size == 32
-    assert recipe.training.steps <= 30
+    completions = recipe.training.steps * recipe.rollout.prompts_per_step * recipe.rollout.group_size
+    assert completions <= 60 * 72
 
 
 def test_arms_of_a_question_differ_and_every_comparison_is_between_them():
@@ -104,10 +104,10 @@ def test_the_same_effect_is_no_finding_among_many_questions():
     assert among.verdict == "inconclusive"
 
 
-def test_an_unfinished_question_has_no_verdict_and_counts_in_the_correction():
+def test_an_unfinished_question_has_no_verdict_and_is_not_counted_in_the_correction():
     unfinished = Question("", "", ("2 x 16", "4 x 8"), (Comparison("", "", ("2 x 16",), ("4 x 8",), primary=True),))
     found = answers({"a": ASKED, "b": unfinished}, both([0.55, 0.62, 0.53, 0.60, 0.54], 0.5))
-    assert found["a"][0].adjusted == pytest.approx(2 * found["a"][0].p_value)
+    assert found["a"][0].adjusted == pytest.approx(found["a"][0].p_value)
     assert found["b"][0].verdict is None
     assert not is_answered(found["b"])
     few = answers({"a": ASKED}, both([0.6, 0.7], 0.5))["a"]
