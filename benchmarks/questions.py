@@ -21,6 +21,8 @@ from question_tables import forest, question_text, summary_table
 from question_verdicts import answers, by_arm
 from seeded_runs import MINI, SeededRun
 
+import frugalrl
+
 RECORD = Path(__file__).parent / "records" / "questions.jsonl"
 
 
@@ -45,6 +47,7 @@ def main() -> None:
         RECORD.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         for name, text in texts.items():
             put("what-works.md", name, text)
+        put("what-works.md", "frugal plan", frugal_plan())
         for name, figure in figures.items():
             (DOCS / "figures" / name).write_text(figure, encoding="utf-8")
     print("\n".join(texts.values()))
@@ -85,6 +88,15 @@ def rows_of(out: Path) -> list[dict[str, Any]]:
             if is_done(job, out):
                 known[arm, seed] = measured(arm, job, out)
     return [known[arm, seed] for arm in ARMS for seed in SEEDS if (arm, seed) in known]
+
+
+def frugal_plan() -> str:
+    """What recipes/frugal.yaml needs and costs on the paper's card, at the recipe's price, as computed."""
+    recipe = frugalrl.load_recipe("frugal")
+    ((card, found),) = frugalrl.plan(recipe, gpus=["A40"], usd_per_hour=recipe.budget.usd_per_hour)
+    hours, usd = (f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in (found.hours, found.usd))
+    head = "| card | memory, GB | hours | dollars |\n|---|---|---|---|\n"
+    return f"{head}| {card} | {found.memory.peak_gb:.0f} of {found.memory_gb:.0f} | {hours} | {usd} |\n"
 
 
 def tables(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
