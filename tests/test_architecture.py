@@ -37,6 +37,7 @@ LEVELS = {
     "hub": ADAPTERS,
     "line_files": ADAPTERS,
     "threads": ADAPTERS,
+    "lanes": PURE,
     "tasks.arithmetic_task": ADAPTERS,
     "tasks.arithmetic": PURE,
     "tasks.strategies": PURE,
