@@ -155,6 +155,7 @@ HEAVY_IMPORTERS = {
     # The third is a second opinion: the library as its own documentation calls it.
     "math_verify": {"verify.maths.symbolic", "rewards.open_rs", "verify.second_verifier"},
     "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
+    "bitsandbytes": {"training.model.eight_bit"},
     "peft": {"training.model.adapter"},
     "tokenizers": {"training.model.scratch"},
     "latex2mathml": {"reporting.mathml"},
