@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from frugalrl.verify.maths.symbolic import compare_symbolically
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 SAME = {
@@ -210,7 +209,6 @@ def test_another_answer_is_incorrect(patient_pool: VerifierPool, topic: str) -> 
 
 WAYS = r"""
 from sympy.core import cache
-from frugalrl.verify.maths.symbolic import compare_symbolically
 
 def way(answer, gold):
     assert compare_symbolically(answer, gold) == "same"
