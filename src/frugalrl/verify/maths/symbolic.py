@@ -50,8 +50,8 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
 def _begin_afresh() -> None:
     """Forget the comparisons before this one, so that a verdict depends on its two texts alone.
 
-    sympy shuffles what it tries, by the clock if it is not told, and its cache decides which way it takes: the same pair
-    took 0.03 s or for ever by what had been asked before.
+    sympy shuffles what it tries, by the clock if it is not told, and its cache decides which way it takes: a pair
+    took 0.03 s or for ever, by what had been asked before.
     """
     from sympy.core.cache import clear_cache
     from sympy.core.random import seed
@@ -82,7 +82,7 @@ def _same_equation(answer: Any, gold: Any) -> bool:
 
 
 def _parse(text: str, cased: bool = False) -> Any:
-    """A sympy object, or None. Not kept for the next comparison: sympy notes on an object what it found out about it."""
+    """A sympy object, or None. Not kept for the next comparison: sympy notes on an object what it found out."""
     import math_verify
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that our own deadline replaces its alarm
