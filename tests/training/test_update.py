@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.losses import LossRule, cispo, gspo, ppo, sapo
 from frugalrl.algorithms.off_policy import Mismatch
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.scripted_engine import ScriptedEngine

@@ -48,8 +48,8 @@ class Placement(Protocol):
         """Do this process's part of an update; an error ends it in all processes where that is possible."""
         ...
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
-        """Add up the gradients of all processes, unless the backward pass has. Every tensor has one."""
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Add up the gradients of all processes in place, unless the backward pass has."""
         ...
 
 
@@ -72,12 +72,12 @@ class Replicated:
         """See `Placement.part`: nothing is exchanged meanwhile, so all hear of an error."""
         return own_part(self.world, work)
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`."""
         if self.world.size == 1:
             return
-        for tensor in tensors:
-            dist.all_reduce(tensor.grad)
+        for gradient in gradients:
+            dist.all_reduce(gradient)
 
 
 IN_ONE_PROCESS = Replicated()
@@ -123,7 +123,7 @@ class Sharded:
         """See `Placement.part`: layers are exchanged meanwhile, so an error ends its process and then the others."""
         return work()
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`: the backward pass has."""
 
 
