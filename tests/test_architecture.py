@@ -37,7 +37,7 @@ LEVELS = {
     "hub": ADAPTERS,
     "line_files": ADAPTERS,
     "threads": ADAPTERS,
-    "lanes": PURE,
+    "lanes": ADAPTERS,
     "tasks.arithmetic_task": ADAPTERS,
     "tasks.arithmetic": PURE,
     "tasks.strategies": PURE,
