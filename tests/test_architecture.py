@@ -37,6 +37,7 @@ LEVELS = {
     "hub": ADAPTERS,
     "line_files": ADAPTERS,
     "threads": ADAPTERS,
+    "lanes": ADAPTERS,
     "tasks.arithmetic_task": ADAPTERS,
     "tasks.arithmetic": PURE,
     "tasks.strategies": PURE,
@@ -156,6 +157,7 @@ HEAVY_IMPORTERS = {
     # The third is a second opinion: the library as its own documentation calls it.
     "math_verify": {"verify.maths.symbolic", "rewards.open_rs", "verify.second_verifier"},
     "sympy": {"verify.maths.symbolic", "verify.maths.identity"},
+    "bitsandbytes": {"training.model.eight_bit"},
     "peft": {"training.model.adapter"},
     "tokenizers": {"training.model.scratch"},
     "latex2mathml": {"reporting.mathml"},
