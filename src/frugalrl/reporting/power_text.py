@@ -20,8 +20,8 @@ def power_lines(question: Question, problems: Mapping[int, float], samples: Mapp
     for k, n in problems.items():
         by_k.append((str(k), _count(n, "more than 200,000"), "" if math.isinf(n) else f"{k * n:,.0f}"))
     by_set = [("benchmark", "problems", "samples of each problem (k)")]
-    for name, (size, k) in samples.items():
-        by_set.append((name, f"{size:,}", _count(k, f"more than {MOST_SAMPLES}: too few problems")))
+    for name, (size, needed) in samples.items():
+        by_set.append((name, f"{size:,}", _count(needed, f"more than {MOST_SAMPLES}: too few problems")))
     least = "Problems that differ in difficulty need somewhat fewer samples; a larger --spread needs more problems."
     return "\n\n".join([said, table(by_k), table(by_set), least])
 
