@@ -132,7 +132,7 @@ def _gradients(
     In lanes each micro-batch has a gradient of its own, which is added as `backward` would have added it.
     """
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
-    in_lanes = lanes.count > 1 and not computes_together and all(one.dtype == torch.float32 for one in parameters)
+    in_lanes = lanes.count > 1 and not computes_together and not optimizer.has_copies
 
     def computed(one: _Inputs) -> tuple[dict[str, float], Sequence[Tensor | None]]:
         scale = optimizer.loss_scale if computes_together or _has_gradient(one.batch, settings) else None
