@@ -65,9 +65,7 @@ def update_policy(
         }
     world = placement.world
     old = placement.part(lambda: [_old_logprobs(policy, batch, settings) for batch in batches])
-    ref = placement.part(
-        lambda: [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
-    )
+    ref = placement.part(lambda: _reference_logprobs(reference, batches, settings))
     staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
     late = added_up(world, {"tokens": len(staleness), "staleness": float(staleness.sum())})
     tokens = int(late["tokens"])
@@ -158,6 +156,15 @@ def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -
     if settings.old_from_rollout:
         return batch.rollout_logprobs
     return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)
+
+
+def _reference_logprobs(
+    reference: Policy | None, batches: Sequence[MicroBatch], settings: UpdateSettings
+) -> Sequence[Tensor | None]:
+    if reference is None:
+        return [None] * len(batches)
+    with reference.at_hand():
+        return [_logprobs_of(reference, batch, settings) for batch in batches]
 
 
 @torch.no_grad()
