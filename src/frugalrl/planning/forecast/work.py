@@ -8,9 +8,9 @@ from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.planning.forecast.clock import Work
 from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
 from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
-from frugalrl.training.step import CPU_MICRO_BATCH_TOKENS
 
 _UNKNOWN_PROBLEMS = 500
 """Of a held-out source without `limit`: the size of MATH-500."""
