@@ -164,6 +164,18 @@ def test_a_figure_has_a_line_for_each_difference_and_none_without_intervals():
     assert len([one for one in root.iter() if one.tag.endswith("circle")]) == 2
 
 
+def test_a_page_shows_a_figure_only_where_there_is_one():
+    given = [
+        *rows("16 x 2", dict(zip(SEEDS, (0.7, 0.72, 0.71, 0.74, 0.7), strict=True))),
+        *rows("4 x 8", dict.fromkeys(SEEDS, 0.5)),
+    ]
+    texts, figures = questions.tables([dict.fromkeys(UNITS, 0.5) | one for one in given])
+    assert list(figures) == ["question-group-size.svg"]
+    assert "](figures/question-group-size.svg)" in texts["group-size"]
+    assert "figures/" not in texts["data"]
+    assert "| higher | 5 of 5 |" in texts["questions"]
+
+
 def test_the_record_keeps_the_lines_of_runs_that_are_elsewhere(tmp_path, monkeypatch):
     kept = tmp_path / "questions.jsonl"
     kept.write_text(json.dumps({"arm": "8 x 4", "seed": 2, "accuracy": 0.5}) + "\n")
