@@ -32,6 +32,7 @@ from frugalrl.training.distributed.world import ALONE, World, only_main
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter import AdapterReference
 from frugalrl.training.model.adapter_engine import adapter_engines
 from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -142,7 +143,8 @@ def load_run(
     began = time.monotonic()
     only_main(world, lambda: check_reachable(recipe.rollout.engine))
     loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
-    policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
+    policy, problems = loaded.policy, loaded.problems
+    with_reference = not (loaded.reference is None or isinstance(loaded.reference, AdapterReference))  # a second copy
     found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
     refuse_disagreement(world, found)
     chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference)
@@ -175,7 +177,7 @@ def load_run(
         base_weights=loaded.base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
-        ahead=Ahead() if recipe.rollout.one_step_off else None,
+        ahead=Ahead(world) if recipe.rollout.one_step_off else None,
     )
 
 
@@ -251,7 +253,7 @@ def _engines(
     if placement.world.size == 1:
         return own()
     if isinstance(recipe.rollout.engine, VllmEngineSettings):
-        served = ServedEngine(lambda: own()[0], placement.world)
+        served = ServedEngine(lambda: own()[0], placement)
         return served, served
     engine, evaluation_engine = own()
     return SharedEngine(engine, placement), SharedEngine(evaluation_engine, placement)

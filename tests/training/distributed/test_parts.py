@@ -115,7 +115,7 @@ def test_a_model_is_held_whole_where_half_of_the_smallest_memory_holds_it():
 def test_what_needs_the_whole_model_is_held_whole_or_refused():
     muon = parse_recipe({**SFT, "optimizer": {"name": "muon"}}, SftRecipe)
     assert needs_whole_weights(muon) == "optimizer.name=muon"
-    assert needs_whole_weights(parse_recipe({**GRPO, "model": {"lora": {}}}, TrainRecipe)) == "model.lora"
+    assert needs_whole_weights(parse_recipe({**GRPO, "model": {"lora": {}}}, TrainRecipe)) is None
     policy = policy_of(100, torch.float32)
     chosen = choose_placement(Pretended(1), muon, policy, needs_whole_weights(muon), False)
     assert isinstance(chosen.placement, Replicated)

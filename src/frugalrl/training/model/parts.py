@@ -10,6 +10,11 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
+def is_in_parts(tensor: Tensor) -> bool:
+    """Whether other processes hold other parts of it."""
+    return isinstance(tensor, DTensor)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The tensor with all of its parts; itself if it is in one piece."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
