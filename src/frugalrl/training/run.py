@@ -25,6 +25,7 @@ from frugalrl.tasks.loading import check_sources
 from frugalrl.training.ahead import Ahead
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
+from frugalrl.training.distributed.devices import server_devices
 from frugalrl.training.distributed.engine import ServedEngine, SharedEngine
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import shared_verdicts
@@ -273,6 +274,7 @@ def _own_engines(
             revision=recipe.model.revision,
             longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
             prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+            devices=server_devices(recipe.devices, policy.device.type == "cuda") if rollout.engine.launch else (),
             lora_rank=None if recipe.model.lora is None else recipe.model.lora.rank,
         )
         everything = max(rollout.max_sequences or rollout.prompts_per_step * rollout.group_size, others)
