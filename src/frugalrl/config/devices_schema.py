@@ -42,6 +42,6 @@ class DeviceSettings(Section):
         shared = [gpu for server in self.serve for gpu in server if gpu in self.train]
         if shared and not any(one.startswith("--gpu-memory-utilization") for one in arguments):
             raise ValueError(
-                f"devices lets GPU {shared[0]} train and serve, and vLLM takes nearly all of its memory: bound that with "
+                f"devices lets GPU {shared[0]} train and serve, and vLLM takes nearly all of its memory: bound it with "
                 "--gpu-memory-utilization in rollout.engine.arguments, or use another GPU"
             )
