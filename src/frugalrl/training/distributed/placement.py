@@ -12,19 +12,20 @@ are added up as replicated ones are, and a checkpoint of them gathers nothing.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.model.adapter import AdapterPolicy, AdapterReference
 from frugalrl.training.model.parts import collected, is_in_parts, whole
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.model.twin import twin_of
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
 
 T = TypeVar("T")
 
@@ -59,8 +60,8 @@ class Placement(Protocol):
         """Do this process's part of an update; an error ends it in all processes where that is possible."""
         ...
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
-        """Add up the gradients of all processes, unless the backward pass has. Every tensor has one."""
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Add up the gradients of all processes in place, unless the backward pass has."""
         ...
 
 
@@ -87,10 +88,10 @@ class Replicated:
         """See `Placement.part`: nothing is exchanged meanwhile, so all hear of an error."""
         return own_part(self.world, work)
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`."""
         if self.world.size > 1:
-            _add_up(tensors)
+            _add_up(gradients)
 
 
 IN_ONE_PROCESS = Replicated()
@@ -111,6 +112,9 @@ class Sharded:
         if isinstance(policy, AdapterReference):  # it computes with the model of the policy, which was placed before
             assert self._adapted is not None
             return replace(policy, policy=self._adapted)
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # 0.6 s, for those who need them
+
         mesh = init_device_mesh(policy.device.type, (self.world.size,))
         module = _Computation(policy.model)
         # In bf16 the parts are added up in fp32 and rounded once, as the gradients of a single process are.
@@ -152,14 +156,14 @@ class Sharded:
         """See `Placement.part`: layers are exchanged meanwhile, so an error ends its process and then the others."""
         return work()
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`: the backward pass has, but for adapters."""
-        _add_up([tensor for tensor in tensors if not is_in_parts(tensor)])
+        _add_up([gradient for gradient in gradients if not is_in_parts(gradient)])
 
 
-def _add_up(tensors: Sequence[Tensor]) -> None:
-    for tensor in tensors:
-        dist.all_reduce(tensor.grad)
+def _add_up(gradients: Sequence[Tensor]) -> None:
+    for gradient in gradients:
+        dist.all_reduce(gradient)
 
 
 class _Computation(nn.Module):
@@ -192,7 +196,7 @@ class ShardedPolicy(Policy):
     def _together(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = self.computation(*arguments, **named)
         if not torch.is_grad_enabled():  # no backward pass will, and whole weights would go stale
-            cast(FSDPModule, self.computation).reshard()
+            cast("FSDPModule", self.computation).reshard()
         return found
 
     def whole(self) -> Policy:
