@@ -121,18 +121,18 @@ def falling():
 @contextlib.contextmanager
 def first_gradient_kept(path: Path, is_main: bool):
     """Write the gradients of the first update, added up and before they are clipped."""
-    clip, kept = nn.utils.clip_grad_norm_, []
+    norm, kept = nn.utils.get_total_norm, []
 
-    def keeping(tensors, *arguments):
+    def keeping(gradients):
         if not kept:
-            kept.append({str(number): whole(tensor.grad).clone() for number, tensor in enumerate(tensors)})
-        return clip(tensors, *arguments)
+            kept.append({str(number): whole(gradient).clone() for number, gradient in enumerate(gradients)})
+        return norm(gradients)
 
-    nn.utils.clip_grad_norm_ = keeping
+    nn.utils.get_total_norm = keeping
     try:
         yield
     finally:
-        nn.utils.clip_grad_norm_ = clip
+        nn.utils.get_total_norm = norm
     if is_main:
         safetensors.torch.save_file(kept[0], path)
 
