@@ -99,7 +99,7 @@ class ServedEngine:
 
     def rest(self) -> None:
         """See `RolloutEngine.rest`."""
-        self._world.main(lambda: self._own.rest())
+        self._world.main(lambda: self.own.rest())
 
     def close(self) -> None:
         """See `RolloutEngine.close`."""
