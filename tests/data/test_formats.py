@@ -12,9 +12,9 @@ import pyarrow.parquet
 import pytest
 
 import frugalrl
-from frugalrl import api
+from frugalrl.api_data import with_problems
 from frugalrl.config.schema import CompletionSource, ProblemSource, PromptSettings
-from frugalrl.data.objects import rows_of, splits_of
+from frugalrl.data.objects import pools_of, rows_of, splits_of
 from frugalrl.data.prompts import problem_messages
 from frugalrl.errors import DataError
 from frugalrl.tasks.loading import load_completions, load_problems
@@ -44,6 +44,26 @@ def as_lines(path: Path) -> None:
 
 def as_object(path: Path) -> None:
     path.write_text(json.dumps({"version": 2, "data": ROWS}))
+
+
+def as_pandas_columns(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path)  # what pandas writes unless told otherwise
+
+
+def as_pandas_split(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="split")
+
+
+def as_pandas_index(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="index")
+
+
+def as_pandas_table(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="table")
+
+
+def as_columns_of_lists(path: Path) -> None:
+    path.write_text(json.dumps(pandas.DataFrame(ROWS).to_dict("list")))
 
 
 def as_csv(path: Path) -> None:
@@ -109,9 +129,11 @@ def as_curated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("a.json", as_array), ("a.json", as_lines), ("a.json", as_object), ("a.csv", as_csv), ("a.csv", as_excel_csv),
-        ("a.tsv", as_tsv), ("saved", as_saved), ("splits", as_saved_splits), ("shards", as_shards),
-        ("datasets--org--name", as_cache), ("card", as_card), ("curated", as_curated),
+        ("a.json", as_array), ("a.json", as_lines), ("a.json", as_object), ("a.json", as_pandas_columns),
+        ("a.json", as_pandas_split), ("a.json", as_pandas_index), ("a.json", as_pandas_table),
+        ("a.json", as_columns_of_lists), ("a.csv", as_csv), ("a.csv", as_excel_csv), ("a.tsv", as_tsv),
+        ("saved", as_saved), ("splits", as_saved_splits), ("shards", as_shards), ("datasets--org--name", as_cache),
+        ("card", as_card), ("curated", as_curated),
     ],
 )  # fmt: skip
 def test_every_format_gives_the_same_problems(tmp_path, name, write):
@@ -224,6 +246,9 @@ def test_conversations_are_examples_of_fine_tuning(tmp_path):
         ("a.json", '{"a": [{"x": 1}], "b": [{"x": 2}]}', "several lists (a, b)"),
         ("a.json", '[{"a": 1},\n', "is not JSON"),
         ("a.json", "3", "is not a list of objects"),
+        ("a.json", '{"columns": ["a", "b"], "data": [[1, 2], [3]]}', "entry 2 is no list of 2 cells"),
+        ("a.json", '{"columns": 3, "data": [[1]]}', "no lists under columns and data"),
+        ("a.json", '{"a": [1, 2], "b": [3]}', "a 2, b 1"),
     ],
 )
 def test_faults_are_named_with_their_place(tmp_path, name, content, says):
@@ -259,7 +284,53 @@ def test_what_is_no_table_is_refused():
         with pytest.raises(DataError):
             list(rows_of(value))
     with pytest.raises(DataError, match="splits train, dev"):
-        splits_of(datasets.DatasetDict({name: TABLES["datasets"]() for name in ("train", "dev")}))
+        splits_of(datasets.DatasetDict({name: TABLES["datasets"]() for name in ("train", "dev")}), ("train",))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_alone_is_the_only_pool_and_names_tell_several(kind):
+    table = TABLES[kind]()
+    assert list(pools_of(table, ())) == ["data"]
+    assert list(pools_of(table, ("mine",))) == ["mine"]
+    assert list(pools_of({"a": table, "b": table}, ())) == ["a", "b"]
+    with pytest.raises(DataError, match="pools a, b"):
+        pools_of(table, ("a", "b"))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_set_curated_from_a_table_is_that_of_its_file(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = [{"step": "gold_parses"}, {"step": "duplicates"}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    read = frugalrl.curate({"name": "a", "pools": [{"name": "mine", "path": "rows.jsonl"}], "steps": steps})
+    made = frugalrl.curate({"name": "b", "steps": steps}, data={"mine": TABLES[kind]()})
+    files = [next(one.folder.rglob("*.jsonl")).read_bytes() for one in (read, made)]
+    assert files[0] == files[1]
+    assert made.summary == read.summary
+
+
+def test_a_pool_of_a_spec_is_replaced_and_keeps_its_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": row["problem"], "answer": row["answer"]} for row in ROWS]
+    pool = {"name": "mine", "path": "nowhere.jsonl", "columns": {"problem": "question"}}
+    spec = frugalrl.load_recipe({"name": "a", "pools": [pool], "steps": [{"step": "gold_parses"}]}, kind="curate")
+    assert frugalrl.curate(spec, data=rows).summary["train"] == len(ROWS)
+
+
+EXAMPLES = [{"prompt": f"{n} + 1 = ?", "completion": f"It is \\boxed{{{n + 1}}}."} for n in range(4)]
+FINE = {"name": "fine", "training": {"batch_tokens": 128, "pack_tokens": 128, "log_every": 1}}
+
+
+def test_fine_tuning_on_a_table_gives_the_weights_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EXAMPLES))
+    read = frugalrl.sft({**FINE, "phases": [{"source": "rows.jsonl"}]}, out="runs/a")
+    made = frugalrl.sft(FINE, data={"train": pandas.DataFrame(EXAMPLES), "validation": EXAMPLES[:2]}, out="runs/b")
+    weights = [(one.model / "model.safetensors").read_bytes() for one in (read, made)]
+    assert weights[0] == weights[1]
+    assert "validation" in (made.folder / "recipe.yaml").read_text()
+    with pytest.raises(DataError, match="no examples to train on"):
+        frugalrl.sft(FINE, data={"validation": EXAMPLES})
 
 
 def test_a_data_frame_can_be_scored():
@@ -272,7 +343,7 @@ def test_tables_become_files_that_a_resumed_run_finds_again(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     recipe = frugalrl.load_recipe("quickstart")
     tables = {"train": TABLES["pandas"](), "test": TABLES["list"]()[:1]}
-    first, second = api._with_data(recipe, tables), api._with_data(recipe, tables)
+    first, second = with_problems(recipe, tables), with_problems(recipe, tables)
     assert first == second
     assert first.data.train.source != first.data.test.source
     assert [one.gold for one in load_problems(first.data.train)] == [row["answer"] for row in ROWS]
