@@ -24,7 +24,7 @@ from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
-from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement, refuse_drift
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
@@ -191,6 +191,7 @@ def _save(
     recipe: SftRecipe, policy: Policy, optimizer: MasterOptimizer, kept: Mapping[str, Any], path: Path, world: World
 ) -> None:
     """Save a checkpoint and point `latest` at it."""
+    refuse_drift(world, policy, int(kept["step"]))
     state = TrainingState(kept, {"optimizer": collected(optimizer.state_tensors(), world.rank == 0)})
     complete = policy.whole()
 
