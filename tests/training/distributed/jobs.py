@@ -15,7 +15,6 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import nn
 
 from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.loading import parse_recipe
@@ -24,6 +23,7 @@ from frugalrl.training.distributed.folder import open_shared_folder
 from frugalrl.training.distributed.group import join_world
 from frugalrl.training.guard import rules
 from frugalrl.training.hooks import guard as guard_hook
+from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.policy import quiet_transformers
 from frugalrl.training.sft import run_sft
@@ -121,18 +121,18 @@ def falling():
 @contextlib.contextmanager
 def first_gradient_kept(path: Path, is_main: bool):
     """Write the gradients of the first update, added up and before they are clipped."""
-    norm, kept = nn.utils.get_total_norm, []
+    clip, kept = MasterOptimizer._clip, []
 
-    def keeping(gradients):
+    def keeping(optimizer, gradients):
         if not kept:
             kept.append({str(number): whole(gradient).clone() for number, gradient in enumerate(gradients)})
-        return norm(gradients)
+        return clip(optimizer, gradients)
 
-    nn.utils.get_total_norm = keeping
+    MasterOptimizer._clip = keeping
     try:
         yield
     finally:
-        nn.utils.get_total_norm = norm
+        MasterOptimizer._clip = clip
     if is_main:
         safetensors.torch.save_file(kept[0], path)
 

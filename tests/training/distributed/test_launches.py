@@ -115,3 +115,31 @@ def test_an_error_in_the_reward_of_one_process_ends_all_with_what_is_complete_sa
     assert "the reward is broken" in output
     assert re.search(r"Saved .*step-000003; resume with --resume once the error below is fixed", output)
     assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
+
+
+def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp_path):
+    """The second process is interrupted while it evaluates; then, resumed, the clock of the first jumps an hour ahead."""
+    (tmp_path / "at_work.py").write_text(
+        "import os, signal, time\n"
+        "from frugalrl.training import evaluating\n"
+        "evaluate, now, calls = evaluating.evaluate, time.monotonic, []\n"
+        "def interrupted(*arguments):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return evaluate(*arguments)\n"
+        "def reward(completions, **columns):\n"
+        "    calls.append(1)\n"
+        "    if os.environ['RANK'] == '1':\n"
+        "        evaluating.evaluate = interrupted\n"
+        "    elif os.environ.get('JUMPS') and len(calls) == 2:\n"
+        "        time.monotonic = lambda: now() + 3600\n"
+        "    return [float(len(text) % 7) for text in completions]\n"
+    )
+    data = {**SMALL["data"], "validation": {"split": "validation", "limit": 2}}
+    evaluation = {"every": 1, "samples_per_problem": 1}
+    rewards = [{"name": "at_work.reward"}]
+    recipe = recipe_in(tmp_path, data=data, evaluation=evaluation, rewards=rewards, budget={})
+    process = started(FORKING, recipe, "--out", tmp_path / "run", path=tmp_path)
+    output = ended(process)
+    assert process.returncode == 130, output
+    assert "Stopped after step 1 of 400. Saved" in output
+    assert [path.name for path in (tmp_path / "run" / "evaluations").iterdir()] == ["validation-step-000000.jsonl"]
