@@ -117,8 +117,8 @@ def test_an_error_in_the_reward_of_one_process_ends_all_with_what_is_complete_sa
     assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
 
 
-def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp_path):
-    """The second process is interrupted while it evaluates; then, resumed, the clock of the first jumps an hour ahead."""
+def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp_path, monkeypatch):
+    """The second process is interrupted while it evaluates; after a resume the clock of the first jumps by an hour."""
     (tmp_path / "at_work.py").write_text(
         "import os, signal, time\n"
         "from frugalrl.training import evaluating\n"
@@ -128,9 +128,9 @@ def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp
         "    return evaluate(*arguments)\n"
         "def reward(completions, **columns):\n"
         "    calls.append(1)\n"
-        "    if os.environ['RANK'] == '1':\n"
+        "    if os.environ['RANK'] == '1' and 'JUMPS' not in os.environ:\n"
         "        evaluating.evaluate = interrupted\n"
-        "    elif os.environ.get('JUMPS') and len(calls) == 2:\n"
+        "    if os.environ['RANK'] == '0' and 'JUMPS' in os.environ and len(calls) == 2:\n"
         "        time.monotonic = lambda: now() + 3600\n"
         "    return [float(len(text) % 7) for text in completions]\n"
     )
@@ -143,3 +143,11 @@ def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp
     assert process.returncode == 130, output
     assert "Stopped after step 1 of 400. Saved" in output
     assert [path.name for path in (tmp_path / "run" / "evaluations").iterdir()] == ["validation-step-000000.jsonl"]
+    monkeypatch.setenv("JUMPS", "1")
+    budget = ["--resume", "--set", "budget.hours=1.0"]
+    process = started(FORKING, recipe, "--out", tmp_path / "run", *budget, path=tmp_path)
+    output = ended(process)
+    assert process.returncode == 0, output
+    assert "Ending after step 3 of 400 to keep within" in output
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 3
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
