@@ -396,5 +396,5 @@ def test_a_resume_holds_one_tensor_of_the_optimizer_at_a_time_and_says_which_fil
     assert found["optimizer"]["t1"] is not found["optimizer"]["t1"], "read again, not kept"
     assert "t2" not in found["optimizer"]
     (tmp_path / "training_state" / "optimizer.00002.safetensors").unlink()
-    with pytest.raises(OutputError, match="optimizer.00002.safetensors can no longer be read"):
+    with pytest.raises(OutputError, match=r"optimizer\.00002\.safetensors can no longer be read"):
         found["optimizer"]["t1"]

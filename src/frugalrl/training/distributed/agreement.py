@@ -1,5 +1,6 @@
-"""Whether all processes of a run have the same things, at its start and whenever they save: a difference would spoil the
-run without an error.
+"""Whether all processes of a run have the same things, at its start and at each checkpoint.
+
+A difference would spoil the run without an error.
 """
 
 import hashlib
@@ -39,8 +40,8 @@ def refuse_drift(world: World, policy: Policy, step: int) -> None:
     if other is not None:
         raise ProcessFailedError(
             f"After step {step} process {other} has other weights than process 0, so that each has learned something "
-            "else since the last checkpoint; none is made of this step. Look for devices of different kinds or a faulty "
-            "memory, and resume with --resume; with distributed.weights=sharded each weight is in one process only."
+            "else since the last checkpoint; none is made of this step. Look for devices of different kinds or faulty "
+            "memory, and resume with --resume. With distributed.weights=sharded each weight is in one process only."
         )
 
 
