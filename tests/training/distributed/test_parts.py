@@ -94,6 +94,16 @@ def test_a_launch_is_read_and_half_of_one_is_refused():
         refuse_several_processes(whole, "eval")
 
 
+def test_launchers_whose_processes_would_not_find_each_other_are_refused():
+    alone = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "True"}
+    assert launch_of(alone) == SINGLE
+    with pytest.raises(RecipeError, match=r"accelerate .* has started one\. Give it --multi_gpu"):
+        launch_of({**alone, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"})
+    with pytest.raises(RecipeError, match="mpirun started several"):
+        launch_of({"OMPI_COMM_WORLD_SIZE": "2"})
+    assert launch_of({"PMI_SIZE": "1"}) == SINGLE
+
+
 def test_processes_that_have_different_things_are_refused_by_name():
     refuse_disagreement(Pretended({"recipe": "a"}), {"recipe": "a"})
     with pytest.raises(RecipeError, match=r"Process 1 has another train than process 0 \(2 instead of 1\)"):
