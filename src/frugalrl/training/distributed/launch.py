@@ -55,8 +55,8 @@ def _refuse_strangers(environment: Mapping[str, str]) -> None:
         return
     if "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_ADDR" in environment:
         raise RecipeError(
-            "accelerate was asked for several processes and has started one. Give it --multi_gpu --num_processes N, which "
-            "starts them on CPUs too, or use torchrun."
+            "accelerate was asked for several processes and has started one. Give it --multi_gpu --num_processes N, "
+            "which starts them on CPUs too, or use torchrun."
         )
     sizes = [environment.get(name, "") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")]
     if any(size.isdigit() and int(size) > 1 for size in sizes):
