@@ -13,6 +13,7 @@ import yaml
 
 from frugalrl.cli import main
 from frugalrl.reporting.run_log import read_metrics
+from frugalrl.training.state.manifest import damage
 from frugalrl.training.state.pointers import latest_checkpoint
 from tests.training.distributed.jobs import GRPO
 
@@ -136,8 +137,9 @@ def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp
     )
     data = {**SMALL["data"], "validation": {"split": "validation", "limit": 2}}
     evaluation = {"every": 1, "samples_per_problem": 1}
-    rewards = [{"name": "at_work.reward"}]
-    recipe = recipe_in(tmp_path, data=data, evaluation=evaluation, rewards=rewards, budget={})
+    own = {"rewards": [{"name": "at_work.reward"}], "budget": {}, "data": data, "evaluation": evaluation}
+    mirror = tmp_path / "mirror"
+    recipe = recipe_in(tmp_path, **own, training={**SMALL["training"], "mirror": f"file://{mirror}"})
     process = started(FORKING, recipe, "--out", tmp_path / "run", path=tmp_path)
     output = ended(process)
     assert process.returncode == 130, output
@@ -151,3 +153,5 @@ def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp
     assert "Ending after step 3 of 400 to keep within" in output
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 3
     assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
+    assert damage(mirror / "checkpoints" / "step-000003") is None, "mirrored by the first process"
+    assert (mirror / "summary.json").is_file()
