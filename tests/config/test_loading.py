@@ -45,7 +45,7 @@ def flat(values, prefix=""):
     return {key: one for name, inner in values.items() for key, one in flat(inner, f"{prefix}.{name}").items()}
 
 
-@pytest.mark.parametrize("name", ["open-rs2-48gb", "open-rs2-4gpu"])
+@pytest.mark.parametrize("name", ["open-rs2-48gb", "open-rs2-24gb", "open-rs2-4gpu"])
 def test_a_recipe_for_other_cards_computes_the_same(name):
     """It differs from open-rs2 only in its name and in what decides memory and speed."""
 
@@ -55,6 +55,7 @@ def test_a_recipe_for_other_cards_computes_the_same(name):
     assert differing <= {
         ".name", ".description", ".rollout.max_sequences", ".evaluation.max_sequences", ".training.logits_chunk_tokens",
         ".training.micro_batch_tokens", ".distributed", ".distributed.weights", ".distributed.timeout_seconds",
+        ".algorithm.reference_place", ".optimizer.offload",
     }  # fmt: skip
 
 
@@ -94,6 +95,8 @@ def test_set_replaces_values_in_order_and_reaches_into_lists(recipe_file):
         (["rollout.group_sise=7"], "Did you mean 'group_size'?"),
         (["rollot.group_size=7"], "unknown key: rollot. Did you mean 'rollout'?"),
         (["rewards.0.wieght=1"], "Did you mean 'weight'?"),
+        (["rollout.num_generations=8"], "Did you mean 'group_size'?"),
+        (["data.train.path=x.csv"], "Did you mean 'source'?"),
         (["rollout.group_size=1"], "rollout.group_size is wrong (given: 1)"),
         (["training.steps=many"], "training.steps is wrong (given: 'many')"),
         (["training.steps=1.5"], "training.steps is wrong"),
