@@ -118,10 +118,10 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
 
 
 TITLES = {
-    "length": ("Cost of a token by completion length", "completion tokens", lambda case: float(case["length"])),
-    "group": ("Cost of a token by group size", "completions of a prompt", lambda case: float(case["group_size"])),
-    "size": ("Cost of a token by model size", "million parameters", lambda case: float(case["size"][:-1])),
-    "cores": ("Cost of a token by cores", "cores", lambda case: float(case["cores"])),
+    "length": ("By completion length, ms per 1,000 tokens", "completion tokens", lambda case: float(case["length"])),
+    "group": ("By group size, ms per 1,000 tokens", "completions of a prompt", lambda case: float(case["group_size"])),
+    "size": ("By model size, ms per 1,000 tokens", "million parameters", lambda case: float(case["size"][:-1])),
+    "cores": ("By cores, ms per 1,000 tokens", "cores", lambda case: float(case["cores"])),
 }
 
 
@@ -135,7 +135,7 @@ def draw_figures(record: dict[str, Any], folder: Path) -> None:
             Series(name, [Point(place(row), 1e6 * min(row[name]) / row["tokens"]) for row in points], slot)
             for slot, name in enumerate(("rollout", "update"))
         ]
-        text = figure_file(f"{title}, ms per 1,000 tokens", series, label)
+        text = figure_file(title, series, label)
         (folder / f"cost-{curve}.svg").write_text(text, encoding="utf-8")
 
 
