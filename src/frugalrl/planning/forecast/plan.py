@@ -26,6 +26,7 @@ from frugalrl.planning.forecast.work import (
     rollout_rows,
     work_of,
 )
+from frugalrl.training.distributed.devices import who_does_what
 from frugalrl.training.length_schedule import largest_cap
 
 _USABLE = 0.97
@@ -82,6 +83,8 @@ class Plan:
     dominates: str
     """The assumption that the interval depends on most."""
     advice: tuple[Advice, ...]
+    devices: str
+    """Which GPUs train and which serve."""
     budget: tuple[str, ...]
     """What the plan says about the recipe's caps."""
 
@@ -146,6 +149,7 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         lengths=f"{lengths.mean:,.0f} tokens a completion on average, {lengths.source}",
         dominates=max(spreads, key=lambda name: spreads[name][1] / spreads[name][0]),
         advice=(),
+        devices=who_does_what(recipe),
         budget=_against_budget(recipe, hours, usd, work.steps * work.completions * lengths.mean + evaluated),
     )
 

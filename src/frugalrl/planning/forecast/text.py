@@ -22,6 +22,7 @@ def plan_text(plan: Plan) -> str:
         f"           rollout {plan.memory.rollout_gb:.1f} GB, besides: {sampling or 'nothing, servers sample'}",
         f"           update {plan.memory.update_gb:.1f} GB, besides: {updating}",
         *([f"           host memory: {on_host}"] if on_host else []),
+        f"  devices  {plan.devices}",
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
         f"evaluations; {plan.lengths}",
