@@ -130,7 +130,7 @@ class TorchEngine:
         if not requests:
             return []
         tokens = _needed_tokens(requests, sampling)
-        decoder = self._decoder(tokens)
+        decoder = self.decoder(tokens)
         dtype = decoder.weights.dtype
         rows = self._rows_for(requests, tokens, dtype)
         cache = make_cache(self._shape, max(rows, FEWEST_ROWS), tokens, dtype, self._device, self._attention)
@@ -154,7 +154,11 @@ class TorchEngine:
                 results[request][sample] = sequence
         return [[sequence for sequence in row if sequence is not None] for row in results]
 
-    def _decoder(self, positions: int) -> Decoder:
+    def decoder(self, positions: int) -> Decoder:
+        """The weights, packed now if they come from a model in this process, for so many positions of a sequence.
+
+        Raises ModelError if there are none.
+        """
         weights = self._weights
         if weights is None and self._source is not None:
             weights = self._empty_weights(_adapters(self._source))

@@ -20,9 +20,12 @@ from frugalrl.planning.doctor.environment_checks import device_finding, environm
 from frugalrl.planning.doctor.finding import Examination, Finding, finding_lines
 from frugalrl.planning.doctor.model_checks import model_findings
 from frugalrl.planning.doctor.optimisation_checks import learning_rate_findings, trial_findings, trial_step
+from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb, plan_findings
 from frugalrl.planning.doctor.reward_checks import reward_findings
 from frugalrl.planning.doctor.sampling_checks import SampleSettings, sampling_findings
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
+from frugalrl.planning.forecast.planning import memory_here
+from frugalrl.planning.forecast.shape import shape_of_config
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.registry import is_built_in
 from frugalrl.rewards.rubric import RewardFunctions, build_rubric, score_groups
@@ -35,6 +38,7 @@ from frugalrl.training.model.policy import Policy, load_policy, trainable_parame
 from frugalrl.training.problem_sets import ProblemSets, load_problem_sets
 from frugalrl.training.run import Run, load_run
 from frugalrl.training.state.random_state import random_values, restore_random_states
+from frugalrl.training.state.run_folder import DEFAULT_PARENT
 from frugalrl.types import Prompt, RolloutGroup
 from frugalrl.verify.answers import configure_default_pool
 
@@ -69,7 +73,7 @@ def examine(
             findings += [_load_failure(error), *_parts_of_a_broken_run(recipe, functions)]
         else:
             try:
-                findings += _of_a_loaded_run(run, notes, with_functions=True)
+                findings += _of_a_loaded_run(run, notes, out or DEFAULT_PARENT, with_functions=True)
                 if data_folder is not None and data_folder.is_dir():
                     train = [prompt.problem for prompt in run.problems.train]
                     findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
@@ -87,7 +91,7 @@ def before_start(run: Run, notes: Sequence[str] = ()) -> tuple[Finding, ...]:
     """
     states = random_values()
     try:
-        return tuple(_of_a_loaded_run(run, notes, with_functions=False))
+        return tuple(_of_a_loaded_run(run, notes, run.folder, with_functions=False))
     finally:
         restore_random_states(states)
 
@@ -113,7 +117,8 @@ def refuse_red(findings: Sequence[Finding], show: Callable[[str], None], ignore:
 # -------------------------------------------------------------------------------------------- the cheap part
 
 
-def _of_a_loaded_run(run: Run, notes: Sequence[str], with_functions: bool) -> list[Finding]:
+def _of_a_loaded_run(run: Run, notes: Sequence[str], folder: Path, with_functions: bool) -> list[Finding]:
+    """folder: where the run is written, or would be."""
     recipe, policy, problems = run.recipe, run.policy, run.problems
     own = [term.name for term in recipe.rewards if not is_built_in(term.name)]
     rubric = run.rubric(recipe.rollout.max_completion_tokens)
@@ -121,19 +126,27 @@ def _of_a_loaded_run(run: Run, notes: Sequence[str], with_functions: bool) -> li
     findings += _of_the_data(recipe, problems, notes)
     if with_functions or not own:
         findings += _checked("rewards", lambda: reward_findings(recipe, rubric, policy.tokenizer, problems.train))
+    findings += _checked("plan", lambda: _of_the_plan(run, folder))
     return findings + _of_the_statistics(recipe, problems)
+
+
+def _of_the_plan(run: Run, folder: Path) -> list[Finding]:
+    """Memory, disk and budget. Several processes are not planned yet."""
+    if run.world.size > 1:
+        return []
+    return plan_findings(run.recipe, shape_of_config(run.policy.model.config), run.policy.device, folder)
 
 
 def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) -> list[Finding]:
     size = trainable_parameters(policy.model)
     findings = [device_finding(policy.device, size, recipe.model.dtype)]
     findings += _checked("model", lambda: model_findings(recipe, policy, train[0])) if train else []
-    return findings + _checked("optimisation", lambda: _learning_rate(recipe, size))
+    return findings + _checked("optimisation", lambda: _learning_rate(recipe, policy))
 
 
-def _learning_rate(recipe: TrainRecipe, size: int) -> list[Finding]:
-    """Adapters take other rates than weights (docs/lora.md); what they do is seen in the update that is tried."""
-    return [] if recipe.model.lora is not None else learning_rate_findings(recipe.optimizer, size)
+def _learning_rate(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
+    size = shape_of_config(policy.model.config).parameters
+    return learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:
@@ -241,10 +254,16 @@ def _sampled(run: Run, seconds: float) -> list[Finding]:
         end_token_note=run.policy.end_token_note,
     )
     findings = sampling_findings(scored, reports, settings)
-    return findings + _checked(
+    findings += _checked(
         "optimisation/update",
         lambda: trial_findings(trial_step(run, scored), recipe.optimizer, recipe.model.dtype),
     )
+    return findings + _checked("plan/measured", lambda: [_memory_after(run)])
+
+
+def _memory_after(run: Run) -> Finding:
+    device = run.policy.device
+    return measured_finding(peak_gb(device), memory_here(device.type == "cpu"), device.type)
 
 
 def _groups(run: Run, cap: int, count: int) -> list[RolloutGroup]:

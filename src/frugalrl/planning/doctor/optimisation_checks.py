@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frugalrl.config.schema import OptimizerSettings
 from frugalrl.planning.doctor.finding import Finding
-from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, muon_range
+from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, adapter_range, muon_range
 from frugalrl.training.batching import TrainingRow, training_rows
 from frugalrl.training.hooks.hook import StepSettings
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -38,15 +38,16 @@ _LARGE_EPSILON = 1e-4
 """From which AdamW is closer to SGD, whose rates are no matter of habit."""
 
 
-def learning_rate_findings(optimizer: OptimizerSettings, parameters: int) -> list[Finding]:
-    """The rates of the recipe against those that have worked. parameters: that are trained."""
+def learning_rate_findings(optimizer: OptimizerSettings, parameters: int, adapters: bool = False) -> list[Finding]:
+    """The rates of the recipe against those that have worked. parameters: of the model. adapters: alone are trained."""
     size = f"{parameters / 1e6:,.3g} M parameters"
     if optimizer.name == "muon":
         return [_in_range("muon_learning_rate", optimizer.muon_learning_rate, muon_range(), f"Muon, {size}")]
     if optimizer.epsilon > _LARGE_EPSILON:
         shown = f"epsilon {optimizer.epsilon:g} makes AdamW behave like SGD: no range is known"
         return [Finding("optimisation/learning_rate", "green", shown)]
-    return [_in_range("learning_rate", optimizer.learning_rate, adamw_range(parameters), size)]
+    known, size = (adapter_range(parameters), f"adapters in {size}") if adapters else (adamw_range(parameters), size)
+    return [_in_range("learning_rate", optimizer.learning_rate, known, size)]
 
 
 def _in_range(key: str, rate: float, known: RateRange, size: str) -> Finding:

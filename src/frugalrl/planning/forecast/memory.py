@@ -6,7 +6,8 @@ weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is tr
 
 - with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its two
   constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
-- of the head, two fp32 buffers of a chunk's logits and the fp32 sum of its gradient (`algorithms.logprobs`);
+- of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
+  to it (`algorithms.logprobs`);
 - while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`).
 """
 
@@ -18,9 +19,12 @@ GB = 1e9
 _LOGIT_COPIES = 2
 _DRAW_BYTES = 12
 """Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
-_PER_HIDDEN, _PER_INTERMEDIATE = 16.0, 4.03
-"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size. With them the
-formula gives the 26.1 GB that R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16)."""
+_PER_HIDDEN, _PER_INTERMEDIATE = {2: 16.0, 4: 9.8}, 4.03
+"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size; by bytes of a
+value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: 26.1 GB that
+R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
+_PER_NORMED = {2: 3.5, 4: 2.0}
+"""The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
 _HOST_GB = 0.45
 """CUDA context, or Python with torch and transformers."""
 
@@ -43,6 +47,8 @@ class MemorySettings:
     """Of prompt and completion at their longest."""
     evaluation_rows: int
     evaluation_tokens: int
+    update_tokens: int
+    """Of prompt and completion at their longest in training."""
     micro_batch_tokens: int
     logits_chunk: int
 
@@ -96,10 +102,13 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
     }
     chunk = min(settings.logits_chunk, settings.micro_batch_tokens)
+    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
+    head += settings.trains_head * 2 * shape.embedding * 4
+    kept, layer = activation_bytes(shape, settings)
     updating = {
         "gradients": settings.trained * 4,
-        "activations": activation_bytes(shape, settings),
-        "head": (_LOGIT_COPIES * chunk * shape.vocabulary + settings.trains_head * shape.embedding) * 4,
+        "activations": kept + max(0.0, layer - head),
+        "head": head,
     }
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating))
 
@@ -108,13 +117,18 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
     return {name: size / GB for name, size in parts.items() if size}
 
 
-def activation_bytes(shape: ModelShape, settings: MemorySettings) -> float:
-    """What the graph of a micro-batch keeps."""
-    tokens = settings.micro_batch_tokens
-    layer = tokens * (_PER_HIDDEN * shape.hidden + _PER_INTERMEDIATE * shape.intermediate) * settings.value_bytes
+def activation_bytes(shape: ModelShape, settings: MemorySettings) -> tuple[float, float]:
+    """What the graph of a micro-batch keeps from the forward pass on, and a layer's graph while it is made again.
+
+    The second is there when the head's buffers are gone, so the larger of the two counts."""
+    tokens, width = settings.micro_batch_tokens, settings.value_bytes
+    values = _PER_HIDDEN[width] * shape.hidden + _PER_INTERMEDIATE * shape.intermediate
+    if shape.head_norms:
+        values += _PER_NORMED[width] * (shape.heads + shape.kv_heads) * shape.head_dim
+    layer = tokens * values * width
     if not settings.checkpointing:
-        return shape.layers * layer
-    return shape.layers * tokens * shape.hidden * settings.value_bytes + layer
+        return shape.layers * layer, 0.0
+    return shape.layers * tokens * shape.hidden * width, layer
 
 
 def _cache(shape: ModelShape, rows: int, tokens: int, width: int) -> float:

@@ -1,5 +1,6 @@
 """From a recipe, cards and settings to plans: what the command and the Python API call."""
 
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
 from frugalrl.planning.forecast.measure import measure
 from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
 from frugalrl.planning.forecast.shape import shape_of
+from frugalrl.planning.forecast.traced import TracedMemory, traced_memory
+from frugalrl.planning.forecast.work import memory_settings
 from frugalrl.training.length_schedule import largest_cap
 
 _DEFAULT_CARDS = ("A40", "A100-80GB", "L4", "L40S", "RTX-4090", "H100", "H200")
@@ -28,8 +31,10 @@ def plans(
     tries: Sequence[Sequence[str]] = (),
     mean_tokens: float | None = None,
     lengths_file: str | None = None,
+    instant: bool = False,
 ) -> list[tuple[str, Plan]]:
-    """A plan for each machine and setting, with its name. usd_per_hour: of a card, or by card. Raises UserError."""
+    """A plan for each machine and setting, with its name. usd_per_hour: of a card, or by card. instant: memory from the
+    formula alone, without a run of the code on fake tensors. Raises UserError."""
     cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
     lengths = _lengths(cap, mean_tokens, lengths_file)
     by_card = (
@@ -47,10 +52,19 @@ def plans(
     cards = [card_named(name) for name in gpus or (() if measured else _DEFAULT_CARDS)]
     places += [place_of(card, by_card.get(card, price)) for card in cards]
     variants = [("", recipe), *((" ".join(one), change_recipe(recipe, list(one))) for one in tries)]
+
+    @functools.cache
+    def traced(at: int, on_cpu: bool) -> TracedMemory | None:
+        changed = variants[at][1]
+        return None if instant else traced_memory(changed, shape, memory_settings(changed, shape, on_cpu), on_cpu)
+
     return [
-        (f"{place.machine.name} {changes}".strip(), plan_run(changed, shape, place, lengths))
+        (
+            f"{place.machine.name} {changes}".strip(),
+            plan_run(changed, shape, place, lengths, traced(at, place.on_cpu)),
+        )
         for place in places
-        for changes, changed in variants
+        for at, (changes, changed) in enumerate(variants)
     ]
 
 
