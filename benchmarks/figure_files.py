@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from xml.etree import ElementTree
 
+from frugalrl.reporting.bar_figures import Interval, interval_chart
 from frugalrl.reporting.figures import FIGURE_CSS, HEIGHT, LIGHT, WIDTH, Point, Series, legend_mark, line_chart
 
 _TITLE, _ROW = 26, 18
@@ -19,19 +20,31 @@ _TITLE, _ROW = 26, 18
 def figure_file(title: str, series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
     """A whole SVG document: title, chart, legend."""
     chart = line_chart(title, series, x_label, percent)
-    height = _TITLE + HEIGHT + _ROW * len(series) + 6
     keys = "".join(
         f'<g transform="translate(50 {_TITLE + HEIGHT + _ROW * row})">{legend_mark(one.slot)}'
         f'<text x="52" y="10">{escape(one.label)}</text></g>'
         for row, one in enumerate(series)
     )
+    return _file(title, f'<g transform="translate(0 {_TITLE})">{_inner(chart)}</g>{keys}', HEIGHT + _ROW * len(series))
+
+
+def interval_file(title: str, rows: Sequence[Interval]) -> str:
+    """A whole SVG document: differences with their intervals, in points, below each other about a line at zero."""
+    chart, _, _ = interval_chart(title, rows, zero=True).partition("<details")
+    height = int(ElementTree.fromstring(chart).get("viewBox", "").split()[3])
+    return _file(title, f'<g transform="translate(0 {_TITLE})">{_inner(chart)}</g>', height)
+
+
+def _file(title: str, inside: str, below: int) -> str:
+    """The document around what is drawn, which is `below` high under the title."""
+    height = _TITLE + below + 6
     return (
         f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" role="img" aria-label="{escape(title)}"><style>{_light(FIGURE_CSS)}'
         ".head{font-weight:600;font-size:13px}</style>"
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
         f'<text class="head" x="12" y="18">{escape(title)}</text>'
-        f'<g transform="translate(0 {_TITLE})">{_inner(chart)}</g>{keys}</svg>\n'
+        f"{inside}</svg>\n"
     )
 
 

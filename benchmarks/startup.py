@@ -73,7 +73,8 @@ def _megabytes() -> float:
 
 def checkpoint_seconds(times: int) -> list[float]:
     """Of writing, reading back, comparing and hashing the reasoner with its optimizer."""
-    from frugalrl.config.schema import ModelSettings, OptimizerSettings
+    from frugalrl.config.optimizer_schema import OptimizerSettings
+    from frugalrl.config.schema import ModelSettings
     from frugalrl.training.model.optimizer import MasterOptimizer
     from frugalrl.training.model.policy import load_policy
     from frugalrl.training.state.checkpoint import TrainingState, save_checkpoint

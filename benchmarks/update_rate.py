@@ -71,7 +71,7 @@ def measured(size: str, lengths: str, kl_coef: float, flops: float, repeats: int
     import torch
 
     from frugalrl.algorithms.losses import LossRule
-    from frugalrl.config.schema import OptimizerSettings
+    from frugalrl.config.optimizer_schema import OptimizerSettings
     from frugalrl.training.batching import micro_batches
     from frugalrl.training.model.optimizer import MasterOptimizer
     from frugalrl.training.step import CPU_MICRO_BATCH_TOKENS

@@ -76,6 +76,14 @@ def random_model(architecture: str, tokenizer, tied: bool = True, layers: int = 
     return model.eval()
 
 
+@pytest.fixture
+def torch_threads():
+    """Sets torch's number of threads until the end of the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def policy(tokenizer) -> Policy:
     """A random Qwen2 policy; tests that train make their own copy."""

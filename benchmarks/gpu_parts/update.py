@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from frugalrl.algorithms.losses import LossRule
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.batching import TrainingRow, micro_batches

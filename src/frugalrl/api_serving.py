@@ -64,8 +64,9 @@ def evaluate_served(
 
 
 def _served(model: str, server: Server, folder: Path, settings: "Settings") -> "Served":
+    from frugalrl.clients.texts import ServerSettings
     from frugalrl.evaluation.serving import Served
-    from frugalrl.evaluation.text_server import ServerSettings, TextServer
+    from frugalrl.evaluation.text_server import TextServer
 
     if not server.url.startswith(("http://", "https://")):
         raise DataError(f"The url {server.url!r} is none. Give one such as http://localhost:8000/v1.")
@@ -81,11 +82,10 @@ def _served(model: str, server: Server, folder: Path, settings: "Settings") -> "
     asked = ServerSettings(
         url=server.url,
         model=model,
-        api=server.api,
         key=os.environ.get(server.api_key_env) or None,
         concurrency=settings.max_sequences,
     )
-    return Served(TextServer(asked), tokenizer, folder, server.reasoning_open, server.usd_per_million)
+    return Served(TextServer(asked, server.api), tokenizer, folder, server.reasoning_open, server.usd_per_million)
 
 
 def _most(served: "Served", plans: "Sequence[Plan]") -> str:

@@ -12,7 +12,8 @@ from frugalrl.convert.detect import kind_of
 from frugalrl.convert.report import KeyLine
 from frugalrl.convert.trl import convert_trl
 from frugalrl.convert.trl_keys import NOT_NEEDED, NOT_THERE
-from frugalrl.convert.trl_reading import DEFAULTS, Circumstances, era_of
+from frugalrl.convert.trl_reading import Circumstances
+from frugalrl.convert.trl_releases import RELEASES, default_of, history_of, release_named, releases_of
 from frugalrl.errors import RecipeError
 from tests.convert.foreign import MINIMAL, OPEN_RS, released
 
@@ -68,20 +69,108 @@ def test_each_of_the_44_keys_is_accounted_for() -> None:
     assert all(line.text.strip() for line in lines)
 
 
-def test_defaults_are_those_of_the_files_time() -> None:
+def test_defaults_are_those_of_the_files_release() -> None:
     february, lines = converted({**MINIMAL, "vllm_device": "auto"})
     assert (february.algorithm.loss.kl_coef, february.algorithm.loss.aggregation) == (0.04, "sequence")
     assert february.rollout.temperature == 0.9
-    assert "2025-02" in lines["beta"].text
-    today, lines = converted(MINIMAL)
+    assert "0.15" in lines["beta"].text
+    today, lines = converted({**MINIMAL, "entropy_coef": 0.0})
     assert (today.algorithm.loss.kl_coef, today.algorithm.loss.aggregation) == (0.0, "token")
+    assert today.model.dtype == "bfloat16"  # bf16 is on by default since 0.19
     assert "1.16" in lines["beta"].text
-    middle, _ = converted({**MINIMAL, "max_prompt_length": 512})
-    assert (middle.algorithm.loss.kl_coef, middle.rollout.max_completion_tokens) == (0.0, 256)
-    told, _ = converted({**MINIMAL, "vllm_device": "auto"}, defaults="1.16")
+    told, _ = converted({**MINIMAL, "vllm_device": "auto"}, defaults="1.16.0")
     assert told.algorithm.loss.kl_coef == 0.0
-    assert [era_of(one) for one in (OPEN_RS, MINIMAL)] == ["2025-02", "1.16"]
-    assert set(DEFAULTS["2025-02"]) == set(DEFAULTS["1.16"])
+
+
+@pytest.mark.parametrize(
+    ("release", "beta", "aggregation", "temperature", "top_k", "cap", "checkpointing", "dtype"),
+    [
+        ("0.15", 0.04, "sequence", 0.9, 0, 256, False, "float32"),
+        ("0.16", 0.04, "token", 0.9, 50, 256, False, "float32"),
+        ("0.18", 0.04, "token", 1.0, 0, 256, False, "float32"),
+        ("0.19", 0.0, "token", 1.0, 0, 256, False, "bfloat16"),
+        ("0.22", 0.0, "token", 1.0, 0, 256, True, "bfloat16"),
+        ("1.9", 0.0, "token", 1.0, 0, 256, True, "bfloat16"),
+        ("1.10", 0.0, "token", 1.0, 0, 512, True, "bfloat16"),
+    ],
+)
+def test_what_a_file_of_two_keys_meant_in_each_release(
+    release: str, beta: float, aggregation: str, temperature: float, top_k: int, cap: int, checkpointing: bool,
+    dtype: str,
+) -> None:  # fmt: skip
+    """The numbers stand in grpo_config.py at those tags; the mean of means in the loss of v0.15.2's trainer."""
+    recipe, _ = converted(MINIMAL, defaults=release)
+    loss, rollout, model = recipe.algorithm.loss, recipe.rollout, recipe.model
+    assert (loss.kl_coef, loss.aggregation, rollout.temperature) == (beta, aggregation, temperature)
+    assert (rollout.top_k, rollout.max_completion_tokens) == (top_k, cap)
+    assert (model.gradient_checkpointing, model.dtype) == (checkpointing, dtype)
+
+
+def test_the_keys_of_a_file_tell_its_releases() -> None:
+    assert releases_of(OPEN_RS) == ("0.15",)
+    assert releases_of(["system_prompt", "epsilon_high"]) == ("0.16", "0.17", "0.18")
+    assert releases_of(MINIMAL) == RELEASES
+    assert releases_of(["vllm_device", "entropy_coef"]) == ("0.15",)  # contradictory: the old key decides
+    assert release_named("v0.15.2") == "0.15"
+    for unknown in ("0.13", "2025-02", "main", "1.17"):
+        with pytest.raises(RecipeError, match=r"0\.14 to 1\.16"):
+            release_named(unknown)
+
+
+def test_a_default_that_changed_within_the_files_releases_needs_a_look() -> None:
+    _, lines = converted({**MINIMAL, "system_prompt": "Think."})
+    assert lines["beta"].fate == "added"  # 0.04 in all of 0.14 to 0.18
+    assert lines["temperature"].fate == "changed"
+    assert "0.9, and 1.0 since 0.18" in lines["temperature"].text
+    assert "--defaults" in lines["temperature"].text
+    _, lines = converted(MINIMAL, defaults="0.18")
+    assert lines["temperature"].fate == "added"
+    assert history_of("num_generations", RELEASES) == ""
+    assert default_of("no_such_key", "1.0") is None
+
+
+WRONG = [None, "x", "", [], {}, -1, 0, 0.5, True, float("nan"), [None], {"a": 1}, "1e-6"]
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+def test_a_wrong_value_of_any_key_is_an_error_that_names_it_or_none(value: object) -> None:
+    """No key of any table breaks the conversion in another way."""
+    assert len(keys_known()) > 190
+    for key in keys_known():
+        try:
+            convert_trl({**OPEN_RS, "use_peft": True, key: value}, Circumstances(processes=1, rows=100))
+        except RecipeError as error:
+            assert key in str(error) or "The recipe" in str(error), key  # noqa: PT017
+
+
+def keys_known() -> list[str]:
+    translated = [line.key for line in convert_trl(MINIMAL, Circumstances(processes=1)).lines]
+    return sorted({*NOT_NEEDED, *NOT_THERE, *OPEN_RS, *(key for key in translated if ":" not in key)})
+
+
+def test_a_key_without_a_value_is_a_key_left_out() -> None:
+    bare, _ = converted(MINIMAL)
+    empty, _ = converted({**MINIMAL, "beta": None, "epsilon": None, "max_completion_length": None, "min_p": None})
+    assert empty == bare
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number() -> None:
+    recipe, _ = converted({**MINIMAL, **yaml.safe_load("learning_rate: 1e-6")})
+    assert recipe.optimizer.learning_rate == 1e-6
+
+
+def test_every_argument_of_transformers_trainer_is_accounted_for() -> None:
+    import dataclasses
+
+    from transformers import TrainingArguments
+
+    names = {field.name for field in dataclasses.fields(TrainingArguments) if field.init} - MINIMAL.keys()
+    lines = convert_trl({**MINIMAL, **dict.fromkeys(names - set(TRANSLATED), 1)}, Circumstances(processes=1)).lines
+    assert [line.key for line in lines if line.fate == "unknown"] == []
+
+
+TRANSLATED = ("lr_scheduler_kwargs", "report_to", "lr_scheduler_type")
+"""Arguments of TrainingArguments that take no number."""
 
 
 @pytest.mark.parametrize(
@@ -107,6 +196,17 @@ def test_defaults_are_those_of_the_files_time() -> None:
         ({"dataset_prompt_column": "question"}, "data.train.problem_field", "question"),
         ({"eval_strategy": "steps", "eval_steps": 25, "dataset_test_split": "test"}, "data.validation.split", "test"),
         ({"bf16": True}, "model.dtype", "bfloat16"),
+        ({"bf16": False}, "model.dtype", "float32"),
+        ({"fp16": True}, "model.dtype", "float16"),
+        ({"dtype": "float16"}, "model.dtype", "float16"),
+        ({"torch_dtype": "auto"}, "model.dtype", "bfloat16"),
+        (
+            {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": '{"min_lr_rate": 0.1}'},
+            "optimizer.min_lr_fraction",
+            0.1,
+        ),
+        ({"use_bias_correction_kl": False, "beta": 0.01}, "algorithm.loss.kl_estimator", "k3"),
+        ({"beta": 0.01, "entropy_coef": 0.0}, "algorithm.loss.kl_estimator", "k3_unbiased"),
         ({"model_revision": "abc"}, "model.revision", "abc"),
         ({"top_k": 50}, "rollout.top_k", 50),
         ({"report_to": "wandb", "wandb_project": "x"}, "trackers.0.project", "x"),
@@ -164,8 +264,8 @@ def test_no_key_is_in_two_tables() -> None:
 @pytest.mark.parametrize("key", [*NOT_NEEDED, *NOT_THERE])
 def test_every_other_key_of_trl_has_its_reason(key: str) -> None:
     """Each key alone, with a value, gives exactly one line unless a section reads it."""
-    result = convert_trl({**MINIMAL, key: 1} if key != "bf16" else MINIMAL, Circumstances(processes=1))
-    assert sum(line.key == key for line in result.lines) == (key != "bf16")
+    result = convert_trl({**MINIMAL, key: 1}, Circumstances(processes=1))
+    assert sum(line.key == key for line in result.lines) == 1
 
 
 # ------------------------------------------------------------------------------------------------ on the command line

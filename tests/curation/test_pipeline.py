@@ -19,8 +19,8 @@ from frugalrl.curation.pipeline import curate
 from frugalrl.curation.workspace import open_workspace
 from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError, ModelError, OutputError
-from tests.curation.fake_endpoint import fake_endpoint
 from tests.curation.pools import pool_rows, read_jsonl, spec_of, write_pool
+from tests.fake_texts import text_server
 
 BANDS = [{"name": "easy", "low": 1, "high": 2}, {"name": "hard", "low": 3, "high": 5}]
 LEVELS = {"step": "difficulty", "column": "level", "bands": BANDS}
@@ -199,7 +199,7 @@ def clever(text: str, number: int) -> str:
 
 def test_a_solver_gives_bands_and_a_judge_drops(tmp_path):
     pool = write_pool(tmp_path / "pool.jsonl", pool_rows(6))
-    with fake_endpoint(clever) as (url, asked):
+    with text_server(clever) as (url, asked):
         lines = made(solver_spec(pool, url), tmp_path / "out")
         assert len(asked.bodies) == 2 * 6 + 4
     ledger = {(line["step"], line["id"]): line for line in read_jsonl(tmp_path / "out" / "ledger.jsonl")}
@@ -216,11 +216,11 @@ def test_a_solver_gives_bands_and_a_judge_drops(tmp_path):
 
 def test_a_stopped_endpoint_leaves_what_was_sampled_for_the_resume(tmp_path):
     pool = write_pool(tmp_path / "pool.jsonl", pool_rows(6))
-    with fake_endpoint(clever) as (url, _):
+    with text_server(clever) as (url, _):
         spec = solver_spec(pool, url)
         made(spec, tmp_path / "straight")
     port = int(url.split(":")[2].split("/")[0])
-    with fake_endpoint(lambda text, number: clever(text, number) if number < 5 else 401) as (other, asked):
+    with text_server(lambda text, number: clever(text, number) if number < 5 else 401) as (other, asked):
         failing = spec.model_copy(deep=True)
         failing.solvers["s"] = failing.solvers["s"].model_copy(update={"url": other})
         with pytest.raises(Exception, match="--resume"):
@@ -228,7 +228,7 @@ def test_a_stopped_endpoint_leaves_what_was_sampled_for_the_resume(tmp_path):
         kept = len((tmp_path / "out" / "samples" / "samples.jsonl").read_text().splitlines())
         assert kept >= 5
     assert port
-    with fake_endpoint(clever) as (third, asked):
+    with text_server(clever) as (third, asked):
         # The server comes back under another port: the spec's url is replaced where the run keeps it.
         moved = spec.model_copy(deep=True)
         moved.solvers["s"] = moved.solvers["s"].model_copy(update={"url": third})
@@ -244,7 +244,7 @@ def test_two_solvers_and_a_row_without_gold_keep_their_places(tmp_path):
     rows = pool_rows(5)
     rows[2] = {**rows[2], "answer": ""}
     pool = write_pool(tmp_path / "pool.jsonl", rows)
-    with fake_endpoint(clever) as (url, asked), fake_endpoint(lambda *_: "\\boxed{0}") as (weak_url, _):
+    with text_server(clever) as (url, asked), text_server(lambda *_: "\\boxed{0}") as (weak_url, _):
         spec = solver_spec(pool, url)
         weak = spec.solvers["s"].model_copy(update={"url": weak_url, "model": "weak", "stands_for": None})
         step = spec.steps[0].model_copy(update={"solvers": ("s", "weak"), "drop": ()})
@@ -262,7 +262,7 @@ def test_two_solvers_and_a_row_without_gold_keep_their_places(tmp_path):
 
 def test_a_pool_whose_every_request_failed_is_no_difficulty(tmp_path):
     pool = write_pool(tmp_path / "pool.jsonl", pool_rows(3))
-    with fake_endpoint(lambda *_: 500) as (url, _), pytest.raises(ModelError, match="every one of them"):
+    with text_server(lambda *_: 500) as (url, _), pytest.raises(ModelError, match="every one of them"):
         made(solver_spec(pool, url), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*difficulty*"))
 
@@ -340,7 +340,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(dirty, benchm
             victim.clear()
         return f"\\boxed{{{sum(map(ord, text)) % 3 * 15}}}"
 
-    with fake_endpoint(reply) as (url, asked):
+    with text_server(reply) as (url, asked):
         solver = {"kind": "endpoint", "url": url, "model": "m", "concurrency": 2, "retries": 0}
         values = json.loads(full_spec(dirty, benchmark).model_dump_json())
         steps = [step for step in values["steps"] if step["step"] not in ("judge", "mix", "prompt_tokens")]

@@ -8,13 +8,14 @@ import pytest
 import frugalrl
 from frugalrl.api_serving import Server
 from frugalrl.cli import main
+from frugalrl.clients.texts import ServerSettings
 from frugalrl.errors import DataError, ModelError, OutputError
 from frugalrl.evaluation.results import read_results
 from frugalrl.evaluation.serving import prices
-from frugalrl.evaluation.text_server import Asked, ServerSettings, TextServer
+from frugalrl.evaluation.text_server import Asked, TextServer
 from frugalrl.rollout.engine import SamplingParams
 from tests.conftest import write_jsonl
-from tests.evaluation.fake_server import fake_server
+from tests.fake_texts import Completion, Status, text_server
 
 SAMPLING = SamplingParams(max_completion_tokens=64, temperature=0.6, top_p=0.95)
 
@@ -27,12 +28,10 @@ def bench(tmp_path, monkeypatch):
     return write_jsonl(tmp_path / "sums.jsonl", rows)
 
 
-def adds(body, number):
-    """Right answers to what is asked, whatever the api; odd seeds reason beside the answer."""
-    asked = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+def adds(asked, number):
+    """Right answers to what is asked, whatever the api; every second one with reasoning beside the answer."""
     value = int(asked.split("What is ")[1].split(" +")[0]) + 1
-    beside = {"reasoning_content": "Let me add."} if body["seed"] % 2 else {}
-    return {"content": f"It is \\boxed{{{value}}}.", **beside}
+    return Completion(f"It is \\boxed{{{value}}}.", reasoning="Let me add." if number % 2 else "")
 
 
 class NoTime:
@@ -51,7 +50,7 @@ class NoTime:
 
 def test_a_chat_server_is_evaluated_as_a_model_in_process_is(bench, tmp_path):
     lines = []
-    with fake_server(adds) as (url, asked):
+    with text_server(adds, context=4096, seconds=0.005) as (url, asked):
         server = Server(url, usd_per_million=(1.0, 2.0))
         found = frugalrl.evaluate("tiny", str(bench), k=3, max_sequences=4, server=server, show=lines.append)
     assert found.summary["sums"].accuracy.value == 1.0
@@ -65,7 +64,7 @@ def test_a_chat_server_is_evaluated_as_a_model_in_process_is(bench, tmp_path):
     assert {one.tokens for one in results.samples} == {7}
     assert len({body["seed"] for body in asked.bodies}) == 18
     assert 1 < asked.most <= 4
-    assert asked.keys == [None] * 18
+    assert all("Authorization" not in one for one in asked.headers)
     assert lines[0].startswith("18 samples of tiny: at most 36,864 tokens, $0.07")
     assert any(line == "  sums: 18 requests, 198 tokens in, 126 out, $0.00045" for line in lines)
     assert found.page.is_file()
@@ -73,11 +72,11 @@ def test_a_chat_server_is_evaluated_as_a_model_in_process_is(bench, tmp_path):
 
 def test_a_completions_server_gets_the_prompt_that_the_model_would_see(bench, monkeypatch, model_folder):
     monkeypatch.setenv("MY_KEY", "secret")
-    with fake_server(adds) as (url, asked):
+    with text_server(adds, context=4096) as (url, asked):
         server = Server(url, api="completions", tokenizer=str(model_folder), api_key_env="MY_KEY")
         frugalrl.evaluate("tiny", str(bench), k=1, server=server)
     assert set(asked.paths) == {"/v1/completions"}
-    assert set(asked.keys) == {"Bearer secret"}
+    assert {one["Authorization"] for one in asked.headers} == {"Bearer secret"}
     (header,) = {read_results(bench.parent / "evaluations/tiny/sums.jsonl").header.prompt_hash}
     local = frugalrl.evaluate(str(model_folder), str(bench), k=1, max_tokens=4, device="cpu", out="local")
     assert read_results(local.folder / "sums.jsonl").header.prompt_hash == header
@@ -85,14 +84,17 @@ def test_a_completions_server_gets_the_prompt_that_the_model_would_see(bench, mo
 
 
 def test_what_was_finished_before_a_fault_is_kept_and_not_asked_again(bench):
-    def breaks(body, number):
-        return adds(body, number) if number < 17 else (401, {})
+    def breaks(asked, number):
+        return adds(asked, number) if number < 17 else Status(401)
 
-    with fake_server(breaks) as (url, _), pytest.raises(ModelError, match=r"401.*the same command resumes"):
+    with (
+        text_server(breaks, context=4096) as (url, _),
+        pytest.raises(ModelError, match=r"401.*the same command resumes"),
+    ):
         frugalrl.evaluate("tiny", str(bench), k=3, max_sequences=1, server=url)
     kept = read_results(bench.parent / "evaluations/tiny/sums.jsonl").samples
     assert len(kept) == 17
-    with fake_server(adds) as (url, asked):
+    with text_server(adds, context=4096) as (url, asked):
         frugalrl.evaluate("tiny", str(bench), k=3, server=url)
     assert len(asked.bodies) == 1
     assert read_results(bench.parent / "evaluations/tiny/sums.jsonl").samples[:17] == kept
@@ -104,15 +106,15 @@ def drawn(server, count=3):
 
 
 def test_transient_faults_are_retried_and_a_servers_wish_is_respected():
-    faults = [(429, {"Retry-After": "7"}), (503, {}), (500, {})]
+    faults = [Status(429, {"Retry-After": "7"}), Status(503), Status(500)]
 
-    def moody(body, number):
-        return faults[number] if number < 3 else adds(body, number)
+    def moody(asked, number):
+        return faults[number] if number < 3 else adds(asked, number)
 
     clock = NoTime()
-    with fake_server(moody) as (url, asked):
-        replies = drawn(TextServer(ServerSettings(url, "tiny", concurrency=1), clock))
-    assert [one.text for one in replies][2] == "It is \\boxed{3}."
+    with text_server(moody, context=4096) as (url, asked):
+        replies = drawn(TextServer(ServerSettings(url, "tiny", concurrency=1), clock=clock))
+    assert replies[2].text.endswith("It is \\boxed{3}.")
     assert len(asked.bodies) == 6
     assert 7.0 <= clock.waited[0] <= 7.7
     assert max(clock.waited) <= 7.7
@@ -120,35 +122,38 @@ def test_transient_faults_are_retried_and_a_servers_wish_is_respected():
 
 
 def test_a_request_that_never_succeeds_ends_the_evaluation():
-    with fake_server(lambda body, number: (503, {})) as (url, asked):
-        server = TextServer(ServerSettings(url, "tiny", concurrency=1, retries=2), NoTime())
+    with text_server(lambda asked, number: Status(503), context=4096) as (url, asked):
+        server = TextServer(ServerSettings(url, "tiny", concurrency=1, retries=2), clock=NoTime())
         with pytest.raises(ModelError, match=r"did not answer in 3 attempts; the last time it said 503: .*as told"):
             drawn(server)
     assert len(asked.bodies) == 3
 
 
 def test_a_refused_problem_is_a_sample_without_an_answer_and_a_server_that_refuses_all_is_an_error(bench):
-    def strict(body, number):
-        return (400, {}) if "What is 3" in body["messages"][-1]["content"] else adds(body, number)
+    def strict(asked, number):
+        return Status(400) if "What is 3" in asked else adds(asked, number)
 
-    with fake_server(strict) as (url, _):
+    with text_server(strict, context=4096) as (url, _):
         frugalrl.evaluate("tiny", str(bench), k=1, server=url, max_sequences=1)
     samples = read_results(bench.parent / "evaluations/tiny/sums.jsonl").samples
     assert [(one.verdict, one.reason) for one in samples if one.problem_id == "p3"] == [("incorrect", "refused")]
     assert sum(one.is_correct for one in samples) == 5
-    with fake_server(lambda body, number: (400, {})) as (url, _), pytest.raises(ModelError, match="refuses every"):
+    with (
+        text_server(lambda asked, number: Status(400), context=4096) as (url, _),
+        pytest.raises(ModelError, match="refuses every"),
+    ):
         frugalrl.evaluate("tiny", str(bench), k=1, server=url, out="other")
 
 
 def test_truncated_reasoning_has_no_answer(bench):
-    def cut(body, number):
-        return {"content": "maybe \\boxed{1}", "finish_reason": "length"}
+    def cut(asked, number):
+        return Completion("maybe \\boxed{1}", "length")
 
-    with fake_server(cut) as (url, _):
+    with text_server(cut, context=4096) as (url, _):
         frugalrl.evaluate("tiny", str(bench), k=1, server=Server(url, reasoning_open=True))
     samples = read_results(bench.parent / "evaluations/tiny/sums.jsonl").samples
     assert {(one.reason, one.finish_reason) for one in samples} == {("unclosed_reasoning", "length")}
-    with fake_server(adds) as (url, _), pytest.raises(OutputError, match="another prompt"):
+    with text_server(adds, context=4096) as (url, _), pytest.raises(OutputError, match="another prompt"):
         frugalrl.evaluate("tiny", str(bench), k=1, server=url)
 
 
@@ -161,19 +166,22 @@ def test_truncated_reasoning_has_no_answer(bench):
     ],
 )
 def test_mistakes_are_said_in_one_message(bench, monkeypatch, server, error, says):
-    monkeypatch.setattr("frugalrl.evaluation.text_server.SystemClock", NoTime)
+    monkeypatch.setattr("frugalrl.clients.texts.SystemClock", NoTime)
     with pytest.raises(error, match=says):
         frugalrl.evaluate("tiny", str(bench), server=server)
 
 
 def test_a_model_that_the_server_does_not_have_is_named(bench):
-    with fake_server(adds) as (url, _), pytest.raises(ModelError, match=r"has no model 'huge'\. It has tiny"):
+    with (
+        text_server(adds, context=4096) as (url, _),
+        pytest.raises(ModelError, match=r"has no model 'huge'\. It has tiny"),
+    ):
         frugalrl.evaluate("huge", str(bench), server=url)
 
 
 def test_stopping_leaves_no_thread_behind():
     before = threading.active_count()
-    with fake_server(adds) as (url, asked):
+    with text_server(adds, context=4096, seconds=0.005) as (url, asked):
         replies = TextServer(ServerSettings(url, "tiny", concurrency=2)).replies(
             [Asked(at, ({"role": "user", "content": "What is 1 + 1?"},), at) for at in range(200)], SAMPLING
         )
@@ -187,7 +195,7 @@ def test_stopping_leaves_no_thread_behind():
 
 
 def test_the_command_evaluates_several_models_of_a_server(bench, capsys):
-    with fake_server(adds, context=None) as (url, _):
+    with text_server(adds) as (url, _):
         options = ["--bench", str(bench), "--k", "1", "--url", url, "--usd-per-million", "0.15,0.6"]
         assert main(["eval", "one", "two", *options]) == 0
         out = capsys.readouterr().out

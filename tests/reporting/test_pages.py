@@ -139,8 +139,13 @@ def test_figures_say_their_values_as_tooltips_and_as_tables():
     ]  # fmt: skip
     assert " ".join(re.findall(r"<td>([\d.]+)</td>", table)) == "50.00 40.00 60.00 70.00 65.00 80.00"
     bars = bar_chart("B", ["0", "10"], [Bars("right", [3, 1]), Bars("wrong", [1, 0], 1)], "tokens")
-    ElementTree.fromstring(bars.split("<details")[0])
+    key, svg = bars.split("<details")[0].split("</ul>")
+    assert key.index("wrong") < key.index("right"), "as in the figure, from above"
+    ElementTree.fromstring(svg)
     assert "<title>0, right: 3</title>" in bars
+    shared = interval_chart("S", [Interval("a", 0.5, 0.4, 0.6, 0, "m"), Interval("a", 0.7, float("nan"), 1.0, 1, "n")])
+    assert shared.count(">a</text>") == 1, "two rows of one label stand beside it together"
+    assert "<title>a, n: 70.0 %</title>" in shared
     edges, labels = length_bins([3, 950])
     assert (edges[0], edges[-1] > 950, len(labels) <= 15) == (0, True, True)
 

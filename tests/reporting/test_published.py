@@ -6,7 +6,8 @@ from pathlib import Path
 
 from frugalrl.evaluation.benchmarks import BENCHMARKS
 from frugalrl.evaluation.results import ResultsHeader
-from frugalrl.reporting.published import differences, published, published_section
+from frugalrl.reporting.published import Own, differences, published, published_section
+from frugalrl.statistics.intervals import Estimate
 
 HEADER = ResultsHeader("aime24", "mine", None, "h", "p", "d", 0.6, 0.95, 32768, 0, "f", "1", "1", 2.0, 2, "v")
 PAPER = Path(__file__).parents[2] / "src/frugalrl/assets/paper/open_rs.json"
@@ -34,8 +35,12 @@ def test_a_difference_in_protocol_is_said():
     shorter = dataclasses.replace(HEADER, max_completion_tokens=4096)
     assert differences(shorter, 16, papers["2503.16219"]) == ["k 1, here 16", "max_tokens 32768, here 4096"]
     assert differences(HEADER, 16, papers["2504.07086"]) == ["k, temperature, top_p, max_tokens not known"]
-    shown = published_section([(shorter, 16, "30.0 % [20.0, 40.0]")])
+    own = Own("mine", shorter, 16, Estimate(0.3, 0.2, 0.4))
+    shown = published_section([own])
     assert "Open-RS3" in shown
-    assert "29.7 ± 4.6" in shown
+    assert "arXiv 2504.07086: 29.7 % [25.1 %, 34.3 %]" in shown
+    assert "mine, this page: 30.0 % [20.0 %, 40.0 %]" in shown
     assert "Protocols differ" in shown
-    assert published_section([(dataclasses.replace(HEADER, benchmark="arithmetic"), 4, "50 %")]) == ""
+    assert "max_tokens 32768, here 4096" in shown
+    arithmetic = dataclasses.replace(HEADER, benchmark="arithmetic")
+    assert published_section([dataclasses.replace(own, header=arithmetic)]) == ""

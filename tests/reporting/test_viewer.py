@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 
 from frugalrl.errors import DataError
-from frugalrl.reporting.viewer import REFRESH_SECONDS, server
+from frugalrl.reporting.viewer import server
 from tests.evaluation.test_regrading import BOXED, saved
 
 
@@ -30,8 +30,9 @@ def serve():
         thread.join()
 
 
-def got(url, host=None):
-    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+def got(url, host=None, tag=None):
+    headers = ({"Host": host} if host else {}) | ({"If-None-Match": tag} if tag else {})
+    request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=10) as response:
         return response.read().decode(), response.headers
 
@@ -47,12 +48,16 @@ def running(folder, steps):
 def test_a_run_is_followed_until_it_has_a_summary(tmp_path, serve):
     url = serve(running(tmp_path / "run", 2))
     page, headers = got(url)
-    assert headers["Refresh"] == str(REFRESH_SECONDS)
-    assert "default-src 'none'" in page
+    assert headers["X-Going"] == "yes"
+    assert "connect-src 'self'" in page, "the page may ask for its next state"
+    with pytest.raises(urllib.error.HTTPError) as unchanged:
+        got(url, tag=headers["ETag"])
+    assert (unchanged.value.code, unchanged.value.read()) == (304, b"")
+    unchanged.value.close()
     running(tmp_path / "run", 3)
-    assert got(url)[0] != page
+    assert got(url, tag=headers["ETag"])[0] != page
     (tmp_path / "run" / "summary.json").write_text("{}")
-    assert got(url)[1]["Refresh"] is None
+    assert got(url)[1]["X-Going"] == "no"
 
 
 def test_a_folder_of_runs_and_evaluations_lists_them(tmp_path, serve):
@@ -63,8 +68,8 @@ def test_a_folder_of_runs_and_evaluations_lists_them(tmp_path, serve):
     (tmp_path / "other").mkdir()
     url = serve(tmp_path)
     page, _ = got(url)
-    assert '<a href="/0">a-eval</a>: results' in page
-    assert '<a href="/1">b-run</a>: a run' in page
+    assert '<a href="/0">a-eval</a></th><td>evaluation</td><td>own ' in page
+    assert '<a href="/1">b-run</a></th><td>run</td><td>1 steps, not finished.' in page
     assert "1 judged samples" in got(f"{url}/0")[0]
     for path in ("/2", "/../../etc/passwd", "/x"):
         with pytest.raises(urllib.error.HTTPError) as failed:

@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -21,6 +20,7 @@ import torch
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.server.worker.frugalrl_worker import PROTOCOL, digest
 from frugalrl.rollout.torch_engine import TorchEngine
+from tests.fake_http import Request, Response, http_server
 
 CLOSED = -1
 """Instead of a status: the connection is closed without an answer."""
@@ -180,54 +180,26 @@ class FakeVllm:
         ]
 
 
-def handler_of(fake: FakeVllm) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_GET(self) -> None:
-            self.answer(lambda path, query: fake.get(path))
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.answer(lambda path, query: fake.post(path, query, body))
-
-        def answer(self, reply: Any) -> None:
-            parsed = urlparse(self.path)
-            fake.asked.append(parsed.path)
-            if fake.hang[parsed.path]:
-                time.sleep(fake.hang[parsed.path].pop(0))
-            status = fake.fail[parsed.path].pop(0) if fake.fail[parsed.path] else CLOSED if fake.is_dead else 0
-            if status == CLOSED:
-                self.close_connection = True
-                return
-            said = {"error": {"message": "as told"}}
-            status, said = (status, said) if status else reply(parsed.path, parse_qs(parsed.query))
-            data = said.encode() if isinstance(said, str) else b"" if said is None else json.dumps(said).encode()
-            self.send_response(status)
-            if not isinstance(said, str):  # vLLM names no type for a sentence
-                self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    return Handler
-
-
 @contextmanager
 def fake_server(model: Any) -> Iterator[tuple[str, FakeVllm]]:
     """Its url, and its state, in which faults are switched on."""
     fake = FakeVllm(model)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(fake))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", fake
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+    def answer(request: Request) -> Response | None:
+        parsed = urlparse(request.path)
+        fake.asked.append(parsed.path)
+        if fake.hang[parsed.path]:
+            time.sleep(fake.hang[parsed.path].pop(0))
+        status = fake.fail[parsed.path].pop(0) if fake.fail[parsed.path] else CLOSED if fake.is_dead else 0
+        if status == CLOSED:
+            return None
+        if status:
+            return Response({"error": {"message": "as told"}}, status)
+        if request.method == "GET":
+            found, said = fake.get(parsed.path)
+        else:
+            found, said = fake.post(parsed.path, parse_qs(parsed.query), request.body)
+        return Response(said, found)
+
+    with http_server(answer) as url:
+        yield url, fake

@@ -77,6 +77,18 @@ def test_in_fp32_on_one_thread_a_sequence_has_the_same_bits_whatever_is_sampled_
         assert list(reversed(again)) == reference
 
 
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="measured with MKL: see docs/rollouts.md")
+def test_in_fp32_lanes_change_no_bit_of_a_sequence(policy, torch_threads):
+    many = [RolloutRequest(prompt, tuple(range(50))) for prompt in PROMPTS]
+    made = []
+    for threads in (1, 2, 3):
+        torch_threads(threads)
+        made.append(engine_for(policy.model, policy.tokenizer, rows=200).generate(many, SamplingParams(12)))
+        assert torch.get_num_threads() == threads
+    assert made[1] == made[0]
+    assert made[2] == made[0]
+
+
 def test_more_samples_only_add(policy):
     engine = engine_for(policy.model, policy.tokenizer)
     sampling = SamplingParams(20)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from frugalrl.algorithms.advantages import PRESETS
 from frugalrl.algorithms.losses import LossRule, cispo, gspo, ppo, sapo
 from frugalrl.algorithms.off_policy import Mismatch
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams, SharedModel
 from frugalrl.rollout.scripted_engine import ScriptedEngine
@@ -65,15 +65,34 @@ def gradients(policy, batches, settings=SETTINGS, reference=None):
 
 def autograd_gradient(policy, batches, settings, reference):
     """Backward of the micro-batches, without an optimizer."""
-    from frugalrl.training.update import _backward, _logprobs_of
+    from frugalrl.training.update import _backward, _Inputs, _logprobs_of
 
     model = copy.deepcopy(policy.model)
     copied = Policy(model, policy.tokenizer, "copy")
     tokens = sum(len(batch.targets) for batch in batches)
     for batch in batches:
         ref = None if reference is None else _logprobs_of(reference, batch, settings)
-        _backward(copied, batch, batch.rollout_logprobs, ref, settings, tokens)
+        _backward(copied, _Inputs(batch, batch.rollout_logprobs, ref), settings, tokens, 1.0, None)
     return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("updates", [1, 2])
+def test_lanes_change_no_bit_of_weights_and_metrics(policy, groups, updates, torch_threads):
+    """Micro-batches side by side, each with a gradient of its own, against one after the other."""
+    settings = dataclasses.replace(SETTINGS, updates=updates, entropy_coef=0.01)
+    batches = micro_batches(rows_of(groups), 40, policy.device)
+    assert len(batches) > 4
+    made = []
+    for threads in (1, 3):
+        torch_threads(threads)
+        model = copy.deepcopy(policy.model)
+        optimizer = MasterOptimizer(model, OptimizerSettings(learning_rate=1e-3))
+        copied = Policy(model, policy.tokenizer, "copy")
+        metrics = [update_policy(copied, policy, optimizer, batches, settings, 1.0) for _ in range(2)]
+        assert torch.get_num_threads() == threads
+        made.append((metrics, torch.cat([p.detach().flatten() for p in model.parameters()])))
+    assert made[0][0] == made[1][0]
+    assert torch.equal(made[0][1], made[1][1])
 
 
 @pytest.mark.parametrize("aggregation", ["token", "sequence", "constant"])

@@ -262,4 +262,4 @@ DIFFERENT = {
 }  # fmt: skip
 
 NEVER_ACCEPTED = [(r"[1,\infty)", r"[2^{\frac{1}{2^{1000}}}, \infty)")]
-"""Different, but computer algebra may reach its limit before it says so: 0.03 s or for ever, by what it did before."""
+"""Different, but computer algebra may reach its limit before it says so: 0.03 s or for ever, by the way it takes."""

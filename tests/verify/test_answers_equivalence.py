@@ -1,5 +1,9 @@
 """What counts as the same answer: pairs of (gold, answer) that anybody can check by eye."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
@@ -201,3 +205,26 @@ def test_another_answer_is_incorrect(patient_pool: VerifierPool, topic: str) -> 
         if verdict.label != "incorrect"
     ]
     assert wrong == []
+
+
+WAYS = r"""
+from sympy.core import cache
+
+def way(answer, gold):
+    assert compare_symbolically(answer, gold) == "same"
+    return [one.cache_info()[:2] for one in cache.CACHE]
+
+pairs = [(r"\sqrt{12}+x", r"x+2\sqrt{3}"), ("(x+1)^2", "x^2+2x+1"), (r"\frac{\pi}{\sqrt{2}}", r"\frac{\pi\sqrt{2}}{2}")]
+first = [way(*pair) for pair in pairs]  # what is loaded at the first use is loaded
+alone = [way(*pair) for pair in pairs]
+again = [way(*pair) for pair in reversed(pairs)][::-1]
+assert all(sum(misses for _, misses in one) > 0 for one in first)
+assert again == alone
+"""
+"""sympy's cache after a comparison, hits and misses of each function, is that of the comparison alone."""
+
+
+def test_computer_algebra_takes_the_same_way_whatever_was_asked_before() -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}  # as in a worker
+    done = subprocess.run([sys.executable, "-c", WAYS], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

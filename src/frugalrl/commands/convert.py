@@ -27,7 +27,9 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--rows", type=int, help="rows of the training data, to turn epochs into steps")
     parser.add_argument(
-        "--defaults", choices=("2025-02", "2025-06", "1.16"), help="the TRL whose defaults it relied on (default: told)"
+        "--defaults",
+        metavar="VERSION",
+        help="the version of TRL whose defaults it relied on, such as 0.18 (default: the newest its keys allow)",
     )
     parser.add_argument("--name", help="the recipe's name (default: the file's)")
     parser.set_defaults(func=run)

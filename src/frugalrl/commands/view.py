@@ -13,7 +13,7 @@ def register(subparsers: Any) -> None:
         "view",
         help="a run or evaluation in the browser, live while it is going on",
         description="Serve the page of a run, of an evaluation, or of a folder of them, on this machine only. A page "
-        "of something that is going on loads itself again.",
+        "of something that is going on takes over what is new; filters and place stay.",
     )
     parser.add_argument("folder", type=Path, help="a run's folder, results of `frugalrl eval`, or a folder of these")
     parser.add_argument("--port", type=int, default=8765, help="on the loopback address (default: 8765; 0: a free one)")

@@ -9,22 +9,23 @@ Decisions:
   loaded, before the first step.
 
 It does not read files: `loading.py` does. The algorithm's sections are in `algorithm_schema.py`, those of rollouts
-and their engines in `engine_schema.py`, those of a run's length and cost in `run_schema.py`, those of the guard in
-`stability_schema.py`.
+and their engines in `engine_schema.py`, the optimizer's in `optimizer_schema.py`, those of a run's length and cost in
+`run_schema.py`, those of the guard in `stability_schema.py`.
 """
 
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
 from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.lora_schema import LoraSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
-from frugalrl.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from frugalrl.config.section import Fraction, NonNegative, Positive, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 from frugalrl.config.task_table import TASKS, makes_completions, splits_of
 from frugalrl.functions import SAMPLERS, Setting, known_name
@@ -33,7 +34,6 @@ DEFAULT_SOURCE = "arithmetic"
 """A task's name; a source that is neither a task's name nor a dotted path is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
-_MAX_LEARNING_RATE = 1e3
 
 
 class ModelSettings(Section):
@@ -203,50 +203,6 @@ class VerifierSettings(Section):
     def _the_backstop_is_behind_the_limit(self) -> Self:
         if self.wall_seconds is not None and self.wall_seconds < self.cpu_seconds:
             raise ValueError("wall_seconds is only a backstop: give at least cpu_seconds")
-        return self
-
-
-class OptimizerSettings(Section):
-    """AdamW (or Muon for hidden matrices) and its learning-rate schedule."""
-
-    name: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, the rest by AdamW")
-    learning_rate: PositiveFloat = Field(
-        1e-6,
-        allow_inf_nan=True,
-        description="AdamW's full rate, after the warm-up; 1e-6 (1.5B) to 3e-3 (the tiny model) have worked here; "
-        "1e-5 by default in an SFT recipe",
-    )
-    muon_learning_rate: PositiveFloat = Field(
-        0.02, allow_inf_nan=True, description="of the hidden matrices, if name is muon"
-    )
-    beta1: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of AdamW: decay of the mean of gradients")
-    beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.999, description="of AdamW: decay of the mean of their squares"
-    )
-    epsilon: PositiveFloat = Field(1e-8, description="of AdamW: added to the divisor")
-    weight_decay: NonNegative = Field(0.0, description="of both optimizers")
-    max_grad_norm: PositiveFloat = Field(1.0, description="the gradient's norm is clipped to it")
-    schedule: Literal["cosine", "linear", "constant"] = Field("cosine", description="of the rate after the warm-up")
-    warmup_fraction: Fraction = Field(0.1, description="share of all steps in which the rate rises linearly from 0")
-    min_lr_fraction: Fraction = Field(0.1, description="the floor, as a share of the full rate")
-
-    @field_validator("learning_rate", "muon_learning_rate")
-    @classmethod
-    def _rate_can_be_meant(cls, rate: float) -> float:
-        """AdamW moves each weight by about the rate. A rate too high but meant is for the alarms, which end a run; with
-        a large epsilon AdamW is SGD, whose rates may well be above 1."""
-        if rate > _MAX_LEARNING_RATE:
-            raise ValueError(
-                f"a learning rate of {rate:g} destroys any model at the first update: 1e-6 (1.5B) to 3e-3 (the tiny "
-                f"model) have worked, 0.02 for Muon, and {_MAX_LEARNING_RATE:g} is the most that is taken"
-            )
-        return rate
-
-    @model_validator(mode="after")
-    def _decay_leaves_something(self) -> Self:
-        rate = max(self.learning_rate, self.muon_learning_rate if self.name == "muon" else 0.0)
-        if rate * self.weight_decay >= 1:
-            raise ValueError("learning rate x weight_decay is 1 or more: each step would turn the weights' signs")
         return self
 
 

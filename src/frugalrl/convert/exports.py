@@ -31,6 +31,8 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
     values: dict[str, Any] = {
         "model_name_or_path": recipe["model"]["path"],
         "dtype": recipe["model"]["dtype"],
+        "bf16": recipe["model"]["dtype"] == "bfloat16",
+        "fp16": recipe["model"]["dtype"] == "float16" or None,
         "gradient_checkpointing": recipe["model"]["gradient_checkpointing"],
         "dataset_name": recipe["data"]["train"]["source"],
         "dataset_config": recipe["data"]["train"]["subset"],
@@ -43,6 +45,7 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
         "top_p": rollout["top_p"],
         "top_k": rollout["top_k"],
         "beta": loss["kl_coef"],
+        "use_bias_correction_kl": loss["kl_estimator"] == "k3_unbiased" if loss["kl_coef"] else None,
         "epsilon": loss["clip_low"],
         "epsilon_high": loss["clip_high"],
         "delta": loss["delta"],

@@ -1,9 +1,9 @@
 """GRPO recipes of TRL, open-r1 and open-rs, key by key, into ours.
 
 Decisions:
-- A key that the file leaves out has the default of the TRL it was written for, and these changed: in February 2025
-  beta was 0.04 and losses were averaged per completion; in mid-2025 beta became 0 and losses were averaged over tokens;
-  since then `dapo` normalises over the whole batch. The keys of a file tell its time; `defaults` overrides that.
+- A key that the file leaves out has the default of the release of TRL that it was written for, and these changed
+  (`trl_releases.py`). The keys of a file tell its releases; the newest of them is taken, `defaults` overrides that, and
+  where they differ the line says so.
 - Batch arithmetic becomes explicit: completions of an update = per device x accumulation x processes.
 - Nothing is dropped without a line, and values that would be refused or mean something else are said.
 """
@@ -14,12 +14,13 @@ from typing import Any
 
 from frugalrl.convert.report import Converted, KeyLine
 from frugalrl.convert.trl_keys import NOT_NEEDED, NOT_THERE
-from frugalrl.convert.trl_reading import DEFAULTS, Circumstances, Reading, era_of, short
+from frugalrl.convert.trl_reading import Circumstances, Reading, as_list, as_number, as_texts, short
+from frugalrl.convert.trl_releases import default_of
 from frugalrl.convert.trl_rewards import REWARD_KEYS, reward_terms
 from frugalrl.errors import RecipeError
 
 _HELD_OUT = 128
-_DTYPES = {"float32": "float32", "bfloat16": "bfloat16", "auto": "bfloat16", "float16": "bfloat16", None: "float32"}
+_DTYPES = ("float32", "bfloat16", "float16")
 _OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused")
 _LOSSES = {
     "grpo": "sequence",
@@ -36,7 +37,7 @@ _UNKNOWN = Circumstances()
 
 def convert_trl(values: Mapping[str, Any], given: Circumstances = _UNKNOWN) -> Converted:
     """Our recipe for a file of theirs. Raises RecipeError for what makes a recipe impossible."""
-    reading = Reading(dict(values), given.defaults or era_of(values))
+    reading = Reading(dict(values), given.defaults)
     recipe: dict[str, Any] = {"name": given.name}
     for part in (_model, _data, _rewards, _rollout, _algorithm, _optimizer, _training, _trackers):
         recipe |= part(reading, given)
@@ -65,15 +66,7 @@ def _model(reading: Reading, given: Circumstances) -> dict[str, Any]:
     path = reading.take("model_name_or_path", "model.path")
     if not path:
         raise RecipeError("The recipe names no model. Add model_name_or_path.")
-    key = "torch_dtype" if "torch_dtype" in reading.values else "dtype"
-    reading.taken.update(("torch_dtype", "dtype"))
-    asked = reading.take(key, "model.dtype")
-    section: dict[str, Any] = {"path": str(path), "dtype": _DTYPES.get(asked, "bfloat16")}
-    if asked not in ("float32", "bfloat16", None):
-        reading.say("dtype", "changed", f"{asked} becomes bfloat16; the optimizer keeps fp32 masters")
-    if reading.values.get("bf16") and section["dtype"] == "float32":
-        section["dtype"] = "bfloat16"
-        reading.say("bf16", "changed", "bf16: true computes in bfloat16 -> model.dtype: bfloat16, with fp32 masters")
+    section: dict[str, Any] = {"path": str(path), "dtype": _dtype(reading)}
     revision = reading.optional("model_revision", "model.revision")
     if revision not in (None, "main"):
         section["revision"] = revision
@@ -82,17 +75,39 @@ def _model(reading: Reading, given: Circumstances) -> dict[str, Any]:
     return {"model": section}
 
 
+def _dtype(reading: Reading) -> str:
+    """What is computed in: the dtype of the weights, or that of mixed precision around fp32 weights."""
+    asked = reading.optional("torch_dtype", "model.dtype") or reading.take("dtype", "model.dtype")
+    reading.taken.add("dtype")
+    if asked not in _DTYPES:
+        reading.say("dtype", "changed", f"{asked} becomes bfloat16; the optimizer keeps fp32 masters")
+        return "bfloat16"
+    if asked != "float32":
+        return str(asked)
+    if reading.values.get("fp16"):
+        reading.say("fp16", "changed", "mixed precision -> model.dtype: float16, with fp32 masters and a loss scale")
+        return "float16"
+    reading.taken.add("bf16")
+    if reading.values.get("bf16", default_of("bf16", reading.release)):
+        why = "true" if "bf16" in reading.values else f"not set, true by default in TRL {reading.release}"
+        reading.say("bf16", "changed", f"{why}: mixed precision -> model.dtype: bfloat16, with fp32 masters")
+        return "bfloat16"
+    if "bf16" in reading.values:
+        reading.say("bf16", "translated", "false -> model.dtype: float32")
+    return "float32"
+
+
 def _adapter(reading: Reading) -> dict[str, Any]:
     """The section `model.lora`; peft's own defaults of rank and alpha where the file says only use_peft."""
     if not reading.optional("use_peft", "model.lora"):
         return {}
-    rank = int(reading.optional("lora_r", "model.lora.rank") or 16)
-    alpha = float(reading.optional("lora_alpha", "model.lora.alpha") or 32)
+    rank = reading.optional_count("lora_r", "model.lora.rank") or 16
+    alpha = reading.optional_number("lora_alpha", "model.lora.alpha") or 32.0
     lora: dict[str, Any] = {"rank": rank, "alpha": alpha, "dropout": 0.0}
-    dropout = reading.optional("lora_dropout", "model.lora.dropout")
-    lora["dropout"] = 0.05 if dropout is None else float(dropout)
+    dropout = reading.optional_number("lora_dropout", "model.lora.dropout")
+    lora["dropout"] = 0.05 if dropout is None else dropout
     named = reading.optional("lora_target_modules", "model.lora.target")
-    targets = [named] if isinstance(named, str) else list(named or ["q_proj", "v_proj"])
+    targets = as_texts(named or ["q_proj", "v_proj"])
     if targets == ["all-linear"]:
         return {"lora": lora}
     known = [one for one in targets if one in _PROJECTIONS]
@@ -112,7 +127,7 @@ def _data(reading: Reading, given: Circumstances) -> dict[str, Any]:
     for key in ("dataset_config", "dataset_configs"):
         subset = reading.optional(key, "data.train.subset")
         if subset:
-            source["subset"] = subset[0] if isinstance(subset, list) else str(subset)
+            source["subset"] = as_texts(subset)[0]
     source["split"] = reading.optional("dataset_train_split", "data.train.split") or "train"
     column = reading.optional("dataset_prompt_column", "data.train.problem_field")
     if column and column != "problem":
@@ -155,16 +170,17 @@ def _rewards(reading: Reading, given: Circumstances) -> dict[str, Any]:
         names = ["accuracy", "format", "tag_count"]
         reading.say("reward_funcs", "added", f"not set: open-r1's default {', '.join(names)} -> rewards")
     weights = reading.optional("reward_weights", "the weights of rewards")
-    names = [names] if isinstance(names, str) else list(names)
+    names = as_texts(names)
+    weights = None if weights is None else [as_number("reward_weights", one) for one in as_list(weights)]
     if weights is not None and len(weights) != len(names):
         raise RecipeError(f"The recipe has {len(names)} reward_funcs and {len(weights)} reward_weights. Give as many.")
-    cap = reading.values.get("max_completion_length", DEFAULTS[reading.era]["max_completion_length"])
+    cap = reading.peek_count("max_completion_length")
     reading.taken.update(REWARD_KEYS)
-    return {"rewards": reward_terms(names, weights, reading.values, int(cap), reading.say)}
+    return {"rewards": reward_terms(names, weights, reading.values, cap, reading.say)}
 
 
 def _rollout(reading: Reading, given: Circumstances) -> dict[str, Any]:
-    group = int(reading.take("num_generations", "rollout.group_size"))
+    group = reading.count("num_generations", "rollout.group_size")
     completions = _completions(reading, given)
     prompts = max(1, -(-completions // group))
     if prompts * group != completions:
@@ -172,30 +188,36 @@ def _rollout(reading: Reading, given: Circumstances) -> dict[str, Any]:
             "num_generations", "changed", f"{completions} is no multiple of {group}: rounded up to {prompts} prompts"
         )
     section: dict[str, Any] = {"prompts_per_step": prompts, "group_size": group}
-    longest = reading.optional("max_prompt_length", "rollout.max_prompt_tokens")
-    section["max_prompt_tokens"] = int(longest) if longest else 512
+    section["max_prompt_tokens"] = reading.optional_count("max_prompt_length", "rollout.max_prompt_tokens") or 512
     section["skip_long_prompts"] = True
     reading.say(
         "skip_long_prompts", "added", "longer prompts are left out; TRL cut off their beginning, or took them whole"
     )
-    section["max_completion_tokens"] = int(reading.take("max_completion_length", "rollout.max_completion_tokens"))
-    section["temperature"] = float(reading.take("temperature", "rollout.temperature"))
-    for key, ours in (("top_p", "top_p"), ("top_k", "top_k")):
-        value = reading.optional(key, f"rollout.{ours}")
-        if value is not None and value not in (-1, 1.0):
-            section[ours] = value
+    section["max_completion_tokens"] = reading.count("max_completion_length", "rollout.max_completion_tokens")
+    section["temperature"] = reading.number("temperature", "rollout.temperature")
+    top_p = reading.optional_number("top_p", "rollout.top_p")
+    if top_p not in (None, 1.0):
+        section["top_p"] = top_p
+    section |= _top_k(reading)
     return {"rollout": section}
+
+
+def _top_k(reading: Reading) -> dict[str, int]:
+    """TRL 0.16 and 0.17 sampled among 50 tokens unless told otherwise; -1 and 0 are all."""
+    left_out = "top_k" not in reading.values and default_of("top_k", reading.release) is None
+    value = None if left_out else reading.count("top_k", "rollout.top_k", least=-1)
+    return {"top_k": value} if value is not None and value > 0 else {}
 
 
 def _completions(reading: Reading, given: Circumstances) -> int:
     """Completions of a step, from sizes that are a device's."""
     processes = given.processes or 1
-    device = int(reading.take("per_device_train_batch_size", "rollout.prompts_per_step"))
-    accumulation = int(reading.take("gradient_accumulation_steps", "rollout.prompts_per_step"))
+    device = reading.count("per_device_train_batch_size", "rollout.prompts_per_step")
+    accumulation = reading.count("gradient_accumulation_steps", "rollout.prompts_per_step")
     update = device * accumulation * processes
-    whole = reading.optional("generation_batch_size", "rollout.prompts_per_step")
-    rounds = reading.optional("steps_per_generation", "rollout.prompts_per_step")
-    sampled = int(whole) if whole else device * int(rounds) * processes if rounds else update
+    whole = reading.optional_count("generation_batch_size", "rollout.prompts_per_step")
+    rounds = reading.optional_count("steps_per_generation", "rollout.prompts_per_step")
+    sampled = whole or (device * rounds * processes if rounds else update)
     why = f"{device} per device x {accumulation} accumulations x {processes} processes = {update} completions"
     if given.processes is None:
         reading.say("processes", "changed", f"{why}; the file does not say how many processes: give --processes N")
@@ -221,24 +243,32 @@ def _algorithm(reading: Reading, given: Circumstances) -> dict[str, Any]:
         loss["surrogate"] = kind
     if reading.optional("importance_sampling_level", "algorithm.loss.surrogate") == "sequence":
         loss["surrogate"] = "gspo"
-    epsilon = float(reading.take("epsilon", "algorithm.loss.clip_low and clip_high"))
-    high = reading.optional("epsilon_high", "algorithm.loss.clip_high")
-    loss |= {"clip_low": epsilon, "clip_high": float(high) if high is not None else epsilon}
-    beta_why = "0 holds no reference model" if reading.era != "2025-02" else "TRL's default has been 0 since mid-2025"
-    loss["kl_coef"] = float(reading.take("beta", "algorithm.loss.kl_coef", why=beta_why))
-    loss["kl_estimator"] = (
-        "k3_unbiased" if reading.optional("use_bias_correction_kl", "algorithm.loss.kl_estimator") else "k3"
-    )
-    for key, ours in _PLAIN_LOSS.items():
-        value = reading.optional(key, f"algorithm.loss.{ours}")
-        if value is not None:
-            loss[ours] = float(value)
+    epsilon = reading.number("epsilon", "algorithm.loss.clip_low and clip_high")
+    high = reading.optional_number("epsilon_high", "algorithm.loss.clip_high")
+    loss |= {"clip_low": epsilon, "clip_high": epsilon if high is None else high}
+    loss["kl_coef"] = reading.number("beta", "algorithm.loss.kl_coef", why="0 holds no reference model")
+    loss["kl_estimator"] = _kl_estimator(reading, loss["kl_coef"])
+    loss |= _plain(reading, _PLAIN_LOSS, "algorithm.loss")
     section: dict[str, Any] = {"advantage": _advantage(reading, kind), "loss": loss}
-    section["updates_per_batch"] = int(reading.take("num_iterations", "algorithm.updates_per_batch"))
+    section["updates_per_batch"] = reading.count("num_iterations", "algorithm.updates_per_batch")
     if reading.optional("mask_truncated_completions", "algorithm.mask_truncated"):
         section["mask_truncated"] = True
     section |= _entropy(reading) | _reference(reading, loss["kl_coef"])
     return {"algorithm": section}
+
+
+def _kl_estimator(reading: Reading, kl_coef: float) -> str:
+    """TRL's correction is on by default since 1.10, and matters only where there is a KL term."""
+    key = "use_bias_correction_kl"
+    matters = key in reading.values or kl_coef > 0
+    unbiased = reading.take(key, "algorithm.loss.kl_estimator") if matters else False
+    return "k3_unbiased" if unbiased else "k3"
+
+
+def _plain(reading: Reading, names: Mapping[str, str], section: str) -> dict[str, float]:
+    """Numbers that mean the same under our name; those that the file leaves out stay out."""
+    found = {ours: reading.optional_number(key, f"{section}.{ours}") for key, ours in names.items()}
+    return {ours: value for ours, value in found.items() if value is not None}
 
 
 _PLAIN_LOSS = {
@@ -265,19 +295,12 @@ def _advantage(reading: Reading, kind: str) -> dict[str, Any]:
 
 
 def _entropy(reading: Reading) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    names = {
-        "entropy_coef": "coef",
-        "entropy_target": "target",
-        "entropy_coef_delta": "step",
-        "entropy_coef_max": "coef_max",
-    }
-    for key, ours in names.items():
-        value = reading.optional(key, f"algorithm.entropy.{ours}")
-        if value:
-            found[ours] = float(value)
+    found: dict[str, Any] = dict(_plain(reading, _PLAIN_ENTROPY, "algorithm.entropy"))
     if reading.optional("use_adaptive_entropy", "algorithm.entropy.adaptive"):
         found["adaptive"] = True
+    lowest = reading.optional_number("entropy_coef_min", "algorithm.entropy.coef")
+    if lowest:
+        reading.say("entropy_coef_min", "missing", f"{lowest:g}: an adaptive coefficient may fall to 0 here")
     return {"entropy": found} if found else {}
 
 
@@ -287,22 +310,20 @@ _PLAIN_ENTROPY = {
 
 
 def _reference(reading: Reading, kl_coef: float) -> dict[str, Any]:
-    steps = reading.optional("ref_model_sync_steps", "algorithm.reference_reset_every")
     if not reading.optional("sync_ref_model", "algorithm.reference_reset_every") or not kl_coef:
+        reading.taken.add("ref_model_sync_steps")
         return {}
+    steps = reading.count("ref_model_sync_steps", "algorithm.reference_reset_every")
     reading.say("sync_ref_model", "changed", "the reference is replaced whole, and the optimizer is reset with it")
-    return {"reference_reset_every": int(steps or 512)}
+    return {"reference_reset_every": steps}
 
 
 def _optimizer(reading: Reading, given: Circumstances) -> dict[str, Any]:
-    section: dict[str, Any] = {"learning_rate": float(reading.take("learning_rate", "optimizer.learning_rate"))}
+    section: dict[str, Any] = {"learning_rate": reading.number("learning_rate", "optimizer.learning_rate")}
     name = reading.optional("optim", "optimizer.name")
     if name is not None and str(name) not in _OPTIMIZERS:
         reading.say("optim", "changed", f"{name} becomes adamw with fp32 masters and moments")
-    for key, ours in _PLAIN_OPTIMIZER.items():
-        value = reading.optional(key, f"optimizer.{ours}")
-        if value is not None:
-            section[ours] = float(value)
+    section |= _plain(reading, _PLAIN_OPTIMIZER, "optimizer")
     schedule, floor = _schedule(reading, section["learning_rate"])
     section |= {"schedule": schedule, "warmup_fraction": _warmup(reading), "min_lr_fraction": floor}
     return {"optimizer": section}
@@ -316,8 +337,10 @@ _PLAIN_OPTIMIZER = {
 
 def _schedule(reading: Reading, rate: float) -> tuple[str, float]:
     kind = str(reading.take("lr_scheduler_type", "optimizer.schedule"))
-    extra = reading.optional("lr_scheduler_kwargs", "optimizer.min_lr_fraction") or {}
-    floor = float(extra.get("min_lr_rate", extra.get("min_lr", 0.0) / rate))
+    extra = reading.optional_mapping("lr_scheduler_kwargs", "optimizer.min_lr_fraction")
+    floor = as_number(
+        "min_lr_rate", extra.get("min_lr_rate", as_number("min_lr", extra.get("min_lr", 0.0)) / (rate or 1.0))
+    )
     for name, ours in (("cosine", "cosine"), ("constant", "constant"), ("linear", "linear")):
         if kind.startswith(name) and "restart" not in kind:
             return ours, floor
@@ -328,29 +351,29 @@ def _schedule(reading: Reading, rate: float) -> tuple[str, float]:
 
 
 def _warmup(reading: Reading) -> float:
-    steps = reading.optional("warmup_steps", "optimizer.warmup_fraction")
+    steps = reading.optional_number("warmup_steps", "optimizer.warmup_fraction")
     if steps:
-        total = int(reading.values.get("max_steps") or 0)
-        if float(steps) >= 1 and total <= 0:
+        total = reading.peek_count("max_steps", 0)
+        if steps >= 1 and total <= 0:
             reading.say("warmup_steps", "missing", "a share of the steps is needed: set optimizer.warmup_fraction")
             return 0.0
-        return float(steps) if float(steps) < 1 else min(1.0, float(steps) / total)
-    return float(reading.take("warmup_ratio", "optimizer.warmup_fraction"))
+        return steps if steps < 1 else min(1.0, steps / total)
+    return reading.number("warmup_ratio", "optimizer.warmup_fraction")
 
 
 def _training(reading: Reading, given: Circumstances) -> dict[str, Any]:
     steps = _steps(reading, given)
     section: dict[str, Any] = {"steps": steps}
     strategy = str(reading.optional("save_strategy", "training.save_every") or "steps")
-    every = reading.optional("save_steps", "training.save_every")
+    every = reading.optional_number("save_steps", "training.save_every")
     if strategy == "steps":
         section["save_every"] = _share_of(every if every is not None else 500, steps)
     elif strategy != "no":
         reading.say("save_strategy", "changed", f"{strategy}: the best and the last checkpoint are saved in any case")
-    keep = reading.optional("save_total_limit", "training.keep_last")
+    keep = reading.optional_count("save_total_limit", "training.keep_last")
     if keep:
-        section["keep_last"] = int(keep)
-    looks = reading.optional("eval_steps", "evaluation.every")
+        section["keep_last"] = keep
+    looks = reading.optional_number("eval_steps", "evaluation.every")
     saved = section.get("save_every")
     every_look = _share_of(looks, steps) if looks else saved and min(saved, steps)
     if not looks and every_look:
@@ -358,39 +381,36 @@ def _training(reading: Reading, given: Circumstances) -> dict[str, Any]:
     return {
         "evaluation": {"every": every_look} if every_look else {},
         "training": section,
-        "seed": int(reading.take("seed", "seed")),
+        "seed": reading.count("seed", "seed", least=0),
     }
 
 
-def _share_of(value: Any, steps: int) -> int:
-    return max(1, round(value * steps)) if isinstance(value, float) and value < 1 else int(value)
+def _share_of(value: float, steps: int) -> int:
+    return max(1, round(value * steps)) if value < 1 else int(value)
 
 
 def _steps(reading: Reading, given: Circumstances) -> int:
-    steps = reading.optional("max_steps", "training.steps")
-    epochs = float(
-        reading.optional("num_train_epochs", "training.steps", _EPOCHS if steps and steps > 0 else "") or 3.0
-    )
-    if steps and int(steps) > 0:
-        return int(steps)
+    steps = reading.optional_count("max_steps", "training.steps") or 0
+    if steps > 0:
+        if "num_train_epochs" in reading.values:
+            reading.say("num_train_epochs", "dropped", "max_steps decides")
+        return steps
+    epochs = reading.optional_number("num_train_epochs", "training.steps") or 3.0
     if given.rows is None:
         raise RecipeError(
             f"The recipe counts {epochs:g} epochs and no steps. Give --rows N, the number of rows of the training data."
         )
-    group = int(reading.values.get("num_generations") or DEFAULTS[reading.era]["num_generations"])
-    device = int(reading.values.get("per_device_train_batch_size") or 8)
-    accumulation = int(reading.values.get("gradient_accumulation_steps") or 1)
+    group = reading.peek_count("num_generations")
+    device = reading.peek_count("per_device_train_batch_size")
+    accumulation = reading.peek_count("gradient_accumulation_steps")
     found = max(1, int(epochs * given.rows * group / (device * accumulation * (given.processes or 1))))
     reading.say("num_train_epochs", "changed", f"{epochs:g} epochs of {given.rows:,} rows -> training.steps: {found}")
     return found
 
 
-_EPOCHS = "max_steps decides"
-
-
 def _trackers(reading: Reading, given: Circumstances) -> dict[str, Any]:
     named = reading.optional("report_to", "trackers")
-    names = [named] if isinstance(named, str) else list(named or [])
+    names = as_texts(named or [])
     project = reading.optional("wandb_project", "trackers.project")
     known = [name for name in names if name in ("wandb", "trackio", "tensorboard", "mlflow")]
     for name in set(names) - set(known) - {"none"}:

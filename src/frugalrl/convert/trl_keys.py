@@ -1,7 +1,7 @@
 """Every key that a GRPO recipe of TRL, open-r1 or open-rs may have and that is not translated, with the reason.
 
-The keys that are translated are in `trl.py`. Sources: TRL 0.15 (February 2025, which open-rs ran on) and 1.16,
-open-r1's configs, transformers' TrainingArguments.
+The keys that are translated are in `trl.py`. Sources: the configs of TRL at every tag from v0.14.0 to v1.9.0 and in the
+wheels up to 1.16, those of open-r1 and open-rs, and transformers' TrainingArguments.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,22 @@ _FOLDER = "a run's folder is runs/NAME; choose another with --out"
 _TOKENIZER = "the tokenizer's own chat template is used; to change it, edit chat_template.jinja in the model's folder"
 _ADAPTER = "adapters are LoRA's plain ones, see model.lora and docs/lora.md; without use_peft it says nothing"
 
+_MISMATCH = (
+    "the engine in process samples with the trainer's weights: there is no mismatch to correct; with a vLLM server, "
+    "algorithm.loss.mismatch"
+)
+_DATALOADER = "prompts are tokenized once, at the start"
+_REASONING = "the prompt's template says what an answer looks like; nothing constrains the sampler"
+
 NOT_NEEDED: Mapping[str, str] = {
     "attn_implementation": _KERNELS,
     "use_liger_kernel": "logits exist for a chunk of tokens at a time anyway (training.logits_chunk_tokens)",
     "use_liger_loss": "logits exist for a chunk of tokens at a time anyway (training.logits_chunk_tokens)",
     "bf16": "the compute dtype is model.dtype; the optimizer keeps fp32 masters",
-    "fp16": "the compute dtype is model.dtype: float32 or bfloat16",
+    "fp16": "the compute dtype is model.dtype: float32, bfloat16 or float16",
+    "bf16_full_eval": _EVALUATION,
+    "fp16_full_eval": _EVALUATION,
+    "cast_lm_head_to_fp32": "the output layer adds up in fp32 anyway",
     "tf32": "left as PyTorch sets it",
     "use_vllm": _VLLM,
     "vllm_mode": _VLLM,
@@ -99,8 +109,8 @@ NOT_NEEDED: Mapping[str, str] = {
     "greater_is_better": "the best checkpoint is the one with the highest validation accuracy",
     "eval_delay": _EVALUATION,
     "remove_unused_columns": "all columns of a row reach the rewards",
-    "dataloader_num_workers": "prompts are tokenized once, at the start",
-    "dataloader_pin_memory": "prompts are tokenized once, at the start",
+    "dataloader_num_workers": _DATALOADER,
+    "dataloader_pin_memory": _DATALOADER,
     "dataloader_drop_last": "no batch is cut short: problems begin again",
     "dataset_num_proc": "data is read by one process",
     "dataset_streaming": "files are read row by row; a Hub data set is fetched whole",
@@ -118,12 +128,12 @@ NOT_NEEDED: Mapping[str, str] = {
     "chat_template": _TOKENIZER,
     "tokenizer_name_or_path": _TOKENIZER,
     "chat_template_kwargs": _TOKENIZER,
-    "vllm_importance_sampling_correction": "the engine in process samples with the trainer's weights: there is no "
-    "mismatch to correct; with another engine, algorithm.loss.mismatch: tis",
-    "vllm_importance_sampling_cap": "see algorithm.loss.mismatch_cap",
-    "vllm_importance_sampling_mode": "see algorithm.loss.mismatch",
-    "vllm_importance_sampling_clip_max": "see algorithm.loss.mismatch_cap and mismatch_high",
-    "vllm_importance_sampling_clip_min": "see algorithm.loss.mismatch_low",
+    "vllm_importance_sampling_correction": f"{_MISMATCH}: tis or sequence_mask",
+    "vllm_importance_sampling_cap": f"{_MISMATCH}, with mismatch_cap",
+    "vllm_importance_sampling_mode": f"{_MISMATCH}: sequence_mask, tis (token_truncate) or icepop (token_mask); there "
+    "is no sequence_truncate",
+    "vllm_importance_sampling_clip_max": f"{_MISMATCH}, with mismatch_cap, or mismatch_high of icepop",
+    "vllm_importance_sampling_clip_min": f"{_MISMATCH}: icepop, with mismatch_low",
     "pad_to_multiple_of": "rows are packed or padded by tokens",
     "optim_args": "see the section `optimizer`",
     "code_language": "code is run as Python",
@@ -139,6 +149,50 @@ NOT_NEEDED: Mapping[str, str] = {
     "lora_target_parameters": _ADAPTER,
     "lora_modules_to_save": _ADAPTER,
     "lora_task_type": _ADAPTER,
+    "dataloader_in_order": _DATALOADER,
+    "dataloader_multiprocessing_context": _DATALOADER,
+    "dataloader_persistent_workers": _DATALOADER,
+    "dataloader_prefetch_factor": _DATALOADER,
+    "ignore_data_skip": _DATALOADER,
+    "length_column_name": _DATALOADER,
+    "train_sampling_strategy": _DATALOADER,
+    "group_by_length": _DATALOADER,
+    "ddp_broadcast_buffers": _PROCESSES,
+    "ddp_bucket_cap_mb": _PROCESSES,
+    "ddp_static_graph": _PROCESSES,
+    "parallelism_config": _PROCESSES,
+    "do_predict": _EVALUATION,
+    "eval_do_concat_batches": _EVALUATION,
+    "eval_use_gather_object": _EVALUATION,
+    "include_for_metrics": _EVALUATION,
+    "prediction_loss_only": _EVALUATION,
+    "label_names": _EVALUATION,
+    "num_generations_eval": _EVALUATION,
+    "hub_always_push": _HUB,
+    "hub_revision": _HUB,
+    "debug": _LOG,
+    "skip_memory_metrics": _LOG,
+    "wandb_log_unique_prompts": _LOG,
+    "transformers_continuous_batching_config": _VLLM,
+    "use_cache": _VLLM,
+    "gradient_checkpointing_use_reentrant": "recomputation is never re-entrant",
+    "activation_checkpointing": "see model.gradient_checkpointing",
+    "activation_checkpointing_kwargs": "see model.gradient_checkpointing",
+    "liger_kernel_config": "logits exist for a chunk of tokens at a time anyway (training.logits_chunk_tokens)",
+    "torch_empty_cache_steps": _MEMORY,
+    "torch_compile_backend": "not used: shapes change with every batch",
+    "torch_compile_mode": "not used: shapes change with every batch",
+    "enable_jit_checkpoint": "SIGTERM asks for a checkpoint after the step, always",
+    "restore_callback_states_from_checkpoint": "a checkpoint holds all that moves",
+    "optim_target_modules": "see the section `optimizer`",
+    "project": "trackers take a project each, see `trackers`",
+    "trackio_bucket_id": "set TRACKIO_BUCKET_ID in the environment",
+    "trackio_static_space_id": "pages of a run are pushed with `frugalrl push RUN ORG/NAME --kind report`",
+    "streaming": "files are read row by row; a Hub data set is fetched whole",
+    "test_split_size": "problems are held out with data.validation",
+    "code_eval_scoring_mode": "the reward `code` is the share of tests that pass; see docs/rewards/code.md",
+    "ioi_provider": "tests run in sandboxed worker processes on this machine",
+    "bnb_4bit_quant_storage": "weights are never quantised",
     "use_rslora": _ADAPTER,
     "use_dora": _ADAPTER,
 }
@@ -149,6 +203,12 @@ NOT_THERE: Mapping[str, str] = {
     "repetition_penalty": "sampling has no repetition penalty, which would make it off policy; use the "
     "reward `repetition`",
     "generation_kwargs": "sampling takes temperature, top_p and top_k only",
+    "vllm_guided_decoding_regex": _REASONING,
+    "vllm_structured_outputs_regex": _REASONING,
+    "vespo_k_pos": "vespo is not built in; write it as a function, algorithm.loss.surrogate",
+    "vespo_k_neg": "vespo is not built in; write it as a function, algorithm.loss.surrogate",
+    "vespo_lambda_pos": "vespo is not built in; write it as a function, algorithm.loss.surrogate",
+    "vespo_lambda_neg": "vespo is not built in; write it as a function, algorithm.loss.surrogate",
     "top_entropy_quantile": "the loss counts all tokens; there is no quantile of entropy",
     "ref_model_mixup_alpha": "the reference is replaced whole, by algorithm.reference_reset_every",
     "multi_objective_aggregation": "rewards are summed with their weights before they are normalised",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from frugalrl.convert.report import Fate
+from frugalrl.convert.trl_reading import as_number
 
 Say = Callable[[str, Fate, str], None]
 _NAMES: Mapping[str, str] = {
@@ -50,7 +51,7 @@ _MEANINGS = {
 
 def _cosine(values: Mapping[str, Any], cap_tokens: int, say: Say) -> dict[str, Any]:
     given = {key: values[key] for key in REWARD_KEYS[:4] if key in values}
-    bound = int(values.get("cosine_max_len", cap_tokens))
+    bound = int(as_number("cosine_max_len", values.get("cosine_max_len", cap_tokens)))
     if "cosine_max_len" in values:
         say(
             "cosine_max_len",
@@ -65,10 +66,10 @@ def _cosine(values: Mapping[str, Any], cap_tokens: int, say: Say) -> dict[str, A
         )
     args = {
         "max_length_tokens": bound,
-        "correct_at_zero": float(values.get("cosine_max_value_correct", 1.0)),
-        "correct_at_max": float(values.get("cosine_min_value_correct", 0.5)),
-        "wrong_at_zero": float(values.get("cosine_min_value_wrong", -0.5)),
-        "wrong_at_max": float(values.get("cosine_max_value_wrong", 0.0)),
+        "correct_at_zero": as_number("cosine_max_value_correct", values.get("cosine_max_value_correct", 1.0)),
+        "correct_at_max": as_number("cosine_min_value_correct", values.get("cosine_min_value_correct", 0.5)),
+        "wrong_at_zero": as_number("cosine_min_value_wrong", values.get("cosine_min_value_wrong", -0.5)),
+        "wrong_at_max": as_number("cosine_max_value_wrong", values.get("cosine_max_value_wrong", 0.0)),
     }
     if "cosine_min_value_wrong" in given or "cosine_max_value_wrong" in given:
         say(
@@ -88,16 +89,16 @@ def _cosine(values: Mapping[str, Any], cap_tokens: int, say: Say) -> dict[str, A
 def _repetition(values: Mapping[str, Any], cap_tokens: int, say: Say) -> dict[str, Any]:
     args: dict[str, Any] = {}
     if "repetition_n_grams" in values:
-        args["ngram_size"] = int(values["repetition_n_grams"])
+        args["ngram_size"] = int(as_number("repetition_n_grams", values["repetition_n_grams"]))
         say("repetition_n_grams", "translated", f"{args['ngram_size']} -> args.ngram_size")
     if "repetition_max_penalty" in values:
-        args["max_penalty"] = float(values["repetition_max_penalty"])
+        args["max_penalty"] = as_number("repetition_max_penalty", values["repetition_max_penalty"])
         say("repetition_max_penalty", "translated", f"{args['max_penalty']} -> args.max_penalty")
     return args
 
 
 def _soft_overlong(values: Mapping[str, Any], cap_tokens: int, say: Say) -> dict[str, Any]:
-    cache = int(values.get("soft_punish_cache", max(1, cap_tokens // 5)))
+    cache = int(as_number("soft_punish_cache", values.get("soft_punish_cache", max(1, cap_tokens // 5))))
     say("soft_punish_cache", "translated", f"{cache} -> args.cache_tokens")
     if "max_completion_len" in values:
         say("max_completion_len", "changed", "the bound is rollout.max_completion_tokens")

@@ -231,7 +231,7 @@ def _subject(model: Served, benchmark: LoadedBenchmark, asked: Sequence[PromptSe
         dtype="served",
         device=settings.url,
         source=benchmark.source,
-        asked_through=settings.api,
+        asked_through=model.server.api,
     )
 
 

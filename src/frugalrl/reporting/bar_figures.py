@@ -4,16 +4,20 @@ Every bar and interval says its exact value under the pointer; the table under t
 reader, and is what the page offers as CSV.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from frugalrl.reporting.figures import WIDTH, nice_ticks, number
 
 _COLOURS = 6
-_LABEL_WIDTH, _RIGHT, _ROW = 150, 24, 24
-_MOST_LABEL = 20
+_RIGHT, _ROW, _DODGED = 24, 24, 13
+_NARROWEST, _WIDEST, _CHAR = 60, 216, 7.0
+_MOST_LABEL = 30
+"""Of characters before the plot, which takes what they leave: about seven pixels each on a phone."""
+_TICK_ROOM = 44
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 44, 8, 34, 190
 
 
@@ -26,6 +30,8 @@ class Interval:
     low: float
     high: float
     slot: int = 0
+    series: str = ""
+    """Whose it is, where several share a label: rows of one label that follow each other stand close together."""
 
 
 @dataclass(frozen=True)
@@ -48,37 +54,60 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
     if percent and not zero:
         ticks = [tick for tick in ticks if -1e-9 <= tick <= 1 + 1e-9] or ticks
     low, high = min(ticks[0], min(ends)), max(ticks[-1], max(ends))
-    height = _ROW * len(rows) + 40
+    places, height = _places(rows)
+    left = min(_WIDEST, max(_NARROWEST, _CHAR * max((len(one.label) for one in rows), default=0) + 14))
 
     def x(value: float) -> float:
-        return _LABEL_WIDTH + (value - low) / ((high - low) or 1) * (WIDTH - _LABEL_WIDTH - _RIGHT)
+        return left + (value - low) / ((high - low) or 1) * (WIDTH - left - _RIGHT)
 
+    every = math.ceil(_TICK_ROOM * len(ticks) / (WIDTH - left))
     parts = []
-    for tick in ticks:
+    for at, tick in enumerate(ticks):
         label = f"{100 * tick:g}{' %' if not zero else ''}" if percent else f"{tick:g}"
         parts.append(f'<path class="grid" d="M{x(tick):.1f} 4V{height - 28}"/>')
-        parts.append(f'<text x="{x(tick):.1f}" y="{height - 12}" text-anchor="middle">{label}</text>')
+        if at % every == 0:
+            parts.append(f'<text x="{x(tick):.1f}" y="{height - 12}" text-anchor="middle">{label}</text>')
     if zero:
-        parts.append(f'<path class="line" stroke="currentColor" d="M{x(0):.1f} 4V{height - 28}"/>')
-    for at, one in enumerate(rows):
-        y = 4 + _ROW * at + _ROW / 2
-        words = f"{one.label}: {_said(one, percent, zero)}"
-        shown = one.label if len(one.label) <= _MOST_LABEL else f"{one.label[: _MOST_LABEL - 6]}…{one.label[-5:]}"
-        parts.append(f'<text x="{_LABEL_WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(shown)}</text>')
-        slot = one.slot % _COLOURS
-        is_known = math.isfinite(one.low) and math.isfinite(one.high)
-        span = f'<path class="line c{slot}" d="M{x(one.low):.1f} {y}H{x(one.high):.1f}"/>' if is_known else ""
-        parts.append(
-            f"<g><title>{escape(words)}</title>{span}"
-            f'<circle class="c{slot}" cx="{x(one.value):.1f}" cy="{y}" r="4"/>'
-            f'<rect x="{_LABEL_WIDTH}" y="{y - 10}" width="{WIDTH - _LABEL_WIDTH}" height="20" opacity="0"/></g>'
-        )
+        parts.append(f'<path class="zero" d="M{x(0):.1f} 4V{height - 28}"/>')
+    for at, (one, y) in enumerate(zip(rows, places, strict=True)):
+        if not at or rows[at - 1].label != one.label:
+            mates = sum(1 for _ in next(itertools.groupby(rows[at:], lambda row: row.label))[1])
+            middle = (y + places[at + mates - 1]) / 2 + 4
+            parts.append(f'<text x="{left - 8}" y="{middle:.1f}" text-anchor="end">{escape(_cut(one.label))}</text>')
+        words = f"{_called(one)}: {_said(one, percent, zero)}"
+        parts.append(f"<g><title>{escape(words)}</title>{_interval(one, x, y)}")
+        parts.append(f'<rect x="{left}" y="{y - 6}" width="{WIDTH - left}" height="12" opacity="0"/></g>')
     table = numbers(
         ["", "value", "low", "high"],
-        [[one.label, *(_value(v, percent) for v in (one.value, one.low, one.high))] for one in rows],
+        [[_called(one), *(_value(v, percent) for v in (one.value, one.low, one.high))] for one in rows],
     )
-    spoken = "; ".join(f"{one.label} {_said(one, percent, zero)}" for one in rows)
+    spoken = "; ".join(f"{_called(one)} {_said(one, percent, zero)}" for one in rows)
     return _svg(title, spoken, height, "".join(parts)) + table
+
+
+def _places(rows: Sequence[Interval]) -> tuple[list[float], float]:
+    """Where each row's line is, and the height of all."""
+    places, y = [], 4.0 + _ROW / 2
+    for at, one in enumerate(rows):
+        if at:
+            y += _DODGED if rows[at - 1].label == one.label else _ROW
+        places.append(y)
+    return places, y + _ROW / 2 + 36
+
+
+def _interval(one: Interval, x: Callable[[float], float], y: float) -> str:
+    slot = one.slot % _COLOURS
+    is_known = math.isfinite(one.low) and math.isfinite(one.high)
+    span = f'<path class="line c{slot}" d="M{x(one.low):.1f} {y}H{x(one.high):.1f}"/>' if is_known else ""
+    return f'{span}<circle class="c{slot}" cx="{x(one.value):.1f}" cy="{y}" r="4"/>'
+
+
+def _called(one: Interval) -> str:
+    return f"{one.label}, {one.series}" if one.series else one.label
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _MOST_LABEL else f"{label[: _MOST_LABEL - 8]}…{label[-7:]}"
 
 
 def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: str = "") -> str:
@@ -118,7 +147,19 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
     spoken = "; ".join(
         f"{one.label}: " + ", ".join(f"{label} {one.counts[at]:g}" for at, label in enumerate(bins)) for one in rows
     )
-    return _svg(title, spoken, _HEIGHT, "".join(parts)) + table
+    key = _key(rows) if len(rows) > 1 else ""
+    return key + _svg(title, spoken, _HEIGHT, "".join(parts)) + table
+
+
+def _key(rows: Sequence[Bars]) -> str:
+    """What the colours of stacked bars stand for, from above as in the figure."""
+    items = [
+        '<li><svg class="fig key" viewBox="0 0 12 12" aria-hidden="true">'
+        f'<rect class="c{one.slot % _COLOURS}" x="1" y="1" width="10" height="10" rx="2"/></svg>'
+        f"{escape(one.label)}</li>"
+        for one in reversed(rows)
+    ]
+    return f'<ul class="legend small">{"".join(items)}</ul>'
 
 
 def numbers(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -144,10 +185,14 @@ def length_bins(lengths: Sequence[int], most: int = 14) -> tuple[list[int], list
 def _said(one: Interval, percent: bool, signed: bool) -> str:
     if signed:
         return f"{100 * one.value:+.1f} points [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    if not math.isfinite(one.low):
+        return number(one.value, percent)
     return f"{number(one.value, percent)} [{number(one.low, percent)}, {number(one.high, percent)}]"
 
 
 def _value(value: float, percent: bool) -> str:
+    if not math.isfinite(value):
+        return ""
     return f"{100 * value:.2f}" if percent else f"{value:.4g}"
 
 

@@ -4,21 +4,24 @@ The verdict comes first: each benchmark's accuracy with its interval, and what s
 answers, unknown verdicts, too few problems). Then tables and figures, then every sample.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from frugalrl.evaluation.records import SampleRecord
-from frugalrl.evaluation.results import Results, ResultsHeader
-from frugalrl.evaluation.scores import BenchmarkScore, score_of
+from frugalrl.evaluation.results import Results
+from frugalrl.evaluation.scores import BenchmarkScore, Part, score_of
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting import page_assets
 from frugalrl.reporting.bar_figures import Bars, Interval, bar_chart, interval_chart, length_bins
-from frugalrl.reporting.console import estimate, percent
+from frugalrl.reporting.console import percent
 from frugalrl.reporting.evaluation_samples import Evaluated, Language, problem_of, samples_of
+from frugalrl.reporting.figures import interval_bar, legend
 from frugalrl.reporting.mathml import mathml
-from frugalrl.reporting.published import published_section
+from frugalrl.reporting.published import Own, published_section
 from frugalrl.reporting.sample_browser import sample_browser
 
+_MUCH_TRUNCATED = 0.1
 Finding = tuple[str, str]
 """A sentence, and whether it is ``good``, ``bad``, ``unsure`` or none of these."""
 
@@ -29,11 +32,12 @@ def evaluation_page(
     remarks: Sequence[str] = (),
     findings: Sequence[Finding] = (),
     extra: Sequence[str] = (),
+    is_followed: bool = False,
 ) -> str:
     """The whole document.
 
     findings: what comes first, such as the verdict of a comparison. remarks: sentences below the accuracies. extra:
-    markup between the figures and the samples.
+    markup between the figures and the samples. is_followed: see `html_page.page`.
     """
     scores = {(model.name, one.header.benchmark): score_of_results(one) for model in models for one in model.results}
     names = list(dict.fromkeys(one.header.benchmark for model in models for one in model.results))
@@ -49,12 +53,12 @@ def evaluation_page(
         sample_browser(samples_of(models, language), mathml),
         *[_made_with(model) for model in models],
     ]
-    return html.page(title, lead, parts, page_assets.style(), page_assets.scripts())
+    return html.page(title, lead, parts, page_assets.style(), page_assets.scripts(is_followed), is_followed)
 
 
-def _beside(model: str, results: Results, scores: "Scores") -> tuple[ResultsHeader, int, str]:
+def _beside(model: str, results: Results, scores: "Scores") -> Own:
     score = scores[model, results.header.benchmark]
-    return results.header, score.samples, estimate(score.accuracy)
+    return Own(model, results.header, score.samples, score.accuracy)
 
 
 def score_of_results(results: Results) -> BenchmarkScore:
@@ -72,17 +76,33 @@ Scores = Mapping[tuple[str, str], BenchmarkScore]
 
 
 def _verdicts(scores: Scores, remarks: Sequence[str], findings: Sequence[Finding]) -> str:
-    several = len({model for model, _ in scores}) > 1
-    found = []
-    for (model, benchmark), score in scores.items():
-        who = f"{model}, {benchmark}" if several else benchmark
-        kind = "unsure" if score.smallest_effect > 1 or score.truncated_fraction > 0.1 else ""
-        said = f"{who}: {estimate(score.accuracy)} of {score.problems} problems x {score.samples}."
-        if score.smallest_effect <= 1:
-            said += f" A comparison would detect a gain of {100 * score.smallest_effect:.1f} points."
-        found.append(html.finding(said, kind))
+    models = list(dict.fromkeys(model for model, _ in scores))
+    cards = []
+    for benchmark in dict.fromkeys(benchmark for _, benchmark in scores):
+        own = [(model, score) for (model, name), score in scores.items() if name == benchmark]
+        cards.append(_card(benchmark, [(models.index(model), model, score) for model, score in own], len(models) > 1))
     first = [html.finding(text, kind) for text, kind in findings]
-    return html.section("Is it better?" if findings else "How good is it?", *first, *found, html.notes(remarks))
+    heading = "Is it better?" if findings else "How good is it?"
+    key = legend(models) if len(models) > 1 else ""
+    return html.section(heading, *first, key, f'<div class="cards">{"".join(cards)}</div>', html.notes(remarks))
+
+
+def _card(benchmark: str, own: Sequence[tuple[int, str, BenchmarkScore]], several: bool) -> str:
+    """A benchmark at a glance: each model's accuracy, its interval, and how small a gain could be detected."""
+    lines, is_unsure = [], False
+    for slot, model, score in own:
+        value = score.accuracy
+        who = f'<span class="who">{escape(model)}</span>' if several else ""
+        number, interval = _accuracy(score)
+        bar = interval_bar(value.value, value.ci_low, value.ci_high, slot) if math.isfinite(value.ci_low) else ""
+        lines.append(f'<p class="score">{who}<b>{number}</b><span class="ci">{interval}</span>{bar}</p>')
+        is_unsure = is_unsure or score.smallest_effect > 1 or score.truncated_fraction > _MUCH_TRUNCATED
+    about = dict.fromkeys(f"{score.problems:,} problems × {score.samples}" for _, _, score in own)
+    effects = [score.smallest_effect for _, _, score in own if score.smallest_effect <= 1]
+    said = f"; a gain of {100 * max(effects):.1f} points would be detected" if effects else "; too few to show a gain"
+    kind = " unsure" if is_unsure else ""
+    body = f'{"".join(lines)}<p class="about">{", ".join(about)}{said}</p>'
+    return f'<article class="card{kind}"><h3>{escape(benchmark)}</h3>{body}</article>'
 
 
 def _table(scores: Scores) -> str:
@@ -114,45 +134,43 @@ def _figures(models: Sequence[Evaluated], scores: Scores, benchmarks: Sequence[s
     several = len(models) > 1
     slots = {model.name: slot for slot, model in enumerate(models)}
     rows = [
-        Interval(f"{benchmark} {model}" if several else benchmark, *_ends(score), slots[model])
+        Interval(benchmark, *_ends(score), slots[model], model if several else "")
         for (model, benchmark), score in sorted(scores.items(), key=lambda item: benchmarks.index(item[0][1]))
     ]
     figures = [html.figure("Accuracy", "95 % intervals", interval_chart("Accuracy by benchmark", rows))]
     for benchmark in benchmarks:
         own = [(model, score) for (model, name), score in scores.items() if name == benchmark]
-        for column in dict.fromkeys(part.column for _, score in own for part in score.parts):
-            rows = [
-                Interval(
-                    f"{part.value} {model}" if several else f"{part.value} ({part.problems})",
-                    part.accuracy.value,
-                    part.accuracy.ci_low,
-                    part.accuracy.ci_high,
-                    slots[model],
-                )
-                for value in dict.fromkeys(
-                    part.value for _, score in own for part in score.parts if part.column == column
-                )
-                for model, score in own
-                for part in score.parts
-                if (part.column, part.value) == (column, value)
-            ]
-            title = f"{benchmark} by {column.lower()}"
-            figures.append(html.figure(title, "95 % intervals; problems in brackets", interval_chart(title, rows)))
+        columns = dict.fromkeys(part.column for _, score in own for part in score.parts)
+        figures += [_by_column(benchmark, column, own, slots) for column in columns]
     for model in models:
         for one in model.results:
             name = f"{model.name}, {one.header.benchmark}" if several else one.header.benchmark
-            figures += [_lengths(name, one), _solved(name, one)]
-    return html.section("Figures", html.charts(figures))
+            figures += [_lengths(name, one), _solved(name, one, slots[model.name])]
+    return html.section("Figures", legend([model.name for model in models]) if several else "", html.charts(figures))
 
 
-def _ends(score: BenchmarkScore) -> tuple[float, float, float]:
+def _by_column(benchmark: str, column: str, own: Sequence[tuple[str, BenchmarkScore]], slots: Mapping[str, int]) -> str:
+    """Accuracy by level, subject or the like."""
+    several = len(slots) > 1
+    parts = [(model, part) for model, score in own for part in score.parts if part.column == column]
+    rows = [
+        Interval(f"{value} ({part.problems})", *_ends(part), slots[model], model if several else "")
+        for value in dict.fromkeys(part.value for _, part in parts)
+        for model, part in parts
+        if part.value == value
+    ]
+    title = f"{benchmark} by {column.lower()}"
+    return html.figure(title, "95 % intervals; problems in brackets", interval_chart(title, rows))
+
+
+def _ends(score: BenchmarkScore | Part) -> tuple[float, float, float]:
     return score.accuracy.value, score.accuracy.ci_low, score.accuracy.ci_high
 
 
 def _lengths(name: str, results: Results) -> str:
     edges, labels = length_bins([one.tokens for one in results.samples])
     rows = []
-    for slot, (label, test) in enumerate(_KINDS):
+    for slot, label, test in _KINDS:
         counts = [0] * len(labels)
         for one in results.samples:
             if test(one):
@@ -160,18 +178,18 @@ def _lengths(name: str, results: Results) -> str:
         if any(counts):
             rows.append(Bars(label, counts, slot))
     title = f"Length of answers, {name}"
-    said = ", ".join(row.label for row in rows)
-    return html.figure(title, f"samples by tokens: {said}, from below", bar_chart(title, labels, rows, "tokens"))
+    return html.figure(title, "samples by tokens", bar_chart(title, labels, rows, "tokens"))
 
 
-_KINDS: tuple[tuple[str, Callable[[SampleRecord], bool]], ...] = (
-    ("correct", lambda one: one.is_correct),
-    ("not correct", lambda one: not one.is_correct and not one.is_truncated),
-    ("truncated, not correct", lambda one: not one.is_correct and one.is_truncated),
+_KINDS: tuple[tuple[int, str, Callable[[SampleRecord], bool]], ...] = (
+    (2, "correct", lambda one: one.is_correct),
+    (1, "not correct", lambda one: not one.is_correct and not one.is_truncated),
+    (5, "truncated, not correct", lambda one: not one.is_correct and one.is_truncated),
 )
+"""Colour, name and what belongs to it."""
 
 
-def _solved(name: str, results: Results) -> str:
+def _solved(name: str, results: Results, slot: int) -> str:
     right: dict[str, list[bool]] = {}
     for one in results.samples:
         right.setdefault(one.problem_id, []).append(one.is_correct)
@@ -182,7 +200,7 @@ def _solved(name: str, results: Results) -> str:
         counts[round(bins * sum(own) / len(own))] += 1
     labels = [f"{100 * at / bins:.0f} %" for at in range(bins + 1)]
     title = f"How hard the problems are, {name}"
-    chart = bar_chart(title, labels, [Bars("problems", counts)], "share of samples that are correct")
+    chart = bar_chart(title, labels, [Bars("problems", counts, slot)], "share of samples that are correct")
     return html.figure(title, f"problems by solved share, k = {k}", chart)
 
 

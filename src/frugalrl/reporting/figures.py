@@ -35,6 +35,7 @@ FIGURE_CSS = (
     ".fig text{fill:var(--muted,#555)}.fig .grid{stroke:var(--rule,#ddd);stroke-width:1}"
     ".fig .line{fill:none;stroke-width:2;stroke-linejoin:round}.fig .faint{stroke-width:1;opacity:.3}"
     ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}"
+    ".fig .zero{fill:none;stroke:var(--muted,#555);stroke-width:1.2}"
     + "".join(f".fig .c{i}{{stroke:var(--s{i});fill:var(--s{i})}}.fig .line.c{i}{{fill:none}}" for i in range(_COLOURS))
 )
 
@@ -145,12 +146,12 @@ def share_bar(share: float, slot: int = 0) -> str:
     )
 
 
-def interval_bar(value: float, low: float, high: float) -> str:
+def interval_bar(value: float, low: float, high: float, slot: int = 0) -> str:
     """A point and its interval on an axis from 0 to 1, to stand in a table cell beside its numbers."""
     return (
         '<svg class="fig bar" viewBox="0 0 120 10" aria-hidden="true"><path class="grid" d="M1 5H119"/>'
-        f'<path class="line c0" d="M{1 + 118 * low:.1f} 5H{1 + 118 * high:.1f}"/>'
-        f'<circle class="c0" cx="{1 + 118 * value:.1f}" cy="5" r="3"/></svg>'
+        f'<path class="line c{slot % _COLOURS}" d="M{1 + 118 * low:.1f} 5H{1 + 118 * high:.1f}"/>'
+        f'<circle class="c{slot % _COLOURS}" cx="{1 + 118 * value:.1f}" cy="5" r="3"/></svg>'
     )
 
 

@@ -11,6 +11,7 @@ Not covered: printing.
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -30,6 +31,10 @@ body{margin:0 auto;max-width:68rem;padding:1.5rem 1rem 4rem;background:var(--gro
 font:16px/1.55 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.4rem 0 .6rem;line-height:1.3}
 h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{color:var(--muted)}
+.contents{position:sticky;top:0;z-index:3;display:flex;gap:.2rem 1.2rem;margin:.8rem 0 0;padding:.45rem 0;
+background:var(--ground);border-bottom:1px solid var(--rule);font-size:.88rem;overflow-x:auto;white-space:nowrap}
+.contents a{color:var(--muted);text-decoration:none}.contents a:hover,.contents a:focus{color:var(--ink)}
+section{scroll-margin-top:2.6rem}
 .finding{border-left:4px solid var(--muted);padding:.5rem .9rem;background:var(--panel);margin:.8rem 0;max-width:46rem}
 .finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding.unsure{border-color:var(--unsure)}
 .scroll{overflow-x:auto;overflow-wrap:normal;margin:.7rem 0}table{border-collapse:collapse;
@@ -46,7 +51,7 @@ figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.95rem;margin-b
 figcaption span{display:block;font-weight:400;color:var(--muted);font-size:.84rem}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;margin:.6rem 0;font-size:.93rem}
 .legend li{display:flex;align-items:center;gap:.5rem}.fig.key{width:2.75rem;flex:none}
-.legend.pinned{position:sticky;top:0;background:var(--ground);padding:.4rem 0;
+.legend.pinned{position:sticky;top:2.2rem;background:var(--ground);padding:.4rem 0;
 border-bottom:1px solid var(--rule);z-index:1}
 details{border:1px solid var(--rule);border-radius:6px;padding:.45rem .8rem;margin:.5rem 0}summary{cursor:pointer}
 pre{white-space:pre-wrap;font:.83rem/1.45 ui-monospace,monospace;background:var(--panel);padding:.7rem;margin:.5rem 0;
@@ -60,16 +65,25 @@ ul.notes{padding-left:1.2rem}:focus-visible{outline:2px solid var(--s0);outline-
 )
 
 
-def page(title: str, lead: str, parts: Sequence[str], style: str = "", scripts: Sequence[str] = ()) -> str:
+def page(
+    title: str,
+    lead: str,
+    parts: Sequence[str],
+    style: str = "",
+    scripts: Sequence[str] = (),
+    is_followed: bool = False,
+) -> str:
     """A whole HTML document.
 
     parts: markup, each a section. style: added to the page's own. scripts: of ours, run after the page is there.
+    is_followed: the page may ask the server that it came from for its next state.
     """
     body = "\n".join(part for part in parts if part)
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     policy = "default-src 'none'; style-src 'unsafe-inline'" + (
         f"; img-src data:; script-src {hashes}" if hashes else ""
     )
+    policy += "; connect-src 'self'" if is_followed else ""
     tail = "".join(f"<script>{script}</script>\n" for script in scripts)
     wide = ' class="wide"' if scripts else ""
     return (
@@ -78,7 +92,8 @@ def page(title: str, lead: str, parts: Sequence[str], style: str = "", scripts: 
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="generator" content="{GENERATOR}">\n'
         f"<title>{escape(title)}</title>\n<style>{_CSS}{style}</style>\n</head>\n<body{wide}>\n"
-        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n<main>\n{body}\n</main>\n'
+        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n{_contents(body)}'
+        f"<main>\n{body}\n</main>\n"
         f"{tail}</body>\n</html>\n"
     )
 
@@ -88,8 +103,22 @@ def _sha256(script: str) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and markup under it."""
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{''.join(parts)}\n</section>"
+    """A heading and markup under it; what is called alike on a page is one place in its contents."""
+    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    return f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{"".join(parts)}\n</section>'
+
+
+_HEADING = re.compile(r'<section id="([a-z0-9-]*)">\n<h2>([^<]*)</h2>')
+_FEWEST_LISTED = 3
+
+
+def _contents(body: str) -> str:
+    """Links to the sections, where there are several."""
+    found = dict(_HEADING.findall(body))
+    if len(found) < _FEWEST_LISTED:
+        return ""
+    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading in found.items())
+    return f'<nav class="contents" aria-label="on this page">{links}</nav>\n'
 
 
 def paragraph(text: str) -> str:

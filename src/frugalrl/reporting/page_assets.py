@@ -3,7 +3,7 @@
 import functools
 from importlib import resources
 
-BROWSER, FIGURES = "browser.js", "figures.js"
+BROWSER, FIGURES, FOLLOW = "browser.js", "figures.js", "follow.js"
 _STYLE = "browser.css"
 
 
@@ -18,6 +18,6 @@ def style() -> str:
     return asset(_STYLE)
 
 
-def scripts() -> tuple[str, ...]:
-    """The scripts of pages with samples, in order."""
-    return asset(FIGURES), asset(BROWSER)
+def scripts(is_followed: bool = False) -> tuple[str, ...]:
+    """The scripts of pages with samples, in order. is_followed: with the one that asks the server for what is new."""
+    return asset(FIGURES), asset(BROWSER), *((asset(FOLLOW),) if is_followed else ())

@@ -5,13 +5,17 @@ The numbers are in `assets/published/results.json`, each with the paper it was r
 
 import functools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 
 from frugalrl.evaluation.results import ResultsHeader
 from frugalrl.reporting import html_page as html
+from frugalrl.reporting.bar_figures import Interval, interval_chart
+from frugalrl.reporting.console import estimate
+from frugalrl.reporting.figures import legend
+from frugalrl.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True)
@@ -64,28 +68,74 @@ def differences(header: ResultsHeader, k: int, protocol: Protocol) -> list[str]:
     return [*unlike, *([f"{', '.join(unknown)} not known"] if unknown else [])]
 
 
-def published_section(measured: Sequence[tuple[ResultsHeader, int, str]]) -> str:
-    """Published numbers on the benchmarks that were measured: header, k, and the accuracy as text. Empty for none."""
-    parts = []
-    for header, k, accuracy in measured:
-        rows = [one for one in published() if one.benchmark == header.benchmark]
-        if not rows:
-            continue
-        cells = [
-            [escape(one.model), _value(one), html.cell(f"arXiv {one.protocol.paper}"), html.cell(one.protocol.what)]
-            for one in sorted(rows, key=lambda one: -one.mean)
-        ]
-        ours = [f"<b>{escape(header.model)}</b>", f"<b>{escape(accuracy)}</b>", "this page", f"k = {k}"]
-        said = [
-            f"arXiv {paper.paper}: {'; '.join(differences(header, k, paper))}."
-            for paper in dict.fromkeys(one.protocol for one in rows)
-            if differences(header, k, paper)
-        ]
-        table = html.html_table(["model", header.benchmark, "from", "how"], [ours, *cells])
-        warning = "Protocols differ, so a difference between these numbers need not be one between models: "
-        parts.append(table + (html.finding(warning + " ".join(said), "unsure") if said else ""))
-    return html.section("Beside published numbers", *parts) if parts else ""
+@dataclass(frozen=True)
+class Own:
+    """A model of the user's on a benchmark."""
+
+    model: str
+    header: ResultsHeader
+    k: int
+    accuracy: Estimate
 
 
-def _value(one: Published) -> str:
-    return html.cell(f"{one.mean:.1f}" + (f" ± {one.sd:g}" if one.sd is not None else ""))
+def published_section(measured: Sequence[Own]) -> str:
+    """Published numbers on the benchmarks that were measured, in one figure each with the user's; empty for none."""
+    names = dict.fromkeys(one.header.benchmark for one in measured)
+    own = {name: [one for one in measured if one.header.benchmark == name] for name in names}
+    figures = [_beside(name, ours) for name, ours in own.items() if _papers(name)]
+    if not figures:
+        return ""
+    said = list(dict.fromkeys(line for name, ours in own.items() for line in _protocols(name, ours)))
+    warning = "Protocols differ, so a difference between these numbers need not be one between models."
+    unlike = any(differences(one.header, one.k, paper) for one in measured for paper in _papers(one.header.benchmark))
+    return html.section(
+        "Beside published numbers",
+        html.finding(warning, "unsure") if unlike else "",
+        html.notes(said),
+        html.charts(figures),
+    )
+
+
+def _papers(benchmark: str) -> list[Protocol]:
+    """Those that measured a benchmark."""
+    return list(dict.fromkeys(one.protocol for one in published() if one.benchmark == benchmark))
+
+
+def _protocols(benchmark: str, ours: Sequence[Own]) -> list[str]:
+    """A sentence for each paper: how it measured, and how that differs."""
+    lines = []
+    for paper in _papers(benchmark):
+        unlike = dict.fromkeys(difference for one in ours for difference in differences(one.header, one.k, paper))
+        differing = f" For {benchmark}: {'; '.join(unlike)}." if unlike else ""
+        lines.append(f"arXiv {paper.paper}: {paper.what}.{differing}")
+    return lines
+
+
+def _beside(benchmark: str, ours: Sequence[Own]) -> str:
+    """One point a number, the highest first, with its spread over seeds or the interval of the user's own."""
+    papers = _papers(benchmark)
+    rows = [
+        Interval(
+            one.model,
+            one.mean / 100,
+            (one.mean - one.sd) / 100 if one.sd is not None else math.nan,
+            (one.mean + one.sd) / 100 if one.sd is not None else math.nan,
+            1 + papers.index(one.protocol),
+            f"arXiv {one.protocol.paper}",
+        )
+        for one in published()
+        if one.benchmark == benchmark
+    ]
+    rows += [
+        Interval(one.model, one.accuracy.value, one.accuracy.ci_low, one.accuracy.ci_high, 0, "this page")
+        for one in ours
+    ]
+    best = {row.label: max(one.value for one in rows if one.label == row.label) for row in rows}
+    rows.sort(key=lambda one: (-best[one.label], one.label, -one.value))
+    key = legend(["this page: 95 % interval", *(f"arXiv {paper.paper}: sd over seeds if known" for paper in papers)])
+    chart = interval_chart(f"{benchmark}, published numbers", rows)
+    return html.figure(benchmark, f"{_said(ours)}", key + chart)
+
+
+def _said(ours: Sequence[Own]) -> str:
+    return "this page: " + ", ".join(f"{one.model} {estimate(one.accuracy)}, k = {one.k}" for one in ours)

@@ -44,8 +44,12 @@ _LAST_SAMPLES = 20
 _SHOWN_SAMPLES = 3
 
 
-def run_page(runs: Sequence[RunRecord], samples: Samples | None = None) -> str:
-    """The whole document. samples: every kept one, to be filtered and read; None shows the best and worst only."""
+def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_followed: bool = False) -> str:
+    """The whole document.
+
+    samples: every kept one, to be filtered and read; None shows the best and worst only. is_followed: see
+    `html_page.page`.
+    """
     names = [str(run.recipe.get("name", run.label)) for run in runs]
     title = f"Run {runs[0].label}" if len(runs) == 1 else f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}"
     description = str(runs[0].recipe.get("description") or "").rstrip(".")
@@ -62,7 +66,7 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None) -> str:
         sample_browser(samples, mathml) if samples is not None else "",
         provenance(runs),
     ]
-    return html.page(title, lead.strip(), parts, page_assets.style(), page_assets.scripts())
+    return html.page(title, lead.strip(), parts, page_assets.style(), page_assets.scripts(is_followed), is_followed)
 
 
 # --------------------------------------------------------------------------------------------------- results

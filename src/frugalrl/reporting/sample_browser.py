@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from frugalrl.reporting import html_page as html
 from frugalrl.types import VerdictLabel
 
 Formula = Callable[[str], str | None]
@@ -77,6 +78,13 @@ class Samples:
     source_word: str
     problems: tuple[ShownProblem, ...]
     samples: tuple[ShownSample, ...]
+    heading: str = "Every sample"
+    is_judged: bool = True
+    """Whether these are completions with verdicts; else problems that were kept or dropped."""
+    group_word: str = "benchmark"
+    """What a problem's `benchmark` is."""
+    number_word: str = "reward"
+    """What a sample's `reward` is."""
 
 
 def sample_browser(shown: Samples, formula: Formula) -> str:
@@ -88,7 +96,7 @@ def sample_browser(shown: Samples, formula: Formula) -> str:
         own = {"t": [shown.samples[at].text for at in chunk], "m": tables[number + 1]}
         parts.append(_packed(f"samples-text-{number}", own))
     parts.append(_packed("samples-prompts", [problem.prompt for problem in shown.problems]))
-    return f'<section><h2>Every sample</h2><div id="samples"></div>{"".join(parts)}</section>'
+    return html.section(shown.heading, '<div id="samples"></div>', *parts)
 
 
 def formulas_in(text: str) -> Iterable[str]:
@@ -125,6 +133,10 @@ def _index(shown: Samples, chunks: Sequence[Sequence[int]], table: Mapping[str, 
     return {
         "sources": list(shown.sources),
         "sourceWord": shown.source_word,
+        "groupWord": shown.group_word,
+        "numberWord": shown.number_word,
+        "rowWord": "samples" if shown.is_judged else "problems",
+        "judged": shown.is_judged,
         "tags": tags,
         "problems": problems,
         "samples": columns,

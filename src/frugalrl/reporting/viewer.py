@@ -2,13 +2,15 @@
 
 Decisions:
 - Loopback only, GET only, and only for requests to this machine by name: a page of another site cannot read it.
-- A page is made anew when a file below its folder has changed, and a page of a run without summary.json, or of results
-  that changed within a minute, asks the browser to load it again.
+- A page is made anew when a file below its folder has changed. The page itself asks for its next state and takes over
+  what changed, so that filters, search and place stay; an unchanged page is answered with 304.
+- A run is going on until it has a summary.json, results for a minute after they changed last.
 - Children of a folder are addressed by their number in its list: no path in a request reaches the disk.
 """
 
 import threading
 import time
+from dataclasses import dataclass
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,15 +19,27 @@ from frugalrl.errors import DataError, OutputError, UserError
 from frugalrl.evaluation.completion_rows import is_results_file
 from frugalrl.evaluation.results import SUFFIX
 from frugalrl.reporting import html_page as html
-from frugalrl.reporting.evaluation_page import evaluation_page
+from frugalrl.reporting import page_assets
+from frugalrl.reporting.console import estimate
+from frugalrl.reporting.evaluation_page import evaluation_page, score_of_results
+from frugalrl.reporting.findings import comparison, progress
 from frugalrl.reporting.pages import evaluated, language
 from frugalrl.reporting.run_page import run_page
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.run_samples import run_samples
 
-REFRESH_SECONDS = 15
 _LIVE_SECONDS = 60.0
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page as it is now."""
+
+    tag: str
+    """Another one as soon as the page may be another."""
+    is_going: bool
+    """Whether it is still growing."""
 
 
 class Viewer:
@@ -35,38 +49,64 @@ class Viewer:
         """Raises DataError if there is nothing to show."""
         self._folder = folder
         self._lock = threading.Lock()
-        self._made: dict[Path, tuple[float, str]] = {}
+        self._made: dict[Path, tuple[str, str]] = {}
         if not folder.is_dir() or not (_is_shown(folder) or self._children()):
             raise DataError(f"{folder} holds neither a run nor results. Name a folder that train or eval wrote.")
 
-    def page(self, number: int | None) -> tuple[str, bool] | None:
-        """The page of the folder, or of one of its children; whether it is still growing. None: there is none."""
-        if number is None and not _is_shown(self._folder):
-            return self._index(), True
-        children = [self._folder] if number is None else self._children()
-        at = number or 0
-        if at >= len(children):
+    def state(self, number: int | None) -> Served | None:
+        """What is known of a page without making it: of the folder, or of one of its children. None: there is none."""
+        folder = self._shown(number)
+        if folder is None:
             return None
-        return self._page_of(children[at])
+        changed = _changed(folder)
+        is_recent = time.time() - changed < _LIVE_SECONDS
+        is_going = not (folder / "summary.json").is_file() if _is_run(folder) else is_recent
+        return Served(f'"{changed:.6f}"', is_going)
+
+    def page(self, number: int | None, tag: str) -> str:
+        """The page that `state` told of."""
+        folder = self._shown(number)
+        assert folder is not None
+        with self._lock:  # one page at a time: two browsers need not make it twice
+            if folder not in self._made or self._made[folder][0] != tag:
+                self._made[folder] = tag, _made(folder) if _is_shown(folder) else self._index()
+            return self._made[folder][1]
+
+    def _shown(self, number: int | None) -> Path | None:
+        if number is None:
+            return self._folder
+        children = self._children()
+        return children[number] if number < len(children) else None
 
     def _children(self) -> list[Path]:
         return [child for child in sorted(self._folder.iterdir()) if child.is_dir() and _is_shown(child)]
 
     def _index(self) -> str:
         rows = [
-            f'<li><a href="/{at}">{escape(child.name)}</a>: {"a run" if _is_run(child) else "results"}</li>'
+            [f'<a href="/{at}">{escape(child.name)}</a>', *map(html.cell, _summary(child))]
             for at, child in enumerate(self._children())
         ]
-        return html.page(self._folder.name, "Runs and evaluations in this folder.", [f"<ul>{''.join(rows)}</ul>"])
+        table = html.html_table(["folder", "what", "result"], rows)
+        parts = [html.section("Runs and evaluations", table)]
+        scripts = page_assets.scripts(is_followed=True)
+        return html.page(self._folder.name, "", parts, page_assets.style(), scripts, is_followed=True)
 
-    def _page_of(self, folder: Path) -> tuple[str, bool]:
-        changed = max((path.stat().st_mtime for path in folder.rglob("*.json*") if path.is_file()), default=0.0)
-        with self._lock:  # one page at a time: two browsers need not make it twice
-            if folder not in self._made or self._made[folder][0] != changed:
-                self._made[folder] = changed, _made(folder)
-            text = self._made[folder][1]
-        is_going = not (folder / "summary.json").is_file() if _is_run(folder) else time.time() - changed < _LIVE_SECONDS
-        return text, is_going
+
+def _changed(folder: Path) -> float:
+    return max((path.stat().st_mtime for path in folder.rglob("*.json*") if path.is_file()), default=0.0)
+
+
+def _summary(folder: Path) -> tuple[str, str]:
+    """What a folder holds, and its result in a few words."""
+    try:
+        if _is_run(folder):
+            run = read_run(folder, folder.name)
+            return "run", f"{progress(run)} {comparison(run).text}".removeprefix(f"{folder.name}: ")
+        one = evaluated(folder.name, _files(folder))
+        scores = [f"{own.header.benchmark} {estimate(score_of_results(own).accuracy)}" for own in one.results]
+        return "evaluation", ", ".join(scores)
+    except UserError as error:
+        return "unreadable", str(error)
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:
@@ -79,23 +119,27 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if (self.headers.get("Host") or "").rsplit(":", 1)[0] not in _HOSTS:
-                self._send(403, "This address is not served.", False)
+                self._send(403, "This address is not served.")
                 return
             name = self.path.split("?")[0].strip("/")
-            found = viewer.page(int(name) if name else None) if name.isdecimal() or not name else None
+            number = int(name) if name.isdecimal() else None
+            found = viewer.state(number) if name.isdecimal() or not name else None
             if found is None:
-                self._send(404, "There is no such page.", False)
+                self._send(404, "There is no such page.")
+            elif self.headers.get("If-None-Match") == found.tag:
+                self._send(304, "", found)
             else:
-                self._send(200, *found)
+                self._send(200, viewer.page(number, found.tag), found)
 
-        def _send(self, status: int, text: str, is_going: bool) -> None:
+        def _send(self, status: int, text: str, state: Served | None = None) -> None:
             data = text.encode("utf-8", "replace")
             self.send_response(status)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Cache-Control", "no-store")
-            if is_going:
-                self.send_header("Refresh", str(REFRESH_SECONDS))
+            if state is not None:
+                self.send_header("ETag", state.tag)
+                self.send_header("X-Going", "yes" if state.is_going else "no")
             self.end_headers()
             self.wfile.write(data)
 
@@ -120,8 +164,13 @@ def _made(folder: Path) -> str:
     """The page; of what cannot be read, a page that says so."""
     try:
         if _is_run(folder):
-            return run_page([read_run(folder, folder.name)], run_samples(folder, language()))
-        files = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if is_results_file(path)]
-        return evaluation_page([evaluated(folder.name, files)], language())
+            return run_page([read_run(folder, folder.name)], run_samples(folder, language()), is_followed=True)
+        return evaluation_page([evaluated(folder.name, _files(folder))], language(), is_followed=True)
     except UserError as error:
-        return html.page(folder.name, "This folder cannot be shown.", [html.finding(str(error), "bad")])
+        parts = [html.section("This folder cannot be shown", html.finding(str(error), "bad"))]
+        scripts = page_assets.scripts(is_followed=True)
+        return html.page(folder.name, "", parts, page_assets.style(), scripts, is_followed=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if is_results_file(path)]

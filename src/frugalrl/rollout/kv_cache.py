@@ -78,6 +78,7 @@ class TransposedKeys:
         self._values = torch.zeros(shape.layers, rows * heads, tokens, dim, dtype=dtype, device=device)
         self._first = torch.arange(rows * heads, device=device) * tokens
         self._key_first = torch.arange(rows * heads * dim, device=device).view(-1, dim) * tokens
+        self._columns, self._seen_and_hidden = torch.arange(tokens, device=device), _biases(self._values)
 
     def write_prompts(self, layer: int, row: int, copies: Sequence[int], keys: Tensor, values: Tensor) -> None:
         """See `KeyValueCache.write_prompts`."""
@@ -91,13 +92,12 @@ class TransposedKeys:
     def columns(self, positions: Tensor, width: int) -> Columns:
         """See `KeyValueCache.columns`."""
         by_head = positions.repeat_interleave(self._heads)
-        visible = torch.arange(width, device=positions.device) <= by_head[:, None]
-        zero, hidden = self._values.new_zeros(()), self._values.new_full((), float("-inf"))
+        visible = self._columns[:width] <= by_head[:, None]
         return Columns(
             width,
             self._key_first[: len(by_head)] + by_head[:, None],
             self._first[: len(by_head)] + by_head,
-            torch.where(visible, zero, hidden)[:, None],
+            torch.where(visible, *self._seen_and_hidden)[:, None],
         )
 
     def attend(self, layer: int, columns: Columns, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -135,6 +135,7 @@ class SdpaCache:
         self._keys = torch.zeros(memory, dtype=dtype, device=device)
         self._values = torch.zeros_like(self._keys)
         self._first = torch.arange(rows * shape.kv_heads, device=device) * tokens
+        self._columns, self._seen_and_hidden = torch.arange(tokens, device=device), _biases(self._values)
         self._backend = ATTENTION_BACKENDS[attention] if device.type == "cuda" else None
 
     def write_prompts(self, layer: int, row: int, copies: Sequence[int], keys: Tensor, values: Tensor) -> None:
@@ -147,11 +148,10 @@ class SdpaCache:
 
     def columns(self, positions: Tensor, width: int) -> Columns:
         """See `KeyValueCache.columns`."""
-        visible = torch.arange(width, device=positions.device) <= positions[:, None]
-        zero, hidden = self._values.new_zeros(()), self._values.new_full((), float("-inf"))
+        visible = self._columns[:width] <= positions[:, None]
         by_head = positions.repeat_interleave(self._heads)
         index = self._first[: len(by_head)] + by_head
-        return Columns(width, index, index, torch.where(visible, zero, hidden)[:, None, None])
+        return Columns(width, index, index, torch.where(visible, *self._seen_and_hidden)[:, None, None])
 
     def attend(self, layer: int, columns: Columns, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """See `KeyValueCache.attend`."""
@@ -172,6 +172,11 @@ class SdpaCache:
 
     def _named_backend(self) -> AbstractContextManager[None]:
         return nullcontext() if self._backend is None else sdpa_kernel(self._backend)
+
+
+def _biases(like: Tensor) -> tuple[Tensor, Tensor]:
+    """Of a column that a row sees, and of one that it does not."""
+    return like.new_zeros(()), like.new_full((), float("-inf"))
 
 
 def make_cache(

@@ -53,10 +53,12 @@ def _inverse_transform(weights: Tensor, uniforms: Tensor) -> Tensor:
     """
     blocks = _blocked(weights)
     cumulated = blocks.sum(-1).double().cumsum(-1)
-    block, share = _place(cumulated, uniforms)
-    inside = blocks[torch.arange(len(block), device=block.device), block].double().cumsum(-1)
-    tokens = block * blocks.shape[-1] + _place(inside, share)[0]
-    return tokens.clamp(max=weights.shape[-1] - 1)
+    block, target = _place(cumulated, uniforms)
+    share = _share_inside(cumulated, block, target)
+    chosen = block.squeeze(-1)
+    inside = blocks[torch.arange(len(chosen), device=chosen.device), chosen].double().cumsum(-1)
+    tokens = chosen * blocks.shape[-1] + _place(inside, share)[0].squeeze(-1)
+    return tokens.clamp_(max=weights.shape[-1] - 1)
 
 
 def _blocked(weights: Tensor) -> Tensor:
@@ -68,18 +70,22 @@ def _blocked(weights: Tensor) -> Tensor:
 
 
 def _place(cumulated: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """The first entry whose cumulated weight is above a share of the total, and where in that entry the share falls.
+    """The first entry whose cumulated weight is above a share of the total, and that weight.
 
-    cumulated: float64 [B, N]. share: float64 [B], in [0, 1). Returns int64 [B] and float64 [B], in [0, 1).
+    cumulated: float64 [B, N]. share: float64 [B], in [0, 1). Returns int64 [B, 1] and float64 [B].
     """
     total = cumulated[:, -1]
     # A product rounded up to the total would fall past the last entry.
     target = torch.minimum(share * total, torch.nextafter(total, torch.zeros_like(total)))
     # NaN falls past every entry: an index out of range is an error on a CPU and kills the process on a GPU.
-    entry = torch.searchsorted(cumulated, target[:, None], right=True).clamp(max=cumulated.shape[-1] - 1)
+    return torch.searchsorted(cumulated, target[:, None], right=True).clamp_(max=cumulated.shape[-1] - 1), target
+
+
+def _share_inside(cumulated: Tensor, entry: Tensor, target: Tensor) -> Tensor:
+    """Where in an entry that `_place` found its target falls: float64 [B], in [0, 1)."""
     above = cumulated.gather(-1, entry).squeeze(-1)
-    below = cumulated.gather(-1, (entry - 1).clamp(min=0)).squeeze(-1).where(entry.squeeze(-1) > 0, 0.0)
-    return entry.squeeze(-1), (target - below) / (above - below)
+    below = cumulated.gather(-1, (entry - 1).clamp_(min=0)).squeeze(-1).where(entry.squeeze(-1) > 0, 0.0)
+    return (target - below) / (above - below)
 
 
 def refuse_broken(logprobs: Tensor) -> None:

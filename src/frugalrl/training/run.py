@@ -33,6 +33,7 @@ from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
 from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, resolve_model_path
@@ -192,6 +193,7 @@ class _Loaded:
 
 def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None) -> _Loaded:
     check_algorithm(recipe)
+    require_bitsandbytes(recipe.optimizer)
     check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
     configure_default_pool(**recipe.verifier.model_dump())
     rubric = _rubric_by_cap(recipe, reward_functions)

@@ -31,6 +31,7 @@ from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import added_up, even_counts
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.exporting import export
+from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import collected
@@ -78,6 +79,7 @@ def run_sft(
     Raises UserError if recipe, data or model make training impossible.
     """
     quiet_transformers()
+    require_bitsandbytes(recipe.optimizer)
     phases = [load_completions(phase) for phase in recipe.phases]
     texts = [example for phase in phases for example in phase]
     policy, base_weights = own_part(world, lambda: _policy(recipe, texts, resume_from))

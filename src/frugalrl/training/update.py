@@ -7,17 +7,18 @@ updated) and `ref_logprobs` (the reference, only if there is a KL term).
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
+from frugalrl.lanes import Lanes, open_lanes
 from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement
 from frugalrl.training.distributed.sharing import added_up, largest
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy
+from frugalrl.training.model.policy import Policy, trainable_parameters
 from frugalrl.types import MicroBatch
 
 
@@ -64,24 +65,25 @@ def update_policy(
             "policy/nonfinite_updates": 0.0,
         }
     world = placement.world
-    old = placement.part(lambda: [_old_logprobs(policy, batch, settings) for batch in batches])
-    ref = placement.part(
-        lambda: [None if reference is None else _logprobs_of(reference, batch, settings) for batch in batches]
-    )
-    staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
-    late = added_up(world, {"tokens": len(staleness), "staleness": float(staleness.sum())})
-    tokens = int(late["tokens"])
     own: Counter[str] = Counter()
     norms = []
+    with open_lanes(trainable_parameters(policy.model), policy.device) as lanes:
+        old = placement.part(lambda: list(lanes.map(lambda batch: _old_logprobs(policy, batch, settings), batches)))
+        ref = placement.part(
+            lambda: list(lanes.map(lambda batch: _reference_logprobs(reference, batch, settings), batches))
+        )
+        staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
+        late = added_up(world, {"tokens": len(staleness), "staleness": float(staleness.sum())})
+        tokens = int(late["tokens"])
+        inputs = [_Inputs(*one) for one in zip(batches, old, ref, strict=True)]
 
-    def accumulate() -> None:
-        for batch, old_logprobs, ref_logprobs in zip(batches, old, ref, strict=True):
-            scale = optimizer.loss_scale if placement.computes_together or _has_gradient(batch, settings) else None
-            own.update(_backward(policy, batch, old_logprobs, ref_logprobs, settings, tokens, scale))
+        def accumulate() -> None:
+            for measured in _gradients(policy, optimizer, inputs, settings, tokens, placement.computes_together, lanes):
+                own.update(measured)
 
-    for _ in range(settings.updates):
-        placement.part(accumulate)
-        norms.append(optimizer.step(lr_factor))
+        for _ in range(settings.updates):
+            placement.part(accumulate)
+            norms.append(optimizer.step(lr_factor))
     sums = added_up(world, own)
     nonfinite = float(sum(not math.isfinite(norm) for norm in norms))
     return {
@@ -107,20 +109,57 @@ _ALWAYS_MEASURED = (
 )
 
 
-def _backward(
+@dataclass(frozen=True)
+class _Inputs:
+    """A micro-batch, and what other weights say of its tokens."""
+
+    batch: MicroBatch
+    old_logprobs: Tensor | None
+    ref_logprobs: Tensor | None
+
+
+def _gradients(
     policy: Policy,
-    batch: MicroBatch,
-    old: Tensor | None,
-    ref: Tensor | None,
+    optimizer: MasterOptimizer,
+    inputs: Sequence[_Inputs],
     settings: UpdateSettings,
     tokens: int,
-    loss_scale: float | None = 1.0,
-) -> dict[str, float]:
+    computes_together: bool,
+    lanes: Lanes,
+) -> Iterator[dict[str, float]]:
+    """Add up the gradient of all micro-batches, in their order; yields what was measured of each.
+
+    In lanes each micro-batch has a gradient of its own, which is added as `backward` would have added it.
+    """
+    parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
+    in_lanes = lanes.count > 1 and not computes_together and all(one.dtype == torch.float32 for one in parameters)
+
+    def computed(one: _Inputs) -> tuple[dict[str, float], Sequence[Tensor | None]]:
+        scale = optimizer.loss_scale if computes_together or _has_gradient(one.batch, settings) else None
+        return _backward(policy, one, settings, tokens, scale, parameters if in_lanes else None)
+
+    for measured, gradients in lanes.map(computed, inputs) if in_lanes else map(computed, inputs):
+        for parameter, gradient in zip(parameters, gradients, strict=False):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
+        yield measured
+
+
+def _backward(
+    policy: Policy,
+    one: _Inputs,
+    settings: UpdateSettings,
+    tokens: int,
+    loss_scale: float | None,
+    apart: Sequence[Tensor] | None,
+) -> tuple[dict[str, float], Sequence[Tensor | None]]:
     """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
 
     tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone; None computes
-    no gradient.
+    no gradient. apart: parameters whose gradients are returned, and added to none.
     """
+    batch, old, ref = one.batch, one.old_logprobs, one.ref_logprobs
+    gradients: Sequence[Tensor | None] = ()
     with torch.set_grad_enabled(loss_scale is not None):
         logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
     rows, rollout_logprobs = batch.rows, batch.rollout_logprobs
@@ -132,7 +171,10 @@ def _backward(
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
     if loss_scale is not None and loss.requires_grad:
-        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
+        if apart is None:
+            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
+        else:
+            gradients = torch.autograd.grad(loss * loss_scale, apart, allow_unused=True)
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),
@@ -144,7 +186,7 @@ def _backward(
     }
     if ref is not None:
         sums["policy/kl"] = losses.kl.sum()
-    return {name: float(value) for name, value in sums.items()}
+    return {name: float(value) for name, value in sums.items()}, gradients
 
 
 def _has_gradient(batch: MicroBatch, settings: UpdateSettings) -> bool:
@@ -158,6 +200,10 @@ def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -
     if settings.old_from_rollout:
         return batch.rollout_logprobs
     return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)
+
+
+def _reference_logprobs(reference: Policy | None, batch: MicroBatch, settings: UpdateSettings) -> Tensor | None:
+    return None if reference is None else _logprobs_of(reference, batch, settings)
 
 
 @torch.no_grad()

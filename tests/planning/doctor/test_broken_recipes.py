@@ -46,7 +46,7 @@ def test_the_miniatures_are_green(name):
     assert [one for one in found.findings if one.level != "green"] == []
 
 
-@pytest.mark.parametrize("name", ["open-rs1", "open-rs2", "open-rs3"])
+@pytest.mark.parametrize("name", ["open-rs1", "open-rs2", "open-rs3", "frugal"])
 def test_the_papers_recipes_are_green_where_their_model_and_data_are_at_hand(name, tmp_path):
     """On the tiny model and arithmetic: what belongs to their own model (size, rate, type) is put aside."""
     rows = [{"problem": f"Compute ${a} + {b}$.", "answer": str(a + b)} for a in range(40) for b in range(20)]

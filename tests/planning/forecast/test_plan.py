@@ -19,7 +19,7 @@ PAPER = KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
 FAKE_RUN = {"value_bytes": 2, "trained": PAPER.parameters, "has_reference": True, "trains_head": True,
             "checkpointing": True, "rollout_rows": 72, "rollout_tokens": 4096, "evaluation_rows": 0,
             "evaluation_tokens": 0, "update_tokens": 4096, "micro_batch_tokens": 8192,
-            "logits_chunk": 1024}  # fmt: skip
+            "loss_tokens": 7168, "logits_chunk": 1024}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frugalrl.config.loading import parse_recipe
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import BudgetEndedError, DataError, ProcessFailedError, RecipeError
 from frugalrl.training.distributed.agreement import refuse_disagreement
-from frugalrl.training.distributed.choice import choose_placement, held_bytes, needs_whole_weights
+from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.dealing import deal_rows, deal_samples
 from frugalrl.training.distributed.failures import failure_of, same_for_all
 from frugalrl.training.distributed.group import _lost
@@ -19,6 +20,7 @@ from frugalrl.training.distributed.launch import SINGLE, Launch, launch_of, refu
 from frugalrl.training.distributed.placement import Replicated
 from frugalrl.training.distributed.sharing import even_counts
 from frugalrl.training.limits.stopping import StopRequested
+from frugalrl.training.model.held import held_bytes
 from tests.training.distributed.jobs import GRPO, SFT
 
 
@@ -102,14 +104,24 @@ def policy_of(parameters: int, dtype: torch.dtype) -> types.SimpleNamespace:
 
 def test_a_model_is_held_whole_where_half_of_the_smallest_memory_holds_it():
     recipe, policy = parse_recipe(GRPO, TrainRecipe), policy_of(100, torch.float32)
-    assert held_bytes(policy, with_reference=True) == 100 * (4 + 4 + 12)
+    assert held_bytes(policy, True, recipe.optimizer) == 100 * (4 + 4 + 12)
     chosen = choose_placement(Pretended(4000), recipe, policy, None, True)
     assert isinstance(chosen.placement, Replicated)
     assert "at most half of the 0 GB of the smallest device" in chosen.reason
     smaller = choose_placement(Pretended(3999), recipe, policy, None, True)
     assert not isinstance(smaller.placement, Replicated)
     assert "more than half" in smaller.reason
-    assert held_bytes(policy_of(100, torch.bfloat16), with_reference=False) == 100 * (2 + 4 + 12)
+    bf16 = policy_of(5000, torch.bfloat16)
+    for options, state_bytes in (({}, 4 + 8), ({"state_bits": 8}, 4 + 2), ({"offload": True}, 0)):
+        assert held_bytes(bf16, False, OptimizerSettings(**options)) == 5000 * (2 + 4 + state_bytes)
+
+
+@pytest.mark.parametrize("saving", [{"state_bits": 8}, {"offload": True}])
+def test_the_optimizers_savings_need_whole_tensors(saving):
+    recipe = parse_recipe({**SFT, "optimizer": saving, "distributed": {"weights": "sharded"}}, SftRecipe)
+    whole_for = needs_whole_weights(recipe)
+    with pytest.raises(RecipeError, match=r"optimizer\.(state_bits=8|offload) needs the whole model in one process"):
+        choose_placement(Pretended(1), recipe, policy_of(100, torch.bfloat16), whole_for, False)
 
 
 def test_what_needs_the_whole_model_is_held_whole_or_refused():

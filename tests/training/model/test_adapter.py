@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 from frugalrl.config.engine_schema import TorchEngineSettings
 from frugalrl.config.loading import load_recipe, parse_recipe
 from frugalrl.config.lora_schema import TARGETS, LoraSettings
-from frugalrl.config.schema import ModelSettings, OptimizerSettings, SftRecipe, TrainRecipe
+from frugalrl.config.optimizer_schema import OptimizerSettings
+from frugalrl.config.schema import ModelSettings, SftRecipe, TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine

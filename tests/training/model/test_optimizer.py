@@ -1,12 +1,15 @@
 """The master-weight optimizer against torch's AdamW, in fp32 and in bf16."""
 
 import copy
+import importlib.util
 import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
+from frugalrl.errors import RecipeError
 from frugalrl.training.model.optimizer import MasterOptimizer
 
 SETTINGS = OptimizerSettings(learning_rate=1e-2, weight_decay=0.1, max_grad_norm=1e9, warmup_fraction=0.0)
@@ -15,7 +18,7 @@ SETTINGS = OptimizerSettings(learning_rate=1e-2, weight_decay=0.1, max_grad_norm
 def network(dtype=torch.float32):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        layers = torch.nn.Sequential(torch.nn.Linear(4, 1024), torch.nn.Tanh(), torch.nn.Linear(1024, 2))
     return layers.to(dtype)
 
 
@@ -75,16 +78,20 @@ def test_clipping_bounds_the_norm_and_reports_it_unclipped():
     assert optimizer.step(lr_factor=1.0) == pytest.approx(float(expected), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
+KINDS = [{}, {"name": "muon"}, {"offload": True}, {"state_bits": 8}, {"state_bits": 8, "offload": True}]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_state_saved_and_loaded_goes_on_bit_for_bit(name, dtype):
-    settings = SETTINGS.model_copy(update={"name": name})
+def test_state_saved_and_loaded_goes_on_bit_for_bit(kind, dtype):
+    settings = SETTINGS.model_copy(update=kind)
     straight = network(dtype)
     optimizer = MasterOptimizer(straight, settings)
     for step in range(3):
         straight(inputs(step, dtype)).square().sum().backward()
         optimizer.step(lr_factor=1.0)
     saved = {key: value.clone() for key, value in optimizer.state_tensors().items()}
+    assert any(key.startswith("state1/") for key in saved) == ("state_bits" in kind)
     resumed = copy.deepcopy(network(dtype))
     resumed.load_state_dict(straight.state_dict())
     second = MasterOptimizer(resumed, settings)
@@ -139,3 +146,85 @@ def test_an_overflow_skips_the_update_and_halves_the_scale_and_2000_updates_doub
         optimizer.step(0.0)
     assert optimizer.loss_scale == 65536.0
     assert optimizer.state_tensors()["loss_scale"].tolist() == [65536.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_masters_and_moments_on_the_host_give_the_same_bits(dtype):
+    """Clipping, weight decay and two micro-batches a step; one step has a gradient that is not finite."""
+    plain, offloaded = network(dtype), network(dtype)
+    settings = SETTINGS.model_copy(update={"max_grad_norm": 5e-3})
+    pair = [(plain, MasterOptimizer(plain, settings))]
+    pair.append((offloaded, MasterOptimizer(offloaded, settings.model_copy(update={"offload": True}))))
+    for step in range(4):
+        norms = []
+        for model, optimizer in pair:
+            scale = optimizer.loss_scale * (float("inf") if step == 2 else 1e-2)
+            for part in range(2):
+                (model(inputs(2 * step + part, dtype)).float().square().mean() * scale).backward()
+            norms.append(optimizer.step(lr_factor=0.5))
+        assert norms[0] == norms[1] or all(map(math.isnan, norms))
+        assert math.isfinite(norms[0]) == (step != 2)
+    for one, other in zip(plain.parameters(), offloaded.parameters(), strict=True):
+        assert torch.equal(one, other)
+    states = [optimizer.state_tensors() for _, optimizer in pair]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_gradient_on_the_host_is_there_for_one_tensor_at_a_time(monkeypatch):
+    model = network(torch.bfloat16)
+    optimizer = MasterOptimizer(model, SETTINGS.model_copy(update={"offload": True}))
+    masters = [master for _, master, _ in optimizer.weights_and_gradients()]
+    seen = []
+    inner = torch.optim.AdamW.step
+
+    def step(self, *arguments):
+        seen.append(sum(master.grad is not None for master in masters))
+        return inner(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    model(inputs(0, torch.bfloat16)).square().sum().backward()
+    optimizer.step(lr_factor=1.0)
+    assert seen == [1] * len(masters)
+
+
+def test_moments_of_8_bits_are_those_of_bitsandbytes_and_small_tensors_keep_32():
+    from bitsandbytes.optim import AdamW8bit
+
+    ours, theirs = network(), network()
+    optimizer = MasterOptimizer(ours, SETTINGS.model_copy(update={"state_bits": 8}))
+    matrix = theirs[0].weight
+    reference = AdamW8bit([matrix], lr=1e-2, weight_decay=0.1)
+    for step in range(4):
+        ours(inputs(step)).square().sum().backward()
+        matrix.grad = ours[0].weight.grad.clone()
+        optimizer.step(lr_factor=1.0)
+        reference.step()
+    assert torch.equal(ours[0].weight, matrix)
+    held = optimizer.state_tensors()
+    assert {key.split("/")[0] for key in held if key.endswith("0.weight")} == {
+        "step", "state1", "absmax1", "state2", "absmax2"
+    }  # fmt: skip
+    assert held["exp_avg/2.weight"].dtype == torch.float32  # 2,048 weights
+    bytes_a_weight = sum(held[f"{key}/0.weight"].nbytes for key in ("state1", "absmax1", "state2", "absmax2")) / 4096
+    assert bytes_a_weight == 2 + 8 / 256
+
+
+def test_the_embedding_keeps_moments_of_32_bits(fresh_policy):
+    optimizer = MasterOptimizer(fresh_policy.model, SETTINGS.model_copy(update={"state_bits": 8}))
+    fresh_policy.logprobs(torch.tensor([[5, 6, 7]]), torch.tensor([[False, True, True]]))[0].sum().backward()
+    optimizer.step(lr_factor=1.0)
+    state = optimizer.state_tensors()
+    assert "exp_avg/model.embed_tokens.weight" in state
+    assert "state1/model.layers.0.mlp.up_proj.weight" in state
+
+
+def test_a_recipe_without_bitsandbytes_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(RecipeError, match=r"pip install 'frugalrl\[8bit\]'"):
+        MasterOptimizer(network(), SETTINGS.model_copy(update={"state_bits": 8}))
+
+
+@pytest.mark.parametrize("saving", [{"state_bits": 8}, {"offload": True}])
+def test_muon_takes_neither_saving(saving):
+    with pytest.raises(ValidationError, match="muon"):
+        OptimizerSettings(name="muon", **saving)

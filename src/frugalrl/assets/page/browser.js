@@ -3,8 +3,7 @@
 "use strict";
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
-  const root = $("#samples");
-  if (!root) return;
+  let root = $("#samples");
   const el = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -29,16 +28,24 @@
     return unpacked.get(id);
   };
   if (typeof DecompressionStream === "undefined") {
-    root.append(el("p", { class: "finding bad" }, "This browser cannot unpack the samples. Use one of 2023 or later."));
+    root?.append(el("p", { class: "finding bad" }, "This browser cannot unpack the samples. Use one of 2023 or later."));
     return;
   }
 
-  const MARK = { correct: "✓", incorrect: "✗", unknown: "?" };
+  const MARK = { correct: "✓", incorrect: "✗", unknown: "?", kept: "✓", dropped: "✗" };
   const ROW = 46;
   let data, rows = [], shown = [], chosen = 0, texts = null;
   const filters = {};
 
   const start = async () => {
+    await load();
+    sideBySide = data.sources.length === 2 && matchMedia("(min-width:1500px)").matches;
+    build();
+    apply();
+    restore();
+  };
+
+  const load = async () => {
     data = await unpack("samples-index");
     const count = data.samples.p.length;
     const rate = new Map();
@@ -59,10 +66,20 @@
       for (const [a, b] of row.own.values()) { right += a; all += b; }
       row.rate = right / all;
       row.change = change(row.own);
+      row.key = [row.problem.b, row.problem.i, data.sources[row.s], row.n].join("\n");
     }
-    build();
-    apply();
-    restore();
+  };
+
+  /** New data in the same page: filters, search, the chosen sample and what is unfolded stay. */
+  const refresh = async () => {
+    const key = shown[chosen]?.key;
+    unpacked.clear();
+    texts = null;
+    await load();
+    fill();
+    await apply(key ?? "");
+    const row = shown[chosen], own = $(".own", detail);
+    if (row && own && row.key === key) own.replaceWith(dots(rows.filter((other) => other.p === row.p), row));
   };
 
   /** How a problem fares with the last source against the first. */
@@ -75,47 +92,13 @@
   };
 
   // ------------------------------------------------------------------------------------------ frame
-  let list, inner, detail, counter, search;
+  let bar, list, inner, detail, counter, search;
   const build = () => {
-    const bar = el("div", { class: "bar", role: "search" });
+    bar = el("div", { class: "bar", role: "search" });
     search = el("input", { type: "search", placeholder: "search problems, answers and texts  ( / )", "aria-label": "search" });
     search.addEventListener("input", debounce(apply, 180));
-    bar.append(search);
-    const values = (get) => [...new Set(rows.map(get).filter((value) => value !== "" && value !== null && value !== undefined))];
-    const add = (name, label, get, order) => {
-      const found = order ? order.filter((value) => values(get).includes(value)) : values(get).sort(natural);
-      if (found.length < 2) return;
-      const select = el("select", { "aria-label": label });
-      select.append(el("option", { value: "" }, label));
-      for (const value of found) {
-        const number = rows.filter((row) => get(row) === value).length;
-        select.append(el("option", { value }, `${value} (${number})`));
-      }
-      select.addEventListener("change", () => { filters[name] = select.value ? [get, select.value] : null; apply(); });
-      bar.append(select);
-    };
-    add("source", data.sourceWord, (row) => data.sources[row.s]);
-    add("benchmark", "benchmark", (row) => row.problem.b);
-    add("verdict", "verdict", (row) => row.v, ["correct", "incorrect", "unknown"]);
-    add("reason", "reason", (row) => row.r);
-    add("cut", "truncated", (row) => (row.c ? "truncated" : "ended"));
-    add("language", "language", (row) => row.l);
-    add("change", "changed", (row) => row.change, ["better", "worse", "same"]);
-    add("solved", "problem", (row) => (row.rate === 0 ? "never solved" : row.rate === 1 ? "always solved" : "sometimes solved"));
-    for (const tag of data.tags) add("tag-" + tag, tag.toLowerCase(), (row) => row.problem.t[tag] ?? "");
-    const sort = el("select", { "aria-label": "sort" });
-    const orders = { "": "in order", long: "longest first", short: "shortest first", hard: "hardest first", easy: "easiest first" };
-    if (data.samples.w.some((value) => value !== null)) Object.assign(orders, { rich: "highest reward", poor: "lowest reward" });
-    for (const [value, label] of Object.entries(orders)) sort.append(el("option", { value }, label));
-    sort.addEventListener("change", () => { filters.sort = sort.value; apply(); });
-    const reset = el("button", { type: "button", onclick: () => {
-      for (const name of Object.keys(filters)) filters[name] = null;
-      for (const select of bar.querySelectorAll("select")) select.value = "";
-      search.value = "";
-      apply();
-    } }, "reset");
     counter = el("span", { class: "count", role: "status" });
-    bar.append(sort, reset, counter);
+    fill();
     inner = el("div", { class: "inner", role: "listbox", "aria-label": "samples" });
     list = el("div", { class: "list", tabindex: "0" }, inner);
     list.addEventListener("scroll", draw);
@@ -123,6 +106,51 @@
     root.append(bar, el("div", { class: "panes" }, list, detail),
       el("p", { class: "keys" }, "Keys: j and k or arrows next and previous sample, n and p same problem, s side by side, r reasoning, / search, Esc list."));
     new ResizeObserver(draw).observe(list);
+  };
+
+  /** The filters that the data allow, each with the value that it had before. */
+  const fill = () => {
+    const before = new Map([...bar.querySelectorAll("select")].map((select) => [select.getAttribute("aria-label"), select.value]));
+    const parts = [search];
+    const values = (get) => [...new Set(rows.map(get).filter((value) => value !== "" && value !== null && value !== undefined))];
+    const add = (name, label, get, order) => {
+      const found = order ? order.filter((value) => values(get).includes(value)) : values(get).sort(natural);
+      if (found.length < 2 && !before.get(label)) return;
+      const select = el("select", { "aria-label": label });
+      select.append(el("option", { value: "" }, label));
+      for (const value of found) {
+        const number = rows.filter((row) => get(row) === value).length;
+        select.append(el("option", { value }, `${value} (${number})`));
+      }
+      const choose = () => { filters[name] = select.value ? [get, select.value] : null; select.classList.toggle("set", select.value !== ""); };
+      select.addEventListener("change", () => { choose(); apply(); });
+      select.value = found.map(String).includes(before.get(label)) ? before.get(label) : "";
+      choose();
+      parts.push(select);
+    };
+    add("source", data.sourceWord, (row) => data.sources[row.s]);
+    add("benchmark", data.groupWord ?? "benchmark", (row) => row.problem.b);
+    add("verdict", "verdict", (row) => row.v, ["correct", "incorrect", "unknown", "kept", "dropped"]);
+    add("reason", "reason", (row) => row.r);
+    add("cut", "truncated", (row) => (row.c ? "truncated" : "ended"));
+    add("language", "language", (row) => row.l);
+    add("change", "changed", (row) => row.change, ["better", "worse", "same"]);
+    if (data.judged) add("solved", "problem", (row) => (row.rate === 0 ? "never solved" : row.rate === 1 ? "always solved" : "sometimes solved"));
+    for (const tag of data.tags) add("tag-" + tag, tag.toLowerCase(), (row) => row.problem.t[tag] ?? "");
+    const sort = el("select", { "aria-label": "sort" });
+    const orders = { "": "in order", long: "longest first", short: "shortest first" };
+    if (data.judged) Object.assign(orders, { hard: "hardest first", easy: "easiest first" });
+    if (data.samples.w.some((value) => value !== null)) Object.assign(orders, { rich: `highest ${data.numberWord}`, poor: `lowest ${data.numberWord}` });
+    for (const [value, label] of Object.entries(orders)) sort.append(el("option", { value }, label));
+    sort.value = before.get("sort") ?? "";
+    sort.addEventListener("change", () => { filters.sort = sort.value; apply(); });
+    const reset = el("button", { type: "button", onclick: () => {
+      for (const name of Object.keys(filters)) filters[name] = null;
+      for (const select of bar.querySelectorAll("select")) { select.value = ""; select.classList.remove("set"); }
+      search.value = "";
+      apply();
+    } }, "reset");
+    bar.replaceChildren(...parts, sort, reset, counter);
   };
 
   const natural = (a, b) => String(a).localeCompare(String(b), "en", { numeric: true });
@@ -137,7 +165,8 @@
     rich: (a, b) => (b.w ?? -1e9) - (a.w ?? -1e9), poor: (a, b) => (a.w ?? 1e9) - (b.w ?? 1e9),
   };
   let asked = 0;
-  const apply = async () => {
+  /** kept: the key of the sample that stays chosen, as far as the filters still show it. */
+  const apply = async (kept) => {
     const mine = ++asked;
     const active = Object.entries(filters).filter(([name, value]) => name !== "sort" && value).map(([, value]) => value);
     let found = rows.filter((row) => active.every(([get, value]) => String(get(row)) === value));
@@ -151,14 +180,22 @@
     }
     if (filters.sort) found = [...found].sort(ORDERS[filters.sort]);
     shown = found;
-    const right = shown.filter((row) => row.v === "correct").length;
-    const share = shown.length ? `, ${((100 * right) / shown.length).toFixed(1)} % correct` : "";
-    counter.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} samples${share}`;
+    const good = data.judged ? "correct" : "kept";
+    const right = shown.filter((row) => row.v === good).length;
+    const share = shown.length ? `, ${((100 * right) / shown.length).toFixed(1)} % ${good}` : "";
+    counter.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${data.rowWord}${share}`;
+    if (typeof kept === "string") {
+      const at = shown.findIndex((row) => row.key === kept);
+      chosen = Math.max(0, at);
+      draw();
+      if (at < 0 && detail.childElementCount === 0 && shown.length) open(0, false);
+      return;
+    }
     chosen = Math.min(chosen, Math.max(0, shown.length - 1));
     list.scrollTop = 0;
     draw();
     if (shown.length && matchMedia("(min-width:900px)").matches) open(0, false);
-    else if (!shown.length) detail.replaceChildren(el("p", {}, "No sample fits these filters."));
+    else if (!shown.length) detail.replaceChildren(el("p", {}, "Nothing fits these filters."));
   };
   const allTexts = async () => {
     const chunks = await Promise.all([...Array(data.chunks).keys()].map((at) => unpack("samples-text-" + at)));
@@ -175,11 +212,11 @@
     inner.replaceChildren(...drawn);
   };
   const line = (row, at) => {
-    const about = [row.problem.i, data.sources.length > 1 ? data.sources[row.s] : "", `#${row.n}`, `${row.k} tokens`,
-      row.w === null ? "" : `reward ${format(row.w)}`, row.c ? "truncated" : "", row.l || ""].filter(Boolean).join(" · ");
+    const about = [row.problem.i, data.sources.length > 1 ? data.sources[row.s] : "", ...(data.judged ? [`#${row.n}`, `${row.k} tokens`] : [row.r]),
+      row.w === null ? "" : `${data.numberWord} ${format(row.w)}`, row.c ? "truncated" : "", row.l || ""].filter(Boolean).join(" · ");
     const node = el("div", { class: `row${at === chosen ? " on" : ""}`, role: "option", "aria-selected": at === chosen, title: row.r },
       el("span", { class: `mark ${row.v}` }, MARK[row.v] || "·"),
-      el("span", { class: "what" }, el("b", {}, row.problem.x.slice(0, 160)), el("small", {}, about)));
+      el("span", { class: "what" }, el("b", {}, ...maths(row.problem.x.slice(0, 240), data.maths, false)), el("small", {}, about)));
     node.style.top = at * ROW + "px";
     node.addEventListener("click", () => open(at, true));
     return node;
@@ -203,9 +240,11 @@
     if (shown[chosen] !== row) return;
     const problem = row.problem;
     const tags = Object.entries(problem.t).map(([name, value]) => `${name.toLowerCase()} ${value}`);
-    const prompt = el("details", {}, el("summary", {}, "prompt"));
-    prompt.addEventListener("toggle", async () => {
-      if (prompt.open && prompt.children.length === 1) prompt.append(el("pre", {}, (await unpack("samples-prompts"))[row.p] || "not kept"));
+    const place = row.p;
+    const kept = data.judged ? unpack("samples-prompts") : null;
+    const prompt = kept ? el("details", {}, el("summary", {}, "prompt")) : "";
+    prompt && prompt.addEventListener("toggle", async () => {
+      if (prompt.open && prompt.children.length === 1) prompt.append(el("pre", {}, (await kept)[place] || "not kept"));
     });
     detail.replaceChildren(
       el("button", { type: "button", class: "back", onclick: close }, "‹ list"),
@@ -237,7 +276,8 @@
     const toggle = many ? el("label", {}, el("input", { type: "checkbox", checked: sideBySide, onchange: (event) => { sideBySide = event.target.checked; open(chosen, false); } }), ` ${data.sourceWord}s side by side`) : "";
     return el("div", { class: "own" }, ...lines.filter(Boolean), toggle);
   };
-  const jump = (row) => {
+  const jump = (wanted) => {
+    const row = rows[wanted.at]?.key === wanted.key ? rows[wanted.at] : rows.find((other) => other.key === wanted.key) ?? wanted;
     let at = shown.indexOf(row);
     if (at < 0) { shown = [...shown.slice(0, chosen + 1), row, ...shown.slice(chosen + 1)]; at = chosen + 1; }
     open(at, true);
@@ -269,13 +309,13 @@
 
   // ------------------------------------------------------------------------------------------ maths
   const PARTS = /\$\$([\s\S]+?)\$\$|\\\[([\s\S]+?)\\\]|\\\(([\s\S]+?)\\\)|\$([^$\n]+?)\$|(\\boxed\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})/g;
-  const maths = (text, table) => {
+  const maths = (text, table, blocks = true) => {
     const parts = [];
     let from = 0;
     for (const match of text.matchAll(PARTS)) {
       const inner = match[1] ?? match[2] ?? match[3] ?? match[4] ?? match[5];
       if (match.index > from) parts.push(text.slice(from, match.index));
-      const block = match[1] !== undefined || match[2] !== undefined;
+      const block = blocks && (match[1] !== undefined || match[2] !== undefined);
       parts.push(formula(inner, table, block, match[0]));
       from = match.index + match[0].length;
     }
@@ -298,6 +338,7 @@
     const typing = /INPUT|SELECT|TEXTAREA/.test(document.activeElement?.tagName) && document.activeElement.type !== "checkbox";
     if (event.key === "Escape") { if (typing) document.activeElement.blur(); else close(); return; }
     if (typing) return;
+    if (!root) return;
     const inside = root.contains(document.activeElement) || root.getBoundingClientRect().top < innerHeight / 2;
     const row = shown[chosen];
     const step = (amount) => {
@@ -320,5 +361,11 @@
     if (row) { root.scrollIntoView(); jump(row); }
   };
 
-  start().catch((error) => root.append(el("p", { class: "finding bad" }, `The samples cannot be shown: ${error}`)));
+  const told = (act) => act().catch((error) => root.append(el("p", { class: "finding bad" }, `The samples cannot be shown: ${error}`)));
+  if (root) told(start);
+  document.addEventListener("samples-changed", () => {
+    if (root) { told(data ? refresh : start); return; }
+    root = $("#samples");
+    if (root) told(start);
+  });
 })();

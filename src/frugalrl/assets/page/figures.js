@@ -48,8 +48,9 @@
     node.addEventListener("click", act);
     return node;
   };
-  for (const figure of document.querySelectorAll("figure")) {
-    const svg = figure.querySelector("svg.fig"), table = figure.querySelector("details.numbers table");
+  const equip = () => { for (const figure of document.querySelectorAll("figure")) {
+    if (figure.querySelector(".tools")) continue;
+    const svg = figure.querySelector("svg.fig[role=img]"), table = figure.querySelector("details.numbers table");
     if (!svg || !svg.getAttribute("viewBox")) continue;
     const name = (svg.getAttribute("aria-label") || "figure").toLowerCase().replace(/[^a-z0-9]+/g, "-");
     const tools = document.createElement("div");
@@ -57,5 +58,7 @@
     tools.append(button("SVG", () => save(name + ".svg", new Blob([standalone(svg).text], { type: "image/svg+xml" }))), button("PNG", () => png(svg, name)));
     if (table) tools.append(button("CSV", () => save(name + ".csv", new Blob([csv(table)], { type: "text/csv" }))));
     figure.append(tools);
-  }
+  } };
+  equip();
+  document.addEventListener("page-changed", equip);
 })();

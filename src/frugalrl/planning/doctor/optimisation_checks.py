@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frugalrl.config.schema import OptimizerSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, adapter_range, muon_range
 from frugalrl.training.batching import TrainingRow, training_rows

@@ -25,6 +25,8 @@ value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake
 R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
 _PER_NORMED = {2: 3.5, 4: 2.0}
 """The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
+_PASSING_INTERMEDIATE = 3.0
+"""Gradients of the intermediate size that a layer's backward pass holds at once: of the product, and of both factors."""
 _HOST_GB = 0.45
 """CUDA context, or Python with torch and transformers."""
 
@@ -50,6 +52,8 @@ class MemorySettings:
     update_tokens: int
     """Of prompt and completion at their longest in training."""
     micro_batch_tokens: int
+    loss_tokens: int
+    """Of a micro-batch: those of completions."""
     logits_chunk: int
 
 
@@ -101,14 +105,10 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "cache": max(caches),
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
     }
-    chunk = min(settings.logits_chunk, settings.micro_batch_tokens)
-    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
-    head += settings.trains_head * 2 * shape.embedding * 4
-    kept, layer = activation_bytes(shape, settings)
     updating = {
         "gradients": settings.trained * 4,
-        "activations": kept + max(0.0, layer - head),
-        "head": head,
+        "activations": kept_activations(shape, settings),
+        **_passing(shape, settings),
     }
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating))
 
@@ -117,18 +117,33 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
     return {name: size / GB for name, size in parts.items() if size}
 
 
-def activation_bytes(shape: ModelShape, settings: MemorySettings) -> tuple[float, float]:
-    """What the graph of a micro-batch keeps from the forward pass on, and a layer's graph while it is made again.
-
-    The second is there when the head's buffers are gone, so the larger of the two counts."""
-    tokens, width = settings.micro_batch_tokens, settings.value_bytes
+def _layer_bytes(shape: ModelShape, settings: MemorySettings) -> float:
+    """Of a layer's graph."""
+    width = settings.value_bytes
     values = _PER_HIDDEN[width] * shape.hidden + _PER_INTERMEDIATE * shape.intermediate
     if shape.head_norms:
         values += _PER_NORMED[width] * (shape.heads + shape.kv_heads) * shape.head_dim
-    layer = tokens * values * width
+    return settings.micro_batch_tokens * values * width
+
+
+def kept_activations(shape: ModelShape, settings: MemorySettings) -> float:
+    """What the graph of a micro-batch keeps from the forward pass on."""
     if not settings.checkpointing:
-        return shape.layers * layer, 0.0
-    return shape.layers * tokens * shape.hidden * width, layer
+        return shape.layers * _layer_bytes(shape, settings)
+    return shape.layers * settings.micro_batch_tokens * shape.hidden * settings.value_bytes
+
+
+def _passing(shape: ModelShape, settings: MemorySettings) -> dict[str, float]:
+    """What comes and goes beside it: first the head's buffers, then those of the backward pass of a layer. The larger.
+
+    With checkpointing a layer's graph is made again for its backward pass."""
+    width = settings.value_bytes
+    chunk = min(settings.logits_chunk, settings.loss_tokens)
+    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
+    head += settings.trains_head * 2 * shape.embedding * 4
+    layer = _PASSING_INTERMEDIATE * settings.micro_batch_tokens * shape.intermediate * width
+    layer += _layer_bytes(shape, settings) if settings.checkpointing else 0.0
+    return {"head": head} if head >= layer else {"a layer's backward pass": layer}
 
 
 def _cache(shape: ModelShape, rows: int, tokens: int, width: int) -> float:

@@ -7,6 +7,8 @@ seconds of processor time, whatever the size of the model, and hardly any memory
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +53,12 @@ class _GpuPolicy(Policy):
 def traced_memory(
     recipe: TrainRecipe, shape: ModelShape, settings: MemorySettings, on_cpu: bool
 ) -> TracedMemory | None:
-    """What the code of a run allocates at its peak; None with adapters, which peft cannot put among fake weights."""
-    if recipe.model.lora is not None:
+    """What the code of a run allocates at its peak, in one lane.
+
+    None with adapters, which peft cannot put among fake weights, with moments of 8 bits, which torch does not compute,
+    and with states on the host, whose tensors would count as the device's."""
+    states = recipe.optimizer
+    if recipe.model.lora is not None or states.state_bits == 8 or states.offload:
         return None
     batch = micro_batches(_rows(recipe, settings), settings.micro_batch_tokens, _HOST)
     update = update_settings(recipe, engine_is_exact=recipe.model.dtype == "float32" and settings.rollout_rows > 0)
@@ -60,7 +66,7 @@ def traced_memory(
         (settings.rollout_rows, settings.rollout_tokens),
         (settings.evaluation_rows, settings.evaluation_tokens),
     ]
-    with metered() as (meter, fake):
+    with _one_lane(), metered() as (meter, fake):
         policy, reference = _models(recipe, shape, settings, on_cpu)
         optimizer = MasterOptimizer(policy.model, recipe.optimizer)
         optimizer.step(0.0)  # makes the moments
@@ -74,6 +80,17 @@ def traced_memory(
             _sampled(recipe, policy, rows, tokens, meter) for rows, tokens in rollouts if rows > 0 and is_traceable
         ]
     return TracedMemory(updating / GB, max(sampling) / GB if sampling else None)
+
+
+@contextmanager
+def _one_lane() -> Iterator[None]:
+    """A small model's micro-batches go to threads (`frugalrl.lanes`), which would not know that tensors are fake."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _models(

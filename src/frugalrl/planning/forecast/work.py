@@ -96,6 +96,7 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> Mem
         evaluation_tokens=evaluated,
         update_tokens=tokens,
         micro_batch_tokens=micro,
+        loss_tokens=micro * longest // tokens,
         logits_chunk=recipe.training.logits_chunk_tokens,
     )
 

@@ -7,8 +7,8 @@ configuration is a ModelError that says how to start the server.
 import json
 from typing import Any
 
-import urllib3
-
+from frugalrl.clients.connection import Connection
+from frugalrl.clients.faults import Fault
 from frugalrl.errors import ModelError
 from frugalrl.rollout.server.worker.frugalrl_worker import PROTOCOL
 
@@ -23,33 +23,25 @@ class ServerFault(Exception):  # noqa: N818 - not an error until nobody can help
     """The server did not answer, or answered that it failed; it may be there again later."""
 
 
-class _ConnectionLost(ServerFault):
-    """It was closed before an answer came."""
-
-
 class Server:
     """A server at a url. Safe to use from several threads."""
 
     def __init__(self, url: str, connections: int, request_seconds: float) -> None:
         self.url = url
         self._request_seconds = request_seconds
-        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+        self._connection = Connection(url, connections)
 
     def generate(self, body: dict[str, Any]) -> Any:
         """The reply to a request for tokens. Raises ServerFault and ModelError."""
-        path = "/inference/v1/generate"
-        try:
-            return self._call(self._pool, "POST", path, body, self._request_seconds)
-        except _ConnectionLost:  # most often one that was kept and that the server has just closed
-            return self._alone("POST", path, body, self._request_seconds)
+        return self._call("POST", "/inference/v1/generate", body, self._request_seconds, is_repeatable=True)
 
     def control(self, path: str, body: dict[str, Any] | None = None, seconds: float = CONTROL_SECONDS) -> Any:
         """POST to one of the routes that change the server. Raises ServerFault and ModelError."""
-        return self._alone("POST", path, {} if body is None else body, seconds)
+        return self._call("POST", path, {} if body is None else body, seconds)
 
     def look(self, path: str, seconds: float = _GREETING_SECONDS) -> Any:
         """GET what a route says. Raises ServerFault and ModelError."""
-        return self._alone("GET", path, None, seconds)
+        return self._call("GET", path, None, seconds)
 
     @property
     def is_healthy(self) -> bool:
@@ -103,49 +95,34 @@ class Server:
             )
         self.control("/resume")  # a run that was killed in the middle of an update leaves it paused
         # The first request of a fresh server compiles for up to a minute.
-        self._alone("POST", "/inference/v1/generate", {"token_ids": [0], "sampling_params": {"max_tokens": 1}}, 300.0)
+        self._call("POST", "/inference/v1/generate", {"token_ids": [0], "sampling_params": {"max_tokens": 1}}, 300.0)
         return str(report["dtype"])
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.clear()
+        self._connection.close()
 
-    def _alone(self, method: str, path: str, body: Any, seconds: float) -> Any:
-        """A call on a connection of its own: what changes the server must not be sent twice."""
-        with urllib3.PoolManager(retries=False) as pool:
-            return self._call(pool, method, path, body, seconds)
-
-    def _call(self, pool: urllib3.PoolManager, method: str, path: str, body: Any, seconds: float) -> Any:
-        try:
-            response = pool.request(
-                method,
-                self.url + path,
-                body=None if body is None else json.dumps(body).encode(),
-                headers={"Content-Type": "application/json"},
-                timeout=urllib3.Timeout(connect=_GREETING_SECONDS, read=seconds),
-            )
-        except urllib3.exceptions.ProtocolError as error:
-            raise _ConnectionLost(f"the server {self.url} does not answer {path}: {_reason(error)}") from None
-        except urllib3.exceptions.HTTPError as error:
-            raise ServerFault(f"the server {self.url} does not answer {path}: {_reason(error)}") from None
-        if response.status == 200:
-            if "json" not in response.headers.get("Content-Type", ""):
-                return response.data.decode("utf-8", "replace")  # some routes answer with a sentence
-            return _decoded(self.url, path, response.data)
-        said = response.data[:2000].decode("utf-8", "replace")
-        if response.status >= 500 or response.status in (408, 429):
-            raise ServerFault(f"the server {self.url} answers {path} with {response.status}: {_message(said)}")
-        raise ModelError(_mistake(self.url, path, response.status, _message(said)))
+    def _call(self, method: str, path: str, body: Any, seconds: float, is_repeatable: bool = False) -> Any:
+        given = self._connection.send(method, self.url + path, body, seconds, is_repeatable)
+        if isinstance(given, Fault):
+            if given.kind == "no_connection":
+                raise ServerFault(f"the server {self.url} does not answer {path}: {given.said}")
+            if given.kind == "may_pass":
+                raise ServerFault(f"the server {self.url} answers {path} with {given.said}")
+            raise ModelError(_mistake(self.url, path, given))
+        if "json" not in given.content_type:
+            return given.data.decode("utf-8", "replace")  # some routes answer with a sentence
+        return _decoded(self.url, path, given.data)
 
 
-def _mistake(url: str, path: str, status: int, said: str) -> str:
-    if status == 403 and path == "/inference/v1/generate":
+def _mistake(url: str, path: str, fault: Fault) -> str:
+    if fault.status == 403 and path == "/inference/v1/generate":
         return f"The server {url} refuses token ids (403). Start it with --enable-scale-out."
-    if status == 404:
+    if fault.status == 404:
         return f"The server {url} has no route {path} (404): it is no vLLM 0.32, or not in development mode. {_ADVICE}"
-    if status in (401, 403):
-        return f"The server {url} refuses {path} ({status}: {said}). Start it without an API key, bound to 127.0.0.1."
-    return f"The server {url} refuses {path} ({status}: {said}). Check that it has the model of the recipe."
+    if fault.status in (401, 403):
+        return f"The server {url} refuses {path} ({fault.said}). Start it without an API key, bound to 127.0.0.1."
+    return f"The server {url} refuses {path} ({fault.said}). Check that it has the model of the recipe."
 
 
 def _decoded(url: str, path: str, data: bytes) -> Any:
@@ -155,23 +132,3 @@ def _decoded(url: str, path: str, data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         raise ServerFault(f"the server {url} answers {path} with something that is no JSON") from None
-
-
-def _message(said: str) -> str:
-    """The message inside an error's JSON, or its first words."""
-    try:
-        error = json.loads(said)["error"]
-        said = str(error["message"]) if isinstance(error, dict) else str(error)
-    except (ValueError, KeyError, TypeError):
-        pass
-    return " ".join(said.split())[:300] or "no message"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.NewConnectionError):
-        return "no connection"
-    if isinstance(error, urllib3.exceptions.ReadTimeoutError):
-        return "it took too long"
-    if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "the connection was closed"
-    return " ".join(str(error).split())[:200]

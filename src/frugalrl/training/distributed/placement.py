@@ -9,17 +9,18 @@ whole batch before it was cut, so the sum is the gradient that one process would
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.model.parts import collected
 from frugalrl.training.model.policy import Policy
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
 
 T = TypeVar("T")
 
@@ -47,8 +48,8 @@ class Placement(Protocol):
         """Do this process's part of an update; an error ends it in all processes where that is possible."""
         ...
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
-        """Add up the gradients of all processes, unless the backward pass has. Every tensor has one."""
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Add up the gradients of all processes in place, unless the backward pass has."""
         ...
 
 
@@ -71,12 +72,12 @@ class Replicated:
         """See `Placement.part`: nothing is exchanged meanwhile, so all hear of an error."""
         return own_part(self.world, work)
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`."""
         if self.world.size == 1:
             return
-        for tensor in tensors:
-            dist.all_reduce(tensor.grad)
+        for gradient in gradients:
+            dist.all_reduce(gradient)
 
 
 IN_ONE_PROCESS = Replicated()
@@ -93,6 +94,9 @@ class Sharded:
 
     def place(self, policy: Policy) -> Policy:
         """See `Placement.place`. Each decoder layer is gathered by itself, and the rest of the model around it."""
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard  # 0.6 s, for those who need them
+
         mesh = init_device_mesh(policy.device.type, (self.world.size,))
         module = _Computation(policy.model)
         # In bf16 the parts are added up in fp32 and rounded once, as the gradients of a single process are.
@@ -119,7 +123,7 @@ class Sharded:
         """See `Placement.part`: layers are exchanged meanwhile, so an error ends its process and then the others."""
         return work()
 
-    def sum_gradients(self, tensors: Sequence[Tensor]) -> None:
+    def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """See `Placement.sum_gradients`: the backward pass has."""
 
 
@@ -153,7 +157,7 @@ class ShardedPolicy(Policy):
     def _together(self, *arguments: Any, **named: Any) -> tuple[Tensor, Tensor]:
         found: tuple[Tensor, Tensor] = self.computation(*arguments, **named)
         if not torch.is_grad_enabled():  # no backward pass will, and whole weights would go stale
-            cast(FSDPModule, self.computation).reshard()
+            cast("FSDPModule", self.computation).reshard()
         return found
 
     def whole(self) -> Policy:

@@ -3,16 +3,20 @@
 Only here does the code tell the two apart. `whole` and `collected` exchange data, so that every process calls them.
 """
 
+import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 def whole(tensor: Tensor) -> Tensor:
     """The tensor with all of its parts; itself if it is in one piece."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if _is_in_parts(tensor) else tensor
 
 
 @torch.no_grad()
@@ -35,14 +39,22 @@ def collected(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     for tensor in tensors.values():
         if id(tensor) not in gathered:
             complete = whole(tensor.detach())
-            gathered[id(tensor)] = complete.cpu() if isinstance(tensor, DTensor) else complete
+            gathered[id(tensor)] = complete.cpu() if _is_in_parts(tensor) else complete
             if not keep:
                 gathered[id(tensor)] = complete.new_empty(0)
     return {name: gathered[id(tensor)] for name, tensor in tensors.items()} if keep else {}
 
 
 def _laid_out(value: Tensor, like: Tensor) -> Tensor:
-    if not isinstance(like, DTensor) or isinstance(value, DTensor):
+    if not _is_in_parts(like) or _is_in_parts(value):
         return value
+    from torch.distributed.tensor import distribute_tensor
+
     on_device = value.to(like.device)
     return distribute_tensor(on_device, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def _is_in_parts(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Without importing what takes half a second: nobody has made such a tensor before it was imported."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)

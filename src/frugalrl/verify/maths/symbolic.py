@@ -10,7 +10,7 @@ What its grammar drops is kept by another name (`notation`): primes, transposes,
 """
 
 import logging
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from frugalrl.verify.maths.exact_numbers import ExactNumber, TooLargeError, read_number
@@ -24,7 +24,7 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
     """Whether two cleaned values are equivalent. May hang or run out of memory: call it where that is survived."""
     if is_opaque(gold) or is_opaque(answer):
         return "different"  # equal spellings were found before
-    _try_in_the_same_order()
+    _begin_afresh()
     cased = uses_both_cases(gold) or uses_both_cases(answer)
     parsed_gold = _plain_symbols(_parse(gold, cased))
     if parsed_gold is None:
@@ -47,10 +47,16 @@ def compare_symbolically(answer: str, gold: str) -> Outcome:
     return "different"
 
 
-def _try_in_the_same_order() -> None:
-    """sympy shuffles what it tries, by the clock if it is not told. Its cache, which also decides, is left as it is."""
+def _begin_afresh() -> None:
+    """Forget the comparisons before this one, so that a verdict depends on its two texts alone.
+
+    sympy shuffles what it tries, by the clock if it is not told, and its cache decides which way it takes: a pair
+    took 0.03 s or for ever, by what had been asked before.
+    """
+    from sympy.core.cache import clear_cache
     from sympy.core.random import seed
 
+    clear_cache()
     seed(2)
 
 
@@ -75,9 +81,8 @@ def _same_equation(answer: Any, gold: Any) -> bool:
     return same_at_points(answer_zero * at_gold, gold_zero * at_answer, symbols, sides) is True
 
 
-@lru_cache(maxsize=512)
 def _parse(text: str, cased: bool = False) -> Any:
-    """A sympy object, or None. Cached: the golds of a group are one."""
+    """A sympy object, or None. Not kept for the next comparison: sympy notes on an object what it found out."""
     import math_verify
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that our own deadline replaces its alarm

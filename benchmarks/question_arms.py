@@ -1,0 +1,338 @@
+"""The paper's open questions in miniature: for each its arms, what is compared, and what was predicted before the runs.
+
+Decisions, all written down before the first run of a question:
+- An arm is a recipe of recipes/mini with replaced values. One arm may serve several questions: it is run once.
+- Five seeds an arm. Arms are compared within a seed, which fixes the order of problems, the model and the random
+  numbers of sampling.
+- Each question has one or two primary comparisons. Only these get a verdict, after Holm's correction over all
+  primary comparisons that are answered (benchmarks/question_verdicts.py).
+- `margin` is the largest effect that would not matter; an interval within it to both sides is "no difference".
+- Accuracy is that of the last model, on the 306 test problems of mixed difficulty, a sample each at temperature 0.6;
+  nothing is chosen by it.
+
+Not covered: running (benchmarks/questions.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SEEDS = (1, 2, 3, 4, 5)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe of recipes/mini, and what is replaced in it."""
+
+    recipe: str
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A measure of some arms less that of others, within a seed; the mean over arms where several are named."""
+
+    says: str
+    """What a value is, in words."""
+    label: str
+    """The same for a figure, in 20 characters."""
+    arms: tuple[str, ...]
+    against: tuple[str, ...]
+    measure: str = "accuracy"
+    against_measure: str | None = None
+    """None: the same."""
+    margin: float = 0.03
+    """The largest effect that would not matter."""
+    primary: bool = False
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of the paper, how it is asked here, and what was predicted."""
+
+    title: str
+    hypothesis: str
+    """Written before the runs."""
+    arms: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    measures: tuple[str, ...] = ("accuracy", "correct_in_training", "tokens")
+    """Columns of its table."""
+
+
+_BARE = ("data.validation=null", "guard.enabled=false")
+"""Nothing but training: the last model is evaluated afterwards."""
+
+
+def _groups(prompts: int, size: int, *more: str) -> Arm:
+    return Arm("short", (*_BARE, f"rollout.prompts_per_step={prompts}", f"rollout.group_size={size}", *more))
+
+
+def _process(weight: float) -> Arm:
+    terms = f"{{name: accuracy, weight: 1.0}}, {{name: format, weight: 0.5}}, {{name: process, weight: {weight}}}"
+    return Arm("short", (*_BARE, f"rewards=[{terms}]"))
+
+
+_RATE = "optimizer.learning_rate=1.5e-3"
+_BREVITY = "rewards=[{name: accuracy, weight: 1.0}, {name: format, weight: 0.5}, {name: length, weight: 3.0}]"
+_NOTHING, _PATIENCE, _GUARD = "guard.enabled=false", "selection.patience=2", "guard.enabled=true"
+
+
+def _collapse(*what: str) -> Arm:
+    """30 steps under a rate that stays and no felt KL term, validated every 5."""
+    validated = (
+        "data.validation={source: arithmetic, split: validation, limit: 99, seed: 12}",
+        "evaluation={every: 5, samples_per_problem: 2, temperature: 0.6}",
+    )
+    held = ("optimizer.schedule=constant", "algorithm.loss.kl_coef=1.0e-6", "training.steps=30")
+    return Arm("short", (*validated, *held, *what))
+
+
+_TRAINING_ONLY = (*_BARE, "data.test=null", "evaluation.every=null")
+
+
+def _language(weight: float) -> Arm:
+    """open-rs3 for 60 steps, with a language reward."""
+    long = (*_TRAINING_ONLY, "training.steps=60", "training.micro_batch_tokens=1024")
+    if not weight:
+        return Arm("open-rs3", long)
+    return Arm("open-rs3-language", (*long, f"rewards.2.weight={weight}"))
+
+
+def _at_equal_tokens(recipe: str, *more: str) -> Arm:
+    """At most 40 steps of 72 completions, and no more than 100,000 tokens."""
+    held = ("training.steps=40", "training.micro_batch_tokens=1024", "budget.tokens=100000")
+    return Arm(recipe, (*_TRAINING_ONLY, *held, *more))
+
+
+_DAPO = ("algorithm={preset: dapo}", "rollout.max_completion_tokens=96", "optimizer.schedule=constant")
+_JUSTRL = (
+    "algorithm={advantage: {preset: trl}, loss: {clip_low: 0.2, clip_high: 0.28, kl_coef: 0.0, aggregation: token}}",
+    "rollout.max_completion_tokens=96",
+    "rollout.temperature=1.0",
+    "optimizer.schedule=constant",
+)
+"""arXiv 2512.16649: a rate and a cap that stay, no KL term, clip-higher, temperature 1. Its batch is not copied."""
+
+ARMS: Mapping[str, Arm] = {
+    "16 x 2": _groups(16, 2),
+    "8 x 4": _groups(8, 4),
+    "4 x 8": Arm("short", _BARE),
+    "2 x 16": _groups(2, 16),
+    "16 problems": _groups(8, 4, "data.train.limit=16"),
+    "50 problems": _groups(8, 4, "data.train.limit=50"),
+    "in the band": _groups(8, 4, "data.train.source=$DATA/band.jsonl"),
+    "easy": _groups(8, 4, "data.train.difficulties=[1]"),
+    "hard": _groups(8, 4, "data.train.difficulties=[3]"),
+    "process 0.1": _process(0.1),
+    "process 0.5": _process(0.5),
+    "process 1": _process(1.0),
+    "rate, plain": _collapse(_RATE, _NOTHING),
+    "rate, patience": _collapse(_RATE, _NOTHING, _PATIENCE),
+    "rate, guard": _collapse(_RATE, _GUARD),
+    "brevity, plain": _collapse(_BREVITY, _NOTHING),
+    "brevity, patience": _collapse(_BREVITY, _NOTHING, _PATIENCE),
+    "brevity, guard": _collapse(_BREVITY, _GUARD),
+    "language 0": _language(0.0),
+    "language 0.1": _language(0.1),
+    "language 0.25": _language(0.25),
+    "language 0.5": _language(0.5),
+    "best": _at_equal_tokens("best"),
+    "open-rs1": _at_equal_tokens("open-rs1"),
+    "open-rs2": _at_equal_tokens("open-rs2"),
+    "open-rs3": _at_equal_tokens("open-rs3"),
+    "dapo": _at_equal_tokens("open-rs2", *_DAPO),
+    "justrl": _at_equal_tokens("open-rs2", *_JUSTRL),
+}
+"""By name. $DATA is the folder of the sets that benchmarks/questions.py makes."""
+
+QUESTIONS: Mapping[str, Question] = {
+    "group-size": Question(
+        title="How few samples a problem, at equal completions?",
+        hypothesis=(
+            "32 completions a step, as 16 problems x 2, 8 x 4, 4 x 8 or 2 x 16. arXiv 2510.00977 says that two "
+            "samples suffice if the completions are as many. Predicted: 16 x 2 ends within 3 points of 4 x 8 and "
+            "wastes more groups; 2 x 16 is the worst, since two problems a step are few."
+        ),
+        arms=("16 x 2", "8 x 4", "4 x 8", "2 x 16"),
+        comparisons=(
+            Comparison(
+                "accuracy of 16 x 2 less that of 4 x 8", "2 samples, not 8", ("16 x 2",), ("4 x 8",), primary=True
+            ),
+            Comparison("accuracy of 8 x 4 less that of 4 x 8", "4 samples, not 8", ("8 x 4",), ("4 x 8",)),
+            Comparison("accuracy of 2 x 16 less that of 4 x 8", "16 samples, not 8", ("2 x 16",), ("4 x 8",)),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "dead_groups", "rollout_tokens"),
+    ),
+    "data": Question(
+        title="How little data, and chosen how?",
+        hypothesis=(
+            "160 prompts of 4 samples from 16, 50 or 4,000 problems (200 and 1,000 would be 4,000 again: none of "
+            "them shows a problem twice), and from 200 problems that the base solves 2 to 6 times in 8 (the band). "
+            "Predicted: 50 lose less than 3 points to 4,000, and 16 lose more; the band gains less than 3 points "
+            "over random."
+        ),
+        arms=("8 x 4", "50 problems", "in the band", "16 problems"),
+        comparisons=(
+            Comparison(
+                "accuracy with 50 problems less that with 4,000",
+                "50 problems",
+                ("50 problems",),
+                ("8 x 4",),
+                primary=True,
+            ),
+            Comparison(
+                "accuracy with the band less that at random", "the band", ("in the band",), ("8 x 4",), primary=True
+            ),
+            Comparison("accuracy with 16 problems less that with 4,000", "16 problems", ("16 problems",), ("8 x 4",)),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "dead_groups"),
+    ),
+    "difficulty": Question(
+        title="Easy, hard or mixed problems?",
+        hypothesis=(
+            "160 prompts of 4 samples, easy ones, hard ones or all three difficulties. The paper mixes easy ones in "
+            "after hard ones alone went wrong. Predicted: on mixed problems hard ones do as well as mixed ones, "
+            "since here the base solves a fifth of them at once, and easy ones lose more than 3 points."
+        ),
+        arms=("8 x 4", "easy", "hard"),
+        comparisons=(
+            Comparison(
+                "accuracy with hard problems less that with mixed ones",
+                "hard, not mixed",
+                ("hard",),
+                ("8 x 4",),
+                primary=True,
+            ),
+            Comparison(
+                "accuracy with easy problems less that with mixed ones", "easy, not mixed", ("easy",), ("8 x 4",)
+            ),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "dead_groups", "rollout_tokens"),
+    ),
+    "process": Question(
+        title="Does a process reward help, and is it gamed?",
+        hypothesis=(
+            "The process reward beside accuracy at weights 0, 0.1, 0.5 and 1. Predicted: accuracy moves by less than"
+            " 3 points at 0.5, since the accuracy reward already asks for steps; at weight 1 wrong completions are "
+            "paid more by it than without it (they carry the problem's numbers to a wrong answer), while trivial "
+            "sums do not spread, because the reward leaves them out."
+        ),
+        arms=("4 x 8", "process 0.1", "process 0.5", "process 1"),
+        comparisons=(
+            Comparison(
+                "accuracy with weight 0.5 less that without", "process 0.5", ("process 0.5",), ("4 x 8",), primary=True
+            ),
+            Comparison(
+                "what the process reward pays wrong completions, weight 1 less none",
+                "pay of wrong ones",
+                ("process 1",),
+                ("4 x 8",),
+                "pay_of_wrong",
+                margin=0.05,
+                primary=True,
+            ),
+            Comparison("accuracy with weight 0.1 less that without", "process 0.1", ("process 0.1",), ("4 x 8",)),
+            Comparison("accuracy with weight 1 less that without", "process 1", ("process 1",), ("4 x 8",)),
+            Comparison(
+                "true equalities beside the point, weight 1 less none",
+                "beside the point",
+                ("process 1",),
+                ("4 x 8",),
+                "beside_the_point",
+            ),
+            Comparison(
+                "tokens, weight 1 less none", "tokens, process 1", ("process 1",), ("4 x 8",), "tokens", margin=1.0
+            ),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "pay_of_wrong", "beside_the_point", "equalities"),
+    ),
+    "guard": Question(
+        title="Does the guard change the outcome, against plain early stopping?",
+        hypothesis=(
+            "Two collapses that the guard's rules were not made on: AdamW at 1.5e-3, which stays, and a length term "
+            "that overpays brevity. Each with nothing, with patience 2, and with the guard; 30 steps, validated "
+            "every 5. All keep the best on validation, and what is kept is measured on the test problems. Predicted:"
+            " against the rate the guard keeps a better model than patience, as it goes on at a lower rate; against "
+            "the reward neither helps, and patience is the cheaper."
+        ),
+        arms=(
+            "rate, plain",
+            "rate, patience",
+            "rate, guard",
+            "brevity, plain",
+            "brevity, patience",
+            "brevity, guard",
+        ),
+        comparisons=(
+            Comparison(
+                "accuracy of what is kept, guard less patience, mean of both collapses",
+                "guard, not patience",
+                ("rate, guard", "brevity, guard"),
+                ("rate, patience", "brevity, patience"),
+                primary=True,
+            ),
+            Comparison(
+                "rate too high: guard less patience", "rate: not patience", ("rate, guard",), ("rate, patience",)
+            ),
+            Comparison("rate too high: guard less nothing", "rate: not nothing", ("rate, guard",), ("rate, plain",)),
+            Comparison(
+                "brevity overpaid: guard less patience",
+                "brevity: not patienc",
+                ("brevity, guard",),
+                ("brevity, patience",),
+            ),
+            Comparison(
+                "brevity overpaid: guard less nothing", "brevity: not nothing", ("brevity, guard",), ("brevity, plain",)
+            ),
+            Comparison(
+                "tokens sampled, guard less patience",
+                "tokens, guard",
+                ("rate, guard", "brevity, guard"),
+                ("rate, patience", "brevity, patience"),
+                "rollout_tokens",
+                margin=1000.0,
+            ),
+        ),
+        measures=("accuracy", "tokens", "rollout_tokens"),
+    ),
+    "language": Question(
+        title="What weight of a language reward keeps the language?",
+        hypothesis=(
+            "open-rs3 in miniature, whose cosine reward led to another language in every seed, for 60 steps with a "
+            "language reward of 0, 0.1, 0.25 and 0.5. Predicted: 0.1 is enough, since a solution in the other language "
+            "is one token of 56 shorter, which the cosine pays with less than a hundredth; 0.5 costs less than 3 "
+            "points of accuracy."
+        ),
+        arms=("language 0", "language 0.1", "language 0.25", "language 0.5"),
+        comparisons=(
+            Comparison(
+                "late completions not in English, weight 0.1 less none",
+                "foreign, 0.1",
+                ("language 0.1",),
+                ("language 0",),
+                "foreign_late",
+                margin=0.05,
+                primary=True,
+            ),
+            Comparison("accuracy, weight 0.5 less none", "accuracy, 0.5", ("language 0.5",), ("language 0",)),
+            Comparison("accuracy, weight 0.1 less none", "accuracy, 0.1", ("language 0.1",), ("language 0",)),
+        ),
+        measures=("accuracy", "foreign_late", "tokens", "rollout_tokens"),
+    ),
+    "best": Question(
+        title="Is what held up, combined, better than the published settings?",
+        hypothesis=(
+            "recipes/mini/best.yaml against the paper's three settings and those of DAPO and JustRL, at most 40 "
+            "steps of 72 completions and 100,000 tokens each. Predicted: more than 3 points above open-rs2, because "
+            "of its rate and cap; DAPO's comes closest, at fewer steps."
+        ),
+        arms=("best", "open-rs1", "open-rs2", "open-rs3", "dapo", "justrl"),
+        comparisons=(
+            Comparison("accuracy of best less open-rs2", "not open-rs2", ("best",), ("open-rs2",), primary=True),
+            Comparison("accuracy of best less open-rs1", "not open-rs1", ("best",), ("open-rs1",)),
+            Comparison("accuracy of best less open-rs3", "not open-rs3", ("best",), ("open-rs3",)),
+            Comparison("accuracy of best less DAPO", "not DAPO", ("best",), ("dapo",)),
+            Comparison("accuracy of best less JustRL", "not JustRL", ("best",), ("justrl",)),
+        ),
+        measures=("accuracy", "correct_in_training", "tokens", "rollout_tokens"),
+    ),
+}

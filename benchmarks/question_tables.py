@@ -1,0 +1,108 @@
+"""The questions in miniature as Markdown and figures: a summary first, then each question's arms and comparisons. Pure.
+
+A question without all seeds of its primary comparisons is "not answered", with the seeds that exist. Values are means
+over seeds; shares are shown in percent, their differences in points.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from figure_files import interval_file
+from question_arms import ARMS, SEEDS, Question
+from question_measures import HEADINGS, UNITS
+from question_verdicts import Answer, Runs, is_answered, seeds_of
+
+from frugalrl.reporting.bar_figures import Interval
+
+_SAID = {
+    "higher": "higher",
+    "lower": "lower",
+    "no difference": "no difference of {margin}",
+    "inconclusive": "inconclusive",
+}
+
+
+def summary_table(questions: Mapping[str, Question], found: Mapping[str, Sequence[Answer]]) -> str:
+    """A line for each primary comparison: question, answer, interval, seeds, recipe."""
+    lines = ["| question | what is compared | difference [95 %] | p, Holm | answer | seeds | recipe |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, question in questions.items():
+        recipes = ", ".join(sorted({f"mini/{ARMS[arm].recipe}" for arm in question.arms}))
+        for one in (each for each in found[name] if each.comparison.primary):
+            cells = [question.title, one.comparison.says, *_result(one), f"{len(one.values)} of {len(SEEDS)}", recipes]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def question_text(question: Question, found: Sequence[Answer], runs: Runs) -> str:
+    """What was predicted, the arms with their means over seeds, and the comparisons."""
+    parts = [f"*Predicted before the runs.* {question.hypothesis}\n"]
+    if not is_answered(found):
+        counts = ", ".join(f"{arm}: {count}" for arm, count in seeds_of(question, runs).items())
+        parts.append(f"**Not answered**: seeds finished of {len(SEEDS)} an arm: {counts}.\n")
+    if any(runs.get(arm) for arm in question.arms):
+        parts += [arms_table(question, runs), comparisons_table(found)]
+    return "\n".join(parts)
+
+
+def arms_table(question: Question, runs: Runs) -> str:
+    """Means over seeds by arm; accuracy by seed too."""
+    heads = ["arm", "accuracy, each seed", *(HEADINGS[name] for name in question.measures)]
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for arm in question.arms:
+        rows = runs.get(arm, {})
+        if not rows:
+            continue
+        each = ", ".join(shown("accuracy", rows[seed]["accuracy"]) for seed in sorted(rows))
+        means = [shown(name, fmean(row[name] for row in rows.values())) for name in question.measures]
+        lines.append(f"| {' | '.join([arm, each, *means])} |")
+    return "\n".join(lines) + "\n"
+
+
+def comparisons_table(found: Sequence[Answer]) -> str:
+    """Every comparison that has a value: primary ones with their verdict, the others without."""
+    lines = ["| comparison | each seed | difference [95 %] | p, Holm | verdict |", "|---|---|---|---|---|"]
+    for one in found:
+        if not one.values:
+            continue
+        each = ", ".join(signed(one, value) for value in one.values.values())
+        estimate, p_value, answer = _result(one)
+        said = answer if one.comparison.primary else "secondary"
+        lines.append(f"| {one.comparison.says} | {each} | {estimate} | {p_value} | {said} |")
+    return "\n".join(lines) + "\n"
+
+
+def forest(question: Question, found: Sequence[Answer]) -> str | None:
+    """Differences in points with their intervals, as SVG; None where nothing has an interval."""
+    rows = [
+        Interval(one.comparison.label, one.estimate.value, one.estimate.ci_low, one.estimate.ci_high, slot=slot)
+        for slot, one in enumerate(found)
+        if UNITS[one.comparison.measure] == "points" and math.isfinite(one.estimate.ci_low)
+    ]
+    return interval_file(f"{question.title} Points, 95 %", rows) if rows else None
+
+
+def _result(one: Answer) -> tuple[str, str, str]:
+    if not one.values:
+        return "-", "-", "not answered"
+    low, high = one.estimate.ci_low, one.estimate.ci_high
+    span = f" [{signed(one, low)}, {signed(one, high)}]" if math.isfinite(low) else ""
+    p_value = f"{one.adjusted:.2g}" if math.isfinite(one.adjusted) else "-"
+    margin = shown(one.comparison.measure, one.comparison.margin)
+    said = _SAID[one.verdict].format(margin=margin) if one.verdict else "not answered"
+    return f"{signed(one, one.estimate.value)}{span}", p_value, said
+
+
+def signed(one: Answer, value: float) -> str:
+    """A difference with its sign."""
+    return shown(one.comparison.measure, value, "+")
+
+
+def shown(measure: str, value: float, sign: str = "") -> str:
+    """A value in its unit, without the unit's name: percent, or a plain number."""
+    return format(100 * value, f"{sign}.1f") if UNITS[measure] == "points" else _plain(value, sign)
+
+
+def _plain(value: float, sign: str) -> str:
+    return format(value, f"{sign},.0f" if abs(value) >= 100 else f"{sign}.2f")

@@ -1,0 +1,104 @@
+"""From the measured runs of the questions in miniature to values, intervals and verdicts. Pure.
+
+Decisions:
+- A value is made within a seed; only seeds that both sides have count. The interval is Student's over the seeds.
+- A comparison is answered once every seed is there. Only primary comparisons get a verdict: after Holm's correction
+  over all primary comparisons that are answered. As more are answered, it gets stricter for all.
+- "no difference" if not different and the whole interval lies within the margin to both sides; else "inconclusive".
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, Literal
+
+from question_arms import ARMS, SEEDS, Comparison, Question
+from scipy import stats
+
+from frugalrl.statistics.intervals import Estimate, over_seeds
+from frugalrl.statistics.paired_tests import LEVEL, holm
+
+Row = Mapping[str, Any]
+Runs = Mapping[str, Mapping[int, Row]]
+"""Arm -> seed -> what was measured."""
+QuestionVerdict = Literal["higher", "lower", "no difference", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a comparison came to."""
+
+    comparison: Comparison
+    values: Mapping[int, float]
+    """By seed."""
+    estimate: Estimate
+    p_value: float
+    """Two-sided paired t test, not corrected; NaN where it is undefined."""
+    adjusted: float
+    """After Holm's correction; NaN for a comparison that is not primary, or not finished."""
+
+    @property
+    def verdict(self) -> QuestionVerdict | None:
+        """None where no verdict was registered, or seeds are missing."""
+        if not self.comparison.primary or len(self.values) < len(SEEDS):
+            return None
+        return verdict_of(self.estimate, self.adjusted, self.comparison.margin)
+
+
+def verdict_of(estimate: Estimate, adjusted: float, margin: float) -> QuestionVerdict:
+    """Different after correction, no difference beyond the margin, or neither."""
+    if adjusted < LEVEL:
+        return "higher" if estimate.value > 0 else "lower"
+    same = estimate.ci_low >= -margin and estimate.ci_high <= margin
+    return "no difference" if same else "inconclusive"
+
+
+def by_arm(rows: Sequence[Row]) -> Runs:
+    """The lines of a record by arm and seed."""
+    found: dict[str, dict[int, Row]] = {name: {} for name in ARMS}
+    for row in rows:
+        if row["arm"] in found:
+            found[row["arm"]][row["seed"]] = row
+    return found
+
+
+def answers(questions: Mapping[str, Question], runs: Runs) -> dict[str, list[Answer]]:
+    """Every comparison of every question, corrected together."""
+    raw = [(name, one, values_of(one, runs)) for name, each in questions.items() for one in each.comparisons]
+    primary = [values for _, one, values in raw if one.primary]
+    corrected = iter(holm([p_value(values) if len(values) == len(SEEDS) else math.nan for values in primary]))
+    found: dict[str, list[Answer]] = {name: [] for name in questions}
+    for name, one, values in raw:
+        adjusted = next(corrected) if one.primary else math.nan
+        found[name].append(Answer(one, values, over_seeds(list(values.values())), p_value(values), adjusted))
+    return found
+
+
+def values_of(comparison: Comparison, runs: Runs) -> dict[int, float]:
+    """The difference in each seed that all arms of the comparison have."""
+    second = comparison.against_measure or comparison.measure
+    return {
+        seed: fmean(runs[arm][seed][comparison.measure] for arm in comparison.arms)
+        - fmean(runs[arm][seed][second] for arm in comparison.against)
+        for seed in SEEDS
+        if all(seed in runs.get(arm, {}) for arm in (*comparison.arms, *comparison.against))
+    }
+
+
+def p_value(values: Mapping[int, float]) -> float:
+    """Of the mean being zero, by Student's test. NaN with fewer than two values, or where all are equal."""
+    given = list(values.values())
+    if len(given) < 2 or len(set(given)) == 1:
+        return math.nan
+    return float(stats.ttest_1samp(given, 0.0).pvalue)
+
+
+def seeds_of(question: Question, runs: Runs) -> Mapping[str, int]:
+    """How many seeds of each arm there are."""
+    return {arm: sum(seed in runs.get(arm, {}) for seed in SEEDS) for arm in question.arms}
+
+
+def is_answered(found: Sequence[Answer]) -> bool:
+    """Whether all seeds of all primary comparisons of a question are there."""
+    return all(len(one.values) == len(SEEDS) for one in found if one.comparison.primary)

@@ -1,0 +1,113 @@
+"""The paper's open questions in miniature, with a verdict for each: `python benchmarks/questions.py`.
+
+Part of `make experiments`. Runs every arm of question_arms.py with its seeds, one thread a run, --workers at a time;
+finished runs are skipped, so the command can be stopped and started again. What a question's verdict needs comes
+first. Then writes a line a run to records/questions.jsonl, the tables of docs/what-works.md and a figure for each
+question; --table does only that, and keeps the lines of runs that are not here.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from doc_tables import DOCS, put
+from question_arms import ARMS, QUESTIONS, SEEDS, Question
+from question_data import make_sets
+from question_measures import measured
+from question_runs import is_done, run_here
+from question_tables import forest, question_text, summary_table
+from question_verdicts import answers, by_arm
+from seeded_runs import MINI, SeededRun
+
+import frugalrl
+
+RECORD = Path(__file__).parent / "records" / "questions.jsonl"
+
+
+def main() -> None:
+    """Train what is missing, record all, write and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/questions"))
+    parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--only", nargs="*", choices=list(QUESTIONS), help="questions (default: all)")
+    parser.add_argument("--table", action="store_true", help="train nothing: record and show what is finished")
+    parser.add_argument("--record", action="store_true", help="also write docs/ and benchmarks/records")
+    chosen = parser.parse_args()
+    if not chosen.table:
+        asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
+        arms = [arm for arm, _ in plan(asked)]
+        if any("$DATA" in setting for arm in arms for setting in ARMS[arm].overrides):
+            make_sets(chosen.out / "data")
+        run_here([job_of(arm, seed, chosen.out) for arm, seed in plan(asked)], chosen.out, chosen.workers)
+    rows = rows_of(chosen.out)
+    texts, figures = tables(rows)
+    if chosen.record:
+        RECORD.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        for name, text in texts.items():
+            put("what-works.md", name, text)
+        put("what-works.md", "frugal plan", frugal_plan())
+        for name, figure in figures.items():
+            (DOCS / "figures" / name).write_text(figure, encoding="utf-8")
+    print("\n".join(texts.values()))
+
+
+def plan(questions: Mapping[str, Question]) -> list[tuple[str, int]]:
+    """The runs of some questions in order, each once: what the verdicts need first, a seed's arms side by side."""
+    ordered: list[tuple[str, int]] = []
+    for primary in (True, False):
+        for question in questions.values():
+            arms = needed(question) if primary else question.arms
+            ordered += [(arm, seed) for seed in SEEDS for arm in arms]
+    return list(dict.fromkeys(ordered))
+
+
+def needed(question: Question) -> tuple[str, ...]:
+    """The arms of a question's primary comparisons."""
+    both = [arm for one in question.comparisons if one.primary for arm in (*one.arms, *one.against)]
+    return tuple(dict.fromkeys(both))
+
+
+def job_of(arm: str, seed: int, out: Path) -> SeededRun:
+    """One run of an arm."""
+    settings = tuple(one.replace("$DATA", str((out / "data").resolve())) for one in ARMS[arm].overrides)
+    name = arm.replace(",", "").replace(" ", "-")
+    return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    """A line for every finished run, and the lines that the record has of others."""
+    known: dict[tuple[str, int], dict[str, Any]] = {}
+    if RECORD.is_file():
+        lines = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())
+        known = {(row["arm"], row["seed"]): row for row in lines}
+    for arm in ARMS:
+        for seed in SEEDS:
+            job = job_of(arm, seed, out)
+            if is_done(job, out):
+                known[arm, seed] = measured(arm, job, out)
+    return [known[arm, seed] for arm in ARMS for seed in SEEDS if (arm, seed) in known]
+
+
+def frugal_plan() -> str:
+    """What recipes/frugal.yaml needs and costs on the paper's card, at the recipe's price, as computed."""
+    recipe = frugalrl.load_recipe("frugal")
+    ((card, found),) = frugalrl.plan(recipe, gpus=["A40"], usd_per_hour=recipe.budget.usd_per_hour)
+    hours, usd = (f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]" for one in (found.hours, found.usd))
+    head = "| card | memory, GB | hours | dollars |\n|---|---|---|---|\n"
+    return f"{head}| {card} | {found.memory.peak_gb:.0f} of {found.memory_gb:.0f} | {hours} | {usd} |\n"
+
+
+def tables(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Markdown by its marks in docs/what-works.md, and figures by file name."""
+    runs = by_arm(rows)
+    found = answers(QUESTIONS, runs)
+    texts = {"questions": summary_table(QUESTIONS, found)}
+    texts |= {name: question_text(question, found[name], runs) for name, question in QUESTIONS.items()}
+    drawn = {f"question-{name}.svg": forest(question, found[name]) for name, question in QUESTIONS.items()}
+    return texts, {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+if __name__ == "__main__":
+    main()

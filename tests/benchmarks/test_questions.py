@@ -1,0 +1,192 @@
+"""The questions in miniature: arms are recipes, and verdicts follow from made-up runs that one can check by eye."""
+
+import json
+import math
+from xml.etree import ElementTree
+
+import pytest
+import questions
+from figure_files import interval_file
+from question_arms import ARMS, QUESTIONS, SEEDS, Comparison, Question
+from question_measures import UNITS, share_beside
+from question_runs import END, is_done
+from question_tables import forest, question_text, summary_table
+from question_verdicts import answers, by_arm, is_answered, values_of, verdict_of
+from scipy import stats
+
+from frugalrl.config.loading import dump_recipe, load_recipe
+from frugalrl.config.schema import TrainRecipe
+from frugalrl.reporting.bar_figures import Interval
+from frugalrl.statistics.intervals import Estimate
+from frugalrl.verify.steps.derivation import Derivation
+
+ASKED = Question(
+    title="Is four better than eight?",
+    hypothesis="It is not.",
+    arms=("8 x 4", "4 x 8"),
+    comparisons=(Comparison("four less eight", "4, not 8", ("8 x 4",), ("4 x 8",), primary=True),),
+    measures=("accuracy", "tokens"),
+)
+
+
+def rows(arm, accuracies, tokens=40.0):
+    return [{"arm": arm, "seed": seed, "accuracy": one, "tokens": tokens} for seed, one in accuracies.items()]
+
+
+def both(first, second):
+    return by_arm([*rows("8 x 4", dict(zip(SEEDS, first, strict=False))), *rows("4 x 8", dict.fromkeys(SEEDS, second))])
+
+
+# ------------------------------------------------------------------------------------------- what is registered
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_arm_is_a_recipe_that_runs_no_longer_than_the_rest(arm, tmp_path):
+    job = questions.job_of(arm, 3, tmp_path)
+    recipe = load_recipe(job.recipe, TrainRecipe, job.settings)
+    assert recipe.seed == 3
+    completions = recipe.training.steps * recipe.rollout.prompts_per_step * recipe.rollout.group_size
+    assert completions <= 60 * 72
+
+
+def test_arms_of_a_question_differ_and_every_comparison_is_between_them():
+    for question in QUESTIONS.values():
+        assert len({ARMS[arm] for arm in question.arms}) == len(question.arms)
+        for one in question.comparisons:
+            assert {*one.arms, *one.against} <= set(question.arms)
+            assert one.measure in UNITS
+            assert len(one.label) <= 20
+        assert any(one.primary for one in question.comparisons)
+        assert "redicted" in question.hypothesis
+
+
+def test_what_a_verdict_needs_runs_first_and_a_shared_arm_once():
+    planned = questions.plan(QUESTIONS)
+    assert len(planned) == len(set(planned)) == len(ARMS) * len(SEEDS)
+    assert planned[:4] == [("16 x 2", 1), ("4 x 8", 1), ("16 x 2", 2), ("4 x 8", 2)]
+    assert planned.index(("process 1", 5)) < planned.index(("2 x 16", 1))
+
+
+def test_folders_of_arms_are_told_apart(tmp_path):
+    assert len({questions.job_of(arm, 1, tmp_path).folder(tmp_path) for arm in ARMS}) == len(ARMS)
+
+
+# ------------------------------------------------------------------------------------------- verdicts
+
+
+def test_values_are_paired_by_seed_and_a_seed_that_one_side_lacks_does_not_count():
+    runs = by_arm([*rows("8 x 4", {1: 0.5, 2: 0.6, 3: 0.7}), *rows("4 x 8", {2: 0.5, 3: 0.4, 4: 0.9})])
+    assert values_of(ASKED.comparisons[0], runs) == pytest.approx({2: 0.1, 3: 0.3})
+
+
+def test_several_arms_count_by_their_mean():
+    one = Comparison("", "", ("8 x 4", "16 x 2"), ("4 x 8",))
+    runs = by_arm([*rows("8 x 4", {1: 0.2}), *rows("16 x 2", {1: 0.6}), *rows("4 x 8", {1: 0.1})])
+    assert values_of(one, runs) == pytest.approx({1: 0.3})
+
+
+def test_a_large_effect_is_told_and_its_p_value_is_that_of_scipy():
+    first = [0.70, 0.72, 0.71, 0.74, 0.70]
+    (found,) = answers({"a": ASKED}, both(first, 0.5))["a"]
+    assert found.p_value == pytest.approx(stats.ttest_rel(first, [0.5] * 5).pvalue)
+    assert found.adjusted == pytest.approx(found.p_value)
+    assert found.verdict == "higher"
+
+
+def test_the_same_effect_is_no_finding_among_many_questions():
+    first = [0.50, 0.62, 0.49, 0.60, 0.61]
+    alone = answers({"a": ASKED}, both(first, 0.5))["a"][0]
+    assert alone.verdict == "inconclusive"
+    clear = [0.55, 0.62, 0.53, 0.60, 0.54]
+    assert answers({"a": ASKED}, both(clear, 0.5))["a"][0].verdict == "higher"
+    among = answers({str(number): ASKED for number in range(8)}, both(clear, 0.5))["0"][0]
+    assert among.adjusted == pytest.approx(8 * among.p_value)
+    assert among.verdict == "inconclusive"
+
+
+def test_an_unfinished_question_has_no_verdict_and_is_not_counted_in_the_correction():
+    unfinished = Question("", "", ("2 x 16", "4 x 8"), (Comparison("", "", ("2 x 16",), ("4 x 8",), primary=True),))
+    found = answers({"a": ASKED, "b": unfinished}, both([0.55, 0.62, 0.53, 0.60, 0.54], 0.5))
+    assert found["a"][0].adjusted == pytest.approx(found["a"][0].p_value)
+    assert found["b"][0].verdict is None
+    assert not is_answered(found["b"])
+    few = answers({"a": ASKED}, both([0.6, 0.7], 0.5))["a"]
+    assert few[0].verdict is None
+    assert math.isnan(few[0].adjusted)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "adjusted", "said"),
+    [
+        (-0.01, 0.02, 0.9, "no difference"),
+        (-0.01, 0.04, 0.9, "inconclusive"),
+        (0.001, 0.02, 0.01, "higher"),
+        (-0.04, -0.01, 0.01, "lower"),
+        (math.nan, math.nan, math.nan, "inconclusive"),
+    ],
+)
+def test_the_rule(low, high, adjusted, said):
+    assert verdict_of(Estimate((low + high) / 2, low, high), adjusted, 0.03) == said
+
+
+def test_seeds_that_all_agree_have_no_interval_and_decide_nothing():
+    assert answers({"a": ASKED}, both([0.5] * 5, 0.5))["a"][0].verdict == "inconclusive"
+
+
+# ------------------------------------------------------------------------------------------- tables, figures, records
+
+
+def test_the_tables_say_what_came_out_and_what_is_missing():
+    runs = both([0.70, 0.72, 0.71, 0.74, 0.70], 0.5)
+    found = answers({"a": ASKED}, runs)
+    summary = summary_table({"a": ASKED}, found)
+    assert "| Is four better than eight? | four less eight | +21.4 [+19.3, +23.5] |" in summary
+    assert "| higher | 5 of 5 | mini/short |" in summary
+    text = question_text(ASKED, found["a"], runs)
+    assert "| 8 x 4 | 70.0, 72.0, 71.0, 74.0, 70.0 | 71.4 | 40.00 |" in text
+    assert "Not answered" not in text
+    partial = both([0.7, 0.7], 0.5)
+    assert "**Not answered**: seeds finished of 5 an arm: 8 x 4: 2, 4 x 8: 5." in question_text(
+        ASKED, answers({"a": ASKED}, partial)["a"], partial
+    )
+    assert "| - | - | not answered | 0 of 5 |" in summary_table({"a": ASKED}, answers({"a": ASKED}, by_arm([])))
+
+
+def test_a_figure_has_a_line_for_each_difference_and_none_without_intervals():
+    found = answers({"a": ASKED}, both([0.70, 0.72, 0.71, 0.74, 0.70], 0.5))["a"]
+    figure = forest(ASKED, found)
+    assert figure is not None
+    assert "4, not 8" in "".join(ElementTree.fromstring(figure).itertext())
+    assert "var(" not in figure
+    assert forest(ASKED, answers({"a": ASKED}, by_arm([]))["a"]) is None
+    root = ElementTree.fromstring(interval_file("Two", [Interval("a", 0.1, 0.0, 0.2), Interval("b", 0.0, -0.1, 0.1)]))
+    assert len([one for one in root.iter() if one.tag.endswith("circle")]) == 2
+
+
+def test_the_record_keeps_the_lines_of_runs_that_are_elsewhere(tmp_path, monkeypatch):
+    kept = tmp_path / "questions.jsonl"
+    kept.write_text(json.dumps({"arm": "8 x 4", "seed": 2, "accuracy": 0.5}) + "\n")
+    monkeypatch.setattr(questions, "RECORD", kept)
+    assert questions.rows_of(tmp_path / "runs") == [{"arm": "8 x 4", "seed": 2, "accuracy": 0.5}]
+
+
+def test_a_run_is_done_when_its_last_model_was_evaluated(tmp_path):
+    job = questions.job_of("4 x 8", 1, tmp_path)
+    folder = job.folder(tmp_path)
+    (folder / END).mkdir(parents=True)
+    (folder / "summary.json").write_text("{}")
+    (folder / END / "arithmetic.jsonl").write_text("")
+    assert not is_done(job, tmp_path), "no recipe"
+    (folder / "recipe.yaml").write_text(dump_recipe(load_recipe(job.recipe, TrainRecipe, job.settings)))
+    assert is_done(job, tmp_path)
+    (folder / END / "arithmetic.jsonl").unlink()
+    assert not is_done(job, tmp_path)
+
+
+def test_true_sums_that_lead_nowhere_are_beside_the_point():
+    straight = Derivation(stated=3, carried=3, wrong=0, given=3, given_used=3)
+    padded = Derivation(stated=7, carried=3, wrong=1, given=3, given_used=3)
+    assert share_beside([straight]) == 0.0
+    assert share_beside([padded]) == pytest.approx(3 / 6)
+    assert share_beside([straight, padded]) == pytest.approx(3 / 9)
+    assert share_beside([]) == 0.0
