@@ -19,14 +19,14 @@ GB = 1e9
 _LOGIT_COPIES = 2
 _DRAW_BYTES = 12
 """Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
-_PER_HIDDEN, _PER_INTERMEDIATE = {2: 16.0, 4: 9.8}, 4.03
+_PER_HIDDEN, _PER_INTERMEDIATE = {2: 11.4, 4: 9.8}, 4.03
 """Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size; by bytes of a
-value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: 26.1 GB that
-R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
-_PER_NORMED = {2: 3.5, 4: 2.0}
+value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: R1-Distill-Qwen-1.5B without
+checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
+_PER_NORMED = {2: 4.9, 4: 2.0}
 """The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
 _PASSING_INTERMEDIATE = 3.0
-"""Gradients of the intermediate size that a layer's backward pass holds at once: of the product, and of both factors."""
+"""Gradients of the intermediate size that a layer's backward pass holds at once."""
 _HOST_GB = 0.45
 """CUDA context, or Python with torch and transformers."""
 
