@@ -305,6 +305,13 @@ BROKEN: Sequence[Broken] = (
         is_cheap=True,
     ),
     Broken(
+        "held-fast",
+        "a KL term a thousand times as strong as the paper's",
+        _always({"algorithm.loss.kl_coef": 40.0}),
+        "optimisation/kl_coef",
+        is_cheap=True,
+    ),
+    Broken(
         "raises",
         "a reward that takes the answer for a number",
         _always({"rewards": [{"name": "accuracy"}, _reward(raises)]}),

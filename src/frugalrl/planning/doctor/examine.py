@@ -11,6 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
@@ -19,10 +20,20 @@ from frugalrl.planning.doctor.data_checks import data_findings, overlap_finding
 from frugalrl.planning.doctor.environment_checks import device_finding, environment_findings
 from frugalrl.planning.doctor.finding import Examination, Finding, finding_lines
 from frugalrl.planning.doctor.model_checks import model_findings
-from frugalrl.planning.doctor.optimisation_checks import learning_rate_findings, trial_findings, trial_step
+from frugalrl.planning.doctor.optimisation_checks import (
+    learning_rate_findings,
+    loss_findings,
+    trial_findings,
+    trial_step,
+)
 from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb, plan_findings
 from frugalrl.planning.doctor.reward_checks import reward_findings
-from frugalrl.planning.doctor.sampling_checks import SampleSettings, sampling_findings
+from frugalrl.planning.doctor.sampling_checks import (
+    MANY_TRUNCATED,
+    LongerCap,
+    SampleSettings,
+    sampling_findings,
+)
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
 from frugalrl.planning.forecast.planning import memory_here
 from frugalrl.planning.forecast.shape import shape_of_config
@@ -45,6 +56,8 @@ from frugalrl.verify.answers import configure_default_pool
 _COMPLETIONS = 64
 _FEWEST_GROUPS = 4
 _TRIAL_TOKENS = 16
+_TRIED = 16
+"""Completions at each longer cap."""
 Check = Callable[[], Sequence[Finding]]
 
 
@@ -141,12 +154,13 @@ def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) 
     size = trainable_parameters(policy.model)
     findings = [device_finding(policy.device, size, recipe.model.dtype)]
     findings += _checked("model", lambda: model_findings(recipe, policy, train[0])) if train else []
-    return findings + _checked("optimisation", lambda: _learning_rate(recipe, policy))
+    return findings + _checked("optimisation", lambda: _of_the_settings(recipe, policy))
 
 
-def _learning_rate(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
+def _of_the_settings(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
     size = shape_of_config(policy.model.config).parameters
-    return learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
+    rates = learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
+    return [*rates, *loss_findings(recipe.algorithm.loss)]
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:
@@ -253,6 +267,7 @@ def _sampled(run: Run, seconds: float) -> list[Finding]:
         context_left=run.policy.context_tokens - max(longest, rollout.max_prompt_tokens),
         end_token_note=run.policy.end_token_note,
     )
+    settings = replace(settings, longer=_longer_caps(run, groups, settings, seconds - needed, needed))
     findings = sampling_findings(scored, reports, settings)
     findings += _checked(
         "optimisation/update",
@@ -272,6 +287,24 @@ def _groups(run: Run, cap: int, count: int) -> list[RolloutGroup]:
     sampling = SamplingParams(cap, rollout.temperature, rollout.top_p, rollout.top_k)
     seed_parts = (run.recipe.seed, "doctor")
     return collect_groups(run.engine, run.policy.tokenizer, drawn, rollout.group_size, sampling, seed_parts)
+
+
+def _longer_caps(
+    run: Run, groups: Sequence[RolloutGroup], settings: SampleSettings, seconds: float, seconds_at_cap: float
+) -> tuple[LongerCap, ...]:
+    """Where many completions reach the cap: some at twice the cap, four times ..., until few do or time is up."""
+    cap, size, tried = settings.cap, settings.group_size, list[LongerCap]()
+    reach = [one.finish_reason == "length" for group in groups for one in group.completions]
+    if sum(reach) < MANY_TRUNCATED * len(reach) or settings.end_token_note is not None:
+        return ()
+    while cap < settings.context_left and not (tried and tried[-1].does):
+        cap = min(2 * cap, settings.context_left)
+        seconds -= seconds_at_cap * cap / settings.cap
+        if seconds < 0:
+            break
+        sampled = [one for group in _groups(run, cap, max(1, _TRIED // size)) for one in group.completions]
+        tried.append(LongerCap(cap, sum(one.finish_reason == "length" for one in sampled), len(sampled)))
+    return tuple(tried)
 
 
 def _seconds_needed(run: Run) -> float:

@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.errors import RecipeError
 from frugalrl.planning.doctor.finding import Finding, Level
-from frugalrl.planning.forecast.cards import Card, card_named
+from frugalrl.planning.forecast.cards import CARDS, Card
 from frugalrl.planning.forecast.clock import Machine
 from frugalrl.planning.forecast.lengths import prior
 from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
@@ -55,22 +54,22 @@ def nearest(folder: Path) -> Path:
 
 def _place(recipe: TrainRecipe, device_name: str | None, memory_gb: float, on_cpu: bool) -> Place:
     """The device as a place of the plan: a card of the table by its name, with the memory that it has."""
-    card = None if device_name is None else _card_of(device_name)
+    card = None if device_name is None else card_of(device_name)
     if card is None:
         return Place(_UNKNOWN, memory_gb, recipe.budget.usd_per_hour, "your price", on_cpu)
     return replace(place_of(card, recipe.budget.usd_per_hour), memory_gb=memory_gb)
 
 
-def _card_of(device_name: str) -> Card | None:
-    """torch's name of a device, e.g. ``NVIDIA A100-SXM4-80GB``, as a card of the table; None if there is none."""
-    words = device_name.upper().replace("NVIDIA", "").replace("GEFORCE", "").replace("-", " ").split()
-    candidates = ["-".join(words[:2]), *([f"{words[0]}-{words[-1]}"] if words else []), words[0] if words else ""]
-    for one in candidates:
-        try:
-            return card_named(one)
-        except RecipeError:
-            continue
-    return None
+def card_of(device_name: str) -> Card | None:
+    """torch's name of a device, e.g. ``NVIDIA A100-SXM4-80GB``, as a card of the table; None if there is none.
+
+    Every part of a card's name has to be among the words. Laptops' cards share names and nothing else, and the table's
+    H100 is the SXM board, which moves twice as much as the others.
+    """
+    words = set(device_name.upper().replace("-", " ").split())
+    if "LAPTOP" in words or ("H100" in words and words & {"PCIE", "NVL"}):
+        return None
+    return next((card for card in CARDS.values() if set(card.name.upper().split("-")) <= words), None)
 
 
 def memory_finding(plan: Plan) -> Finding:
