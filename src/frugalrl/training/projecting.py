@@ -1,9 +1,14 @@
 """What a run is projected to take and cost in all: its metrics, its lines, and what that says about its budget."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from frugalrl.reporting.console import duration
 from frugalrl.training.limits.projection import FIRST_STEP, SHOWN_AT, Projection, project, steps_within
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
+
+_ENDS = {"seconds": "", "seconds_low": "_low", "seconds_high": "_high"}
 
 
 def eta_seconds(run: Run, progress: Progress) -> float:
@@ -38,6 +43,15 @@ def projection_notes(run: Run, progress: Progress) -> tuple[str, ...]:
         value, low, high = (one / 3600 * price for one in (whole.left, whole.low, whole.high))
         line += f", ${value:.2f} [{low:.2f}, {high:.2f}]"
     return (f"{line}.", *_of_the_budget(run, progress, whole))
+
+
+def first_projection(lines: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """What was projected first, of the whole run, from the lines of its log; None for a run that ended before."""
+    line = next((one for one in lines if "cost/seconds_left" in one), None)
+    if line is None:
+        return None
+    ends = {name: line["cost/seconds"] + line[f"cost/seconds_left{end}"] for name, end in _ENDS.items()}
+    return {"step": line["step"], **{name: round(value, 3) for name, value in ends.items()}}
 
 
 def _of_the_budget(run: Run, progress: Progress, whole: Projection) -> tuple[str, ...]:

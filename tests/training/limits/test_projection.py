@@ -5,6 +5,7 @@ import math
 import pytest
 
 from frugalrl.training.limits.projection import Projection, project, steps_within
+from frugalrl.training.projecting import first_projection
 
 
 def test_there_is_none_before_the_third_step():
@@ -48,3 +49,15 @@ def test_steps_that_a_cap_holds():
     """100 s left, 20 for the end, 4 a step: 20 more after the 5 that are done."""
     assert steps_within(100.0, [4.0] * 3, 5, 20.0) == 25
     assert steps_within(10.0, [4.0] * 3, 5, 20.0) == 5
+
+
+def test_a_summary_holds_the_first_projection_of_the_whole_run():
+    lines = [
+        {"step": 2, "cost/seconds": 20.0},
+        {"step": 3, "cost/seconds": 30.0, "cost/seconds_left": 70.0, "cost/seconds_left_low": 50.0,
+         "cost/seconds_left_high": 110.0},
+        {"step": 4, "cost/seconds": 40.0, "cost/seconds_left": 1.0, "cost/seconds_left_low": 1.0,
+         "cost/seconds_left_high": 1.0},
+    ]  # fmt: skip
+    assert first_projection(lines) == {"step": 3, "seconds": 100.0, "seconds_low": 80.0, "seconds_high": 140.0}
+    assert first_projection(lines[:1]) is None
