@@ -136,7 +136,7 @@ def run_ours(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_side(python: Path, script: str, settings: dict[str, Any], threads: int) -> dict[str, Any]:
+def run_side(python: Path, script: str, settings: dict[str, Any], threads: int, *more: str) -> dict[str, Any]:
     """A side in a process of its own, with what other processes took of the machine meanwhile."""
     import os
 
@@ -146,7 +146,7 @@ def run_side(python: Path, script: str, settings: dict[str, Any], threads: int) 
         others, before = Others(), resource.getrusage(resource.RUSAGE_CHILDREN)
         paths = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
         subprocess.run(
-            [str(python), str(Path(__file__).parent / script), str(asked), str(answered)],
+            [str(python), str(Path(__file__).parent / script), str(asked), str(answered), *more],
             check=True,
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"},

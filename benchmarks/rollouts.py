@@ -229,7 +229,9 @@ def model_folder(given: Path | None) -> Iterator[Path]:
 
 
 def build_vllm(folder: Path) -> None:
-    """An environment with vLLM for the CPU; its CUDA builds of torchvision and the like are taken out."""
+    """An environment with vLLM for the CPU, once; its CUDA builds of torchvision and the like are taken out."""
+    if (folder / "bin" / "vllm").is_file():
+        return
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip"]
     subprocess.run([*pip, "install", "--quiet", "torch==2.13.0", VLLM], check=True)

@@ -72,9 +72,8 @@ def measured(size: str, lengths: str, kl_coef: float, flops: float, repeats: int
 
     from frugalrl.algorithms.losses import LossRule
     from frugalrl.config.optimizer_schema import OptimizerSettings
-    from frugalrl.training.batching import micro_batches
+    from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, micro_batches
     from frugalrl.training.model.optimizer import MasterOptimizer
-    from frugalrl.training.step import CPU_MICRO_BATCH_TOKENS
     from frugalrl.training.update import UpdateSettings, update_policy
 
     policy, reference = make_policy(size), make_policy(size) if kl_coef else None
@@ -109,6 +108,7 @@ def main() -> None:
     """Every case, a table, the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=tuple(SHAPES), default=["1M", "10M"])
+    parser.add_argument("--lengths", nargs="+", choices=tuple(LENGTHS), default=list(LENGTHS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
@@ -116,7 +116,7 @@ def main() -> None:
     best = limits(threads=1)
     rows = []
     for size in arguments.sizes:
-        for lengths in LENGTHS:
+        for lengths in arguments.lengths:
             for kl_coef in (0.0, 0.04):
                 best["matrix_flops"] = max(best["matrix_flops"], limits(threads=1)["matrix_flops"])
                 row = measured(size, lengths, kl_coef, best["matrix_flops"], arguments.repeats)

@@ -138,6 +138,7 @@ LEVELS = {
     "reporting.evaluation_page": ADAPTERS,
     "reporting.evaluation_samples": ADAPTERS,
     "reporting.page_assets": ADAPTERS,
+    "reporting.power_text": ADAPTERS,
     "reporting.pages": ADAPTERS,
     "reporting.published": ADAPTERS,
     "reporting.run_samples": ADAPTERS,

@@ -85,7 +85,8 @@ def transformers_continuous(case: Case, folder: Path) -> Run:
     settings = transformers.GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, max_new_tokens=case.longest, eos_token_id=-1, pad_token_id=0
     )
-    manager = model.init_continuous_batching(generation_config=settings)
+    memory = transformers.ContinuousBatchingConfig(max_memory_percent=0.15)  # else it takes most of the machine's
+    manager = model.init_continuous_batching(generation_config=settings, continuous_batching_config=memory)
     manager.start()
     limits, whole = lengths(case), [one for one in prompts(case) for _ in range(GROUP)]
     names = itertools.count()

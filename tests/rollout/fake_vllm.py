@@ -54,6 +54,7 @@ class FakeVllm:
         self.model.load_state_dict(self.start_weights)
         self.adapters: dict[str, Any] = {}
         self.version, self.received, self.is_paused, self.is_updating = "default", {}, False, False
+        self.is_asleep = self.stays_asleep = False
 
     # ---------------------------------------------------------------------------------------------- answers
 
@@ -71,8 +72,14 @@ class FakeVllm:
                 self.is_paused = False
                 self.state.notify_all()
             return 200, {"status": "resumed"}
+        if path == "/sleep":
+            return self.sleep(int(query["level"][0]))
+        if path == "/wake_up":
+            self.is_asleep = self.stays_asleep
+            return 200, {"status": "sleeping" if self.is_asleep else "awake", "tags": None}
         if path == "/start_weight_update":
             assert self.is_paused, "an update without a pause"
+            assert not self.is_asleep, "an update of a server whose memory is not there"
             self.is_updating, self.received = True, {}
             return 200, {}
         if path == "/update_weights":
@@ -91,7 +98,18 @@ class FakeVllm:
     def get(self, path: str) -> tuple[int, Any]:
         if path == "/weight_info":
             return 200, {"weight_version": self.version}
+        if path == "/is_sleeping":
+            return 200, {"is_sleeping": self.is_asleep or self.is_paused}
         return (200, None) if path == "/health" else (404, {"error": "Not Found"})
+
+    def sleep(self, level: int) -> tuple[int, Any]:
+        """Level 2 throws the weights away: what is in their place afterwards is whatever was there."""
+        self.is_asleep = self.is_paused = True
+        if level == 2:
+            with self.lock, torch.no_grad():
+                for parameter in self.model.parameters():
+                    parameter.fill_(0.5)
+        return 200, {"status": "sleeping", "level": level}
 
     def reported(self) -> dict[str, Any]:
         config = self.model.config
@@ -143,6 +161,9 @@ class FakeVllm:
             return 500, {"error": {"message": "EngineCore encountered an issue"}}
         with self.state:
             self.state.wait_for(lambda: not self.is_paused)
+        if self.is_asleep:
+            self.is_dead = True  # its memory is not there
+            return 500, {"error": {"message": "EngineCore encountered an issue"}}
         if not self.choose(body.get("model")):
             return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
         asked = body["sampling_params"]

@@ -250,6 +250,30 @@ def test_weights_arrive_by_broadcast_in_a_process_group(server, tiny_policy, pro
     engine.close()
 
 
+def test_a_server_takes_the_calls_of_sleep_and_wake_in_this_order(server, tiny_policy, prompts, tmp_path):
+    """On a CPU no memory is given back; who is asleep, and that nothing is scheduled meanwhile, is kept there too."""
+    url, faults = server
+    faults.write_text("")
+    needs = ServerNeeds(tmp_path, MODEL, None, LONGEST, prompts)
+    model = copy.deepcopy(tiny_policy.model)
+    settings = VllmEngineSettings(url=url, sleep=True, probe_completions=2)
+    engine = build_engine(settings, model, tiny_policy.end_token_ids, 8, needs)
+    engine.load_weights(SharedModel(model), 0)
+    client = engine._members[0].server
+    assert client.look("/is_sleeping") == {"is_sleeping": False}
+    before = engine.generate([RolloutRequest(prompts[0], (5, 6))], SamplingParams(24))
+    engine.rest()
+    assert client.look("/is_sleeping") == {"is_sleeping": True}
+    assert engine.generate([RolloutRequest(prompts[0], (5, 6))], SamplingParams(24)) == before
+    engine.rest()
+    learn(model, 1e-3)
+    engine.load_weights(SharedModel(model), 1)
+    assert client.look("/is_sleeping") == {"is_sleeping": False}
+    assert engine.metrics["sync/probe_mean"] < 2e-6
+    assert engine.metrics["sync/faults"] == 0
+    engine.close()
+
+
 def test_adapters_alone_are_loaded_and_sampled_from(server, tiny_policy, prompts, tmp_path):
     """They compute what the policy does with its adapters on."""
     pytest.importorskip("peft")

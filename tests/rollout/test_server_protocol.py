@@ -1,6 +1,7 @@
 """Requests to a vLLM server and its replies: what is asked, what is taken, what is dropped, what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,8 @@ def test_a_server_is_launched_on_this_machine_alone_with_every_flag_it_needs():
     ):
         assert part in line
     assert f'"{BACKEND}"' in line
+    assert "--enable-sleep-mode" not in line
+    assert "--enable-sleep-mode" in command(replace(plan, sleeps=True), "/e/bin/python", 8123)
 
 
 def test_a_server_sees_neither_the_trainers_python_nor_its_ranks():
@@ -216,3 +219,6 @@ def test_a_server_sees_neither_the_trainers_python_nor_its_ranks():
     (only,) = [path.name for path in Path(found["PYTHONPATH"]).glob("*.py") if path.name != "__init__.py"]
     assert only == "frugalrl_worker.py"
     assert not {"VIRTUAL_ENV", "RANK", "WORLD_SIZE", "TORCHELASTIC_ID"} & set(found)
+    allocator = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+    assert allocator.items() <= environment(plan, allocator).items()
+    assert not allocator.keys() & environment(replace(plan, sleeps=True), allocator).keys()

@@ -15,13 +15,15 @@ from frugalrl.cli import main
 from frugalrl.config.loading import parse_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import OutputError
+from frugalrl.evaluation import regrading
 from frugalrl.reporting.run_log import read_metrics, without_times
+from frugalrl.training import same_verifier
 from frugalrl.training import step as step_module
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.pointers import latest_checkpoint, newest_intact, saved_steps
 from frugalrl.training.state.run_folder import open_run_folder
 from frugalrl.training.trainer import train
-from frugalrl.types import NOTHING_TO_LEARN
+from frugalrl.types import NOTHING_TO_LEARN, Verdict
 from tests.conftest import write_jsonl
 
 SMALL = {
@@ -150,6 +152,25 @@ def test_an_evaluation_that_was_lost_or_changed_is_made_again(whole, tmp_path, d
     assert any("the evaluation is made again from the weights of step 2" in line for line in lines)
     assert content(tmp_path / "run")[0] == content(whole)[0]
     assert content(tmp_path / "run")[2] == content(whole)[2]
+
+
+def none_is_known(groups, pool):
+    return [[Verdict("unknown", None, "x") for _ in group.completions] for group in groups]
+
+
+def test_a_resume_with_another_verifier_goes_on_only_if_it_agrees_with_every_stored_verdict(
+    whole, tmp_path, monkeypatch
+):
+    asked = iter([False, False, False, True])
+    run(tmp_path / "run", recipe(training={"save_every": 1}), should_stop=lambda: next(asked))
+    monkeypatch.setattr(same_verifier, "verifier_digest", lambda: "another")
+    with monkeypatch.context() as stricter:
+        stricter.setattr(regrading, "judge_groups", none_is_known)
+        with pytest.raises(OutputError, match=r"a run never mixes two\. See which with `frugalrl regrade"):
+            run(tmp_path / "run", recipe(training={"save_every": 1}), resume=True)
+    _, lines = run(tmp_path / "run", recipe(training={"save_every": 1}), resume=True)
+    assert any("today's agrees everywhere" in line for line in lines)
+    assert content(tmp_path / "run")[0] == content(whole)[0]
 
 
 def test_an_evaluation_whose_checkpoint_is_gone_too_is_left_out_with_a_line(tmp_path):

@@ -68,6 +68,17 @@ def test_a_run_with_a_server_is_the_run_in_process_also_when_it_is_stopped_and_r
     assert [row["loss/total"] for row in again] == pytest.approx([row["loss/total"] for row in inside], abs=1e-5)
 
 
+def test_a_run_whose_server_sleeps_during_updates_is_the_same_run(server, tmp_path):
+    url, fake = server
+    engine = {"kind": "vllm", "url": url, "probe_completions": 2}
+    awake = run(tmp_path / "awake", recipe(engine))
+    fake.restart()
+    asleep = run(tmp_path / "asleep", recipe({**engine, "sleep": True}))
+    assert samples(tmp_path / "asleep") == samples(tmp_path / "awake")
+    assert [row["loss/total"] for row in asleep] == [row["loss/total"] for row in awake]
+    assert fake.asked.count("/sleep") == 3  # once a step, and it is awake for each evaluation
+
+
 def test_a_server_that_goes_stale_ends_the_run_with_a_checkpoint_of_the_last_step(server, tmp_path):
     url, fake = server
     lines: list[str] = []

@@ -76,9 +76,10 @@ def autograd_gradient(policy, batches, settings, reference):
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 
-@pytest.mark.parametrize("updates", [1, 2])
-def test_lanes_change_no_bit_of_weights_and_metrics(policy, groups, updates, torch_threads):
-    """Micro-batches side by side, each with a gradient of its own, against one after the other."""
+@pytest.mark.parametrize(("updates", "offload"), [(1, False), (2, False), (1, True)])
+def test_lanes_change_no_bit_of_weights_and_metrics(policy, groups, updates, offload, torch_threads):
+    """Micro-batches side by side, each with a gradient of its own, against one after the other; masters that are copies
+    take their gradients from `backward`."""
     settings = dataclasses.replace(SETTINGS, updates=updates, entropy_coef=0.01)
     batches = micro_batches(rows_of(groups), 40, policy.device)
     assert len(batches) > 4
@@ -86,10 +87,11 @@ def test_lanes_change_no_bit_of_weights_and_metrics(policy, groups, updates, tor
     for threads in (1, 3):
         torch_threads(threads)
         model = copy.deepcopy(policy.model)
-        optimizer = MasterOptimizer(model, OptimizerSettings(learning_rate=1e-3))
+        optimizer = MasterOptimizer(model, OptimizerSettings(learning_rate=1e-3, offload=offload))
         copied = Policy(model, policy.tokenizer, "copy")
         metrics = [update_policy(copied, policy, optimizer, batches, settings, 1.0) for _ in range(2)]
         assert torch.get_num_threads() == threads
+        assert all(one["policy/grad_norm"] > 0 for one in metrics)
         made.append((metrics, torch.cat([p.detach().flatten() for p in model.parameters()])))
     assert made[0][0] == made[1][0]
     assert torch.equal(made[0][1], made[1][1])

@@ -85,6 +85,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             "better, worse, or inconclusive",
             ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
         ),
+        "power": Command("power", "how many problems and samples a question needs", ("--gain 3 --accuracy 40",)),
         "view": Command("view", "a run or evaluation in the browser, live", ("runs/quickstart", "evaluations")),
         "report": Command(
             "report",

@@ -121,6 +121,12 @@ class AlgorithmSettings(Section):
     old_logprobs: Literal["auto", "rollout", "recompute"] = Field(
         "auto", description="auto: the rollout's when the engine computes exactly what the trainer does"
     )
+    reference_place: Literal["auto", "device", "host"] = Field(
+        "auto",
+        description="device: the reference's weights lie beside the policy's; host: they wait in host memory and are "
+        "on the GPU only while they score a batch, with the same bits; auto: host where weights, gradients and "
+        "optimizer states would take more than half of the GPU's memory",
+    )
     reference_reset_every: Positive | None = Field(
         None,
         description="steps after which the policy becomes the reference and the optimizer is reset; null: never",

@@ -44,6 +44,11 @@ class VllmEngineSettings(Section):
     weights_folder: str | None = Field(
         None, description="that folder, under the same path on both sides; null: in the run's folder"
     )
+    sleep: bool = Field(
+        False,
+        description="for servers on the trainer's own GPU: they give its memory back during each update, and get the "
+        "new weights when they wake; servers at a url need --enable-sleep-mode",
+    )
     request_seconds: PositiveFloat = Field(1800.0, description="time limit of one completion; then it is sampled again")
     start_seconds: PositiveFloat = Field(900.0, description="how long a launched server may take to be ready")
     max_restarts: Annotated[int, Field(ge=0)] = Field(
@@ -68,6 +73,11 @@ class VllmEngineSettings(Section):
         launched_only = [name for name in ("environment", "devices", "arguments") if getattr(self, name)]
         if launched_only and not self.launch:
             raise ValueError(f"{launched_only[0]} is of servers to launch: leave it out with url")
+        if self.sleep and self.weights != "folder":
+            raise ValueError(
+                f"sleep throws a server's weights away, and weights: {self.weights} can't bring all of them back: use "
+                "folder"
+            )
         wrong = next((one for one in self.urls if not one.startswith(("http://", "https://"))), None)
         if wrong is not None:
             raise ValueError(f"{wrong!r} is no url: write for example http://127.0.0.1:8000")
@@ -131,6 +141,8 @@ class RolloutSettings(Section):
                 "vLLM's log-probs are normalised over the tokens that top_p and top_k leave, so the ratios of the loss "
                 "would be wrong: keep top_p 1 and top_k 0 (evaluation.top_p is free)"
             )
+        if self.one_step_off and self.engine.sleep:
+            raise ValueError("one_step_off samples beside the update, during which a server sleeps: use one of them")
         if self.one_step_off and self.max_extra_groups > 0:
             raise ValueError("max_extra_groups waits for rewards, which one_step_off does not: use one of them")
         return self

@@ -283,6 +283,13 @@ class TrainRecipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_reference_on_the_host_is_a_second_model(self) -> Self:
+        if self.algorithm.reference_place == "host" and (self.model.lora or self.algorithm.loss.kl_coef == 0):
+            why = "with model.lora the reference is the model itself" if self.model.lora else "loss.kl_coef is 0"
+            raise ValueError(f"algorithm.reference_place is host, and there is no second model: {why}. Leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _old_logprobs_are_of_the_policy_that_sampled(self) -> Self:
         if self.rollout.one_step_off and self.algorithm.old_logprobs == "recompute":
             raise ValueError("one_step_off learns from what older weights sampled: old_logprobs can't be recompute")

@@ -125,6 +125,10 @@ class RolloutEngine(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """Give back the memory that an update may need. Whatever is called next takes it again."""
+        ...
+
     def close(self) -> None:
         """End what it started; nothing is sampled after this."""
         ...

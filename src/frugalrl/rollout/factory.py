@@ -115,12 +115,13 @@ def _vllm_engine(
                 arguments=settings.arguments,
                 log=needs.folder / f"server-{number}.log",
                 lora_rank=needs.lora_rank if settings.weights == "adapter" else None,
+                sleeps=settings.sleep,
             )
             members.append(Member(LaunchedServer(plan), transfer, limits, dtype))
     probe = ProbeSettings(
         needs.prompts, needs.longest_tokens, settings.probe_completions, settings.probe_mean, settings.probe_max
     )
-    engine = VllmEngine(members, transfer, end_token_ids, max_sequences, dtype, probe)
+    engine = VllmEngine(members, transfer, end_token_ids, max_sequences, dtype, probe, settings.sleep)
     engine.begin()
     return engine
 

@@ -38,6 +38,9 @@ class ScriptedEngine:
     def metrics(self) -> Mapping[str, float]:
         return {}
 
+    def rest(self) -> None:
+        """See `RolloutEngine.rest`; nothing is held between rollouts."""
+
     def close(self) -> None:
         """Nothing to end."""
 

@@ -87,6 +87,9 @@ class TorchEngine:
     def metrics(self) -> Mapping[str, float]:
         return {}
 
+    def rest(self) -> None:
+        """See `RolloutEngine.rest`; nothing is held between rollouts."""
+
     def close(self) -> None:
         """Free the weights."""
         self._source, self._weights = None, None

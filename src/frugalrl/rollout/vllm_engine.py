@@ -75,11 +75,15 @@ class VllmEngine:
         max_sequences: int,
         dtype: str,
         probe: ProbeSettings,
+        sleeps: bool = False,
     ) -> None:
-        """dtype: the trainer's. max_sequences: requests under way at once, on all servers together."""
+        """dtype: the trainer's. max_sequences: requests under way at once, on all servers together.
+
+        sleeps: servers share the trainer's device, and leave it to the trainer while they rest.
+        """
         self._members, self._transfer = tuple(members), transfer
         self._end_tokens, self._threads = end_token_ids, max_sequences
-        self._dtype, self._probing = dtype, probe
+        self._dtype, self._probing, self._sleeps = dtype, probe, sleeps
         self._run = uuid.uuid4().hex[:8]
         self._updates = 0
         self._versions: dict[str, int] = {}
@@ -102,6 +106,8 @@ class VllmEngine:
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
+        if any(member.is_asleep for member in self._members):
+            self._wake()
         bodies = [
             sampling_request(request.prompt_ids, seed, sampling, self._end_tokens, self._name)
             for request in requests
@@ -142,10 +148,7 @@ class VllmEngine:
             self._make_probe(self._members[0], version)
         assert isinstance(source, SharedModel | AdapterFolder)  # others no transfer takes
         self._sent = Sent(version, checksums, trainer_logprobs(source.model, self._probe))
-        self._gaps = {}
-        self._together(self._update)
-        if not self._gaps:
-            raise ModelError("No vLLM server is left; the warnings above say why. Start them, and resume.")
+        self._wake()
         if first and self._probing.mean is None:
             self._bounds = after_first(self._table, max(self._gaps.values(), key=lambda gap: gap.mean))
         self._metrics = {
@@ -154,6 +157,11 @@ class VllmEngine:
             "sync/probe_max": max(gap.largest for gap in self._gaps.values()),
             "sync/faults": float(sum(member.faults for member in self._members)),
         }
+
+    def rest(self) -> None:
+        """Put the servers to sleep, where they share the trainer's device. Raises ModelError."""
+        if self._sleeps:
+            self._together(self._put_to_sleep)
 
     def begin(self) -> None:
         """Start the servers that are to be launched, for which the first load of weights waits; connect to others."""
@@ -205,6 +213,24 @@ class VllmEngine:
         if given.mean is not None or given.largest is not None:
             own = self._table
             self._bounds = Bounds(given.mean or own.mean, given.largest or own.largest, own.moved)
+
+    def _wake(self) -> None:
+        """Send all servers the weights that they should have, waking those that sleep. Raises ModelError."""
+        if self._sleeps and torch.cuda.is_available():
+            torch.cuda.empty_cache()  # what the update held is theirs now
+        self._gaps = {}
+        self._together(self._update)
+        if not self._gaps:
+            raise ModelError("No vLLM server is left; the warnings above say why. Start them, and resume.")
+
+    def _put_to_sleep(self, member: Member) -> None:
+        if member.is_lost:
+            return
+        with member.lock:
+            try:
+                member.sleep()
+            except ServerFault as fault:
+                member.bring_back(fault, lambda one: one.sleep())
 
     def _update(self, member: Member) -> None:
         """Send the weights to a server and probe it, bringing it back if it fails meanwhile."""

@@ -104,6 +104,26 @@ def minimum_detectable_effect(
     return abs(float(np.mean(_moved(population, high) - population.chances)))
 
 
+def power_of(population: Population, gain: float, k: int, rng: np.random.Generator, level: float = LEVEL) -> float:
+    """The share of comparisons with k samples of each problem that find a true difference of `gain`, in -1..1.
+
+    NaN where there is no room for it.
+    """
+    n = len(population.chances)
+
+    def mean_change(shift: float) -> float:
+        return float(np.mean(_moved(population, shift) - population.chances))
+
+    low, high = -1.0 - float(np.ptp(population.changes)), 1.0 + float(np.ptp(population.changes))
+    if not mean_change(low) <= gain <= mean_change(high):
+        return math.nan
+    while high - low > _RESOLUTION / 100:
+        middle = (low + high) / 2
+        low, high = (middle, high) if mean_change(middle) < gain else (low, middle)
+    runs = min(_RUNS, max(_FEWEST_RUNS, _DRAWS // max(n, 1)))
+    return _power(population.chances, _moved(population, high), k, runs, level, rng)
+
+
 def _moved(population: Population, shift: float) -> np.ndarray:
     moved: np.ndarray = np.clip(population.chances + population.changes + shift, 0.0, 1.0)
     return moved

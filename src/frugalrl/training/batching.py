@@ -10,6 +10,9 @@ from frugalrl.algorithms.aggregation import Aggregation, token_weights
 from frugalrl.training.layout import attention_layout, place
 from frugalrl.types import MicroBatch, ScoredGroup
 
+CPU_MICRO_BATCH_TOKENS = 1024
+"""More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
+
 
 @dataclass(frozen=True)
 class TrainingRow:

@@ -102,7 +102,7 @@ def remake_lost(run: Run, progress: Progress) -> Progress:
     dropped with a warning: that step could not be selected anyway. Raises ModelError if the base is needed and has
     changed.
     """
-    lost = run.world.main(lambda: _lost(run, progress))
+    lost = run.world.main(lambda: lost_evaluations(run, progress))
     for name, wrong in lost.items():
         progress = _made_again(run, progress, name, wrong)
     if lost:
@@ -111,7 +111,7 @@ def remake_lost(run: Run, progress: Progress) -> Progress:
     return progress
 
 
-def _lost(run: Run, progress: Progress) -> dict[str, str]:
+def lost_evaluations(run: Run, progress: Progress) -> dict[str, str]:
     """The evaluations whose files cannot be used, with what is wrong with each."""
     lost = {}
     for name in progress.evaluations:

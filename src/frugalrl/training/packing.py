@@ -1,14 +1,17 @@
-"""Packing: examples of different length side by side in rows of one length, none attending to its neighbours.
+"""Packing of examples: rows of about one length, and what is computed of them, side by side without padding.
 
-Position ids restart at every example; transformers reads that as "these are separate sequences" and builds
-a block-diagonal attention mask (its `find_packed_sequence_indices`), so packing changes no loss: a test
-holds it equal to one example per row.
+Rows are what a step is counted in. They are computed as the micro-batches of GRPO are (`layout.py`): one flat row of
+tokens, attention in rectangles, a prompt that several examples share once. None attends to its neighbours, so packing
+changes no loss: a test holds it equal to one example at a time.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from frugalrl.training.batching import TrainingRow, micro_batches
+from frugalrl.types import MicroBatch
 
 
 @dataclass(frozen=True)
@@ -17,18 +20,6 @@ class Example:
 
     token_ids: tuple[int, ...]
     prompt_tokens: int
-
-
-@dataclass(frozen=True)
-class PackedBatch:
-    """R rows of T tokens."""
-
-    input_ids: torch.Tensor
-    """int64 [R, T]."""
-    position_ids: torch.Tensor
-    """int64 [R, T]: restarts at 0 with every example, and with the padding at a row's end."""
-    loss_mask: torch.Tensor
-    """bool [R, T]: true at completion tokens."""
 
 
 def fill_rows(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
@@ -50,18 +41,13 @@ def fill_rows(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
     return rows
 
 
-def pack(rows: Sequence[Sequence[Example]], row_tokens: int, pad_id: int) -> PackedBatch:
-    """Tensors of some rows of examples; each row holds at most `row_tokens` tokens."""
-    input_ids = torch.full((len(rows), row_tokens), pad_id, dtype=torch.int64)
-    position_ids = torch.zeros_like(input_ids)
-    loss_mask = torch.zeros_like(input_ids, dtype=torch.bool)
-    for r, row in enumerate(rows):
-        start = 0
-        for example in row:
-            end = start + len(example.token_ids)
-            input_ids[r, start:end] = torch.tensor(example.token_ids)
-            position_ids[r, start:end] = torch.arange(end - start)
-            loss_mask[r, start + example.prompt_tokens : end] = True
-            start = end
-        position_ids[r, start:] = torch.arange(row_tokens - start)
-    return PackedBatch(input_ids, position_ids, loss_mask)
+def side_by_side(examples: Sequence[Example], most_tokens: int, device: torch.device) -> list[MicroBatch]:
+    """All examples, at most so many tokens at once; a longer one is alone."""
+    return micro_batches([_row(example) for example in examples], most_tokens, device)
+
+
+def _row(example: Example) -> TrainingRow:
+    """Every token of the completion counts the same; there is no policy that sampled it, nor an advantage."""
+    prompt, completion = example.token_ids[: example.prompt_tokens], example.token_ids[example.prompt_tokens :]
+    count = len(completion)
+    return TrainingRow(prompt, completion, (0.0,) * count, 1.0, 1.0, (True,) * count, (0,) * count)

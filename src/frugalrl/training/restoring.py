@@ -26,6 +26,7 @@ from frugalrl.training.model.reference import load_reference_tensors, reference_
 from frugalrl.training.problem_sets import Show
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run, load_run
+from frugalrl.training.same_verifier import refuse_other_verifier
 from frugalrl.training.state.checkpoint import TrainingState, load_training_state, load_weights
 from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
 from frugalrl.training.weights import publish_weights
@@ -60,6 +61,7 @@ def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
     _refuse_other_base(run, state.values)
     run = replace(run, base_weights=state.values["base_weights"])
     progress = restore(run, resume_from, state)
+    refuse_other_verifier(run, progress)
     # Work that a kill threw away was paid for: it counts, under its own name.
     seconds = float(state.values["seconds"])
     lost = max(0.0, world.main(lambda: seconds_logged(run.folder)) - seconds)

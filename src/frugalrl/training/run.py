@@ -37,7 +37,7 @@ from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import Policy, resolve_model_path
-from frugalrl.training.model.reference import load_reference
+from frugalrl.training.model.reference import load_reference, reference_waits
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
 from frugalrl.training.state.checkpoint import checkpoint_name
@@ -142,7 +142,7 @@ def load_run(
     """
     began = time.monotonic()
     only_main(world, lambda: check_reachable(recipe.rollout.engine))
-    loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions))
+    loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions, world.size))
     policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
     found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
     refuse_disagreement(world, found)
@@ -191,7 +191,9 @@ class _Loaded:
     rubric: Callable[[int], Rubric]
 
 
-def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None) -> _Loaded:
+def _load(
+    recipe: TrainRecipe, weights: Path | None, show: Show, reward_functions: RewardFunctions | None, processes: int
+) -> _Loaded:
     check_algorithm(recipe)
     require_bitsandbytes(recipe.optimizer)
     check_sources([recipe.data.train, recipe.data.validation, recipe.data.test])
@@ -205,8 +207,16 @@ def _load(recipe: TrainRecipe, weights: Path | None, show: Show, reward_function
     check_context(recipe, policy.context_tokens)
     problems = load_problem_sets(recipe, policy.tokenizer, show)
     check_columns(recipe.rewards, [prompt.problem for prompt in problems.train], reward_functions)
-    reference = None if recipe.algorithm.loss.kl_coef == 0 else load_reference(recipe.model, policy)
+    reference = None if recipe.algorithm.loss.kl_coef == 0 else _load_reference(recipe, policy, show, processes)
     return _Loaded(policy, base_weights, reference, problems, rubric)
+
+
+def _load_reference(recipe: TrainRecipe, policy: Policy, show: Show, processes: int) -> Policy:
+    waits = reference_waits(recipe, policy, processes)
+    if waits and policy.device.type != "cpu":
+        why = "asked for" if recipe.algorithm.reference_place == "host" else "more than half of the GPU would be taken"
+        show(f"The reference's weights wait in host memory ({why}); algorithm.reference_place says where.")
+    return load_reference(recipe.model, policy, waits)
 
 
 def check_context(recipe: TrainRecipe, context_tokens: int) -> None:

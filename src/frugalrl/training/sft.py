@@ -24,6 +24,7 @@ from frugalrl.reporting.model_card import sft_card
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
+from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, IDLE_ROW, micro_batches
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.log import open_log
@@ -37,7 +38,7 @@ from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import collected
 from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers, weights_hash
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
-from frugalrl.training.packing import Example, fill_rows, pack
+from frugalrl.training.packing import Example, fill_rows, side_by_side
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.state.checkpoint import (
     TrainingState,
@@ -47,6 +48,7 @@ from frugalrl.training.state.checkpoint import (
 )
 from frugalrl.training.state.pointers import LATEST, point
 from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
+from frugalrl.types import MicroBatch
 
 Row = list[Example]
 Show = Callable[[str], None]
@@ -212,21 +214,22 @@ def _accumulate(
     learned = sum(len(example.token_ids) - example.prompt_tokens for row in batch for example in row)
     world = placement.world
     own = batch[world.rank :: world.size]
-    rows_per_forward = recipe.training.rows_per_forward or max(1, len(own))
-    parts = [own[at : at + rows_per_forward] for at in range(0, len(own), rows_per_forward)]
-    parts = even_counts(world, parts, lambda: [[]])  # a row of nothing but padding
-    loss = placement.part(lambda: sum(_loss(recipe, policy, part, learned, loss_scale) for part in parts))
+    pieces = even_counts(world, _pieces(recipe, policy, own), lambda: micro_batches([IDLE_ROW], 1, policy.device)[0])
+    loss = placement.part(lambda: sum(_loss(policy, piece, learned, loss_scale) for piece in pieces))
     return added_up(world, {"loss": loss})["loss"]
 
 
-def _loss(recipe: SftRecipe, policy: Policy, rows: list[Row], learned: int, loss_scale: float) -> float:
-    """Add up the gradients of some rows of a batch of `learned` completion tokens; return their part of its loss."""
-    packed = pack(rows, recipe.training.pack_tokens, policy.pad_token_id)
-    logprobs, _ = policy.logprobs(
-        packed.input_ids.to(policy.device),
-        packed.loss_mask.to(policy.device),
-        position_ids=packed.position_ids.to(policy.device),
-    )
+def _pieces(recipe: SftRecipe, policy: Policy, rows: Sequence[Row]) -> list[MicroBatch]:
+    """What is computed at once of some packed rows."""
+    tokens = recipe.training.pack_tokens * (recipe.training.rows_per_forward or max(1, len(rows)))
+    if policy.device.type == "cpu":
+        tokens = min(tokens, CPU_MICRO_BATCH_TOKENS)
+    return side_by_side([example for row in rows for example in row], tokens, policy.device)
+
+
+def _loss(policy: Policy, piece: MicroBatch, learned: int, loss_scale: float) -> float:
+    """Add up the gradients of a part of a batch of `learned` completion tokens; return its part of the loss."""
+    logprobs, _ = policy.batch_logprobs(piece)
     loss = -logprobs.sum() / learned
     if torch.is_grad_enabled():
         (loss * loss_scale).backward()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from frugalrl.reporting.console import progress_line
 from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.refill import FilledBatch
 from frugalrl.text.language_id import load_identifier
-from frugalrl.training.batching import IDLE_ROW, TrainingRow, micro_batches
+from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, IDLE_ROW, TrainingRow, micro_batches
 from frugalrl.training.distributed.dealing import deal_rows
 from frugalrl.training.distributed.failures import out_of_memory_alone
 from frugalrl.training.distributed.sharing import even_counts
@@ -25,8 +25,6 @@ from frugalrl.training.update import update_policy
 from frugalrl.training.weights import publish_weights
 from frugalrl.types import MicroBatch, ScoredGroup
 
-CPU_MICRO_BATCH_TOKENS = 1024
-"""More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
 _PHASES = ("rollout", "reward", "update")
 
 

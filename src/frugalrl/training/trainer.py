@@ -168,6 +168,7 @@ def grpo_step(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> tuple[
     # q ~ data; o_1 .. o_G ~ pi_old(. | q); r_i = sum of weight x reward
     progress, batch = sample_batch(run, progress, settings.max_completion_tokens)
     with run.clock.timed("update"):
+        run.engine.rest()
         # A_i = (r_i - mean r) / std r, and the weight of each token in the loss of the whole batch
         rows = training_rows(
             batch.kept,

@@ -69,9 +69,7 @@ def update_policy(
     norms = []
     with open_lanes(trainable_parameters(policy.model), policy.device) as lanes:
         old = placement.part(lambda: list(lanes.map(lambda batch: _old_logprobs(policy, batch, settings), batches)))
-        ref = placement.part(
-            lambda: list(lanes.map(lambda batch: _reference_logprobs(reference, batch, settings), batches))
-        )
+        ref = placement.part(lambda: _reference_logprobs(reference, batches, settings, lanes))
         staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
         late = added_up(world, {"tokens": len(staleness), "staleness": float(staleness.sum())})
         tokens = int(late["tokens"])
@@ -132,7 +130,7 @@ def _gradients(
     In lanes each micro-batch has a gradient of its own, which is added as `backward` would have added it.
     """
     parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
-    in_lanes = lanes.count > 1 and not computes_together and all(one.dtype == torch.float32 for one in parameters)
+    in_lanes = lanes.count > 1 and not computes_together and not optimizer.has_copies
 
     def computed(one: _Inputs) -> tuple[dict[str, float], Sequence[Tensor | None]]:
         scale = optimizer.loss_scale if computes_together or _has_gradient(one.batch, settings) else None
@@ -202,8 +200,13 @@ def _old_logprobs(policy: Policy, batch: MicroBatch, settings: UpdateSettings) -
     return None if settings.updates == 1 else _logprobs_of(policy, batch, settings)
 
 
-def _reference_logprobs(reference: Policy | None, batch: MicroBatch, settings: UpdateSettings) -> Tensor | None:
-    return None if reference is None else _logprobs_of(reference, batch, settings)
+def _reference_logprobs(
+    reference: Policy | None, batches: Sequence[MicroBatch], settings: UpdateSettings, lanes: Lanes
+) -> Sequence[Tensor | None]:
+    if reference is None:
+        return [None] * len(batches)
+    with reference.at_hand():
+        return list(lanes.map(lambda batch: _logprobs_of(reference, batch, settings), batches))
 
 
 @torch.no_grad()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import nn
 
 from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.loading import parse_recipe
@@ -23,6 +22,7 @@ from frugalrl.training.distributed.folder import open_shared_folder
 from frugalrl.training.distributed.group import join_world
 from frugalrl.training.guard import rules
 from frugalrl.training.hooks import guard as guard_hook
+from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.policy import quiet_transformers
 from frugalrl.training.sft import run_sft
@@ -97,18 +97,18 @@ def falling():
 @contextlib.contextmanager
 def first_gradient_kept(path: Path, is_main: bool):
     """Write the gradients of the first update, added up and before they are clipped."""
-    clip, kept = nn.utils.clip_grad_norm_, []
+    clip, kept = MasterOptimizer._clip, []
 
-    def keeping(tensors, *arguments):
+    def keeping(optimizer, gradients):
         if not kept:
-            kept.append({str(number): whole(tensor.grad).clone() for number, tensor in enumerate(tensors)})
-        return clip(tensors, *arguments)
+            kept.append({str(number): whole(gradient).clone() for number, gradient in enumerate(gradients)})
+        return clip(optimizer, gradients)
 
-    nn.utils.clip_grad_norm_ = keeping
+    MasterOptimizer._clip = keeping
     try:
         yield
     finally:
-        nn.utils.clip_grad_norm_ = clip
+        MasterOptimizer._clip = clip
     if is_main:
         safetensors.torch.save_file(kept[0], path)
 

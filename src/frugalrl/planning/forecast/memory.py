@@ -8,10 +8,11 @@ weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is tr
   constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
 - of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
   to it (`algorithms.logprobs`);
+- of a reference that waits in host memory, nothing: it scores before there are gradients, which are larger;
 - while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from frugalrl.planning.forecast.shape import ModelShape
 
@@ -27,6 +28,8 @@ _PER_NORMED = {2: 4.9, 4: 2.0}
 """The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
 _PASSING_INTERMEDIATE = 3.0
 """Gradients of the intermediate size that a layer's backward pass holds at once."""
+_EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
+"""Two bytes a weight, and for each block of 256 the two scales."""
 _HOST_GB = 0.45
 """CUDA context, or Python with torch and transformers."""
 
@@ -55,6 +58,14 @@ class MemorySettings:
     loss_tokens: int
     """Of a micro-batch: those of completions."""
     logits_chunk: int
+    state_bits: int = 32
+    """Of each of AdamW's moments; 8: of matrices but the embedding."""
+    offload: bool = False
+    """Whether masters and moments are in host memory."""
+    reference_waits: bool = False
+    """Whether the reference's weights are in host memory but while they score a batch."""
+    on_cpu: bool = False
+    """Whether host memory is all there is."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,8 @@ class MemoryPlan:
     """What is there besides while completions are sampled, for training or for an evaluation."""
     updating: dict[str, float]
     """What is there besides at the peak of the update."""
+    on_host: dict[str, float] = field(default_factory=dict)
+    """What lies in host memory beside a GPU, by name."""
 
     @property
     def rollout_gb(self) -> float:
@@ -88,13 +101,20 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
     """The closed formula."""
     width, weights = settings.value_bytes, shape.parameters
     total = weights + (settings.trained if settings.trained < weights else 0)
+    on_host = {
+        "reference": weights * width if settings.has_reference and settings.reference_waits else 0,
+        "fp32 masters": settings.trained * 4 if settings.offload else 0,
+        "moments": moment_bytes(shape, settings) if settings.offload else 0,
+    }
     held = {
         "weights": total * width,
-        "reference": weights * width if settings.has_reference else 0,
-        "fp32 masters": settings.trained * 4 if width < 4 else 0,
-        "moments": settings.trained * 8,
+        "reference": weights * width if settings.has_reference and not settings.reference_waits else 0,
+        "fp32 masters": settings.trained * 4 if width < 4 and not settings.offload else 0,
+        "moments": 0 if settings.offload else moment_bytes(shape, settings),
         "process": _HOST_GB * GB,
     }
+    if settings.on_cpu:
+        held, on_host = {name: size + on_host.get(name, 0) for name, size in held.items()}, {}
     caches = (
         _cache(shape, settings.rollout_rows, settings.rollout_tokens, width),
         _cache(shape, settings.evaluation_rows, settings.evaluation_tokens, width),
@@ -110,7 +130,24 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "activations": kept_activations(shape, settings),
         **_passing(shape, settings),
     }
-    return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating))
+    return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
+
+
+def moment_bytes(shape: ModelShape, settings: MemorySettings) -> float:
+    """AdamW's two moments of what is trained. Vectors, which keep 32 bits, are too few to count."""
+    if settings.state_bits == 32:
+        return settings.trained * 8
+    kept = min(shape.embedding, settings.trained) if settings.trains_head else 0
+    return kept * 8 + (settings.trained - kept) * _EIGHT_BIT_MOMENTS
+
+
+def held_through_a_step(shape: ModelShape, settings: MemorySettings) -> float:
+    """Bytes of weights, reference, gradients and optimizer states, as `training.model.held` counts them."""
+    states = (
+        0 if settings.offload else moment_bytes(shape, settings) + settings.trained * 4 * (settings.value_bytes < 4)
+    )
+    copies = 2 if settings.has_reference else 1
+    return shape.parameters * settings.value_bytes * copies + settings.trained * 4 + states
 
 
 def _in_gb(parts: dict[str, float]) -> dict[str, float]:

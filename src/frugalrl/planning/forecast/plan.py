@@ -209,7 +209,7 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
     evaluated = sum(one.completions * one.times for one in evaluations_of(recipe)) * lengths.mean
     return Plan(
         place=machine.name,
-        memory=memory_of(shape, memory_settings(recipe, shape, place.on_cpu)),
+        memory=_memory(recipe, shape, place),
         memory_gb=place.memory_gb,
         disk_gb=disk_bytes(recipe, shape, lengths.mean) / GB,
         training_tokens=work.steps * work.completions * lengths.mean,
@@ -278,24 +278,26 @@ def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advic
     """Changes, the ones that cost least first, until the run fits; then which of them suffices alone."""
     chosen: list[str] = []
     alone: list[Advice] = []
-    changed = recipe
+    changed, room = recipe, _USABLE * place.memory_gb
     for sets in _savings_of_memory(recipe):
         only = _changed(recipe, sets)
         if only is None:
             continue
-        peak = memory_of(shape, memory_settings(only, shape, place.on_cpu)).peak_gb
-        if peak <= _USABLE * place.memory_gb:
+        peak = _memory(only, shape, place).peak_gb
+        if peak <= room:
             alone.append(Advice(sets, f"alone makes it fit: {peak:.1f} GB"))
-        tried = _changed(changed, sets)
-        if tried is not None and memory_of(shape, memory_settings(changed, shape, place.on_cpu)).peak_gb > (
-            _USABLE * place.memory_gb
-        ):
+        tried, now = _changed(changed, sets), _memory(changed, shape, place).peak_gb
+        if tried is not None and now > room and _memory(tried, shape, place).peak_gb < now:
             changed, chosen = tried, [*chosen, *sets]
-    peak = memory_of(shape, memory_settings(changed, shape, place.on_cpu)).peak_gb
-    if peak <= _USABLE * place.memory_gb:
+    peak = _memory(changed, shape, place).peak_gb
+    if peak <= room:
         return (*alone[:3], Advice(tuple(chosen), f"together make it fit: {peak:.1f} GB of {place.memory_gb:g}"))
     largest = f"even with every saving of memory it needs {peak:.1f} GB of {place.memory_gb:g}: take a larger card"
     return (Advice(tuple(chosen), largest),)
+
+
+def _memory(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemoryPlan:
+    return memory_of(shape, memory_settings(recipe, shape, place.on_cpu, place.memory_gb))
 
 
 def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
@@ -308,6 +310,8 @@ def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
         *(((f"rollout.max_sequences={one}"), (f"evaluation.max_sequences={one}")) for one in fewer),
         ("model.gradient_checkpointing=true",),
         ("model.dtype=bfloat16",),
+        ("optimizer.offload=true",),
+        ("optimizer.state_bits=8",),
         ("algorithm.loss.kl_coef=0",),
         ("model.lora={}", "optimizer.learning_rate=1e-5"),
     ]

@@ -14,6 +14,7 @@ from frugalrl.errors import DataError, RecipeError
 from frugalrl.planning.forecast.cards import card_named
 from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
 from frugalrl.planning.forecast.measure import measure
+from frugalrl.planning.forecast.memory import MemorySettings
 from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
 from frugalrl.planning.forecast.shape import shape_of
 from frugalrl.planning.forecast.traced import TracedMemory, traced_memory
@@ -54,14 +55,16 @@ def plans(
     variants = [("", recipe), *((" ".join(one), change_recipe(recipe, list(one))) for one in tries)]
 
     @functools.cache
-    def traced(at: int, on_cpu: bool) -> TracedMemory | None:
-        changed = variants[at][1]
-        return None if instant else traced_memory(changed, shape, memory_settings(changed, shape, on_cpu), on_cpu)
+    def traced_at(at: int, settings: MemorySettings) -> TracedMemory | None:
+        return None if instant else traced_memory(variants[at][1], shape, settings)
+
+    def traced(at: int, place: Place) -> TracedMemory | None:
+        return traced_at(at, memory_settings(variants[at][1], shape, place.on_cpu, place.memory_gb))
 
     return [
         (
             f"{place.machine.name} {changes}".strip(),
-            plan_run(changed, shape, place, lengths, traced(at, place.on_cpu)),
+            plan_run(changed, shape, place, lengths, traced(at, place)),
         )
         for place in places
         for at, (changes, changed) in enumerate(variants)

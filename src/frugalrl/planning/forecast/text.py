@@ -7,9 +7,9 @@ from frugalrl.planning.forecast.plan import Interval, Plan
 
 def plan_text(plan: Plan) -> str:
     """Everything about one machine."""
-    held, sampling, updating = (
+    held, sampling, updating, on_host = (
         ", ".join(f"{name} {size:.2g}" for name, size in parts.items())
-        for parts in (plan.memory.held, plan.memory.sampling, plan.memory.updating)
+        for parts in (plan.memory.held, plan.memory.sampling, plan.memory.updating, plan.memory.on_host)
     )
     room = "fits" if plan.fits else "DOES NOT FIT"
     steps = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in plan.step_seconds.items())
@@ -21,6 +21,7 @@ def plan_text(plan: Plan) -> str:
         f"           always: {held}",
         f"           rollout {plan.rollout_gb:.1f} GB, besides: {sampling or 'nothing, servers sample'}",
         f"           update {plan.update_gb:.1f} GB, besides: {updating}",
+        *([f"           host memory: {on_host}"] if on_host else []),
         f"           {_source_of_memory(plan)}",
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "

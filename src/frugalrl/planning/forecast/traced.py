@@ -50,9 +50,7 @@ class _GpuPolicy(Policy):
         return True
 
 
-def traced_memory(
-    recipe: TrainRecipe, shape: ModelShape, settings: MemorySettings, on_cpu: bool
-) -> TracedMemory | None:
+def traced_memory(recipe: TrainRecipe, shape: ModelShape, settings: MemorySettings) -> TracedMemory | None:
     """What the code of a run allocates at its peak, in one lane.
 
     None with adapters, which peft cannot put among fake weights, with moments of 8 bits, which torch does not compute,
@@ -60,6 +58,7 @@ def traced_memory(
     states = recipe.optimizer
     if recipe.model.lora is not None or states.state_bits == 8 or states.offload:
         return None
+    on_cpu = settings.on_cpu
     batch = micro_batches(_rows(recipe, settings), settings.micro_batch_tokens, _HOST)
     update = update_settings(recipe, engine_is_exact=recipe.model.dtype == "float32" and settings.rollout_rows > 0)
     rollouts = [
@@ -74,6 +73,8 @@ def traced_memory(
         meter.from_here()
         update_policy(policy, reference, optimizer, batches, update, lr_factor=1.0)
         updating = meter.peak
+        if settings.reference_waits:  # it is on the host again once it has scored
+            updating -= shape.parameters * settings.value_bytes
         del batches
         is_traceable = on_cpu and recipe.model.dtype == "float32"
         sampling = [

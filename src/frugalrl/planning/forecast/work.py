@@ -1,14 +1,16 @@
 """What a recipe asks for, as the plain numbers that memory and time are computed from."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.planning.forecast.clock import Work
-from frugalrl.planning.forecast.memory import MemorySettings
+from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
 from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS
 from frugalrl.training.length_schedule import largest_cap
-from frugalrl.training.step import CPU_MICRO_BATCH_TOKENS
+from frugalrl.training.model.held import is_roomy
 
 _UNKNOWN_PROBLEMS = 500
 """Of a held-out source without `limit`: the size of MATH-500."""
@@ -71,8 +73,8 @@ def trained_parameters(recipe: TrainRecipe, shape: ModelShape) -> int:
     return shape.layers * lora.rank * sum(sizes[name] for name in lora.target)
 
 
-def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> MemorySettings:
-    """As the program allocates it."""
+def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory_gb: float) -> MemorySettings:
+    """As the program allocates it. memory_gb: that there is, which decides where a reference waits."""
     rollout, evaluation = recipe.rollout, recipe.evaluation
     longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
     completions = rollout.prompts_per_step * rollout.group_size
@@ -84,7 +86,7 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> Mem
     asked = recipe.training.micro_batch_tokens
     whole = completions * tokens
     micro = min(max(tokens, min(asked, CPU_MICRO_BATCH_TOKENS) if on_cpu else asked), whole)
-    return MemorySettings(
+    settings = MemorySettings(
         value_bytes=_width(recipe),
         trained=trained_parameters(recipe, shape),
         has_reference=recipe.algorithm.loss.kl_coef > 0 and recipe.model.lora is None,
@@ -98,7 +100,13 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool) -> Mem
         micro_batch_tokens=micro,
         loss_tokens=micro * longest // tokens,
         logits_chunk=recipe.training.logits_chunk_tokens,
+        state_bits=recipe.optimizer.state_bits,
+        offload=recipe.optimizer.offload,
+        on_cpu=on_cpu,
     )
+    place = recipe.algorithm.reference_place
+    waits = not on_cpu and not is_roomy(held_through_a_step(shape, settings), memory_gb * GB)
+    return replace(settings, reference_waits=place == "host" or (place == "auto" and waits))
 
 
 def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
@@ -127,8 +135,11 @@ def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
 
 def checkpoint_bytes(recipe: TrainRecipe, shape: ModelShape) -> float:
     """Weights in the compute dtype, masters and two moments."""
-    trained, width = trained_parameters(recipe, shape), _width(recipe)
-    return (trained if recipe.model.lora else shape.parameters) * width + trained * (8 + 4 * (width < 4))
+    settings = memory_settings(recipe, shape, on_cpu=False, memory_gb=math.inf)
+    width, masters = settings.value_bytes, settings.trained * 4 * (settings.value_bytes < 4 or settings.offload)
+    return (
+        (settings.trained if recipe.model.lora else shape.parameters) * width + masters + moment_bytes(shape, settings)
+    )
 
 
 def disk_bytes(recipe: TrainRecipe, shape: ModelShape, mean_tokens: float) -> float:

@@ -93,7 +93,10 @@ class Server:
                 f"The server {self.url} takes {report['max_model_len']:,} tokens and prompt and completion may have "
                 f"{needed_tokens:,}. Start it with --max-model-len {needed_tokens}."
             )
-        self.control("/resume")  # a run that was killed in the middle of an update leaves it paused
+        # A run that was killed in the middle of an update leaves it paused or asleep.
+        if self.look("/is_sleeping")["is_sleeping"]:
+            self.control("/wake_up")
+        self.control("/resume")
         # The first request of a fresh server compiles for up to a minute.
         self._call("POST", "/inference/v1/generate", {"token_ids": [0], "sampling_params": {"max_tokens": 1}}, 300.0)
         return str(report["dtype"])

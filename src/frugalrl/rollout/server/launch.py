@@ -19,6 +19,8 @@ _HERE = Path(__file__).parent
 _WORKER_FOLDER = _HERE / "worker"
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
 """What a launcher says to the trainer, which a server would take for itself."""
+_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+"""The trainer's own: expandable segments and vLLM's sleep exclude each other."""
 _LOG_LINES = 15
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
@@ -40,6 +42,8 @@ class LaunchPlan:
     log: Path
     lora_rank: int | None = None
     """Of the adapters that it will be sent; None: whole weights."""
+    sleeps: bool = False
+    """Whether it will be put to sleep."""
 
 
 class LaunchedServer:
@@ -147,6 +151,7 @@ def command(plan: LaunchPlan, python: str, port: int) -> list[str]:
         *("--worker-extension-cls", "frugalrl_worker.Extension"),
         *("--weight-transfer-config", '{"backend": "frugalrl"}'),
         *(() if plan.lora_rank is None else ("--enable-lora", "--max-lora-rank", str(_served_rank(plan.lora_rank)))),
+        *(("--enable-sleep-mode",) if plan.sleeps else ()),
         *(("--tensor-parallel-size", str(len(devices))) if len(devices) > 1 else ()),
         *plan.arguments,
     ]
@@ -159,7 +164,7 @@ def _served_rank(rank: int) -> int:
 
 def environment(plan: LaunchPlan, own: Mapping[str, str]) -> dict[str, str]:
     """The server's variables: this process's, without what is about its Python or its ranks."""
-    left_out = {"PYTHONHOME", "VIRTUAL_ENV", "PYTHONPATH", *_TORCHRUN}
+    left_out = {"PYTHONHOME", "VIRTUAL_ENV", "PYTHONPATH", *_TORCHRUN, *(_ALLOCATOR if plan.sleeps else ())}
     kept = {name: value for name, value in own.items() if name not in left_out and not name.startswith("TORCHELASTIC_")}
     devices = {} if plan.devices is None else {"CUDA_VISIBLE_DEVICES": plan.devices}
     return {

@@ -52,7 +52,7 @@ class Member:
         """Held while weights are sent or the server is brought back."""
         self.epoch = 0
         """How often it was brought back: a request that failed in an earlier one says nothing about this one."""
-        self.is_lost = False
+        self.is_lost = self.is_asleep = False
         self.dtype = dtype
 
     @property
@@ -94,8 +94,24 @@ class Member:
         self._server = server
 
     def push(self, version: str, mode: str = "wait") -> None:
-        """Give it what the transfer holds, under this name. mode: of vLLM's pause. Raises ServerFault, ModelError."""
+        """Give it what the transfer holds, under this name. mode: of vLLM's pause. Raises ServerFault, ModelError.
+
+        If it is asleep, it is woken first: its memory is there again then, and what was in it is not.
+        """
+        if self.is_asleep:
+            said = self.server.control("/wake_up")
+            if not isinstance(said, dict) or said.get("status") != "awake":
+                raise ServerFault(f"{self.name} does not wake up")
+            self.is_asleep = False
         self._transfer.update(self.server, version, mode, self._limits.request_seconds)
+
+    def sleep(self) -> None:
+        """Make it give back the memory of its device. Raises ServerFault, ModelError.
+
+        At vLLM's level 2, which throws the weights away: it is sent others, or the same again, before it samples.
+        """
+        self.server.control("/sleep?level=2&mode=wait", seconds=self._limits.request_seconds)
+        self.is_asleep = True
 
     def witness(self, probe: Probe, name: str | None) -> Witness:
         """What it says and computes now. probe: prompts with completions. Raises ServerFault, ModelError."""
@@ -141,6 +157,7 @@ class Member:
     def _reach_again(self) -> None:
         """Start a launched server anew; wait for another one to answer. Raises ServerFault and ModelError."""
         if self._launched is not None:
+            self.is_asleep = False
             self._url = self._launched.start()
             self._reach()
             return

@@ -8,7 +8,7 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement, Replicated, Sharded
 from frugalrl.training.distributed.world import World
-from frugalrl.training.model.held import ROOMY_SHARE, device_bytes, held_bytes
+from frugalrl.training.model.held import device_bytes, held_bytes, is_roomy
 from frugalrl.training.model.policy import Policy
 
 
@@ -27,6 +27,8 @@ def needs_whole_weights(recipe: TrainRecipe | SftRecipe) -> str | None:
         return "model.lora"
     if isinstance(recipe, TrainRecipe) and isinstance(recipe.rollout.engine, VllmEngineSettings):
         return "rollout.engine.kind=vllm"
+    if isinstance(recipe, TrainRecipe) and recipe.algorithm.reference_place == "host":
+        return "algorithm.reference_place=host"
     return next((option for option, is_set in _whole_tensors(recipe.optimizer).items() if is_set), None)
 
 
@@ -61,7 +63,7 @@ def choose_placement(
         )
     needed = held_bytes(policy, with_reference, recipe.optimizer)
     smallest = min(world.each(lambda: device_bytes(policy.device, world.size)))
-    fits = needed <= ROOMY_SHARE * smallest
+    fits = is_roomy(needed, smallest)
     replicated = wanted == "replicated" or (wanted == "auto" and (fits or whole_for is not None))
     if wanted != "auto":
         why = "distributed.weights asks for it"

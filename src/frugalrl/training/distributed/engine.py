@@ -28,6 +28,10 @@ class SharedEngine:
     def metrics(self) -> Mapping[str, float]:
         return self._engine.metrics
 
+    def rest(self) -> None:
+        """See `RolloutEngine.rest`."""
+        self._engine.rest()
+
     def close(self) -> None:
         """See `RolloutEngine.close`."""
         self._engine.close()
@@ -82,6 +86,10 @@ class ServedEngine:
     @property
     def metrics(self) -> Mapping[str, float]:
         return self._metrics
+
+    def rest(self) -> None:
+        """See `RolloutEngine.rest`."""
+        self._world.main(lambda: self._own.rest())
 
     def close(self) -> None:
         """See `RolloutEngine.close`."""

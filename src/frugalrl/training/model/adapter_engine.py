@@ -39,6 +39,9 @@ class MergedEngine:
     def metrics(self) -> Mapping[str, float]:
         return self._engine.metrics
 
+    def rest(self) -> None:
+        self._engine.rest()
+
     def close(self) -> None:
         self._engine.close()
 

@@ -8,10 +8,15 @@ from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.training.model.eight_bit import is_held_in_8_bits
 from frugalrl.training.model.policy import Policy
 
-ROOMY_SHARE = 0.5
+_ROOMY_SHARE = 0.5
 """Of a device's memory that may be held without a saving: the rest is for activations, logits and the cache of
 rollouts, which took 40 % of the real job's memory (docs/scale.md)."""
 _GRADIENT_BYTES = 4
+
+
+def is_roomy(held: float, memory: float) -> bool:
+    """Whether a device has room for all that a step holds, and for what it computes with it."""
+    return held <= _ROOMY_SHARE * memory
 
 
 def held_bytes(policy: Policy, with_reference: bool, optimizer: OptimizerSettings) -> int:

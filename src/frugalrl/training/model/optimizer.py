@@ -52,6 +52,11 @@ class MasterOptimizer:
         self.steps_begun = 0
         """Counts the steps that changed weights, or began to, and the times that other weights were put in."""
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether masters are copies, which take their gradients as `backward` makes them."""
+        return any(weight.has_copy for weight in self._weights)
+
     def step(self, lr_factor: float) -> float:
         """Clip, update, and clear the gradients. Returns their norm before clipping.
 

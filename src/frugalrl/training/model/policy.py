@@ -3,7 +3,7 @@
 import hashlib
 import importlib.resources
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -93,6 +93,10 @@ class Policy:
     def whole(self) -> "Policy":
         """The policy to save: this one, unless its weights are in parts on several processes."""
         return self
+
+    def at_hand(self) -> AbstractContextManager[None]:
+        """A block in which its weights lie where it computes; for one whose weights wait elsewhere."""
+        return nullcontext()
 
     def logprobs(
         self,
