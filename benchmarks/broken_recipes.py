@@ -292,7 +292,7 @@ BROKEN: Sequence[Broken] = (
     Broken(
         "budget",
         "a budget of tokens that holds a few steps of a hundred",
-        _always({"budget.tokens": 400_000}),
+        _always({"budget.tokens": 200_000}),
         "plan/budget.tokens",
         is_cheap=True,
         on_the_page=True,

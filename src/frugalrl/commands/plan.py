@@ -43,6 +43,13 @@ def register(subparsers: Any) -> None:
         "--lengths", metavar="FILE", help="completions as .jsonl with `tokens`: results of an evaluation"
     )
     parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="as many cards share the run, a process on each, as with torchrun --nproc-per-node N",
+    )
+    parser.add_argument(
         "--instant",
         action="store_true",
         help="memory from the closed formula alone, without running the code on fake tensors (some seconds)",
@@ -66,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         mean_tokens=arguments.mean_tokens,
         lengths=arguments.lengths,
         instant=arguments.instant,
+        processes=arguments.processes,
     )
     if arguments.as_json:
         show(json.dumps([{"name": name, **plan.to_json()} for name, plan in rows], indent=1))

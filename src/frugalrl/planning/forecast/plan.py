@@ -14,9 +14,10 @@ from frugalrl.config.loading import change_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import RecipeError
 from frugalrl.planning.forecast.cards import Card
-from frugalrl.planning.forecast.clock import Machine, Seconds, machine_of, seconds_of, varied
+from frugalrl.planning.forecast.clock import Machine, Seconds, Work, machine_of, seconds_of, varied
 from frugalrl.planning.forecast.lengths import Lengths, prior
-from frugalrl.planning.forecast.memory import GB, MemoryPlan, memory_of
+from frugalrl.planning.forecast.memory import GB, MemoryPlan, MemorySettings, held_through_a_step, memory_of
+from frugalrl.planning.forecast.several import dealt, dealt_rows, exchange_seconds, in_parts
 from frugalrl.planning.forecast.shape import ModelShape
 from frugalrl.planning.forecast.traced import TracedMemory
 from frugalrl.planning.forecast.work import (
@@ -27,7 +28,9 @@ from frugalrl.planning.forecast.work import (
     rollout_rows,
     work_of,
 )
+from frugalrl.training.distributed.choice import needs_whole_weights
 from frugalrl.training.length_schedule import largest_cap
+from frugalrl.training.model.held import is_roomy
 
 _USABLE = 0.97
 """Of a card's memory: the rest is lost to fragments of the allocator."""
@@ -43,6 +46,8 @@ class Place:
     usd_per_hour: float | None
     price_source: str
     on_cpu: bool = False
+    processes: int = 1
+    """Cards of this kind, each with a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,11 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
     work = work_of(recipe, shape)
 
     def of(machine: Machine, lengths: Lengths) -> Seconds:
-        return seconds_of(shape, machine, work, lengths)
+        own = seconds_of(shape, machine, dealt(work, place.processes), lengths)
+        if place.processes == 1:
+            return own
+        exchange = work.steps * work.updates * _exchange(recipe, shape, place, work, lengths)
+        return replace(own, update=own.update + exchange)
 
     seconds = of(machine, lengths)
     spreads = {
@@ -204,11 +213,11 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         ],
     }
     hours = _interval(seconds.total / 3600, [[one / 3600 for one in ends] for ends in spreads.values()])
-    price = place.usd_per_hour
+    price = None if place.usd_per_hour is None else place.usd_per_hour * place.processes
     usd = None if price is None else Interval(*(price * one for one in (hours.value, hours.low, hours.high)))
     evaluated = sum(one.completions * one.times for one in evaluations_of(recipe)) * lengths.mean
     return Plan(
-        place=machine.name,
+        place=machine.name if place.processes == 1 else f"{place.processes} x {machine.name}",
         memory=_memory(recipe, shape, place),
         memory_gb=place.memory_gb,
         disk_gb=disk_bytes(recipe, shape, lengths.mean) / GB,
@@ -297,7 +306,36 @@ def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advic
 
 
 def _memory(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemoryPlan:
-    return memory_of(shape, memory_settings(recipe, shape, place.on_cpu, place.memory_gb))
+    settings = _settings(recipe, shape, place)
+    whole = memory_of(shape, settings)
+    return in_parts(whole, shape, settings, place.processes) if is_sharded(recipe, shape, place) else whole
+
+
+def _settings(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemorySettings:
+    """Of one of the processes."""
+    settings = memory_settings(recipe, shape, place.on_cpu, place.memory_gb)
+    if place.processes == 1:
+        return settings
+    work = work_of(recipe, shape)
+    evaluated = max((count for count, _ in work.evaluations), default=0)
+    return dealt_rows(settings, place.processes, work.completions, evaluated)
+
+
+def is_sharded(recipe: TrainRecipe, shape: ModelShape, place: Place) -> bool:
+    """Whether several processes hold the model in parts, as `training.distributed.choice` decides."""
+    if place.processes == 1 or recipe.distributed.weights == "replicated" or needs_whole_weights(recipe) is not None:
+        return False
+    held = held_through_a_step(shape, memory_settings(recipe, shape, place.on_cpu, place.memory_gb))
+    return recipe.distributed.weights == "sharded" or not is_roomy(held, place.memory_gb * GB)
+
+
+def _exchange(recipe: TrainRecipe, shape: ModelShape, place: Place, work: Work, lengths: Lengths) -> float:
+    """Seconds of an update in which processes exchange gradients and layers."""
+    settings = _settings(recipe, shape, place)
+    tokens = dealt(work, place.processes).completions * (lengths.mean + work.prompt_tokens)
+    micro_batches = max(1.0, tokens / settings.micro_batch_tokens)
+    passes = 2 + work.checkpointing + work.extra_forwards
+    return exchange_seconds(shape, settings, place.processes, is_sharded(recipe, shape, place), passes, micro_batches)
 
 
 def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
