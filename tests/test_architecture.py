@@ -25,6 +25,7 @@ LEVELS = {
     "cli": COMMANDS,
     "commands": COMMANDS,
     "api": COMMANDS,
+    "api_data": COMMANDS,
     "api_evaluation": COMMANDS,
     "api_comparison": COMMANDS,
     "api_logs": COMMANDS,

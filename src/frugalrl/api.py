@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from frugalrl.api_data import example_keys, pool_keys, with_problems
 from frugalrl.api_evaluation import DATA_VARIABLE as DATA_VARIABLE
 from frugalrl.api_evaluation import Show, as_path, line_by_line
 from frugalrl.api_evaluation import compare as compare
@@ -130,7 +131,7 @@ def train(
     from frugalrl.training.mirror.opening import open_store
     from frugalrl.training.mirror.taking_up import is_there_a_run
 
-    chosen, functions = _with_rewards(_with_data(_loaded(recipe, "train"), data), rewards)
+    chosen, functions = _with_rewards(with_problems(_loaded(recipe, "train"), data), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
     every_line, hooks = line_by_line(show), [] if on_step is None else [Callback(on_step)]
@@ -210,9 +211,18 @@ def plan(
 
 
 def sft(
-    recipe: "SftRecipe | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
+    recipe: "SftRecipe | Source",
+    *,
+    data: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    show: Show | None = None,
 ) -> SftResult:
-    """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`."""
+    """Supervised fine-tuning on prompts and completions, or a new model from scratch. Arguments as for `train`.
+
+    data: examples in place of the recipe's phases: a table with `prompt` and `completion`, or `messages`, or a mapping
+        from `train` and `validation` to such.
+    """
     settle_threads()
     from frugalrl.reporting.line_log import logged
     from frugalrl.training.distributed.folder import open_shared_folder
@@ -220,6 +230,8 @@ def sft(
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.sft import run_sft
 
+    if data is not None:
+        recipe = _with_sections(recipe, "sft", example_keys(data))
     chosen, every_line = _loaded(recipe, "sft"), line_by_line(show)
     with (
         join_world(chosen.distributed, chosen.model.device) as world,
@@ -231,17 +243,11 @@ def sft(
         return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
 
 
-def _with_data(recipe: "TrainRecipe", tables: Any) -> "TrainRecipe":
-    """The recipe with the problems of tables, which become files."""
-    from frugalrl.data.objects import rows_of, splits_of
-    from frugalrl.data.tables import keep_rows
-    from frugalrl.training.state.run_folder import DEFAULT_PARENT
-
-    if tables is None:
-        return recipe
-    splits = splits_of(tables)
-    named = {split: keep_rows(DEFAULT_PARENT / "data", rows_of(table)) for split, table in splits.items()}
-    return change(recipe, {f"data.{split}": {"source": str(path)} for split, path in named.items()})
+def _with_sections(source: Any, kind: Kind, sections: Mapping[str, Any]) -> Any:
+    """A recipe, or what one is made of, with other sections; a mapping need not have them."""
+    if isinstance(source, Mapping):
+        return {**source, **sections}
+    return change(_loaded(source, kind), sections)
 
 
 def _with_rewards(
@@ -286,15 +292,26 @@ def _heard(say: Callable[[str], None], world: "World") -> Callable[[str], None]:
 
 
 def curate(
-    spec: "CurationSpec | Source", *, out: str | Path | None = None, resume: bool = False, show: Show | None = None
+    spec: "CurationSpec | Source",
+    *,
+    data: Any = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    show: Show | None = None,
 ) -> CurateResult:
     """From raw pools of problems to a clean, difficulty-mixed set, and why each problem was kept or dropped.
 
+    data: a table in place of the spec's only pool, or a mapping from names of pools to tables, in place of those or
+        beside the others. They are written to ``curated/data``, under a name that is a hash of them.
     out: the folder; None means ``curated/NAME``. A run that was interrupted is finished with `resume`.
     """
     from frugalrl.curation.pipeline import curate as curate_in
     from frugalrl.curation.workspace import open_workspace
 
+    if data is not None:
+        spec = spec if isinstance(spec, Mapping) else _loaded(spec, "curate")
+        keys = spec if isinstance(spec, Mapping) else spec.model_dump(mode="json", exclude_unset=True)
+        spec = _with_sections(spec, "curate", pool_keys(keys, data))
     chosen = _loaded(spec, "curate")
     with open_workspace(chosen, as_path(out), resume) as workspace:
         return CurateResult(workspace.path, curate_in(chosen, workspace, line_by_line(show)))

@@ -20,13 +20,13 @@ class Server:
     """An OpenAI-compatible server: vLLM, llama.cpp, a provider.
 
     url: ends in ``/v1``. api: ``chat`` sends messages; ``completions`` sends the prompt that `tokenizer`, a folder or
-    Hub id, renders. api_key_env: the environment variable that holds the key. usd_per_million: of tokens in and out.
-    reasoning_open: the server's chat template opens ``<think>`` (DeepSeek-R1's distilled models) and the server sends
-    the reasoning as plain text.
+    Hub id, renders; ``tokens`` sends its token ids to a vLLM server that rolls out for training. api_key_env:
+    the environment variable that holds the key. usd_per_million: of tokens in and out. reasoning_open: the server's
+    chat template opens ``<think>`` (DeepSeek-R1's distilled models) and the server sends the reasoning as plain text.
     """
 
     url: str
-    api: Literal["chat", "completions"] = "chat"
+    api: Literal["chat", "completions", "tokens"] = "chat"
     tokenizer: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
     usd_per_million: tuple[float, float] | None = None
@@ -70,22 +70,24 @@ def _served(model: str, server: Server, folder: Path, settings: "Settings") -> "
 
     if not server.url.startswith(("http://", "https://")):
         raise DataError(f"The url {server.url!r} is none. Give one such as http://localhost:8000/v1.")
-    if (server.api == "completions") != (server.tokenizer is not None):
+    if (server.api == "chat") != (server.tokenizer is None):
         raise DataError(
-            "api=completions needs a tokenizer, which renders the prompts, and chat takes none. Change one."
+            f"api={server.api} {'takes no' if server.api == 'chat' else 'needs a'} tokenizer, which renders "
+            "the prompts for completions and tokens. Change one."
         )
-    tokenizer = None
+    texts = None
     if server.tokenizer is not None:
-        from frugalrl.curation.tokens import load_tokenizer
+        from frugalrl.curation.tokens import load_token_texts
 
-        tokenizer = load_tokenizer(server.tokenizer)
+        texts = load_token_texts(server.tokenizer)
     asked = ServerSettings(
         url=server.url,
         model=model,
         key=os.environ.get(server.api_key_env) or None,
         concurrency=settings.max_sequences,
     )
-    return Served(TextServer(asked, server.api), tokenizer, folder, server.reasoning_open, server.usd_per_million)
+    asking = TextServer(asked, server.api, texts if server.api == "tokens" else None)
+    return Served(asking, texts and texts.tokenizer, folder, server.reasoning_open, server.usd_per_million)
 
 
 def _most(served: "Served", plans: "Sequence[Plan]") -> str:

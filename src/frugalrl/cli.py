@@ -42,6 +42,7 @@ def _run(command: str, chosen: argparse.Namespace) -> int:
     import logging
     import warnings
 
+    from frugalrl.commands.display import complain
     from frugalrl.commands.running import STOPPED, displaying
     from frugalrl.errors import UserError
     from frugalrl.threads import settle_threads
@@ -50,22 +51,26 @@ def _run(command: str, chosen: argparse.Namespace) -> int:
     settle_threads()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
-    with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False)) as ended:
+    is_long = commands()[command].is_long or commands()[command].is_slow
+    complaint = ""
+    with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False), is_long) as ended:
         try:
             if command not in ("train", "sft"):
                 refuse_several_processes(os.environ, command)
-            return ended(int(chosen.func(chosen)))
+            code = ended(int(chosen.func(chosen)))
         except UserError as error:
-            if speaks(error):
-                sys.stderr.write(f"frugalrl: {error}\n")
-            return ended(2)
+            code = ended(2)
+            complaint = f"frugalrl: {error}" if speaks(error) else ""
         except KeyboardInterrupt:
-            sys.stderr.write("\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept.\n")
-            return ended(STOPPED)
+            code = ended(STOPPED)
+            complaint = "\nfrugalrl: stopped at once; the newest checkpoint, if there is one, is kept."
         except BrokenPipeError:
             # The reader of a pipe (head, less) has left; writing to it again at exit would raise once more.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            code = 0
+    if complaint:  # below whatever bar there was
+        complain(complaint)
+    return code
 
 
 def help_text() -> str:

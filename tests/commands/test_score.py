@@ -50,7 +50,7 @@ def test_each_row_comes_back_in_order_with_its_verdict(tmp_path: Path, capsys: p
     assert "6 completions" in printed
     assert "unknown         1  empty_gold 1" in printed
     assert "accuracy: mean 0.6000, 1 without a value" in printed
-    assert "1 answers stood outside a box" in printed
+    assert "Answers outside a box: 1" in printed
 
 
 def test_the_policy_of_training_refuses_what_has_no_box(tmp_path: Path) -> None:

@@ -128,4 +128,4 @@ def test_a_terminal_follows_the_run_until_it_is_over(run: Path) -> None:
     reader.join(timeout=10)
     seen = b"".join(sent)
     assert b"step 7 of 20" in seen
-    assert b"over" in seen
+    assert b"ended" in seen

@@ -95,6 +95,8 @@ def test_set_replaces_values_in_order_and_reaches_into_lists(recipe_file):
         (["rollout.group_sise=7"], "Did you mean 'group_size'?"),
         (["rollot.group_size=7"], "unknown key: rollot. Did you mean 'rollout'?"),
         (["rewards.0.wieght=1"], "Did you mean 'weight'?"),
+        (["rollout.num_generations=8"], "Did you mean 'group_size'?"),
+        (["data.train.path=x.csv"], "Did you mean 'source'?"),
         (["rollout.group_size=1"], "rollout.group_size is wrong (given: 1)"),
         (["training.steps=many"], "training.steps is wrong (given: 'many')"),
         (["training.steps=1.5"], "training.steps is wrong"),

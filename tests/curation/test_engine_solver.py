@@ -2,20 +2,38 @@
 
 import pytest
 
-from frugalrl.config.curation_schema import PASS_RATE_BANDS, EngineSolver
+from frugalrl.config.curation_schema import PASS_RATE_BANDS, EndpointSolver, EngineSolver
 from frugalrl.curation.engine_solver import InProcess
 from frugalrl.curation.progress import Progress
 from frugalrl.curation.sample_cache import SampleCache
 from frugalrl.curation.sampling import Question, pass_rates
 from frugalrl.curation.solver import REFUSED, Ask
+from frugalrl.curation.steps import make_solver
 from frugalrl.errors import ModelError
 from frugalrl.tasks.arithmetic import generate
+from tests.rollout.fake_vllm import fake_server
 
 
 @pytest.fixture(scope="module")
 def tiny() -> InProcess:
     settings = EngineSolver(kind="engine", template="{problem}", max_completion_tokens=128, max_sequences=16)
     return InProcess(settings, seed=0)
+
+
+def test_a_server_that_rolls_out_with_this_model_answers_as_the_model_does_here(tiny, tiny_policy):
+    """The fake draws as the torch engine does. Another template of the server's could not be told from here."""
+    asks = [Ask(question.text, sample) for question in problems(3) for sample in range(2)]
+    with fake_server(tiny_policy.model) as (url, _):
+        settings = EndpointSolver(
+            kind="endpoint", url=f"{url}/v1", model="tiny", api="tokens", tokenizer="builtin:tiny",
+            template="{problem}", max_completion_tokens=128,
+        )  # fmt: skip
+        served = make_solver(settings, seed=0)
+        assert dict(served.answers(asks)) == dict(tiny.answers(asks))
+    chat = settings.model_copy(update={"api": "chat", "tokenizer": None})
+    assert served.asked != make_solver(chat, seed=0).asked
+    with pytest.raises(ValueError, match="needs the model's tokenizer"):
+        EndpointSolver(kind="endpoint", url=url, model="m", api="tokens")
 
 
 def problems(count: int) -> list[Question]:

@@ -54,6 +54,11 @@ def test_golds_that_the_verdict_layer_cannot_read_are_dropped_or_flagged(patient
     dropped = parsed_golds(rows, faults, "drop")
     assert [golds[at] for at, one in enumerate(dropped) if not one.kept] == ["", "\\frac{1}{", "2^{2^{40}}"]
     assert [one.reason for one in dropped if not one.kept] == ["missing", "unparseable_gold", "gold_beyond_limits"]
+    assert gold_faults(["see figure", "N/A", "no solution"], patient_pool) == {
+        "see figure": "no_answer",
+        "N/A": "no_answer",
+        "no solution": None,
+    }
     flagged = parsed_golds(rows, faults, "flag")
     assert all(one.kept for one in flagged)
     assert flagged[3].changes == {"gold_fault": "unparseable_gold"}

@@ -12,9 +12,9 @@ import pyarrow.parquet
 import pytest
 
 import frugalrl
-from frugalrl import api
+from frugalrl.api_data import with_problems
 from frugalrl.config.schema import CompletionSource, ProblemSource, PromptSettings
-from frugalrl.data.objects import rows_of, splits_of
+from frugalrl.data.objects import pools_of, rows_of, splits_of
 from frugalrl.data.prompts import problem_messages
 from frugalrl.errors import DataError
 from frugalrl.tasks.loading import load_completions, load_problems
@@ -259,7 +259,53 @@ def test_what_is_no_table_is_refused():
         with pytest.raises(DataError):
             list(rows_of(value))
     with pytest.raises(DataError, match="splits train, dev"):
-        splits_of(datasets.DatasetDict({name: TABLES["datasets"]() for name in ("train", "dev")}))
+        splits_of(datasets.DatasetDict({name: TABLES["datasets"]() for name in ("train", "dev")}), ("train",))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_alone_is_the_only_pool_and_names_tell_several(kind):
+    table = TABLES[kind]()
+    assert list(pools_of(table, ())) == ["data"]
+    assert list(pools_of(table, ("mine",))) == ["mine"]
+    assert list(pools_of({"a": table, "b": table}, ())) == ["a", "b"]
+    with pytest.raises(DataError, match="pools a, b"):
+        pools_of(table, ("a", "b"))
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_set_curated_from_a_table_is_that_of_its_file(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    steps = [{"step": "gold_parses"}, {"step": "duplicates"}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    read = frugalrl.curate({"name": "a", "pools": [{"name": "mine", "path": "rows.jsonl"}], "steps": steps})
+    made = frugalrl.curate({"name": "b", "steps": steps}, data={"mine": TABLES[kind]()})
+    files = [next(one.folder.rglob("*.jsonl")).read_bytes() for one in (read, made)]
+    assert files[0] == files[1]
+    assert made.summary == read.summary
+
+
+def test_a_pool_of_a_spec_is_replaced_and_keeps_its_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [{"question": row["problem"], "answer": row["answer"]} for row in ROWS]
+    pool = {"name": "mine", "path": "nowhere.jsonl", "columns": {"problem": "question"}}
+    spec = frugalrl.load_recipe({"name": "a", "pools": [pool], "steps": [{"step": "gold_parses"}]}, kind="curate")
+    assert frugalrl.curate(spec, data=rows).summary["train"] == len(ROWS)
+
+
+EXAMPLES = [{"prompt": f"{n} + 1 = ?", "completion": f"It is \\boxed{{{n + 1}}}."} for n in range(4)]
+FINE = {"name": "fine", "training": {"batch_tokens": 128, "pack_tokens": 128, "log_every": 1}}
+
+
+def test_fine_tuning_on_a_table_gives_the_weights_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in EXAMPLES))
+    read = frugalrl.sft({**FINE, "phases": [{"source": "rows.jsonl"}]}, out="runs/a")
+    made = frugalrl.sft(FINE, data={"train": pandas.DataFrame(EXAMPLES), "validation": EXAMPLES[:2]}, out="runs/b")
+    weights = [(one.model / "model.safetensors").read_bytes() for one in (read, made)]
+    assert weights[0] == weights[1]
+    assert "validation" in (made.folder / "recipe.yaml").read_text()
+    with pytest.raises(DataError, match="no examples to train on"):
+        frugalrl.sft(FINE, data={"validation": EXAMPLES})
 
 
 def test_a_data_frame_can_be_scored():
@@ -272,7 +318,7 @@ def test_tables_become_files_that_a_resumed_run_finds_again(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     recipe = frugalrl.load_recipe("quickstart")
     tables = {"train": TABLES["pandas"](), "test": TABLES["list"]()[:1]}
-    first, second = api._with_data(recipe, tables), api._with_data(recipe, tables)
+    first, second = with_problems(recipe, tables), with_problems(recipe, tables)
     assert first == second
     assert first.data.train.source != first.data.test.source
     assert [one.gold for one in load_problems(first.data.train)] == [row["answer"] for row in ROWS]

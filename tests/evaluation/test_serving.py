@@ -9,13 +9,16 @@ import frugalrl
 from frugalrl.api_serving import Server
 from frugalrl.cli import main
 from frugalrl.clients.texts import ServerSettings
+from frugalrl.config.schema import ModelSettings
 from frugalrl.errors import DataError, ModelError, OutputError
 from frugalrl.evaluation.results import read_results
 from frugalrl.evaluation.serving import prices
 from frugalrl.evaluation.text_server import Asked, TextServer
 from frugalrl.rollout.engine import SamplingParams
+from frugalrl.training.model.policy import load_policy
 from tests.conftest import write_jsonl
 from tests.fake_texts import Completion, Status, text_server
+from tests.rollout.fake_vllm import fake_server as fake_vllm
 
 SAMPLING = SamplingParams(max_completion_tokens=64, temperature=0.6, top_p=0.95)
 
@@ -81,6 +84,53 @@ def test_a_completions_server_gets_the_prompt_that_the_model_would_see(bench, mo
     local = frugalrl.evaluate(str(model_folder), str(bench), k=1, max_tokens=4, device="cpu", out="local")
     assert read_results(local.folder / "sums.jsonl").header.prompt_hash == header
     assert "secret" not in (bench.parent / "evaluations/tiny/sums.jsonl").read_text()
+
+
+@pytest.fixture
+def rolls_out(model_folder):
+    """A vLLM server that rolls out for training, and the folder of its model."""
+    with fake_vllm(load_policy(ModelSettings(path=str(model_folder))).model) as (url, fake):
+        yield f"{url}/v1", fake, str(model_folder)
+
+
+def test_a_server_that_rolls_out_for_training_gives_the_samples_of_its_model_in_process(bench, rolls_out):
+    """The fake draws as the torch engine does, from the same token ids by the same seeds."""
+    url, fake, model = rolls_out
+    server = Server(url, api="tokens", tokenizer=model)
+    frugalrl.evaluate("tiny", str(bench), k=2, max_tokens=12, server=server)
+    frugalrl.evaluate(model, str(bench), k=2, max_tokens=12, device="cpu", out="local")
+    served, local = (read_results(bench.parent / place / "sums.jsonl") for place in ("evaluations/tiny", "local"))
+    assert served.header.prompt_hash == local.header.prompt_hash
+    found = [sorted((one.problem_id, one.sample, one.seed, one.text, one.tokens) for one in each.samples)
+             for each in (served, local)]  # fmt: skip
+    assert found[0] == found[1]
+    assert "/inference/v1/generate" in fake.asked
+
+
+@pytest.mark.parametrize("fault", ["weights", "versions", "lost"])
+def test_what_a_server_that_rolls_out_may_do_meanwhile_is_noticed(bench, rolls_out, fault):
+    url, fake, model = rolls_out
+    original, number = fake.generate, 0
+
+    def generate(body):
+        nonlocal number
+        number += 1
+        fake.version = "run:2" if fault == "weights" and number > 4 else "run:1"
+        fake.abort_next = int(fault == "lost" and number == 3)
+        status, reply = original(body)
+        if fault == "versions":
+            del reply["choices"][0]["weight_versions"]
+        return status, reply
+
+    fake.generate = generate
+    server = Server(url, api="tokens", tokenizer=model)
+    if fault == "lost":
+        frugalrl.evaluate("tiny", str(bench), k=1, max_tokens=4, max_sequences=1, server=server)
+        assert number == 7  # what was aborted is sampled again
+        return
+    says = {"weights": r"weights changed from 'run:1' to 'run:2'.*resumes", "versions": "no weight versions"}[fault]
+    with pytest.raises(ModelError, match=says):
+        frugalrl.evaluate("tiny", str(bench), k=1, max_tokens=4, max_sequences=1, server=server)
 
 
 def test_what_was_finished_before_a_fault_is_kept_and_not_asked_again(bench):

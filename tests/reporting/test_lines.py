@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from frugalrl.commands.display import Events, Live, Plain, display_for
 from frugalrl.reporting.console import table
 from frugalrl.reporting.line_log import LOG_FILE, logged
-from frugalrl.reporting.lines import Progressing, fitted
+from frugalrl.reporting.lines import Progressing, fitted, wrapped
 
 WIDE = table(
     [
@@ -101,13 +101,13 @@ display.close(0)
 """
 
 
-def on_a_terminal(**environment: str) -> str:
+def on_a_terminal(script: str = "", **environment: str) -> str:
     """What a terminal of 80 columns is sent."""
     leader, follower = pty.openpty()
     os.set_inheritable(follower, True)
     variables = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "TERM", "COLUMNS")}
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script or SCRIPT],
         stdout=follower,
         stderr=follower,
         env={**variables, "COLUMNS": "80", **environment},
@@ -152,6 +152,18 @@ def test_a_dumb_terminal_gets_plain_lines() -> None:
     assert "read 2/4" in sent
 
 
+def test_a_long_command_is_never_silent_on_a_terminal() -> None:
+    script = (
+        "import time; from frugalrl.commands.display import Live; display = Live(True); time.sleep(0.3); "
+        "display.say('a line'); time.sleep(0.3); display.close(0)"
+    )
+    sent = on_a_terminal(script, TERM="xterm-256color")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent)
+    assert plain.index("starting") < plain.index("a line") < plain.index("working")
+    assert "ETA" not in plain
+    assert "/?" not in plain
+
+
 def test_the_bar_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(display_for(), Plain)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
@@ -171,3 +183,42 @@ def test_a_runs_lines_are_kept_in_its_folder_and_a_full_disk_stops_nothing(tmp_p
     (tmp_path / LOG_FILE).mkdir()  # nothing can be written there
     say("three")
     assert said[-1] == "three"
+
+
+SENTENCE = (
+    "Next: the model did not get better. Look at the report; try --set optimizer.learning_rate=1e-4, or easier ones."
+)
+
+
+def test_a_sentence_is_broken_between_words_and_a_command_is_not() -> None:
+    for width in (40, 80):
+        rows = wrapped(SENTENCE, width).split("\n")
+        assert max(map(len, rows)) <= width
+        assert " ".join(rows) == SENTENCE
+        assert any("--set optimizer.learning_rate=1e-4" in row for row in rows)
+    command = "frugalrl convert /a/rather/long/path/of/a/recipe/grpo.yaml --out recipe.yaml"
+    assert wrapped(f"This is a GRPO recipe of TRL. Run: {command}", 60).split("\n")[-1] == command
+    assert wrapped("x" * 100, 80) == "x" * 100
+
+
+def test_words_at_the_end_of_a_row_go_on_below_themselves() -> None:
+    row = (
+        "yellow  statistics/test  12 problems x 2 samples show no gain below 42 points, and the paper gained 7.4 points"
+    )
+    first, *rest = wrapped(row, 80).split("\n")
+    assert first.startswith("yellow  statistics/test  12 problems")
+    assert {line[:25].strip() for line in rest} == {""}
+    assert all(line[25] != " " for line in rest)
+
+
+def test_a_table_that_ends_in_sentences_is_not_split() -> None:
+    rows = [("green", "data/golds", "64 of 100 different golds tried: all can be verified, none of them twice"),
+            ("green", "data/leak", "no problem states its answer")]  # fmt: skip
+    text = table(rows)
+    assert fitted(text, 80) == text
+    assert wrapped(text, 80).count("green") == 2
+
+
+@given(st.text("ab .-", max_size=300), st.integers(20, 100))
+def test_wrapping_loses_no_word(text: str, columns: int) -> None:
+    assert wrapped(text, columns).split() == text.split()

@@ -48,7 +48,7 @@ class Wanted:
     """One request for a text."""
 
     route: str
-    """Below the url."""
+    """Below the url; from the server's root if it begins with a slash."""
     body: Mapping[str, Any]
     read: Callable[[bytes], Text | Fault] = read_reply
 
@@ -143,7 +143,8 @@ class TextClient:
         return Wanted(route, {"model": self.settings.model, **prompt, **sampling, "seed": seed % 2**31})
 
     def _place(self, route: str) -> str:
-        return f"{self.settings.url.rstrip('/')}/{route}"
+        url = self.settings.url.rstrip("/")
+        return url.removesuffix("/v1") + route if route.startswith("/") else f"{url}/{route}"
 
     def _tries(self, fault: Fault) -> int:
         most = self.settings.retries + 1

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show, show_verbatim
 
 
 def register(subparsers: Any) -> None:
@@ -65,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     tables = {"markdown": markdown_table, "latex": latex_table}
     if arguments.format == "json":
-        show(json.dumps(result.metrics, indent=1))
+        show_verbatim(json.dumps(result.metrics, indent=1))
     elif arguments.format in tables:
-        show(tables[arguments.format](result.rows))
+        show_verbatim(tables[arguments.format](result.rows))
     else:
         show(result.text)
         if result.page is not None:

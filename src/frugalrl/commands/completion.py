@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show_verbatim
 
 _BASH = """_frugalrl() {{
     local word="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" words
@@ -39,11 +39,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"complete -c frugalrl -n '__fish_seen_subcommand_from {name}' -a '{' '.join(known)}'"
             for name, known in words.items()
         ]
-        show("\n".join(lines))
+        show_verbatim("\n".join(lines))
         return 0
     cases = "\n".join(f'    {name}) words="{" ".join(known)}" ;;' for name, known in words.items())
     text = _BASH.format(commands=" ".join(words), cases=cases)
-    show("autoload -U bashcompinit && bashcompinit\n" + text if arguments.shell == "zsh" else text)
+    show_verbatim("autoload -U bashcompinit && bashcompinit\n" + text if arguments.shell == "zsh" else text)
     return 0
 
 

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show, show_verbatim
 
 
 def register(subparsers: Any) -> None:
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         given = Circumstances(arguments.processes, arguments.rows, arguments.defaults, name)
         text, lines = import_recipe(arguments.file, given)
     if arguments.out is None:
-        show(f"{text.rstrip()}\n")
+        show_verbatim(f"{text.rstrip()}\n")
     else:
         with atomic_write(arguments.out) as file:
             file.write(text)

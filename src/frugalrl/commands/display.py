@@ -1,8 +1,9 @@
 """Where a command's lines go: a terminal with a bar, plain lines, JSON events, or only what matters.
 
 Decisions:
-- A bar is drawn on a terminal only, by rich, which is imported when the first progress comes. It respects NO_COLOR and
+- A bar is drawn on a terminal only, by rich, which is imported when it is first drawn. It respects NO_COLOR and
   TERM=dumb. Elsewhere progress is plain lines, at the intervals at which they come.
+- A long command on a terminal is never silent: while nothing says how far it is, a bar without an end moves.
 - `--quiet` leaves warnings and results. `--json` writes an object a line: event, time, and what it says.
 - A terminal that is gone, or is not UTF-8, never stops a run.
 """
@@ -14,7 +15,7 @@ import sys
 import time
 from typing import Any, Protocol
 
-from frugalrl.reporting.lines import Progressing, fitted
+from frugalrl.reporting.lines import Progressing, fitted, wrapped
 
 
 class Display(Protocol):
@@ -26,6 +27,10 @@ class Display(Protocol):
 
     def show(self, text: str) -> None:
         """A result."""
+        ...
+
+    def show_verbatim(self, text: str) -> None:
+        """A result that is meant for a file or a program."""
         ...
 
     def close(self, exit_code: int) -> None:
@@ -42,9 +47,12 @@ class Plain:
     def say(self, line: str) -> None:
         begins = isinstance(line, Progressing) and not line.done  # for a bar only
         if not begins and (not self._quiet or line.lstrip().startswith("WARNING")):
-            write(line)
+            self.show(line)
 
     def show(self, text: str) -> None:
+        write(_folded(text) if sys.stdout.isatty() else text)
+
+    def show_verbatim(self, text: str) -> None:
         write(text)
 
     def close(self, exit_code: int) -> None:
@@ -60,6 +68,9 @@ class Silent:
     def show(self, text: str) -> None:
         """Not shown."""
 
+    def show_verbatim(self, text: str) -> None:
+        """Not shown."""
+
     def close(self, exit_code: int) -> None:
         """Nothing is open."""
 
@@ -67,11 +78,13 @@ class Silent:
 class Live:
     """A terminal: lines above, a bar with rate and ETA below while something is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_long: bool = False) -> None:
         self._bar: Any = None
         self._task: Any = None
         self._what = ""
         self._is_open_ended = False
+        self._waits = is_long
+        self._wait("starting")
 
     def say(self, line: str) -> None:
         if isinstance(line, Progressing):
@@ -82,16 +95,27 @@ class Live:
             if self._is_open_ended:  # what it waited for is here
                 self._stop()
             self._above(line)
+            self._wait("working")
 
     def show(self, text: str) -> None:
         self._stop()
-        write(fitted(text, width()))
+        write(_folded(text))
+        self._wait("working")
+
+    def show_verbatim(self, text: str) -> None:
+        self._stop()
+        write(text)
 
     def close(self, exit_code: int) -> None:
         self._stop()
 
+    def _wait(self, what: str) -> None:
+        """A bar without an end, if nothing else is under way."""
+        if self._waits and self._bar is None:
+            self._draw(Progressing("", what, 0, 0))
+
     def _above(self, text: str) -> None:
-        folded = fitted(str(text), width())
+        folded = _folded(str(text))
         if self._bar is None:
             write(folded)
         else:
@@ -108,6 +132,7 @@ class Live:
         self._bar.update(self._task, completed=line.done, total=line.total or None)
         if line.total and line.done >= line.total:
             self._stop()
+            self._wait("working")
 
     def _stop(self) -> None:
         if self._bar is not None:
@@ -128,6 +153,9 @@ class Events:
     def show(self, text: str) -> None:
         self._event("result", text=text)
 
+    def show_verbatim(self, text: str) -> None:
+        self.show(text)
+
     def close(self, exit_code: int) -> None:
         self._event("end", exit_code=exit_code)
 
@@ -135,18 +163,27 @@ class Events:
         write(json.dumps({"event": event, "unix_time": round(time.time(), 3), **values}))
 
 
-def display_for(quiet: bool = False, as_json: bool = False) -> Display:
-    """The display that the options and the terminal ask for."""
+def display_for(quiet: bool = False, as_json: bool = False, is_long: bool = False) -> Display:
+    """The display that the options and the terminal ask for; is_long: the command works for a while."""
     if as_json:
         return Events()
     if quiet or not sys.stdout.isatty() or os.environ.get("TERM", "") == "dumb":
         return Plain(quiet)
-    return Live()
+    return Live(is_long)
 
 
 def width() -> int:
     """Columns of the terminal."""
     return shutil.get_terminal_size().columns
+
+
+def complain(text: str) -> None:
+    """An error, for people; its command stays whole on a terminal."""
+    sys.stderr.write((_folded(text) if sys.stderr.isatty() else text) + "\n")
+
+
+def _folded(text: str) -> str:
+    return wrapped(fitted(text, width()), width())
 
 
 def _bar() -> Any:
@@ -162,14 +199,25 @@ def _bar() -> Any:
                 return Text("")
             return Text(f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min")
 
+    class _Count(progress.MofNCompleteColumn):
+        """Nothing where the end is not known."""
+
+        def render(self, task: progress.Task) -> Text:
+            return super().render(task) if task.total or task.completed else Text("")
+
+    class _Left(progress.TimeRemainingColumn):
+        """As above."""
+
+        def render(self, task: progress.Task) -> Text:
+            return Text("ETA ").append_text(super().render(task)) if task.total else Text("")
+
     return progress.Progress(
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(bar_width=None),
-        progress.MofNCompleteColumn(),
+        _Count(),
         _Rate(),
         progress.TimeElapsedColumn(),
-        progress.TextColumn("ETA"),
-        progress.TimeRemainingColumn(),
+        _Left(),
         transient=True,
         redirect_stdout=False,
         redirect_stderr=False,

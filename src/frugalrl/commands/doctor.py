@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show, show_verbatim
 from frugalrl.errors import RecipeError
 
 RED = 2
@@ -45,5 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         found = Examination(arguments.recipe, (finding,), 0.0)
     else:
         found = api.doctor(recipe, out=arguments.out, minutes=arguments.minutes, cheap=arguments.cheap)
-    show(json.dumps(found.to_json(), indent=1, ensure_ascii=False) if arguments.as_json else found.to_text())
+    if arguments.as_json:
+        show_verbatim(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+    else:
+        show(found.to_text())
     return RED if found.reds else 0

@@ -62,11 +62,12 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--url", help="of an OpenAI-compatible server, such as http://localhost:8000/v1")
     group.add_argument(
         "--api",
-        choices=("chat", "completions"),
+        choices=("chat", "completions", "tokens"),
         default="chat",
-        help="send messages (default), or the prompt that --tokenizer renders",
+        help="send messages (default), the prompt that --tokenizer renders, or its token ids (a vLLM server that rolls "
+        "out for training)",
     )
-    group.add_argument("--tokenizer", help="folder or Hub id whose chat template renders prompts for --api completions")
+    group.add_argument("--tokenizer", help="folder or Hub id whose chat template renders prompts for the other two")
     group.add_argument(
         "--api-key-env", default="OPENAI_API_KEY", help="variable with the key (default: OPENAI_API_KEY)"
     )

@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.config.foreign import recipe_text
     from frugalrl.files import atomic_write
     from frugalrl.planning.starter import look_at_data, look_at_model, starter_recipe
+    from frugalrl.reporting.console import table
 
     if arguments.steps < 1:
         raise RecipeError(f"There cannot be {arguments.steps} steps. Give --steps 1 or more.")
@@ -58,10 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
     text = recipe_text(starter_recipe(name, model, data, arguments.steps))
     with atomic_write(out) as file:
         file.write(text)
-    next_steps = [f"Written: {out}", "", f"  frugalrl train {out} --dry-run    every derived figure, before any cost"]
+    next_steps = [
+        (f"frugalrl train {out} --dry-run", "every derived figure, before any cost"),
+        (f"frugalrl doctor {out}", "what would keep it from learning"),
+        (f"frugalrl train {out}", ""),
+    ]
     if data.source != "arithmetic" and Path(data.source).is_file():
-        next_steps.insert(2, f"  frugalrl check-golds {data.source}    can every answer be verified?")
-    show("\n".join([*next_steps, f"  frugalrl train {out}"]))
+        next_steps.insert(0, (f"frugalrl check-golds {data.source}", "can every answer be verified?"))
+    show(f"Written: {out}\n\n{table([('', *step) for step in next_steps])}")
     return 0
 
 

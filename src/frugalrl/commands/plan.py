@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show, show_verbatim
 from frugalrl.errors import RecipeError
 
 
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
     )
     if arguments.as_json:
-        show(json.dumps([{"name": name, **plan.to_json()} for name, plan in rows], indent=1))
+        show_verbatim(json.dumps([{"name": name, **plan.to_json()} for name, plan in rows], indent=1))
         return 0
     show(plan_text(rows[0][1]) if len(rows) == 1 else comparison_text(rows))
     return 0

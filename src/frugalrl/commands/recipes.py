@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show, show_verbatim
 
 
 def register(subparsers: Any) -> None:
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.convert.detect import kind_of
 
     if arguments.name is not None:
-        show(find_recipe(arguments.name).read_text(encoding="utf-8").rstrip())
+        show_verbatim(find_recipe(arguments.name).read_text(encoding="utf-8").rstrip())
         return 0
     lines = []
     for name, path in shipped_recipes().items():

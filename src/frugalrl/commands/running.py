@@ -34,9 +34,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def displaying(quiet: bool, as_json: bool) -> Iterator[Callable[[int], int]]:
+def displaying(quiet: bool, as_json: bool, is_long: bool = False) -> Iterator[Callable[[int], int]]:
     """Send lines to the display that the options ask for; give the exit code to what is yielded, which returns it."""
-    display = display_for(quiet, as_json) if is_first_process() else Silent()
+    display = display_for(quiet, as_json, is_long) if is_first_process() else Silent()
     _displays.append(display)
     codes = [1]  # a traceback's, unless a code is given
 
@@ -54,6 +54,11 @@ def displaying(quiet: bool, as_json: bool) -> Iterator[Callable[[int], int]]:
 def show(text: str) -> None:
     """A result, which is always shown."""
     (_displays[-1] if _displays else Plain()).show(text)
+
+
+def show_verbatim(text: str) -> None:
+    """A result that is meant for a file or a program: no line of it is ever broken."""
+    (_displays[-1] if _displays else Plain()).show_verbatim(text)
 
 
 def say(line: str) -> None:

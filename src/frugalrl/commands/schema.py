@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from frugalrl.commands.running import show
+from frugalrl.commands.running import show_verbatim
 
 
 def register(subparsers: Any) -> None:
@@ -21,5 +21,5 @@ def run(arguments: argparse.Namespace) -> int:
     from frugalrl.config.section import Section
 
     kinds: dict[str, type[Section]] = {"train": TrainRecipe, "sft": SftRecipe, "curate": CurationSpec}
-    show(json.dumps(kinds[arguments.kind].model_json_schema(), indent=2))
+    show_verbatim(json.dumps(kinds[arguments.kind].model_json_schema(), indent=2))
     return 0

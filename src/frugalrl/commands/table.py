@@ -19,6 +19,8 @@ class Command:
     """Command lines without `frugalrl NAME`."""
     is_long: bool = False
     """It works for a while, says how far it is, and takes --quiet and --json."""
+    is_slow: bool = False
+    """It may work for seconds without a word, so that a terminal shows that it does."""
 
 
 GROUPS: Mapping[str, Mapping[str, Command]] = {
@@ -40,11 +42,13 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             "plan",
             "memory, hours and dollars, before a run",
             ("open-rs2 --gpu A40 H100", "quickstart --measure", "my.yaml --gpu L4 --usd-per-hour 0.35 --json"),
+            is_slow=True,
         ),
         "doctor": Command(
             "doctor",
             "what would keep a recipe from learning, and the fix",
             ("quickstart", "my.yaml --json", "my.yaml --set rollout.temperature=0.7 --cheap"),
+            is_slow=True,
         ),
         "train": Command(
             "train",
@@ -79,11 +83,12 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             ("logs/2026-11-21_sums.eval --out imported/sums", "lm_eval_output --out imported/lm"),
         ),
         "export": Command("export_log", "an evaluation for inspect_ai's viewer", ("evaluations/tiny --out logs",)),
-        "regrade": Command("regrade", "judge stored completions again", ("evaluations/model",)),
+        "regrade": Command("regrade", "judge stored completions again", ("evaluations/model",), is_slow=True),
         "compare": Command(
             "compare",
             "better, worse, or inconclusive",
             ("runs/quickstart", "evaluations/tiny evaluations/model", "a b c --no-worse-than 1 --page abc.html"),
+            is_slow=True,
         ),
         "power": Command("power", "how many problems and samples a question needs", ("--gain 3 --accuracy 40",)),
         "view": Command("view", "a run or evaluation in the browser, live", ("runs/quickstart", "evaluations")),
@@ -91,6 +96,7 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             "report",
             "one HTML page and a card of runs",
             ("runs/quickstart", "runs/a runs/b --out both.html", "--paper"),
+            is_slow=True,
         ),
         "guard": Command(
             "guard",
@@ -125,7 +131,9 @@ GROUPS: Mapping[str, Mapping[str, Command]] = {
             ("completions.jsonl --reward accuracy,format --out scored.jsonl",),
             is_long=True,
         ),
-        "meter": Command("meter", "language and degeneracy of stored completions", ("completions.jsonl",)),
+        "meter": Command(
+            "meter", "language and degeneracy of stored completions", ("completions.jsonl",), is_slow=True
+        ),
     },
     "Share": {
         "push": Command(

@@ -290,6 +290,12 @@ class EndpointSolver(SolverBase):
     kind: Literal["endpoint"] = Field(description="this kind of solver")
     url: str = Field(description="up to /v1, e.g. http://localhost:8000/v1")
     model: str = Field(description="its name on the server")
+    api: Literal["chat", "tokens"] = Field(
+        "chat",
+        description="chat: messages, by the server's template; tokens: token ids, to a vLLM server that rolls out for "
+        "training",
+    )
+    tokenizer: str | None = Field(None, description="for api: tokens, the folder or Hub id whose template is used")
     api_key_env: str | None = Field(None, description="the environment variable that holds the key; null: none is sent")
     concurrency: Positive = Field(8, description="requests in flight at once")
     retries: Annotated[int, Field(ge=0)] = Field(
@@ -301,6 +307,12 @@ class EndpointSolver(SolverBase):
         "case, and none if 0. Above it the run ends",
     )
     timeout_seconds: PositiveFloat = Field(600.0, description="limit of one request")
+
+    @model_validator(mode="after")
+    def _token_ids_need_a_tokenizer(self) -> Self:
+        if (self.api == "tokens") != (self.tokenizer is not None):
+            raise ValueError("api: tokens needs the model's tokenizer, which renders the prompts, and chat takes none")
+        return self
 
 
 Solver = Annotated[EngineSolver | EndpointSolver, Field(discriminator="kind")]

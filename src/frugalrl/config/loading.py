@@ -242,6 +242,17 @@ def _primary(items: Sequence[Any]) -> list[Any]:
     ]
 
 
+_CALLED_ELSEWHERE: Mapping[str, str] = {
+    "source": "path", "path": "source", "problem_field": "columns.problem", "answer_field": "columns.answer",
+    "num_generations": "group_size", "beta": "kl_coef", "epsilon": "clip_low", "epsilon_high": "clip_high",
+    "max_completion_length": "max_completion_tokens", "max_prompt_length": "max_prompt_tokens", "max_steps": "steps",
+    "lr": "learning_rate", "warmup_ratio": "warmup_fraction", "lr_scheduler_type": "schedule",
+    "torch_dtype": "dtype", "model_name_or_path": "path", "num_iterations": "updates_per_batch",
+    "save_steps": "save_every", "eval_steps": "every", "report_to": "trackers",
+}  # fmt: skip
+"""Names that another section or trainer has for a key, where no name here is spelt alike."""
+
+
 def _explain(item: Any, kind: type[BaseModel]) -> str:
     location = [part for part in item["loc"] if isinstance(part, int | str)]
     where = ".".join(map(str, location)) or "the recipe"
@@ -256,7 +267,9 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
         return f"The recipe lacks {where}.{key}, which says what kind it is. Add it."
     if item["type"] == "extra_forbidden":
         known = _fields_at(kind, location[:-1])
+        called = _CALLED_ELSEWHERE.get(str(location[-1]), "")
         close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        close = [called] if called.partition(".")[0] in known else close
         hint = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(sorted(known))}."
         return f"The recipe has an unknown key: {where}. {hint}"
     if item["type"] == "missing":

@@ -8,7 +8,7 @@ Decisions (how requests are made and tried again: `clients.texts`):
   failed, or the first few were refused, or the first reply is about the settings, one that was answered before (or a
   trivial one) is asked again, and if that has no answer either the run ends. Nothing of it is kept as failed.
 
-Not covered: a template that opens ``<think>`` in the prompt, which a server does not tell.
+Not covered: a template that opens ``<think>`` in the prompt, which a chat server does not tell.
 """
 
 import hashlib
@@ -23,9 +23,12 @@ from frugalrl.clients.texts import ServerSettings, TextClient, Wanted
 from frugalrl.config.curation_schema import EndpointSolver
 from frugalrl.config.schema import PromptSettings
 from frugalrl.curation.solver import FAILED, REFUSED, Answer, Ask
-from frugalrl.data.prompts import messages_for
+from frugalrl.data.fingerprint import prompt_hash
+from frugalrl.data.prompts import messages_for, render
 from frugalrl.errors import ModelError
 from frugalrl.rollout.collect import completion_seed
+from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.server.token_texts import TokenTexts
 
 _IN_A_ROW = 5
 """So many problems that failed (or, at first, were refused) without an answer between them make the server suspect."""
@@ -36,9 +39,17 @@ _TRIVIAL = Ask("What is 1 + 1?", 0)
 class Endpoint:
     """See `frugalrl.curation.solver.Solver`."""
 
-    def __init__(self, settings: EndpointSolver, seed: int, api_key: str | None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: EndpointSolver,
+        seed: int,
+        api_key: str | None,
+        clock: Clock | None = None,
+        tokens: TokenTexts | None = None,
+    ) -> None:
+        """tokens: for the api of that name."""
         self._settings = settings
-        self._seed = seed
+        self._seed, self._tokens = seed, tokens
         server = ServerSettings(
             url=settings.url,
             model=settings.model,
@@ -62,7 +73,9 @@ class Endpoint:
     def asked(self) -> str:
         one = self._settings
         sampling = (one.temperature, one.top_p, one.max_completion_tokens, self._seed)
-        return hashlib.blake2b(json.dumps([one.template, one.system, *sampling]).encode(), digest_size=8).hexdigest()
+        template = [] if self._tokens is None else [prompt_hash(self._tokens.tokenizer, self._prompt)]
+        asked = [one.template, one.system, *sampling, *template]
+        return hashlib.blake2b(json.dumps(asked).encode(), digest_size=8).hexdigest()
 
     @property
     def batch(self) -> int:
@@ -86,14 +99,17 @@ class Endpoint:
         return _answer_of(outcome)
 
     def _request(self, ask: Ask) -> Wanted:
-        settings = self._settings
-        sampling = {
+        settings, messages = self._settings, messages_for(ask.text, self._prompt)
+        seed = completion_seed("curate", self._seed, ask.text, ask.sample)
+        if self._tokens is not None:
+            sampling = SamplingParams(settings.max_completion_tokens, settings.temperature, settings.top_p)
+            return self._tokens.wanted(render(self._tokens.tokenizer, messages), seed, sampling)
+        values = {
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "max_tokens": settings.max_completion_tokens,
         }
-        seed = completion_seed("curate", self._seed, ask.text, ask.sample)
-        return self._client.chat(messages_for(ask.text, self._prompt), seed, sampling)
+        return self._client.chat(messages, seed, values)
 
     def _refusal(self, fault: Fault) -> Answer:
         if self._client.answered == 0 and self._client.refused >= _IN_A_ROW:
@@ -134,4 +150,4 @@ class Endpoint:
 
 def _answer_of(text: Text) -> Answer:
     counts = [-1 if count is None else count for count in (text.completion_tokens, text.prompt_tokens)]
-    return Answer(text.content, text.finish_reason, counts[0], prompt_tokens=counts[1])
+    return Answer(text.content, text.finish_reason, counts[0], text.reasoning_open, counts[1])

@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 from frugalrl.curation.records import Decision, PoolRow
+from frugalrl.verify.gold_words import states_no_answer
 from frugalrl.verify.workers.pool import AnswerItem, VerifierPool
 
 WRONG_ANSWER = "123454321"
 """An answer that no gold equals. A readable gold gives it the verdict `incorrect`; the others give `unknown`."""
+NO_ANSWER = "no_answer"
+"""The fault of a gold in words that state no answer: "see figure", "proof", "N/A"."""
 HELD = 200_000
 """Golds remembered, about 40 MB: frequent ones are judged once in a pool of any size."""
 _TOGETHER = 500
@@ -17,7 +20,8 @@ _TOGETHER = 500
 class GoldReader:
     """Why a gold cannot be read, or None if it can; the last `HELD` different golds are cached.
 
-    Checked with the verifier as in training: a wrong answer to a readable gold gets a verdict.
+    Checked with the verifier as in training: a wrong answer to a readable gold gets a verdict. Words that state no
+    answer, which a completion need only repeat, are refused first, as `check-golds` does.
     """
 
     def __init__(self, pool: VerifierPool) -> None:
@@ -27,7 +31,9 @@ class GoldReader:
     def faults(self, golds: Iterable[str]) -> dict[str, str | None]:
         """The fault of each gold."""
         distinct = dict.fromkeys(golds)
-        asked = [gold for gold in distinct if gold.strip() and gold not in self._known]
+        unknown = [gold for gold in distinct if gold.strip() and gold not in self._known]
+        self._known.update((gold, NO_ANSWER) for gold in unknown if states_no_answer(gold) is not None)
+        asked = [gold for gold in unknown if gold not in self._known]
         for start in range(0, len(asked), _TOGETHER):
             part = asked[start : start + _TOGETHER]
             verdicts = self._pool.judge_many(AnswerItem(f"\\boxed{{{WRONG_ANSWER}}}", gold) for gold in part)

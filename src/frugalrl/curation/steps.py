@@ -116,7 +116,12 @@ def _refuse_unknown_reasons(step: spec.OneQuestion) -> None:
 def make_solver(settings: spec.Solver, seed: int) -> Solver:
     """The solver of some settings. Raises ModelError if its model cannot be loaded."""
     if isinstance(settings, spec.EndpointSolver):
-        return Endpoint(settings, seed, _api_key(settings.model, settings))
+        tokens = None
+        if settings.tokenizer is not None:
+            from frugalrl.curation.tokens import load_token_texts
+
+            tokens = load_token_texts(settings.tokenizer)
+        return Endpoint(settings, seed, _api_key(settings.model, settings), tokens=tokens)
     from frugalrl.curation.engine_solver import InProcess
 
     return InProcess(settings, seed)

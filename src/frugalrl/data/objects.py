@@ -5,12 +5,10 @@ number of numpy a number, a missing one (NaN, NaT, None) nothing.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from frugalrl.errors import DataError
-
-SPLITS = ("train", "validation", "test")
 
 
 def rows_of(table: Any) -> Iterator[dict[str, Any]]:
@@ -24,15 +22,35 @@ def rows_of(table: Any) -> Iterator[dict[str, Any]]:
         yield {str(name): plain(value) for name, value in row.items()}
 
 
-def splits_of(tables: Any) -> dict[str, Any]:
-    """Tables by split: of a mapping from `train`, `validation` or `test` (a DatasetDict is one), or train alone."""
-    if isinstance(tables, Mapping) and tables and set(tables) <= set(SPLITS):
+def splits_of(tables: Any, splits: Sequence[str]) -> dict[str, Any]:
+    """Tables by split: of a mapping from some of the splits (a DatasetDict is one), or train alone."""
+    if isinstance(tables, Mapping) and tables and set(tables) <= set(splits):
         return dict(tables)
     if hasattr(tables, "column_names") and isinstance(tables.column_names, Mapping):
         raise DataError(
             f"The data has the splits {', '.join(tables)}. Give {{'train': ..., 'validation': ...}} of those to use."
         )
     return {"train": tables}
+
+
+def pools_of(tables: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Tables by pool: of a mapping from names to tables; one table alone is the only pool of these names, or `data`.
+
+    Raises DataError where it cannot be told which of several pools one table is.
+    """
+    if isinstance(tables, Mapping) and tables and all(map(_is_table, tables.values())):
+        return {str(name): table for name, table in tables.items()}
+    if len(names) > 1:
+        raise DataError(f"One table is given, and the spec has the pools {', '.join(names)}. Give {{NAME: table}}.")
+    return {names[0] if names else "data": tables}
+
+
+def _is_table(value: Any) -> bool:
+    """Whether a value is a table of its own and no column: a data frame, a data set, rows, or columns of lists."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(row, Mapping) for row in value)
+    is_columns = isinstance(value, Mapping) and all(isinstance(column, list | tuple) for column in value.values())
+    return is_columns or any(hasattr(value, name) for name in ("columns", "column_names"))
 
 
 def _raw_rows(table: Any) -> Iterable[Any]:

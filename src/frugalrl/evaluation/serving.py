@@ -38,7 +38,7 @@ class Served:
 
     server: TextServer
     tokenizer: Any
-    """For ``completions``; None for ``chat``."""
+    """For ``completions`` and ``tokens``; None for ``chat``."""
     folder: Path
     reasoning_open: bool = False
     """Whether the server's template opens ``<think>``, which a chat server does not tell."""

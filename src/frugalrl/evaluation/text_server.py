@@ -3,7 +3,7 @@
 Decisions:
 - ``chat`` by default: the server renders its model's own chat template, and a reasoning field in the reply is put
   before the answer in ``<think>`` tags. ``completions`` sends the prompt that a local tokenizer renders, as `eval` does
-  in process: for servers whose template is not the model's.
+  in process: for servers whose template is not the model's. ``tokens`` asks a vLLM server that rolls out for training.
 - What the server refuses for its content is a sample without an answer (`refused`), unless it refuses everything.
 - A wrong key, url or model ends the evaluation, and so does a request that fails in all its tries (`clients.texts`).
   What is finished is kept.
@@ -21,9 +21,10 @@ from frugalrl.clients.replies import Text
 from frugalrl.clients.texts import ServerSettings, TextClient, Wanted
 from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import SamplingParams
+from frugalrl.rollout.server.token_texts import TokenTexts
 from frugalrl.types import FinishReason
 
-Api = Literal["chat", "completions"]
+Api = Literal["chat", "completions", "tokens"]
 REFUSED = "refused"
 _IN_A_ROW = 5
 _CONTEXT_SECONDS = 30.0
@@ -35,7 +36,7 @@ class Asked:
 
     place: int
     prompt: str | tuple[dict[str, str], ...]
-    """Text for ``completions``, messages for ``chat``."""
+    """Text for ``completions`` and ``tokens``, messages for ``chat``."""
     seed: int
 
 
@@ -54,8 +55,11 @@ class Reply:
 class TextServer:
     """Asks one server; one evaluation at a time."""
 
-    def __init__(self, settings: ServerSettings, api: Api = "chat", clock: Clock | None = None) -> None:
-        self.settings, self.api = settings, api
+    def __init__(
+        self, settings: ServerSettings, api: Api = "chat", tokens: TokenTexts | None = None, clock: Clock | None = None
+    ) -> None:
+        """tokens: for the api of that name."""
+        self.settings, self.api, self._tokens = settings, api, tokens
         self._client = TextClient(settings, f"eval/{settings.model}", clock)
 
     def context_tokens(self) -> int | None:
@@ -104,6 +108,8 @@ class TextServer:
             "max_tokens": sampling.max_completion_tokens,
         }
         if isinstance(asked.prompt, str):
+            if self._tokens is not None:
+                return self._tokens.wanted(asked.prompt, asked.seed, sampling)
             return self._client.completion(asked.prompt, asked.seed, values)
         return self._client.chat(asked.prompt, asked.seed, values)
 

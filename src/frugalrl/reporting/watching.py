@@ -144,7 +144,7 @@ def _state(steps: Sequence[dict[str, Any]], recipe: dict[str, Any], summary: dic
     if seconds is not None:
         parts.append(f"{duration(seconds)} so far")
     if summary:
-        parts.append(f"over: {summary['ended_early']}" if summary.get("ended_early") else "over")
+        parts.append(f"ended early: {summary['ended_early']}" if summary.get("ended_early") else "ended")
     elif total and len(steps) > 1:
         times = [one["unix_time"] for one in steps[-11:] if isinstance(one.get("unix_time"), int | float)]
         each = (times[-1] - times[0]) / max(1, len(times) - 1) if times else 0.0

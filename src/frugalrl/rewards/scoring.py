@@ -201,7 +201,7 @@ class Tally:
             mean = f"mean {self.sums[name] / self.counts[name]:.4f}" if self.counts[name] else "no value"
             lines.append(f"  {name}: {mean}, {total - self.counts[name]} without a value")
         if self.unboxed:
-            lines.append(f"{self.unboxed} answers stood outside a box: training refuses such (--without-box refuse).")
+            lines.append(f"Answers outside a box: {self.unboxed}; training refuses such (--without-box refuse).")
         if self.estimated and any(name != "accuracy" for name in names):
             lines.append(f"{self.estimated} rows without completion_ids: tokens estimated at 3.5 characters each.")
         return "\n".join(lines)

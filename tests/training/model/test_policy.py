@@ -1,5 +1,8 @@
 """Loading models: the shipped one, checkpointing that recomputes, and messages for what cannot be loaded."""
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -92,3 +95,12 @@ def test_the_hash_of_weights_follows_the_weights_not_the_folder(fresh_policy, po
     with torch.no_grad():
         fresh_policy.model.lm_head.weight[0, 0] += 1e-6
     assert weights_hash(fresh_policy) != weights_hash(policy)
+
+
+def test_the_tiny_models_texts_are_split_as_qwen2_splits_them():
+    """What docs/data.md says a converter to GGUF may be told."""
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    tokenizer = json.loads((Path(resolve_model_path("builtin:tiny")) / "tokenizer.json").read_text(encoding="utf-8"))
+    split, _ = tokenizer["pre_tokenizer"]["pretokenizers"]
+    assert (split["type"], split["pattern"]["Regex"]) == ("Split", PRETOKENIZE_REGEX)
