@@ -103,6 +103,18 @@ def _at_equal_tokens(recipe: str, *more: str) -> Arm:
     return Arm(recipe, (*_TRAINING_ONLY, *held, *more))
 
 
+def _lengths(*schedule: str) -> Arm:
+    """A base whose right solutions are long, caps of 64 to 192 tokens, a rate that stays, 60,000 tokens."""
+    base = ("model.path=$DATA/long/model", "optimizer.schedule=constant", "budget.tokens=60000")
+    return Arm("short", (*_BARE, *base, *schedule))
+
+
+def _staged(kind: str) -> Arm:
+    """The published stages at 1/128: 8,192 is 64 tokens. 28 steps come to the tokens of the others."""
+    schedule = f"length_schedule={{kind: {kind}, scale: 0.0078125}}"
+    return _lengths("rollout.max_completion_tokens=64", "training.steps=28", schedule)
+
+
 _DAPO = ("algorithm={preset: dapo}", "rollout.max_completion_tokens=96", "optimizer.schedule=constant")
 _JUSTRL = (
     "algorithm={advantage: {preset: trl}, loss: {clip_low: 0.2, clip_high: 0.28, kl_coef: 0.0, aggregation: token}}",
@@ -135,6 +147,15 @@ ARMS: Mapping[str, Arm] = {
     "language 0.1": _language(0.1),
     "language 0.25": _language(0.25),
     "language 0.5": _language(0.5),
+    "cap 64": _lengths("rollout.max_completion_tokens=64", "training.steps=60"),
+    "cap 192": _lengths("rollout.max_completion_tokens=192", "training.steps=60"),
+    "growing": _staged("deepscaler"),
+    "grow, shrink": _staged("fastcurl"),
+    "adaptive": _lengths(
+        "rollout.max_completion_tokens=64",
+        "training.steps=60",
+        "length_schedule={kind: adaptive, every: 4, least_tokens: 64, most_tokens: 192}",
+    ),
     "best": _at_equal_tokens("best"),
     "open-rs1": _at_equal_tokens("open-rs1"),
     "open-rs2": _at_equal_tokens("open-rs2"),
@@ -317,6 +338,34 @@ QUESTIONS: Mapping[str, Question] = {
             Comparison("accuracy, weight 0.1 less none", "accuracy, 0.1", ("language 0.1",), ("language 0",)),
         ),
         measures=("accuracy", "foreign_late", "tokens", "rollout_tokens"),
+    ),
+    "lengths": Question(
+        title="Does a length schedule beat a fixed cap, at equal tokens?",
+        hypothesis=(
+            "A base fine-tuned on long solutions (87 % right with 256 tokens, and right more often above 40 tokens "
+            "than below; 59 % of its completions exceed 64). 60,000 tokens under a cap of 64, one of 192, "
+            "DeepScaleR's stages (64, 128, 192), FastCuRL's (64, 128, 192, 128) and the adaptive cap. Predicted: a "
+            "cap of 64 shortens most and pays with accuracy at 256; growing caps end within 3 points of 192 with "
+            "fewer tokens per right answer; adaptive behaves like growing."
+        ),
+        arms=("cap 64", "cap 192", "growing", "grow, shrink", "adaptive"),
+        comparisons=(
+            Comparison(
+                "accuracy of growing caps less that of 192", "growing", ("growing",), ("cap 192",), primary=True
+            ),
+            Comparison("accuracy of a cap of 64 less that of 192", "cap 64", ("cap 64",), ("cap 192",)),
+            Comparison("accuracy of FastCuRL's stages less 192", "grow, shrink", ("grow, shrink",), ("cap 192",)),
+            Comparison("accuracy of the adaptive cap less 192", "adaptive", ("adaptive",), ("cap 192",)),
+            Comparison(
+                "tokens per right answer, growing less 192",
+                "tokens",
+                ("growing",),
+                ("cap 192",),
+                "tokens_per_right",
+                margin=5.0,
+            ),
+        ),
+        measures=("accuracy", "tokens", "tokens_per_right", "truncated_in_training", "rollout_tokens"),
     ),
     "best": Question(
         title="Is what held up, combined, better than the published settings?",

@@ -1,38 +1,85 @@
-"""The sets of problems that the questions in miniature choose from: made once, below a folder, by `frugalrl.curate`.
+"""What the questions in miniature choose from or start from, made once below a folder through the public API.
 
 `band.jsonl`: 200 of the first 800 training problems (those that the recipes draw from), all of which the base solves
 2 to 6 times in 8 at temperature 1: what curation by bands would keep for it. About a minute of one core.
+
+`long/model`: the tiny base after supervised fine-tuning on 4,000 completions most of which are verbose (a first pass
+that slips, then a second that is right), so that its good solutions are too long for a cap that suits the careful
+ones. About a minute of one core.
 """
 
 import json
+import random
 import shutil
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import frugalrl
 from frugalrl.tasks.arithmetic import generate
+from frugalrl.tasks.strategies import Strategy, draw_strategy, write_completion
 
 POOL, KEPT = 800, 200
 TRAIN_SEED = 11
 """That of the recipes."""
+EXAMPLES, LONG_SEED = 4000, 31
+_LONG: dict[Strategy, float] = {
+    "verbose": 0.6,
+    "careful": 0.05,
+    "slip": 0.1,
+    "misconception": 0.05,
+    "hasty": 0.15,
+    "no_format": 0.05,
+}
+LONG_MIX = dict.fromkeys((1, 2, 3), _LONG)
 
 
-def make_sets(folder: Path) -> None:
-    """Make what is missing."""
+def make_band(folder: Path) -> None:
+    """Make band.jsonl if it is missing."""
     band = folder / "band.jsonl"
     if band.is_file():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     rows = [
         {"id": f"train-{number}", "problem": one.text, "answer": str(one.answer), "difficulty": one.difficulty}
         for number, one in enumerate(islice(generate(TRAIN_SEED, "train"), POOL))
     ]
-    pool = folder / "pool.jsonl"
-    pool.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    pool = _written(folder / "pool.jsonl", rows)
     shutil.rmtree(folder / "curated", ignore_errors=True)
-    made = frugalrl.curate(_spec(pool), out=folder / "curated")
-    kept = next(Path(made.folder).glob("train*.jsonl"))
-    shutil.copy(kept, band)
+    frugalrl.curate(_spec(pool), out=folder / "curated")
+    shutil.copy(folder / "curated" / "train.jsonl", band)
+
+
+def make_long_base(folder: Path) -> None:
+    """Make long/model if it is missing."""
+    if (folder / "long" / "summary.json").is_file():
+        return
+    rng = random.Random(LONG_SEED)
+    rows = [
+        {
+            "prompt": problem.text,
+            "completion": write_completion(rng, problem, draw_strategy(rng, problem, LONG_MIX), "en"),
+        }
+        for problem in islice(generate(LONG_SEED, "train"), EXAMPLES)
+    ]
+    shutil.rmtree(folder / "long", ignore_errors=True)
+    frugalrl.sft(_long_recipe(_written(folder / "long.jsonl", rows)), out=folder / "long")
+
+
+def _written(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def _long_recipe(completions: Path) -> dict[str, object]:
+    return {
+        "name": "long-base",
+        "seed": 1,
+        "model": {"path": "builtin:tiny"},
+        "phases": [{"source": str(completions)}],
+        "optimizer": {"learning_rate": 1.0e-3, "schedule": "linear", "min_lr_fraction": 0.0, "warmup_fraction": 0.05},
+        "training": {"batch_tokens": 8192, "pack_tokens": 384},
+    }
 
 
 def _spec(pool: Path) -> dict[str, object]:

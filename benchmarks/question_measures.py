@@ -31,6 +31,8 @@ UNITS = {
     "beside_the_point": "points",
     "tokens": "tokens",
     "rollout_tokens": "tokens",
+    "tokens_per_right": "tokens",
+    "truncated_in_training": "points",
     "equalities": "equalities",
 }
 """points: shares in 0..1, shown as percentages."""
@@ -40,6 +42,8 @@ HEADINGS = {
     "tokens": "tokens",
     "dead_groups": "groups without variance",
     "rollout_tokens": "tokens sampled",
+    "tokens_per_right": "tokens per right answer",
+    "truncated_in_training": "cut off in training",
     "foreign_late": "late, not in English",
     "pay_of_wrong": "process pays wrong ones",
     "beside_the_point": "equalities beside the point",
@@ -58,7 +62,9 @@ def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
         "seed": job.seed,
         "accuracy": fmean(one.is_correct for one in samples),
         "tokens": fmean(one.tokens for one in samples),
+        "tokens_per_right": sum(one.tokens for one in samples) / max(1, sum(one.is_correct for one in samples)),
         "truncated": fmean(one.is_truncated for one in samples),
+        "truncated_in_training": mean_of_steps(run, "completion/truncated_frac"),
         "correct_in_training": mean_of_steps(run, "verdict/correct_frac"),
         "dead_groups": mean_of_steps(run, "group/zero_std_frac"),
         "foreign_late": mean_of_steps(run, "meter/foreign_completion_frac", late=True),

@@ -22,6 +22,8 @@ import frugalrl
 
 BENCH, END = "arithmetic", "end"
 """What the last model is evaluated on, and where the result lies in the run's folder."""
+CAP = 256
+"""Of the evaluation's completions: above all that an arm is trained with."""
 
 
 def run_here(jobs: Sequence[SeededRun], root: Path, workers: int) -> None:
@@ -55,7 +57,7 @@ def _make(job: SeededRun, root: Path) -> str:
     recipe = frugalrl.load_recipe(job.recipe, job.settings)
     frugalrl.train(recipe, out=folder, ignore_doctor=True)
     part = folder / "end.part"
-    frugalrl.evaluate(folder / "model", BENCH, k=1, temperature=0.6, max_tokens=128, max_sequences=64, out=part)
+    frugalrl.evaluate(folder / "model", BENCH, k=1, temperature=0.6, max_tokens=CAP, max_sequences=64, out=part)
     part.rename(folder / END)
     shutil.rmtree(folder / "checkpoints")  # the last model is in model/
     return folder.name

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from doc_tables import DOCS, put
-from question_arms import ARMS, QUESTIONS, SEEDS, Question
-from question_data import make_sets
+from question_arms import ARMS, QUESTIONS, SEEDS, Arm, Question
+from question_data import make_band, make_long_base
 from question_measures import measured
 from question_runs import is_done, run_here
 from question_tables import forest, question_text, summary_table
@@ -37,9 +37,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.table:
         asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
-        arms = [arm for arm, _ in plan(asked)]
-        if any("$DATA" in setting for arm in arms for setting in ARMS[arm].overrides):
-            make_sets(chosen.out / "data")
+        make_what_is_named([ARMS[arm] for arm, _ in plan(asked)], chosen.out / "data")
         run_here([job_of(arm, seed, chosen.out) for arm, seed in plan(asked)], chosen.out, chosen.workers)
     rows = rows_of(chosen.out)
     texts, figures = tables(rows)
@@ -51,6 +49,15 @@ def main() -> None:
         for name, figure in figures.items():
             (DOCS / "figures" / name).write_text(figure, encoding="utf-8")
     print("\n".join(texts.values()))
+
+
+def make_what_is_named(arms: Sequence[Arm], folder: Path) -> None:
+    """The set and the base that some arms start from."""
+    settings = [setting for arm in arms for setting in arm.overrides]
+    if any("$DATA/band" in setting for setting in settings):
+        make_band(folder)
+    if any("$DATA/long" in setting for setting in settings):
+        make_long_base(folder)
 
 
 def plan(questions: Mapping[str, Question]) -> list[tuple[str, int]]:
