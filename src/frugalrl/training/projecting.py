@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frugalrl.reporting.console import duration
+from frugalrl.training.limits.budget import usd
 from frugalrl.training.limits.projection import FIRST_STEP, SHOWN_AT, Projection, project, steps_within
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
@@ -24,9 +25,16 @@ def projection_metrics(run: Run, progress: Progress) -> dict[str, float]:
     if left is None:
         return {}
     whole = left.in_all(run.seconds)
-    parts = (("", left.left, whole.left), ("_low", left.low, whole.low), ("_high", left.high, whole.high))
-    seconds = {f"cost/seconds_left{end}": round(one, 3) for end, one, _ in parts}
-    return seconds | ({} if price is None else {f"cost/usd_total{end}": one / 3600 * price for end, _, one in parts})
+    found = {
+        "cost/seconds_left": round(left.left, 3),
+        "cost/seconds_left_low": round(left.low, 3),
+        "cost/seconds_left_high": round(left.high, 3),
+    }
+    if price is not None:
+        found["cost/usd_total"] = usd(whole.left, price)
+        found["cost/usd_total_low"] = usd(whole.low, price)
+        found["cost/usd_total_high"] = usd(whole.high, price)
+    return found
 
 
 def projection_notes(run: Run, progress: Progress) -> tuple[str, ...]:
@@ -40,7 +48,7 @@ def projection_notes(run: Run, progress: Progress) -> tuple[str, ...]:
         f"[{duration(left.low)}, {duration(left.high)}], {duration(whole.left)} in all"
     )
     if price is not None:
-        value, low, high = (one / 3600 * price for one in (whole.left, whole.low, whole.high))
+        value, low, high = (usd(one, price) for one in (whole.left, whole.low, whole.high))
         line += f", ${value:.2f} [{low:.2f}, {high:.2f}]"
     return (f"{line}.", *_of_the_budget(run, progress, whole))
 
