@@ -46,6 +46,26 @@ def as_object(path: Path) -> None:
     path.write_text(json.dumps({"version": 2, "data": ROWS}))
 
 
+def as_pandas_columns(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path)  # what pandas writes unless told otherwise
+
+
+def as_pandas_split(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="split")
+
+
+def as_pandas_index(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="index")
+
+
+def as_pandas_table(path: Path) -> None:
+    pandas.DataFrame(ROWS).to_json(path, orient="table")
+
+
+def as_columns_of_lists(path: Path) -> None:
+    path.write_text(json.dumps(pandas.DataFrame(ROWS).to_dict("list")))
+
+
 def as_csv(path: Path) -> None:
     pandas.DataFrame(ROWS).to_csv(path)  # with pandas' own index column
 
@@ -109,9 +129,11 @@ def as_curated(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "write"),
     [
-        ("a.json", as_array), ("a.json", as_lines), ("a.json", as_object), ("a.csv", as_csv), ("a.csv", as_excel_csv),
-        ("a.tsv", as_tsv), ("saved", as_saved), ("splits", as_saved_splits), ("shards", as_shards),
-        ("datasets--org--name", as_cache), ("card", as_card), ("curated", as_curated),
+        ("a.json", as_array), ("a.json", as_lines), ("a.json", as_object), ("a.json", as_pandas_columns),
+        ("a.json", as_pandas_split), ("a.json", as_pandas_index), ("a.json", as_pandas_table),
+        ("a.json", as_columns_of_lists), ("a.csv", as_csv), ("a.csv", as_excel_csv), ("a.tsv", as_tsv),
+        ("saved", as_saved), ("splits", as_saved_splits), ("shards", as_shards), ("datasets--org--name", as_cache),
+        ("card", as_card), ("curated", as_curated),
     ],
 )  # fmt: skip
 def test_every_format_gives_the_same_problems(tmp_path, name, write):
@@ -224,6 +246,9 @@ def test_conversations_are_examples_of_fine_tuning(tmp_path):
         ("a.json", '{"a": [{"x": 1}], "b": [{"x": 2}]}', "several lists (a, b)"),
         ("a.json", '[{"a": 1},\n', "is not JSON"),
         ("a.json", "3", "is not a list of objects"),
+        ("a.json", '{"columns": ["a", "b"], "data": [[1, 2], [3]]}', "entry 2 is no list of 2 cells"),
+        ("a.json", '{"columns": 3, "data": [[1]]}', "no lists under columns and data"),
+        ("a.json", '{"a": [1, 2], "b": [3]}', "a 2, b 1"),
     ],
 )
 def test_faults_are_named_with_their_place(tmp_path, name, content, says):

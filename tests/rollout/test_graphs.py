@@ -1,13 +1,15 @@
 """Recorded steps: which bucket, when it is recorded, and that replays do what plain steps do."""
 
+import contextlib
 import copy
+import types
 
 import pytest
 import torch
 
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
-from frugalrl.rollout.graphs import PLAIN_STEPS, PlainSteps, RecordedSteps, row_bucket, width_bucket
+from frugalrl.rollout.graphs import PLAIN_STEPS, PlainSteps, RecordedSteps, cuda_recorder, row_bucket, width_bucket
 from frugalrl.rollout.torch_engine import TorchEngine
 
 
@@ -112,3 +114,49 @@ def test_a_step_asks_the_host_for_nothing(policy, monkeypatch):
     engine = TorchEngine(model, frozenset({1}), 6)
     sequences = engine.generate([RolloutRequest((5, 6, 7), tuple(range(6)))], SamplingParams(20))[0]
     assert max(len(sequence.token_ids) for sequence in sequences) > PLAIN_STEPS + 1
+
+
+class FakeCuda:
+    """What `cuda_recorder` uses of torch.cuda; a recording in which something failed cannot be ended."""
+
+    def __init__(self, monkeypatch):
+        self.stream, self.modes = "main", []
+        for name in ("graph_pool_handle", "CUDAGraph", "current_stream", "set_stream", "graph"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+
+    def graph_pool_handle(self):
+        return "pool"
+
+    def CUDAGraph(self):  # noqa: N802  # torch's name
+        return types.SimpleNamespace(replay="replay")
+
+    def current_stream(self):
+        return self.stream
+
+    def set_stream(self, stream):
+        self.stream = stream
+
+    @contextlib.contextmanager
+    def graph(self, graph, pool, capture_error_mode):
+        self.stream, mode = "recording", capture_error_mode
+        self.modes.append(mode)
+        try:
+            yield
+        except BaseException:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture") from None
+        self.stream = "main"
+
+
+def test_memory_that_runs_out_in_a_recording_is_said_as_that_and_the_stream_is_the_old_one(monkeypatch):
+    """Then the rollout is tried again with fewer rows; torch's own error would end the run."""
+    cuda = FakeCuda(monkeypatch)
+    record = cuda_recorder()
+    assert record(lambda: None) == "replay"
+
+    def too_large():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        record(too_large)
+    assert cuda.stream == "main"
+    assert cuda.modes == ["thread_local"] * 2

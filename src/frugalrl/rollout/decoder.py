@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frugalrl.algorithms.causal_attention import causal_attention
 from frugalrl.rollout.kv_cache import KeyValueCache
 from frugalrl.rollout.packed_weights import PackedLayer, PackedWeights
 from frugalrl.rollout.projections import FEWEST_ROWS
@@ -45,7 +46,7 @@ class Decoder:
             cache.write_prompts(layer, row, copies, k, v)
             # Padding is on the right, so no real token attends to it under a causal mask alone.
             q, k, v = (states.transpose(1, 2) for states in (q, k, v))
-            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+            attended = causal_attention(q, k, v)
             return attended.transpose(1, 2).reshape(count * width, -1)
 
         hidden = self._run_layers(padded.flatten(), rotations, attend)

@@ -79,9 +79,18 @@ def cuda_recorder() -> Recorder:
     pool = torch.cuda.graph_pool_handle()
 
     def record(work: Callable[[], None]) -> Replay:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            work()
+        graph, stream, failed = torch.cuda.CUDAGraph(), torch.cuda.current_stream(), list[BaseException]()
+        try:
+            # Other threads may use the device meanwhile: only what this one does is recorded, or refused.
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+                try:
+                    work()
+                except BaseException as error:
+                    failed.append(error)
+                    raise
+        except BaseException as error:
+            torch.cuda.set_stream(stream)  # torch leaves it switched if the recording cannot be ended either
+            raise failed[0] if failed else error from None
         return graph.replay
 
     return record

@@ -99,8 +99,8 @@ def report(places: Sequence[str], golds: Sequence[str], checks: Mapping[str, Gol
             failing.append(f"{place}  {_shortened(gold)}  {', '.join(problems)}{_shortened(detail)}")
     slowest = max((check.seconds for check in checks.values()), default=0.0)
     lines = [
-        f"{len(golds)} golds, {len(checks)} different, {len(golds) - len(failing)} fit for training; "
-        f"slowest comparison {slowest:.2f} s"
+        f"{len(golds)} {'gold' if len(golds) == 1 else 'golds'}, {len(checks)} different, "
+        f"{len(golds) - len(failing)} fit for training; slowest comparison {slowest:.2f} s"
     ]
     lines += [f"  {name:<14}{counts[name]:>7}  {meaning}" for name, meaning in _MEANING.items() if counts[name]]
     if judged_otherwise:

@@ -20,6 +20,7 @@ from frugalrl.reporting.summary import Summary
 from frugalrl.rewards.rubric import RewardFunctions
 from frugalrl.training.batch import sample_batch
 from frugalrl.training.batching import training_rows
+from frugalrl.training.device_errors import as_user_error
 from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.ending import end_of_budget, reason_to_end, save_after_error, save_for_resume
@@ -89,7 +90,10 @@ def train(
             if not world.agrees_on(error):
                 raise  # the others do not know of it: nothing can be done together any more
             show(save_after_error(run, progress, hooks, is_clean=run.optimizer.steps_begun == clean))
-            raise
+            said = as_user_error(error)
+            if said is error:
+                raise
+            raise said from error
         finally:
             run.close()
 

@@ -11,9 +11,9 @@ without one it is transformers' own. A 4-dimensional mask (`no_mask`) keeps tran
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from frugalrl.algorithms.causal_attention import causal_attention
 from frugalrl.types import AttentionLayout
 
 NAME = "frugalrl_packed"
@@ -58,14 +58,7 @@ def attend(
         queries, keys, values = (
             part[start:end].view(rows, width, -1, query.shape[-1]).transpose(1, 2) for part in copied
         )
-        attended = F.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            is_causal=True,
-            scale=settings.get("scaling"),
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
+        attended = causal_attention(queries, keys, values, settings.get("scaling"))
         outputs.append(attended.transpose(1, 2).reshape(rows * width, -1))
         start = end
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
