@@ -211,7 +211,13 @@ def test_memory_that_is_short_names_what_makes_it_fit():
     assert plan_checks.memory_finding(fits).level == "green"
     found = plan_checks.memory_finding(tight)
     assert found.level == "red"
-    assert plan_run(api.change(recipe, found.fix.split("--set ")[1].split()), PAPER, place_of(card_named("rtx-3090")))
+    changed = api.change(recipe, found.fix.replace("--set ", "").split())
+    assert plan_run(changed, PAPER, place_of(card_named("rtx-3090"))).fits
+    many = api.change(recipe, {"rollout.prompts_per_step": 20_000, "rollout.group_size": 100})
+    fix = plan_checks.memory_finding(plan_run(many, PAPER, place_of(card_named("A40")))).fix
+    keys = [one.partition("=")[0] for one in fix.split() if "=" in one]
+    assert len(keys) == len(set(keys)), "nothing is set twice"
+    assert plan_run(api.change(many, fix.replace("--set ", "").split()), PAPER, place_of(card_named("A40"))).fits
 
 
 def test_a_budget_below_the_plan_is_red_and_one_inside_its_interval_yellow():

@@ -35,6 +35,8 @@ from frugalrl.training.model.held import is_roomy
 _USABLE = 0.97
 """Of a card's memory: the rest is lost to fragments of the allocator."""
 _WORTH_SAYING = 0.05
+_FEW_ROWS = (64, 8)
+"""Of the cache, tried where a ninth of the rows is too many."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,8 @@ def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advic
             alone.append(Advice(sets, f"alone makes it fit: {peak:.1f} GB"))
         tried, now = _changed(changed, sets), _memory(changed, shape, place).peak_gb
         if tried is not None and now > room and _memory(tried, shape, place).peak_gb < now:
-            changed, chosen = tried, [*chosen, *sets]
+            keys = {one.partition("=")[0] for one in sets}
+            changed, chosen = tried, [*(one for one in chosen if one.partition("=")[0] not in keys), *sets]
     peak = _memory(changed, shape, place).peak_gb
     if peak <= room:
         return (*alone[:3], Advice(tuple(chosen), f"together make it fit: {peak:.1f} GB of {place.memory_gb:g}"))
@@ -340,7 +343,7 @@ def _exchange(recipe: TrainRecipe, shape: ModelShape, place: Place, work: Work, 
 
 def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
     rows, training = rollout_rows(recipe), recipe.training
-    fewer = [max(1, rows // part) for part in (3, 9)]
+    fewer = sorted({max(1, rows // part) for part in (3, 9)} | {few for few in _FEW_ROWS if few < rows // 9})[::-1]
     longest = recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens
     return [
         ("training.logits_chunk_tokens=256",),
