@@ -70,6 +70,7 @@ def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
         "foreign_late": mean_of_steps(run, "meter/foreign_completion_frac", late=True),
         "rollout_tokens": run.steps[-1][1]["cost/tokens"],
         **of_the_steps(results),
+        "versions": run.summary["versions"],
     }
 
 

@@ -30,7 +30,8 @@ def summary_table(questions: Mapping[str, Question], found: Mapping[str, Sequenc
     for name, question in questions.items():
         recipes = ", ".join(sorted({f"mini/{ARMS[arm].recipe}" for arm in question.arms}))
         for one in (each for each in found[name] if each.comparison.primary):
-            cells = [question.title, one.comparison.says, *_result(one), f"{len(one.values)} of {len(SEEDS)}", recipes]
+            result = _result(one) if one.verdict else ("-", "-", "not answered")
+            cells = [question.title, one.comparison.says, *result, f"{len(one.values)} of {len(SEEDS)}", recipes]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

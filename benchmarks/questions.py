@@ -111,9 +111,14 @@ def tables(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str,
     runs = by_arm(rows)
     found = answers(QUESTIONS, runs)
     texts = {"questions": summary_table(QUESTIONS, found)}
-    texts |= {name: question_text(question, found[name], runs) for name, question in QUESTIONS.items()}
-    drawn = {f"question-{name}.svg": forest(question, found[name]) for name, question in QUESTIONS.items()}
-    return texts, {name: figure for name, figure in drawn.items() if figure is not None}
+    figures: dict[str, str] = {}
+    for name, question in QUESTIONS.items():
+        texts[name] = question_text(question, found[name], runs)
+        drawn = forest(question, found[name])
+        if drawn is not None:
+            figures[f"question-{name}.svg"] = drawn
+            texts[name] += f"\n![{question.title} Differences with intervals](figures/question-{name}.svg)\n"
+    return texts, figures
 
 
 if __name__ == "__main__":

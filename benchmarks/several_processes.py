@@ -59,7 +59,7 @@ def compared(folder: Path, name: str, weights: str, count: int) -> dict[str, obj
     key = "loss/sft" if name == "sft" else "loss/total"
     losses = [next(row[key] for row in read_metrics(run) if key in row) for run in (one, other)]
     newest = max((one / "checkpoints").glob("step-*")).name
-    models = [run / "checkpoints" / newest / "model.safetensors" for run in (one, other)]
+    models = [next((run / "checkpoints" / newest).glob("*model.safetensors")) for run in (one, other)]
     samples = [(run / "samples.jsonl").read_bytes() for run in (one, other) if name != "sft"]
     return {
         "run": name,

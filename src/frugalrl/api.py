@@ -144,7 +144,7 @@ def train(
         return is_there_a_run(chosen, stores[0], as_path(out), resume, every_line)
 
     with (
-        join_world(chosen.distributed, chosen.model.device) as world,
+        join_world(chosen.distributed, chosen.model.device, chosen.devices) as world,
         open_shared_folder(world, chosen, as_path(out), world.main(resumes)) as opened,
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):

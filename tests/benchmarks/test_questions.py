@@ -5,6 +5,7 @@ import math
 from xml.etree import ElementTree
 
 import pytest
+import question_runs
 import questions
 from figure_files import interval_file
 from question_arms import ARMS, QUESTIONS, SEEDS, Comparison, Question
@@ -163,6 +164,18 @@ def test_a_figure_has_a_line_for_each_difference_and_none_without_intervals():
     assert len([one for one in root.iter() if one.tag.endswith("circle")]) == 2
 
 
+def test_a_page_shows_a_figure_only_where_there_is_one():
+    given = [
+        *rows("16 x 2", dict(zip(SEEDS, (0.7, 0.72, 0.71, 0.74, 0.7), strict=True))),
+        *rows("4 x 8", dict.fromkeys(SEEDS, 0.5)),
+    ]
+    texts, figures = questions.tables([dict.fromkeys(UNITS, 0.5) | one for one in given])
+    assert list(figures) == ["question-group-size.svg"]
+    assert "](figures/question-group-size.svg)" in texts["group-size"]
+    assert "figures/" not in texts["data"]
+    assert "| higher | 5 of 5 |" in texts["questions"]
+
+
 def test_the_record_keeps_the_lines_of_runs_that_are_elsewhere(tmp_path, monkeypatch):
     kept = tmp_path / "questions.jsonl"
     kept.write_text(json.dumps({"arm": "8 x 4", "seed": 2, "accuracy": 0.5}) + "\n")
@@ -190,3 +203,41 @@ def test_true_sums_that_lead_nowhere_are_beside_the_point():
     assert share_beside([padded]) == pytest.approx(3 / 6)
     assert share_beside([straight, padded]) == pytest.approx(3 / 9)
     assert share_beside([]) == 0.0
+
+
+def test_a_run_whose_evaluation_failed_starts_anew_and_leaves_only_what_is_measured(tmp_path, monkeypatch):
+    job, asked = questions.job_of("16 x 2", 1, tmp_path), []
+
+    def train(recipe, out, ignore_doctor):
+        assert not out.exists(), "nothing of an earlier try"
+        assert ignore_doctor
+        (out / "checkpoints").mkdir(parents=True)
+        (out / "model").mkdir()
+        (out / "recipe.yaml").write_text(dump_recipe(recipe))
+        (out / "summary.json").write_text("{}")
+
+    def evaluate(model, bench, *, out, **settings):
+        asked.append((bench, settings))
+        out.mkdir()
+        if len(asked) == 1:
+            raise RuntimeError("stopped half-way")
+        (out / f"{bench}.jsonl").write_text("")
+
+    monkeypatch.setattr(question_runs.frugalrl, "train", train)
+    monkeypatch.setattr(question_runs.frugalrl, "evaluate", evaluate)
+    with pytest.raises(RuntimeError):
+        question_runs._make(job, tmp_path)
+    assert not is_done(job, tmp_path)
+    assert question_runs._make(job, tmp_path) == job.folder(tmp_path).name
+    assert is_done(job, tmp_path)
+    assert not (job.folder(tmp_path) / "checkpoints").exists()
+    assert asked[1] == ("arithmetic", {"k": 1, "temperature": 0.6, "max_tokens": 256, "max_sequences": 64})
+
+
+def test_no_arm_trains_with_more_tokens_than_it_is_evaluated_with(tmp_path):
+    for arm in ARMS:
+        job = questions.job_of(arm, 1, tmp_path)
+        recipe = load_recipe(job.recipe, TrainRecipe, job.settings)
+        schedule = recipe.length_schedule
+        most = schedule.most_tokens if schedule and schedule.most_tokens else recipe.rollout.max_completion_tokens
+        assert max(most, 192 if schedule else 0) <= question_runs.CAP

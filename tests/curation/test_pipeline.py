@@ -21,6 +21,7 @@ from frugalrl.data.sources import read_rows
 from frugalrl.errors import DataError, ModelError, OutputError
 from tests.curation.pools import pool_rows, read_jsonl, spec_of, write_pool
 from tests.fake_texts import text_server
+from tests.reporting.test_pages import unpacked
 
 BANDS = [{"name": "easy", "low": 1, "high": 2}, {"name": "hard", "low": 3, "high": 5}]
 LEVELS = {"step": "difficulty", "column": "level", "bands": BANDS}
@@ -114,6 +115,23 @@ def test_the_ledger_has_one_row_a_problem_and_step(dirty, benchmark, tmp_path):
         decided = {line["id"]: line["kept"] for line in ledger if line["step"] == step}
         assert set(decided) == alive
         alive = {name for name, kept in decided.items() if kept}
+
+
+def test_the_page_shows_each_problem_beside_what_it_was_matched_with(dirty, benchmark, tmp_path):
+    made(full_spec(dirty, benchmark), tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    index, texts = unpacked(page, "samples-index"), unpacked(page, "samples-text-0")["t"]
+    columns, places = index["samples"], {one["i"]: at for at, one in enumerate(index["problems"])}
+    held_out, copy = places["p5"], places["p40"]
+    assert (columns["v"][held_out], columns["r"][held_out]) == ("dropped", "overlap_held_out")
+    assert columns["m"][held_out].startswith("held_out h1, ")
+    assert texts[columns["o"][held_out]] == read_jsonl(benchmark)[0]["problem"]
+    assert columns["m"][copy].startswith("p0, ")
+    assert texts[columns["o"][copy]] == pool_rows()[0]["problem"]
+    assert columns["a"][copy] == pool_rows()[0]["answer"]
+    kept = [at for at, label in enumerate(columns["v"]) if label == "kept"]
+    assert len(kept) == 17
+    assert {index["problems"][at]["t"]["band"] for at in kept} == {"easy", "hard"}
 
 
 def test_splits_are_disjoint_complete_and_readable(dirty, benchmark, tmp_path):
@@ -330,14 +348,17 @@ def command_line(spec_file: Path, out: Path) -> list[str]:
 
 
 def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(dirty, benchmark, tmp_path):
-    """SIGKILL, which leaves no time to tidy up: at random answers of the solver, and once after a random time."""
+    """SIGKILL, which leaves no time to tidy up: at random answers of the solver, and once after a random time that
+    leaves answers to be asked for."""
     victim: list[int] = []
+    answered = [0.0]
     rng = random.Random(4)
 
     def reply(text: str, number: int) -> str:
         if victim and number >= victim[1]:
             os.kill(victim[0], signal.SIGKILL)
             victim.clear()
+        answered[0] = time.monotonic()
         return f"\\boxed{{{sum(map(ord, text)) % 3 * 15}}}"
 
     with text_server(reply) as (url, asked):
@@ -350,14 +371,14 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_had_not_been(dirty, benchm
         straight, killed = tmp_path / "straight", tmp_path / "killed"
         started = time.monotonic()
         subprocess.run(command_line(spec_file, straight), check=True, stdout=subprocess.DEVNULL)
-        whole_seconds, answers = time.monotonic() - started, len(asked.bodies)
+        until_answered, answers = answered[0] - started, len(asked.bodies)
         codes = []
         for kill in range(3):
             process = subprocess.Popen(command_line(spec_file, killed), stdout=subprocess.DEVNULL)
             if kill:
                 victim[:] = [process.pid, len(asked.bodies) + rng.randrange(answers // 5)]
             else:
-                time.sleep(whole_seconds * rng.uniform(0.2, 0.6))
+                time.sleep(until_answered * rng.uniform(0.2, 0.6))
                 process.kill()
             codes.append(process.wait(timeout=120))
             victim.clear()

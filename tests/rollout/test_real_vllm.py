@@ -18,9 +18,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from frugalrl.clients.replies import Text
+from frugalrl.clients.texts import ServerSettings, TextClient
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.lora_schema import LoraSettings
+from frugalrl.curation.tokens import load_token_texts
 from frugalrl.errors import ModelError
+from frugalrl.rollout.collect import completion_text
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams, SharedModel
 from frugalrl.rollout.factory import ServerNeeds, build_engine
 from frugalrl.rollout.server import worker
@@ -231,6 +235,29 @@ def test_completions_that_are_aborted_are_sampled_again_and_alike(served, prompt
         over.set()
         thread.join()
     assert [one.token_ids for group in found for one in group] == [one.token_ids for group in expected for one in group]
+
+
+def test_evaluation_and_curation_get_the_texts_of_the_same_samples(served, tiny_policy):
+    """By token ids, as a rollout; and a chat of the same server has a text and both counts."""
+    engine, model, _ = served
+    engine.load_weights(SharedModel(model), 0)
+    messages = [{"role": "user", "content": "What is 12 plus 7?"}]
+    prompt = tiny_policy.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    ids = tuple(tiny_policy.tokenizer(prompt, add_special_tokens=False).input_ids)
+    ((one, other),) = engine.generate([RolloutRequest(ids, (2**40, 8))], SamplingParams(64))
+    client, texts = (
+        TextClient(ServerSettings(f"{engine._members[0].server.url}/v1", MODEL), ""),
+        load_token_texts(MODEL),
+    )
+    for sequence, seed in ((one, 2**40), (other, 8)):
+        found = client.ask(texts.wanted(prompt, seed, SamplingParams(64)))
+        assert isinstance(found, Text), found
+        assert (found.content, found.finish_reason, found.completion_tokens, found.prompt_tokens) == (
+            completion_text(tiny_policy.tokenizer, sequence), sequence.finish_reason, len(sequence.token_ids), len(ids),
+        )  # fmt: skip
+    chat = client.ask(client.chat(messages, 8, {"temperature": 1.0, "max_tokens": 64}))
+    assert isinstance(chat, Text), chat
+    assert chat.prompt_tokens == len(ids)
 
 
 def test_weights_arrive_by_broadcast_in_a_process_group(server, tiny_policy, prompts):

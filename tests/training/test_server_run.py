@@ -110,7 +110,7 @@ def test_a_recipe_that_a_server_cannot_serve_is_refused_before_anything_is_loade
         ({"kind": "vllm"}, "either the url"),
         ({**engine, "launch": True, "environment": "x"}, "either the url"),
         ({"kind": "vllm", "launch": True}, "environment that holds vLLM"),
-        ({**engine, "devices": ["1"]}, "devices is of servers to launch"),
+        ({**engine, "arguments": ["--seed"]}, "arguments is of servers to launch"),
         ({"kind": "vllm", "url": "127.0.0.1:8000"}, "no url"),
         ({"kind": "vllm", "url": ["http://a", "http://a/"]}, "named twice"),
         ({"kind": "vlm"}, "Did you mean 'vllm'"),

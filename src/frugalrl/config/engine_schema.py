@@ -24,14 +24,12 @@ class VllmEngineSettings(Section):
     url: str | tuple[str, ...] = Field(
         (), description="of a running server, e.g. http://127.0.0.1:8000; several share the load"
     )
-    launch: bool = Field(False, description="start servers on this machine, and end them with the run; instead of url")
+    launch: bool = Field(
+        False,
+        description="start servers on this machine, and end them with the run, on the GPUs of `devices`; not with url",
+    )
     environment: str | None = Field(
         None, description="folder of the environment that holds vLLM (its bin/python is used); needed to launch"
-    )
-    devices: tuple[str, ...] = Field(
-        (),
-        description="CUDA_VISIBLE_DEVICES of each server to launch: ['1'], ['1', '2'] for two, ['1,2'] for one over "
-        "two GPUs; empty: one server, which sees what the run sees",
     )
     arguments: tuple[str, ...] = Field(
         (), description="more arguments of each launched server, e.g. ['--gpu-memory-utilization', '0.4']"
@@ -70,7 +68,7 @@ class VllmEngineSettings(Section):
             raise ValueError("give either the url of running servers, or launch: true with an environment")
         if self.launch and self.environment is None:
             raise ValueError("launch needs the environment that holds vLLM: give the folder of it")
-        launched_only = [name for name in ("environment", "devices", "arguments") if getattr(self, name)]
+        launched_only = [name for name in ("environment", "arguments") if getattr(self, name)]
         if launched_only and not self.launch:
             raise ValueError(f"{launched_only[0]} is of servers to launch: leave it out with url")
         if self.sleep and self.weights != "folder":

@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from frugalrl.config.algorithm_schema import AlgorithmSettings
+from frugalrl.config.devices_schema import DeviceSettings
 from frugalrl.config.distributed_schema import DistributedSettings
 from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.engine_schema import RolloutSettings
@@ -261,6 +262,7 @@ class TrainRecipe(Section):
     distributed: DistributedSettings = Field(
         DistributedSettings(), description="how the processes of torchrun share the run; ignored by one process"
     )
+    devices: DeviceSettings = Field(DeviceSettings(), description="which GPU of a machine trains and which serves")
     trackers: tuple[TrackerSettings, ...] = Field(
         (), description="trackers beside metrics.jsonl, which is always written"
     )
@@ -280,6 +282,12 @@ class TrainRecipe(Section):
             raise ValueError(
                 "rollout.engine.weights is adapter, and there are none: give model.lora, or weights: folder"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_are_for_what_there_is(self) -> Self:
+        engine = self.rollout.engine
+        self.devices.refuse_for(self.model.device, getattr(engine, "launch", False), getattr(engine, "arguments", ()))
         return self
 
     @model_validator(mode="after")

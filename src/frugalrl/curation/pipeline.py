@@ -23,6 +23,7 @@ from frugalrl.config.loading import dump_recipe
 from frugalrl.curation.forecast import forecast
 from frugalrl.curation.ledger import exhausted, join_parts, read_part, write_part
 from frugalrl.curation.outputs import sha256_of, write_manifest, write_splits, write_text
+from frugalrl.curation.page_rows import page_rows
 from frugalrl.curation.pools import PoolReader, check_pools, expanded, refuse_repeated_ids
 from frugalrl.curation.progress import Progress, Show
 from frugalrl.curation.records import Deciding, Decision, Ending, PoolRow, decision_of, ledger_line
@@ -249,7 +250,8 @@ def _finish(run: _Run, readers: Sequence[PoolReader], composition: Composition) 
         [note for reader in readers for note in reader.notes()],
         [SamplingFacts.from_json(one) for step in run.facts.get("sampling", {}).values() for one in step],
     )
-    write_text(folder / "report.html", curation_page(report))
+    shown = page_rows(run.parts, run.find, run.spec.seed)
+    write_text(folder / "report.html", curation_page(report, shown))
     write_text(folder / "report.md", curation_card(report))
     files = {name: f"{name}.jsonl" for name, count in splits.items() if count}
     counts = {name: splits[name] for name in files}

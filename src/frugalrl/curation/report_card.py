@@ -11,8 +11,11 @@ from typing import Any
 
 from frugalrl.curation.summary import CurationReport, Example, Shares, StepSummary
 from frugalrl.reporting import html_page as html
+from frugalrl.reporting import page_assets
 from frugalrl.reporting.bars import bar_legend, funnel_bars, grouped_bars
+from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_card import plain
+from frugalrl.reporting.sample_browser import Samples, sample_browser
 
 _MOST_SOURCES = 25
 _MOST_REASONS = 8
@@ -20,8 +23,8 @@ _MOST_CHARS = 1200
 _SERIES = ("pool", "final set")
 
 
-def curation_page(report: CurationReport) -> str:
-    """The whole HTML document."""
+def curation_page(report: CurationReport, samples: Samples | None = None) -> str:
+    """The whole HTML document. samples: problems to be filtered and read, each beside what it was matched with."""
     parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
     heads, rows = funnel_cells(report)
     cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons are below, with examples
@@ -39,7 +42,10 @@ def curation_page(report: CurationReport) -> str:
         parts.append(html.section("What was sampled", table))
     parts.append(html.section("What the set is made of", _charts(report), *_tables(report)))
     parts.append(html.section("Dropped, with examples", *[_step_html(step) for step in report.steps if step.examples]))
-    return html.page(f"Report card: {report.name}", lead(report), parts)
+    if samples is not None:
+        parts.append(sample_browser(samples, mathml))
+    scripts = page_assets.scripts()
+    return html.page(f"Report card: {report.name}", lead(report), parts, page_assets.style(), scripts)
 
 
 def curation_card(report: CurationReport) -> str:

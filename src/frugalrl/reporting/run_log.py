@@ -29,7 +29,7 @@ METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
 GUARD_FILE = "guard.jsonl"
 _FILES = (METRICS_FILE, SAMPLES_FILE, GUARD_FILE)
-TIMED = ("unix_time", "time/", "throughput/", "cost/seconds", "cost/usd", "budget/")
+TIMED = ("unix_time", "time/", "throughput/", "cost/seconds", "cost/usd", "budget/", "sync/seconds")
 """Prefixes of metrics that depend on the clock: they differ between runs."""
 
 

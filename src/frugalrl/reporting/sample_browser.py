@@ -68,6 +68,10 @@ class ShownSample:
     reward: float | None = None
     terms: Mapping[str, float | None] = field(default_factory=dict)
     """Rewards by name."""
+    title: str = ""
+    """Of a problem that was kept or dropped: what `text` and `answer` are of, the problem that it was matched with."""
+    note: str = ""
+    """More evidence, a line each."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Samples:
     problems: tuple[ShownProblem, ...]
     samples: tuple[ShownSample, ...]
     heading: str = "Every sample"
+    remark: str = ""
+    """Under the heading."""
     is_judged: bool = True
     """Whether these are completions with verdicts; else problems that were kept or dropped."""
     group_word: str = "benchmark"
@@ -96,7 +102,8 @@ def sample_browser(shown: Samples, formula: Formula) -> str:
         own = {"t": [shown.samples[at].text for at in chunk], "m": tables[number + 1]}
         parts.append(_packed(f"samples-text-{number}", own))
     parts.append(_packed("samples-prompts", [problem.prompt for problem in shown.problems]))
-    return html.section(shown.heading, '<div id="samples"></div>', *parts)
+    remark = html.paragraph(shown.remark) if shown.remark else ""
+    return html.section(shown.heading, remark, '<div id="samples"></div>', *parts)
 
 
 def formulas_in(text: str) -> Iterable[str]:
@@ -124,6 +131,8 @@ def _index(shown: Samples, chunks: Sequence[Sequence[int]], table: Mapping[str, 
         "h": [place[at][0] for at in range(len(shown.samples))],
         "o": [place[at][1] for at in range(len(shown.samples))],
     }
+    if not shown.is_judged:
+        columns |= {"m": [one.title for one in shown.samples], "e": [one.note for one in shown.samples]}
     if any(one.terms for one in shown.samples):
         columns["f"] = [dict(one.terms) for one in shown.samples]
     tags = list(dict.fromkeys(name for problem in shown.problems for name in problem.tags))
@@ -160,8 +169,10 @@ def _chunks(samples: Sequence[ShownSample]) -> list[list[int]]:
 
 def _tables(shown: Samples, chunks: Sequence[Sequence[int]], formula: Formula) -> list[dict[str, str]]:
     """Formulas as MathML: those of problems, golds and answers, then those that only a chunk's texts hold."""
-    own = {tex for problem in shown.problems for tex in (*formulas_in(problem.text), problem.gold.strip())}
-    own |= {one.answer.strip() for one in shown.samples if one.answer and len(one.answer) <= _LONGEST_FORMULA}
+    own = dict.fromkeys(tex for problem in shown.problems for tex in (*formulas_in(problem.text), problem.gold.strip()))
+    own |= dict.fromkeys(
+        one.answer.strip() for one in shown.samples if one.answer and len(one.answer) <= _LONGEST_FORMULA
+    )
     in_chunks = [Counter(tex for at in chunk for tex in formulas_in(shown.samples[at].text)) for chunk in chunks]
     often = Counter[str]()
     for counts in in_chunks:

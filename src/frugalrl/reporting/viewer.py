@@ -8,6 +8,7 @@ Decisions:
 - Children of a folder are addressed by their number in its list: no path in a request reaches the disk.
 """
 
+import json
 import threading
 import time
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Viewer:
         self._lock = threading.Lock()
         self._made: dict[Path, tuple[str, str]] = {}
         if not folder.is_dir() or not (_is_shown(folder) or self._children()):
-            raise DataError(f"{folder} holds neither a run nor results. Name a folder that train or eval wrote.")
+            raise DataError(f"{folder} holds neither a run nor results. Name a folder of train, eval or curate.")
 
     def state(self, number: int | None) -> Served | None:
         """What is known of a page without making it: of the folder, or of one of its children. None: there is none."""
@@ -99,13 +100,16 @@ def _changed(folder: Path) -> float:
 def _summary(folder: Path) -> tuple[str, str]:
     """What a folder holds, and its result in a few words."""
     try:
+        if _is_curation(folder):
+            splits = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("splits", {})
+            return "curated set", ", ".join(f"{name} {count:,}" for name, count in splits.items() if count)
         if _is_run(folder):
             run = read_run(folder, folder.name)
             return "run", f"{progress(run)} {comparison(run).text}".removeprefix(f"{folder.name}: ")
         one = evaluated(folder.name, _files(folder))
         scores = [f"{own.header.benchmark} {estimate(score_of_results(own).accuracy)}" for own in one.results]
         return "evaluation", ", ".join(scores)
-    except UserError as error:
+    except (UserError, OSError, ValueError) as error:
         return "unreadable", str(error)
 
 
@@ -156,17 +160,23 @@ def _is_run(folder: Path) -> bool:
     return (folder / "recipe.yaml").is_file() or (folder / "metrics.jsonl").is_file()
 
 
+def _is_curation(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file() and (folder / "report.html").is_file()
+
+
 def _is_shown(folder: Path) -> bool:
-    return _is_run(folder) or any(is_results_file(path) for path in folder.glob(f"*{SUFFIX}"))
+    return _is_run(folder) or _is_curation(folder) or any(is_results_file(path) for path in folder.glob(f"*{SUFFIX}"))
 
 
 def _made(folder: Path) -> str:
     """The page; of what cannot be read, a page that says so."""
     try:
+        if _is_curation(folder):
+            return (folder / "report.html").read_text(encoding="utf-8")
         if _is_run(folder):
             return run_page([read_run(folder, folder.name)], run_samples(folder, language()), is_followed=True)
         return evaluation_page([evaluated(folder.name, _files(folder))], language(), is_followed=True)
-    except UserError as error:
+    except (UserError, OSError, ValueError) as error:
         parts = [html.section("This folder cannot be shown", html.finding(str(error), "bad"))]
         scripts = page_assets.scripts(is_followed=True)
         return html.page(folder.name, "", parts, page_assets.style(), scripts, is_followed=True)

@@ -34,6 +34,8 @@ class ServerNeeds:
     """Some prompts of the run; completions of them are the probe."""
     lora_rank: int | None = None
     """Of the policy's adapters, if it has any."""
+    devices: tuple[str | None, ...] = (None,)
+    """CUDA_VISIBLE_DEVICES of each server to launch; None leaves it as it is."""
 
 
 def build_engine(
@@ -104,7 +106,7 @@ def _vllm_engine(
     )
     members = [Member(url, transfer, limits) for url in settings.urls]
     if settings.launch:
-        for number, devices in enumerate(settings.devices or (None,)):
+        for number, devices in enumerate(needs.devices):
             plan = LaunchPlan(
                 environment=Path(settings.environment or ""),
                 model=needs.model,

@@ -7,23 +7,24 @@ Decisions:
 - A batch that was sampled ahead belongs to a checkpoint, so that a resumed run learns from the same tokens.
 - After a rollback of the guard the batch is sampled again, from the same problems by the weights of then: what the
   abandoned weights sampled is not learned from.
+- Of several processes the first samples, and the others get the batch from it when all have made their update: they
+  have one line to each other, on which the update speaks meanwhile.
 - The sampler draws the problems of the next batch before it has seen the answers to this one, and a length schedule's
   cap takes effect one batch later.
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from frugalrl.rollout.engine import SampledSequence
+from frugalrl.training.distributed.engine import Answers, told_answers
+from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.types import FinishReason
-
-Answers = list[list[SampledSequence]]
-"""As an engine returns them: a list for each problem."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,13 @@ class DrawnBatch:
 class Ahead:
     """The batch that a step learns from, and the next one, which may still be sampled."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World = ALONE) -> None:
+        self._world = world
         self._batches: dict[int, DrawnBatch] = {}
+        self._following: DrawnBatch | None = None
         self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._sampled: Answers | BaseException = []
+        self._error: Exception | None = None
 
     def batch_of(self, step: int) -> DrawnBatch | None:
         """The batch of a step, if it was sampled."""
@@ -57,25 +61,39 @@ class Ahead:
         self._batches = {step: one for step, one in self._batches.items() if step > batch.step} | {batch.step: batch}
 
     def start(self, batch: DrawnBatch, sample: Callable[[], Answers]) -> None:
-        """Sample the answers of a batch in the background."""
+        """Sample the answers of a batch in the background, in the first process. Every process calls this."""
+        self._following = batch
 
         def work() -> None:
             try:
-                answers = sample()
-                self._batches[batch.step] = DrawnBatch(
-                    batch.step, batch.indices, batch.policy_version, batch.max_completion_tokens, answers
-                )
+                self._sampled = sample()
             except BaseException as error:
-                self._error = error
+                self._sampled = error
 
-        self._thread = threading.Thread(target=work, daemon=True)
-        self._thread.start()
+        if self._world.rank == 0:
+            self._thread = threading.Thread(target=work, daemon=True)
+            self._thread.start()
 
     def settle(self) -> None:
-        """Wait until nothing is sampled; what went wrong is raised by `check`."""
+        """Wait until nothing is sampled; what went wrong is raised by `check`. Every process calls this."""
+        batch, self._following = self._following, None
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if batch is None:
+            return
+        try:
+            answers = told_answers(self._world, self._taken)
+        except Exception as error:
+            self._error = error
+        else:
+            self._batches[batch.step] = replace(batch, answers=answers)
+
+    def _taken(self) -> Answers:
+        sampled, self._sampled = self._sampled, []
+        if isinstance(sampled, BaseException):
+            raise sampled
+        return sampled
 
     def check(self) -> None:
         """Raise what went wrong in the background."""

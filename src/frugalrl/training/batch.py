@@ -10,6 +10,7 @@ from frugalrl.rollout.collect import collect_groups, groups_of, requests_of
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.refill import FilledBatch, fill_batch
 from frugalrl.training.ahead import Ahead, DrawnBatch
+from frugalrl.training.distributed.engine import own_engine
 from frugalrl.training.distributed.sharing import shared_scores
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
@@ -63,7 +64,7 @@ def _sample_ahead(run: Run, ahead: Ahead, progress: Progress, cap: int) -> tuple
         indices, sampler = next_problems(sampler, run.sampler, rollout.prompts_per_step)
         following = DrawnBatch(step + 1, tuple(indices), progress.policy_version, cap, [])
         asked = _asked(run, following)
-        ahead.start(following, lambda: run.engine.generate(*asked))
+        ahead.start(following, lambda: own_engine(run.engine).generate(*asked))
     prompts = [run.problems.train[index] for index in batch.indices]
     with run.clock.timed("reward"):
         groups = groups_of(run.policy.tokenizer, prompts, _asked(run, batch)[0], batch.answers)

@@ -6,7 +6,7 @@ from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import read_metrics
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.evaluating import VALIDATION, evaluate_split, read_evaluation
-from frugalrl.training.exporting import export
+from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.projecting import first_projection
@@ -36,7 +36,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
         progress = evaluate_split(run, progress, hooks, "test", kept_step)
     progress = progress.with_seconds(run.clock.take())
     ending = Ending(progress.step, kept_step, progress.end_reason, run.final_split)
-    policy = run.policy.whole()
+    models = whole_models(run.policy, run.world)
     if run.world.rank > 0:
         run.world.main(lambda: None)
         return summarise(run.recipe, ending, progress.wall_seconds, None)
@@ -44,7 +44,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
 
     def save() -> None:
         summaries.append(_summary(run, progress, ending, choices[0]))
-        export(policy, run.folder, training_card(run.recipe, summaries[0]))
+        export(models, run.folder, training_card(run.recipe, summaries[0]))
         write_summary(summaries[0], run.folder / "summary.json")
 
     run.world.main(save)

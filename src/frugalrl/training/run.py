@@ -25,6 +25,7 @@ from frugalrl.tasks.loading import check_sources
 from frugalrl.training.ahead import Ahead
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
+from frugalrl.training.distributed.devices import server_devices
 from frugalrl.training.distributed.engine import ServedEngine, SharedEngine
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import shared_verdicts
@@ -32,6 +33,7 @@ from frugalrl.training.distributed.world import ALONE, World, only_main
 from frugalrl.training.length_schedule import bounds, largest_cap
 from frugalrl.training.limits.budget import Budget
 from frugalrl.training.limits.clock import PhaseClock
+from frugalrl.training.model.adapter import AdapterReference
 from frugalrl.training.model.adapter_engine import adapter_engines
 from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained
@@ -143,7 +145,8 @@ def load_run(
     began = time.monotonic()
     only_main(world, lambda: check_reachable(recipe.rollout.engine))
     loaded = own_part(world, lambda: _load(recipe, weights, show, reward_functions, world.size))
-    policy, problems, with_reference = loaded.policy, loaded.problems, loaded.reference is not None
+    policy, problems = loaded.policy, loaded.problems
+    with_reference = not (loaded.reference is None or isinstance(loaded.reference, AdapterReference))  # a second copy
     found = {"recipe": digest(repr(recipe)), "model": loaded.base_weights, **problems.hashes, **versions()}
     refuse_disagreement(world, found)
     chosen = choose_placement(world, recipe, policy, needs_whole_weights(recipe), with_reference)
@@ -176,7 +179,7 @@ def load_run(
         base_weights=loaded.base_weights,
         began=began,
         load_seconds=time.monotonic() - began,
-        ahead=Ahead() if recipe.rollout.one_step_off else None,
+        ahead=Ahead(world) if recipe.rollout.one_step_off else None,
     )
 
 
@@ -263,7 +266,7 @@ def _engines(
     if placement.world.size == 1:
         return own()
     if isinstance(recipe.rollout.engine, VllmEngineSettings):
-        served = ServedEngine(lambda: own()[0], placement.world)
+        served = ServedEngine(lambda: own()[0], placement)
         return served, served
     engine, evaluation_engine = own()
     return SharedEngine(engine, placement), SharedEngine(evaluation_engine, placement)
@@ -283,6 +286,7 @@ def _own_engines(
             revision=recipe.model.revision,
             longest_tokens=rollout.max_prompt_tokens + max(longest, recipe.evaluation.max_completion_tokens or 0),
             prompts=tuple(prompt.token_ids for prompt in problems.train[:_PROBE_PROMPTS]),
+            devices=server_devices(recipe.devices, policy.device.type == "cuda") if rollout.engine.launch else (),
             lora_rank=None if recipe.model.lora is None else recipe.model.lora.rank,
         )
         everything = max(rollout.max_sequences or rollout.prompts_per_step * rollout.group_size, others)

@@ -31,7 +31,7 @@ from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import added_up, even_counts
 from frugalrl.training.distributed.world import ALONE, World
-from frugalrl.training.exporting import export
+from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -112,8 +112,8 @@ def run_sft(
         finished = _loop(recipe, policy, optimizer, rows, values, folder, log, show, should_stop, placement)
     if not finished:
         return None
-    complete = policy.whole()
-    world.main(lambda: export(complete, folder, sft_card(recipe)))
+    models = whole_models(policy, world)
+    world.main(lambda: export(models, folder, sft_card(recipe)))
     return folder / "model"
 
 

@@ -8,6 +8,7 @@ Each run leaves beside its folder the gradient of its first update.
 
 import contextlib
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,22 @@ CHANGES = {
         "training": {**GRPO["training"], "micro_batch_tokens": 4096},
         "model": {"device": "cpu", "gradient_checkpointing": True},
     },
+    "lora": {  # the reference is the model without its adapters, and after step 2 with those of then
+        "model": {"device": "cpu", "lora": {"rank": 4, "alpha": 8.0, "target": ["q_proj", "o_proj", "up_proj"]}},
+        "algorithm": {"loss": {"kl_coef": 0.04}, "reference_reset_every": 2},
+        "optimizer": {**GRPO["optimizer"], "learning_rate": 3e-4},
+    },
+    "adapters": {  # which alone are sent to a server
+        "rollout": {**ROLLOUT, "prompts_per_step": 1, "engine": {"weights": "adapter"}},
+        "model": {"device": "cpu", "lora": {"rank": 2, "alpha": 4.0, "target": ["q_proj"]}},
+        "algorithm": {},
+        "evaluation": {"samples_per_problem": 1},
+    },
+    "ahead": {  # from a server, one step off policy
+        "rollout": {**ROLLOUT, "prompts_per_step": 2, "one_step_off": True, "engine": {}},
+        "algorithm": {"loss": {"mismatch": "tis"}},
+        "evaluation": {"samples_per_problem": 1},
+    },
     "guard": {  # a rollback that is made before the third step: see `falling`
         "guard": {"confirm_steps": 1, "max_rollbacks": 1, "evaluation_share": 1.0},
         "evaluation": {"samples_per_problem": 1},
@@ -65,7 +82,10 @@ SFT = {
     "optimizer": {"learning_rate": 1e-4, "schedule": "constant", "warmup_fraction": 0.0},
     "training": {"batch_tokens": 1536, "pack_tokens": 512, "rows_per_forward": 1, "log_every": 1, "save_every": 2},
 }
-NAMES = (*CHANGES, "sft")
+SERVED = ("adapters", "ahead")
+URL = "FRUGALRL_TEST_SERVER"
+"""The variable that names the server of the runs that are served."""
+NAMES = (*(name for name in CHANGES if name not in SERVED), "sft")
 
 
 def recipe_of(name: str, weights: str, **changes: object) -> TrainRecipe | SftRecipe:
@@ -73,7 +93,11 @@ def recipe_of(name: str, weights: str, **changes: object) -> TrainRecipe | SftRe
     shared = {"name": name, "distributed": {"weights": weights}, **changes}
     if name == "sft":
         return parse_recipe({**SFT, **shared}, SftRecipe)
-    return parse_recipe({**GRPO, **CHANGES[name], **shared}, TrainRecipe)
+    values = {**GRPO, **CHANGES[name], **shared}
+    if name in SERVED:
+        engine = {"kind": "vllm", "url": os.environ[URL], "probe_completions": 1, **values["rollout"]["engine"]}
+        values["rollout"] = {**values["rollout"], "engine": engine}
+    return parse_recipe(values, TrainRecipe)
 
 
 @contextlib.contextmanager

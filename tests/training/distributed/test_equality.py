@@ -1,6 +1,7 @@
 """The same run in one, two and four processes, replicated and sharded: completions, loss, gradients, weights."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,15 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
+from frugalrl.config.schema import ModelSettings
 from frugalrl.reporting.run_log import read_metrics, without_times
-from tests.training.distributed.jobs import NAMES, make_all
+from frugalrl.training.model.policy import load_policy
+from frugalrl.training.trainer import train
+from tests.rollout.fake_vllm import fake_server
+from tests.training.distributed.jobs import NAMES, SERVED, URL, make_all, recipe_of
 
 ROOT = Path(__file__).parents[3]
-LAUNCHES = ((2, "sharded", NAMES), (4, "replicated", ("few",)))
+LAUNCHES = ((2, "sharded", (*NAMES, *SERVED)), (4, "replicated", ("few",)))
 """benchmarks/several_processes.py makes all of them, with torchrun."""
 SPLIT = [(name, weights, count) for count, weights, names in LAUNCHES for name in names]
 
@@ -21,10 +26,13 @@ SPLIT = [(name, weights, count) for count, weights, names in LAUNCHES for name i
 def runs(tmp_path_factory) -> Path:
     """All runs, in one folder."""
     folder = tmp_path_factory.mktemp("runs")
-    make_all(folder)
     launches = [f"{count}:{weights}:{','.join(names)}" for count, weights, names in LAUNCHES]
     command = [sys.executable, "-m", "tests.training.distributed.forking", "jobs", str(folder), *launches]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    with fake_server(load_policy(ModelSettings()).model) as (url, fake), pytest.MonkeyPatch.context() as patched:
+        patched.setenv(URL, url)
+        make_all(folder, names=(*NAMES, *SERVED))
+        fake.restart()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -54,7 +62,8 @@ def test_three_steps_end_with_the_same_weights_and_the_same_files(runs, name, we
     one, other = pair(runs, name, weights, count)
     assert largest_difference(one / "model" / "model.safetensors", other / "model" / "model.safetensors") < 1e-5
     (newest,) = {max((run / "checkpoints").glob("step-*")).name for run in (one, other)}
-    for file in ("model.safetensors", "training_state/optimizer.safetensors"):
+    weights = "adapter_model.safetensors" if name in ("lora", "adapters") else "model.safetensors"
+    for file in (weights, "training_state/optimizer.safetensors"):
         paths = [run / "checkpoints" / newest / file for run in (one, other)]
         assert largest_difference(*paths) < 1e-5, file
     files = [{str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()} for run in (one, other)]
@@ -78,8 +87,23 @@ def test_completions_verdicts_and_decisions_are_the_same(runs, name, weights, co
         assert b'"rolled_back"' in events[0]
 
 
+def test_adapters_in_a_sharded_base_resume_in_one_process(runs, tmp_path):
+    straight = runs / "lora-sharded-2"
+    resumed = shutil.copytree(straight, tmp_path / "lora")
+    (resumed / "checkpoints" / "latest").write_text("step-000002")
+    recipe = recipe_of("lora", "replicated")
+    assert train(recipe, resumed, resumed / "checkpoints" / "step-000002") is not None
+    for file in ("adapter_model.safetensors", "training_state/reference.safetensors"):
+        paths = [run / "checkpoints" / "step-000003" / file for run in (straight, resumed)]
+        assert 0 <= largest_difference(*paths) < 1e-5, file
+    assert (resumed / "samples.jsonl").read_bytes() == (straight / "samples.jsonl").read_bytes()
+
+
 def test_the_cases_are_what_they_are_named_for(runs):
     rows = [row for row in read_metrics(runs / "grpo-replicated-1") if "reward/mean" in row]
     assert any(row["group/refilled"] > 0 for row in rows)
     assert len({row["completion/cap_tokens"] for row in rows}) > 1
     assert any(row["policy/kl"] > 0 for row in rows)
+    rows = [row for row in read_metrics(runs / "ahead-sharded-2") if "reward/mean" in row]
+    assert [row["policy/staleness"] for row in rows] == [0, 1, 1]
+    assert all(0 < row["sync/probe_mean"] < 2e-6 for row in rows), "what is published is what the processes compute"

@@ -7,13 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frugalrl.config.devices_schema import DeviceSettings
 from frugalrl.config.loading import parse_recipe
 from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.config.schema import SftRecipe, TrainRecipe
-from frugalrl.errors import BudgetEndedError, DataError, ProcessFailedError, RecipeError
+from frugalrl.errors import BudgetEndedError, DataError, ModelError, ProcessFailedError, RecipeError
 from frugalrl.training.distributed.agreement import refuse_disagreement
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.dealing import deal_rows, deal_samples
+from frugalrl.training.distributed.devices import serving_gpus, training_gpus, visible, who_does_what
 from frugalrl.training.distributed.failures import failure_of, same_for_all
 from frugalrl.training.distributed.group import _lost
 from frugalrl.training.distributed.launch import SINGLE, Launch, launch_of, refuse_several_processes
@@ -127,7 +129,7 @@ def test_the_optimizers_savings_need_whole_tensors(saving):
 def test_what_needs_the_whole_model_is_held_whole_or_refused():
     muon = parse_recipe({**SFT, "optimizer": {"name": "muon"}}, SftRecipe)
     assert needs_whole_weights(muon) == "optimizer.name=muon"
-    assert needs_whole_weights(parse_recipe({**GRPO, "model": {"lora": {}}}, TrainRecipe)) == "model.lora"
+    assert needs_whole_weights(parse_recipe({**GRPO, "model": {"lora": {}}}, TrainRecipe)) is None
     policy = policy_of(100, torch.float32)
     chosen = choose_placement(Pretended(1), muon, policy, needs_whole_weights(muon), False)
     assert isinstance(chosen.placement, Replicated)
@@ -143,3 +145,82 @@ def test_what_a_lost_connection_says_is_told_apart_from_other_errors():
     assert str(gone).startswith("Process 1 of 4 lost its connection to another one")
     late = _lost(launch, "[gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 8000ms for recv operation")
     assert "Raise it if that one is only slow" in str(late)
+
+
+def test_the_first_gpus_train_and_each_that_is_left_serves_unless_the_recipe_says_otherwise():
+    default = DeviceSettings()
+    assert training_gpus(default, 3, 4) == (0, 1, 2)
+    assert serving_gpus(default, (0, 1, 2), 4) == ((3,),)
+    assert serving_gpus(default, (0,), 4) == ((1,), (2,), (3,))
+    named = DeviceSettings(train=(2, 3), serve=((0, 1),))
+    assert training_gpus(named, 2, 4) == (2, 3)
+    assert serving_gpus(named, (2, 3), 4) == ((0, 1),)
+    assert training_gpus(DeviceSettings(serve=((0,), (2,))), 2, 4) == (1, 3)
+    assert visible((1, 3), None) == "1,3"
+    assert visible((1, 3), "4,5,GPU-a, GPU-b") == "5,GPU-b"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "processes", "gpus", "says"),
+    [
+        (DeviceSettings(), 4, 2, "4 processes were started on a machine with 2 GPUs"),
+        (DeviceSettings(serve=((0,),)), 2, 2, r"1 GPUs that serve nothing \(devices.serve has 1 of 2\)"),
+        (DeviceSettings(train=(0, 1)), 3, 4, "names 2 GPUs, and 3 processes were started"),
+        (DeviceSettings(train=(0, 5)), 2, 4, "names GPU 5, and this machine sees 4"),
+        (DeviceSettings(train=(0,)), 1, 0, "names GPU 0, and this machine sees none"),
+        (DeviceSettings(), 2, 2, "All 2 GPUs of this machine train, and none is left for a vLLM server"),
+    ],
+)
+def test_gpus_that_do_not_suffice_are_said(chosen, processes, gpus, says):
+    with pytest.raises(ModelError, match=says):
+        serving_gpus(chosen, training_gpus(chosen, processes, gpus), gpus)
+
+
+LAUNCHED = {"kind": "vllm", "launch": True, "environment": "env"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"devices": {"serve": [[1]]}}, "devices.serve is of servers to launch"),
+        ({"devices": {"train": [0]}}, "model.device is cpu"),
+        ({"devices": {"train": [0, 0]}}, "train names a GPU twice"),
+        ({"devices": {"serve": [[1], [1, 2]]}}, "serve names a GPU twice"),
+        (
+            {"devices": {"train": [0], "serve": [[0]]}, "model": {}, "engine": LAUNCHED},
+            "devices lets GPU 0 train and serve",
+        ),
+    ],
+)
+def test_devices_that_contradict_the_recipe_are_refused(changes, says):
+    engine = changes.pop("engine", {})
+    with pytest.raises(RecipeError, match=says):
+        parse_recipe({**GRPO, **changes, "rollout": {**GRPO["rollout"], "engine": engine}}, TrainRecipe)
+
+
+@pytest.mark.parametrize(
+    ("devices", "engine", "says"),
+    [
+        ({}, {}, "each process of torchrun trains and samples on the GPU of its number"),
+        (
+            {},
+            LAUNCHED,
+            "each process of torchrun trains on the GPU of its number; a server on each GPU that is left samples",
+        ),
+        (
+            {"train": [0, 1], "serve": [[2, 3]]},
+            LAUNCHED,
+            "GPUs 0, 1 train, a process each; a server on GPUs 2, 3 samples",
+        ),
+        (
+            {"serve": [[0]]},
+            LAUNCHED,
+            "the first GPUs that serve nothing train, a process each; a server on GPU 0 samples",
+        ),
+        ({"train": [1]}, {"kind": "vllm", "url": "http://a"}, "GPU 1 trains; servers elsewhere sample: http://a"),
+        ({"train": [1]}, {}, "GPU 1 trains and samples"),
+    ],
+)
+def test_a_recipe_says_in_a_line_which_gpu_does_what(devices, engine, says):
+    values = {**GRPO, "model": {}, "devices": devices, "rollout": {**GRPO["rollout"], "engine": engine}}
+    assert who_does_what(parse_recipe(values, TrainRecipe)) == says

@@ -17,7 +17,8 @@ from frugalrl.config.schema import ModelSettings, SftRecipe, TrainRecipe
 from frugalrl.errors import ModelError, RecipeError
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine
-from frugalrl.training.exporting import export
+from frugalrl.training.distributed.world import ALONE
+from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.model import adapter
 from frugalrl.training.model.adapter import AdapterPolicy, reference_of
 from frugalrl.training.model.adapter_engine import adapter_engines
@@ -199,7 +200,7 @@ def test_what_is_exported_computes_the_same_in_transformers_in_peft_and_here(mod
     kept = AutoModelForCausalLM.from_pretrained(model_folder, dtype=dtype)
     kept.save_pretrained(model_folder)  # a base has the dtype that it is trained in
     policy = adapted(model_folder, dtype=dtype, rank=3, alpha=7.0, target=("q_proj", "up_proj", "down_proj"))
-    export(policy, tmp_path / "run", "card")
+    export(whole_models(policy, ALONE), tmp_path / "run", "card")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "model")
     base = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     with warnings.catch_warnings():

@@ -236,7 +236,8 @@
     if (focus) { root.classList.add("reading"); history.replaceState(null, "", "#sample-" + row.at); }
     const own = rows.filter((other) => other.p === row.p);
     const picked = sideBySide ? side(own, row) : [row];
-    const bodies = await Promise.all(picked.map(body));
+    const bodies = data.judged ? await Promise.all(picked.map(body)) : [];
+    const texts = data.judged ? null : await unpack("samples-text-" + row.h);
     if (shown[chosen] !== row) return;
     const problem = row.problem;
     const tags = Object.entries(problem.t).map(([name, value]) => `${name.toLowerCase()} ${value}`);
@@ -249,16 +250,30 @@
     detail.replaceChildren(
       el("button", { type: "button", class: "back", onclick: close }, "‹ list"),
       el("p", { class: "about" }, [problem.b, problem.i, ...tags].filter(Boolean).join(" · ")),
-      el("div", { class: "problem" }, ...maths(problem.x, data.maths)),
-      el("p", { class: "gold" }, "gold ", formula(problem.g, data.maths)),
-      dots(own, row), prompt,
-      el("div", { class: picked.length > 1 ? "side" : "" }, ...bodies));
+      ...(data.judged
+        ? [el("div", { class: "problem" }, ...maths(problem.x, data.maths)), el("p", { class: "gold" }, "gold ", formula(problem.g, data.maths)),
+          dots(own, row), prompt, el("div", { class: picked.length > 1 ? "side" : "" }, ...bodies)]
+        : pair(row, texts)));
     detail.scrollTop = 0;
   };
   const close = () => { root.classList.remove("reading"); list.focus(); };
   const side = (own, row) => data.sources
     .map((_, source) => (source === row.s ? row : own.find((other) => other.s === source && other.n === row.n) || own.find((other) => other.s === source)))
     .filter(Boolean);
+
+  /** A problem that was kept or dropped, beside the one that it was matched with. */
+  const pair = (row, chunk) => {
+    const table = { ...data.maths, ...chunk.m }, other = chunk.t[row.o];
+    const gold = (value) => el("p", { class: "gold" }, "gold ", value ? formula(value, table) : el("i", {}, "none"));
+    const facts = Object.entries(row.f || {}).map(([name, value]) => `${name.replaceAll("_", " ")} ${format(value)}`).join(" · ");
+    const side = (title, text, ...more) => el("article", {}, el("h4", {}, title), el("div", { class: "text" }, ...maths(text, table)), ...more);
+    return [
+      el("h4", {}, el("span", { class: `verdict ${row.v}` }, `${MARK[row.v] || ""} ${row.v}`), ` ${row.r} `, el("small", {}, [`${row.k} words`, facts].filter(Boolean).join(" · "))),
+      el("div", { class: other ? "side" : "" }, side("this problem", row.problem.x, gold(row.problem.g)),
+        other ? side(row.m, other, row.a === null ? "" : gold(row.a)) : ""),
+      row.e ? el("pre", {}, row.e) : "",
+    ].filter((part) => part !== "");
+  };
 
   /** All samples of the problem, a line for each source; a click opens one. */
   const dots = (own, row) => {

@@ -29,6 +29,7 @@ from frugalrl.planning.forecast.work import (
     work_of,
 )
 from frugalrl.training.distributed.choice import needs_whole_weights
+from frugalrl.training.distributed.devices import who_does_what
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
 
@@ -127,6 +128,8 @@ class Plan:
     dominates: str
     """The assumption that the interval depends on most."""
     advice: tuple[Advice, ...]
+    devices: str
+    """Which GPUs train and which serve."""
     steps: int
     """That the run makes."""
     token_factors: tuple[float, float]
@@ -233,6 +236,7 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         lengths=f"{lengths.mean:,.0f} tokens a completion on average, {lengths.source}",
         dominates=max(spreads, key=lambda name: spreads[name][1] / spreads[name][0]),
         advice=(),
+        devices=who_does_what(recipe),
         steps=work.steps,
         token_factors=(lengths.low, lengths.high),
     )

@@ -23,6 +23,7 @@ def plan_text(plan: Plan) -> str:
         f"           update {plan.update_gb:.1f} GB, besides: {updating}",
         *([f"           host memory: {on_host}"] if on_host else []),
         f"           {_source_of_memory(plan)}",
+        f"  devices  {plan.devices}",
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
         f"evaluations; {plan.lengths}",

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
@@ -23,10 +22,6 @@ class Chosen:
 
 def needs_whole_weights(recipe: TrainRecipe | SftRecipe) -> str | None:
     """The option of a recipe that needs the whole model in one process; None if there is none."""
-    if recipe.model.lora is not None:
-        return "model.lora"
-    if isinstance(recipe, TrainRecipe) and isinstance(recipe.rollout.engine, VllmEngineSettings):
-        return "rollout.engine.kind=vllm"
     if isinstance(recipe, TrainRecipe) and recipe.algorithm.reference_place == "host":
         return "algorithm.reference_place=host"
     return next((option for option, is_set in _whole_tensors(recipe.optimizer).items() if is_set), None)
@@ -50,11 +45,6 @@ def choose_placement(
     """
     if world.size == 1:
         return Chosen(IN_ONE_PROCESS, "")
-    if isinstance(recipe, TrainRecipe) and recipe.rollout.one_step_off:
-        raise RecipeError(
-            "rollout.one_step_off samples beside the update, and several processes have one line to each other. Set it "
-            "to false, or train in one process."
-        )
     wanted = recipe.distributed.weights
     if whole_for is not None and wanted == "sharded":
         raise RecipeError(

@@ -7,10 +7,20 @@ that any number of processes gives the same completions.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.rollout.engine import (
+    RolloutEngine,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    SharedModel,
+    WeightSource,
+)
 from frugalrl.training.distributed.dealing import deal_samples
 from frugalrl.training.distributed.placement import Placement
 from frugalrl.training.distributed.world import World
+
+Answers = list[list[SampledSequence]]
+"""As an engine returns them: a list for each request."""
 
 
 class SharedEngine:
@@ -67,16 +77,16 @@ class SharedEngine:
 class ServedEngine:
     """An engine behind servers: the first process talks to them, and all get what it got."""
 
-    def __init__(self, build: Callable[[], RolloutEngine], world: World) -> None:
+    def __init__(self, build: Callable[[], RolloutEngine], placement: Placement) -> None:
         """build: makes the engine, in the first process. Raises what it raises, in all."""
-        self._world = world
+        self._placement, self._world = placement, placement.world
         self._engine: RolloutEngine | None = None
 
         def begin() -> bool:
             self._engine = build()
             return self._engine.logprobs_are_exact
 
-        self._exact = world.main(begin)
+        self._exact = self._world.main(begin)
         self._metrics: Mapping[str, float] = {}
 
     @property
@@ -89,7 +99,7 @@ class ServedEngine:
 
     def rest(self) -> None:
         """See `RolloutEngine.rest`."""
-        self._world.main(lambda: self._own.rest())
+        self._world.main(lambda: self.own.rest())
 
     def close(self) -> None:
         """See `RolloutEngine.close`."""
@@ -97,27 +107,38 @@ class ServedEngine:
             self._engine.close()
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
-        """See `RolloutEngine.load_weights`."""
+        """See `RolloutEngine.load_weights`. The source is the model of the run."""
+        assert isinstance(source, SharedModel)
+        model = self._placement.complete(source.model)
 
         def load() -> dict[str, float]:
-            self._own.load_weights(source, policy_version)
-            return dict(self._own.metrics)
+            self.own.load_weights(SharedModel(model), policy_version)
+            return dict(self.own.metrics)
 
         self._metrics = self._world.main(load)
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
-
-        def sample() -> list[list[list[Any]]]:
-            answers = self._own.generate(requests, sampling)
-            return [[_packed(sequence) for sequence in answer] for answer in answers]
-
-        return [[_unpacked(sequence) for sequence in answer] for answer in self._world.main(sample)]
+        return told_answers(self._world, lambda: self.own.generate(requests, sampling))
 
     @property
-    def _own(self) -> RolloutEngine:
+    def own(self) -> RolloutEngine:
+        """The engine itself, which the first process has."""
         assert self._engine is not None, "only the first process has an engine"
         return self._engine
+
+
+def own_engine(engine: RolloutEngine) -> RolloutEngine:
+    """The engine with which the first process samples without the others."""
+    return engine.own if isinstance(engine, ServedEngine) else engine
+
+
+def told_answers(world: World, answers: Callable[[], Answers]) -> Answers:
+    """What the first process sampled, in all of them. Raises what it raises, in all."""
+    if world.size == 1:
+        return answers()
+    told = world.main(lambda: [[_packed(sequence) for sequence in answer] for answer in answers()])
+    return [[_unpacked(sequence) for sequence in answer] for answer in told]
 
 
 def _packed(sequence: SampledSequence) -> list[Any]:

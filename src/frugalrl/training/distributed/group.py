@@ -17,14 +17,18 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from frugalrl.config.devices_schema import DeviceSettings
 from frugalrl.config.distributed_schema import DistributedSettings
-from frugalrl.errors import ModelError, ProcessLostError
+from frugalrl.errors import ProcessLostError
+from frugalrl.training.distributed.devices import training_gpus
 from frugalrl.training.distributed.failures import Failure, failure_of, same_for_all
 from frugalrl.training.distributed.launch import Launch, launch_of
 from frugalrl.training.distributed.world import ALONE, World
 
 T = TypeVar("T")
 
+_BY_NUMBER = DeviceSettings()
+"""Each process trains on the GPU of its number."""
 _INLINE_BYTES = 4096
 """A message up to this size takes one exchange; a longer one a second, of its own length."""
 _LENGTH_BYTES = 8
@@ -98,17 +102,17 @@ class Processes:
 
 
 @contextmanager
-def join_world(settings: DistributedSettings, device: str) -> Iterator[World]:
+def join_world(settings: DistributedSettings, device: str, devices: DeviceSettings = _BY_NUMBER) -> Iterator[World]:
     """The world that this process belongs to: `ALONE` without a launcher, else joined with the others, and left again.
 
-    device: as in the recipe; with GPUs this process takes the one of its number. Raises RecipeError or ModelError if
-    the launch does not fit the machine, ProcessLostError if another process has gone.
+    device, devices: as in the recipe; with GPUs this process takes its own. Raises RecipeError or
+    ModelError if the launch does not fit the machine, ProcessLostError if another process has gone.
     """
     launch = launch_of(os.environ)
+    backend = _take_device(device, devices, launch)
     if launch.size == 1:
         yield ALONE
         return
-    backend = _take_device(device, launch)
     timeout, joined = timedelta(seconds=settings.timeout_seconds), list[Processes]()
     try:
         dist.init_process_group(backend, timeout=timeout)
@@ -124,16 +128,11 @@ def join_world(settings: DistributedSettings, device: str) -> Iterator[World]:
             dist.destroy_process_group()
 
 
-def _take_device(device: str, launch: Launch) -> str:
+def _take_device(device: str, devices: DeviceSettings, launch: Launch) -> str:
     """Make this process's GPU the current one; returns the backends of torch.distributed."""
-    if device == "cpu" or not torch.cuda.is_available():
+    if device == "cpu" or not (devices.train or torch.cuda.is_available()):
         return "gloo"
-    if launch.local_rank >= torch.cuda.device_count():
-        raise ModelError(
-            f"{launch.local_size} processes were started on a machine with {torch.cuda.device_count()} GPUs. Start at "
-            "most one for each, with torchrun --nproc-per-node."
-        )
-    torch.cuda.set_device(launch.local_rank)
+    torch.cuda.set_device(training_gpus(devices, launch.local_size, torch.cuda.device_count())[launch.local_rank])
     return "cpu:gloo,cuda:nccl"
 
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.errors import ModelError, RecipeError
+from frugalrl.training.model.parts import whole
 from frugalrl.training.model.policy import Policy
 from frugalrl.types import MicroBatch
 
@@ -80,6 +81,12 @@ class AdapterPolicy(Policy):
         text = json.dumps(values, indent=2, sort_keys=True)
         (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
+    def over(self, model: Any) -> "AdapterPolicy":
+        """This policy over another model of the same shape, adapters included."""
+        if model is self.model:
+            return self
+        return AdapterPolicy(model, self.tokenizer, self.source, self.config, self.initial)
+
     def model_tensors(self) -> Iterator[tuple[str, Tensor]]:
         """The merged model in the dtype of the base, under the base's own names."""
         return ((name, tensor.to(self.model.dtype)) for name, tensor in self.merged_tensors())
@@ -90,11 +97,15 @@ class AdapterPolicy(Policy):
         own = {name: tensor for name, tensor in self.model.state_dict().items() if ".lora_" not in name}
         for name, inside in sorted((name.replace(".base_layer.", "."), name) for name in own):
             layer = layers.get(inside.removesuffix(".base_layer.weight"))
-            yield name, own[inside].detach().float() if layer is None else merged_weight(layer)
+            yield name, whole(own[inside].detach()).float() if layer is None else merged_weight(layer)
 
     def layers(self) -> list[tuple[str, Any]]:
         """The modules with an adapter, by their path in the model."""
         return [(path, module) for path, module in self.model.named_modules() if hasattr(module, "lora_A")]
+
+    def adapter_parameters(self) -> list[nn.Parameter]:
+        """All that is trained of the model."""
+        return [getattr(layer, part)[_NAME].weight for _, layer in self.layers() for part in ("lora_A", "lora_B")]
 
     @torch.no_grad()
     def load_adapters(self, tensors: Mapping[str, Tensor]) -> None:
@@ -202,6 +213,19 @@ def add_adapters(policy: Policy, settings: LoraSettings, seed: int) -> AdapterPo
     return AdapterPolicy(policy.model, policy.tokenizer, policy.source, config, first)
 
 
+def inject_as_in(model: Any, other: Any) -> None:
+    """Put the adapters that a model has into another one that has none, with weights of their own; without dropout."""
+    config = getattr(model, "peft_config", {}).get(_NAME)
+    if config is None:
+        return
+    import peft
+
+    peft.inject_adapter_in_model(config, other, adapter_name=_NAME)
+    for module in other.modules():
+        if hasattr(module, "lora_dropout"):
+            module.lora_dropout[_NAME] = nn.Identity()
+
+
 def with_merged_adapter(base: Policy, folder: Path) -> Policy:
     """A policy in fp32 with the adapter of a folder in peft's format merged into it, in place.
 
@@ -252,13 +276,18 @@ def reference_of(policy: AdapterPolicy) -> AdapterReference:
     return AdapterReference(policy.model, policy.tokenizer, policy.source, policy, {})
 
 
-def merged_policy(policy: AdapterPolicy) -> Policy:
-    """A model of its own with merged fp32 weights, on the CPU: what is exported."""
+def merged_policy(policy: AdapterPolicy, keep: bool = True) -> Policy | None:
+    """A model of its own with merged fp32 weights, on the CPU: what is exported.
+
+    keep: where the base is in parts, all processes call this, and only the one that saves keeps what is gathered.
+    """
     import transformers
 
+    tensors = {name: tensor.cpu() for name, tensor in policy.merged_tensors() if keep}
+    if not keep:
+        return None
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(policy.model.config, dtype=torch.float32)
-    tensors = {name: tensor.cpu() for name, tensor in policy.merged_tensors()}
     model.load_state_dict(tensors, assign=True)
     model.tie_weights()
     model.generation_config = policy.model.generation_config
@@ -268,7 +297,7 @@ def merged_policy(policy: AdapterPolicy) -> Policy:
 @torch.no_grad()
 def merged_weight(layer: Any) -> Tensor:
     """W + alpha / rank x B A, in fp32: bit for bit W while B is zero, as it is before the first step."""
-    weight: Tensor = layer.base_layer.weight.detach().float()
+    weight: Tensor = whole(layer.base_layer.weight.detach()).float()
     first, second = layer.lora_A[_NAME].weight.float(), layer.lora_B[_NAME].weight.float()
     return torch.addmm(weight, second, first, alpha=layer.scaling[_NAME]) if bool(second.any()) else weight
 

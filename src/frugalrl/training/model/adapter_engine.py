@@ -18,6 +18,7 @@ from frugalrl.rollout.engine import (
     RolloutRequest,
     SampledSequence,
     SamplingParams,
+    SharedModel,
     WeightSource,
 )
 from frugalrl.rollout.vllm_engine import VllmEngine
@@ -50,8 +51,13 @@ class MergedEngine:
             return self._engine.generate(requests, sampling)
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
-        with self._policy.merged():
+        with self._over(source).merged():
             self._engine.load_weights(source, policy_version)
+
+    def _over(self, source: WeightSource) -> AdapterPolicy:
+        """The policy over the model that is the source: its own, or one of whole weights where its own is in parts."""
+        assert isinstance(source, SharedModel)
+        return self._policy.over(source.model)
 
 
 class MergedServer(MergedEngine):
@@ -71,15 +77,15 @@ class AdapterServer(MergedServer):
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """Write the adapters, and keep those of the update before until the servers have these. Raises OutputError."""
-        target = self._folder / str(policy_version)
+        target, policy = self._folder / str(policy_version), self._over(source)
         try:
             target.mkdir(parents=True, exist_ok=True)
-            self._policy.write(target)
+            policy.write(target)
             for path in target.iterdir():
                 path.chmod(0o644)  # a server may run as another user
         except OSError as error:
             raise OutputError(f"The adapters for the servers cannot be written to {target}: {error}.") from None
-        self._engine.load_weights(AdapterFolder(target, self._policy.model), policy_version)
+        self._engine.load_weights(AdapterFolder(target, policy.model), policy_version)
         for older in self._folder.iterdir():
             if older != target:
                 shutil.rmtree(older, ignore_errors=True)

@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
+def is_in_parts(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Whether other processes hold other parts of it.
+
+    Without importing what takes half a second: nobody has made such a tensor before it was imported.
+    """
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The tensor with all of its parts; itself if it is in one piece."""
-    return tensor.full_tensor() if _is_in_parts(tensor) else tensor
+    return tensor.full_tensor() if is_in_parts(tensor) else tensor
 
 
 @torch.no_grad()
@@ -39,22 +48,16 @@ def collected(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
     for tensor in tensors.values():
         if id(tensor) not in gathered:
             complete = whole(tensor.detach())
-            gathered[id(tensor)] = complete.cpu() if _is_in_parts(tensor) else complete
+            gathered[id(tensor)] = complete.cpu() if is_in_parts(tensor) else complete
             if not keep:
                 gathered[id(tensor)] = complete.new_empty(0)
     return {name: gathered[id(tensor)] for name, tensor in tensors.items()} if keep else {}
 
 
 def _laid_out(value: Tensor, like: Tensor) -> Tensor:
-    if not _is_in_parts(like) or _is_in_parts(value):
+    if not is_in_parts(like) or is_in_parts(value):
         return value
     from torch.distributed.tensor import distribute_tensor
 
     on_device = value.to(like.device)
     return distribute_tensor(on_device, like.device_mesh, like.placements, src_data_rank=None)
-
-
-def _is_in_parts(tensor: Tensor) -> "TypeGuard[DTensor]":
-    """Without importing what takes half a second: nobody has made such a tensor before it was imported."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)

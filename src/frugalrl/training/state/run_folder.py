@@ -1,7 +1,7 @@
 """The folder of a run: a new one, or an existing one to resume in, locked by one process at a time.
 
-A run is resumed with its own recipe. `training.steps`, `budget`, `training.mirror`, `distributed` and the number of
-processes may differ: a run can be extended, shortened or moved.
+A run is resumed with its own recipe. `training.steps`, `budget`, `training.mirror`, `distributed`, `devices` and
+the number of processes may differ: a run can be extended, shortened or moved.
 """
 
 import fcntl
@@ -143,14 +143,14 @@ def refuse_other_recipe(recipe: SftRecipe | TrainRecipe, path: Path, where: str)
     if refused:
         raise OutputError(
             f"The run in {where} has another recipe ({refused[0]}). Resume it with its own {RECIPE_FILE}; only "
-            "training.steps, training.mirror, budget and distributed may be changed. Or start a new run with another "
-            "--out."
+            "training.steps, training.mirror, budget, distributed and devices may be changed. Or start a new run with "
+            "another --out."
         )
     return changes
 
 
 def _may_change(key: str) -> bool:
-    return key in ("training.steps", "training.mirror") or key.startswith(("budget.", "distributed."))
+    return key in ("training.steps", "training.mirror") or key.startswith(("budget.", "distributed.", "devices."))
 
 
 def _changes(recipe: SftRecipe | TrainRecipe, path: Path) -> list[tuple[str, object, object]]:
