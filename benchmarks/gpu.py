@@ -5,6 +5,8 @@ named: each number beside its prediction and beside the limit that the same run 
 rate). Without `--model` the exact shapes of DeepSeek-R1-Distill-Qwen-1.5B with random weights are made. `--toy` runs
 everything on the shipped tiny model in about a minute on a CPU: a test does so.
 
+At the end each target is met, not met, or not measured (on a CPU, and where a part failed).
+
 A measurement that fails is a row with the error, the others go on, and the exit code is 1.
 """
 
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_parts import decode, exactness, faults, limits, model, runs, server, update
+from gpu_parts import decode, exactness, faults, limits, model, runs, server, targets, update
 from gpu_parts.rows import REAL, TOY, Row, Setup
 
 from frugalrl.config.schema import ModelSettings
@@ -73,6 +75,10 @@ def measure(chosen: argparse.Namespace, folder: Path, show: Callable[[str], None
             errors[name] = f"{type(error).__name__}: {error}"
             show(f"{name}: FAILED, {errors[name].splitlines()[0]}")
             traceback.print_exc(file=sys.stderr)
+    judged = targets.evaluated(rows, setup.is_cuda, setup.sizes.batches[-1])
+    for target in judged:
+        worst = "" if target.value is None else f"  (worst {target.value:.3g})"
+        show(f"target      {target.what}: {target.outcome.upper()}{worst}  {target.note}".rstrip())
     return {
         "what": "frugalrl on one device: decode, update, memory, exactness, faults, runs",
         "device": torch.cuda.get_device_name() if setup.is_cuda else platform.processor() or platform.machine(),
@@ -83,6 +89,7 @@ def measure(chosen: argparse.Namespace, folder: Path, show: Callable[[str], None
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "transformers")},
         "limits": dataclasses.asdict(found),
         "rows": [dataclasses.asdict(row) | {"share_of_limit": row.share_of_limit} for row in rows],
+        "targets": [dataclasses.asdict(target) for target in judged],
         "errors": errors,
     }
 

@@ -9,6 +9,7 @@ import torch
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.sampling import draw_tokens
 from frugalrl.rollout.torch_engine import TorchEngine
+from gpu_parts import predictions
 from gpu_parts.rows import Row, Setup, seconds_of
 
 _LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx", "cudaGraphLaunch")
@@ -28,9 +29,10 @@ def by_batch_and_width(setup: Setup) -> Iterator[Row]:
     """Milliseconds a token for each batch and width, against reading all weights and the cache once."""
     for batch in setup.sizes.batches:
         for width in setup.sizes.widths:
-            limit = _bytes_a_token(setup, batch, width) / (setup.limits.copy_bytes_per_second / 1.0)
+            limit = _bytes_a_token(setup, batch, width) / setup.limits.copy_bytes_per_second
             seconds = _token_seconds(setup, batch, width)
-            yield Row("decode", f"token, {batch} rows, width {width}", seconds * 1e3, "ms", limit=limit * 1e3)
+            predicted = 1e3 * predictions.token_seconds(setup, batch, width)
+            yield Row("decode", f"token, {batch} rows, width {width}", seconds * 1e3, "ms", predicted, limit * 1e3)
 
 
 def launches(setup: Setup) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from frugalrl.training.state.checkpoint import load_training_state, load_weights
 from frugalrl.training.state.manifest import damage
+from gpu_parts import predictions
 from gpu_parts.rows import Row, Setup
 
 _DATA = ("data.train.source=arithmetic", "data.train.split=train", "data.train.skip_without_gold=false",
@@ -28,16 +29,17 @@ def steps_kill_and_resume(setup: Setup) -> Iterator[Row]:
     per_step = [line["time/rollout"] + line["time/update"] + line["time/reward"] for line in log]
     note = ", ".join(f"{name} {log[-1][f'time/{name}']:.2f} s" for name in ("rollout", "update", "reward"))
     yield Row("runs", f"{len(log)} steps from start to end", seconds, "s")
-    yield Row("runs", "a step, the median", sorted(per_step)[len(per_step) // 2], "s", note=note)
-    yield Row("runs", "100 steps, extrapolated", 100 * sorted(per_step)[len(per_step) // 2] / 3600, "h")
+    median, planned = sorted(per_step)[len(per_step) // 2], predictions.step_seconds(setup, _settings(setup))
+    yield Row("runs", "a step, the median", median, "s", planned, note=note)
+    yield Row("runs", "100 steps, extrapolated", 100 * median / 3600, "h", 100 * planned / 3600)
     same = setup.folder / "same"
     _train(setup, same)
-    yield Row("runs", "weights equal when run again", float(_weights(whole) == _weights(same)), "", limit=1.0)
+    yield Row("runs", "weights equal when run again", float(_weights(whole) == _weights(same)), "", 1.0, 1.0)
     killed = setup.folder / "killed"
     _train(setup, killed, kill_after=setup.sizes.train_steps - 1)
     _train(setup, killed, resume=True)
     equal = float(_weights(whole) == _weights(killed))
-    yield Row("runs", "weights equal after a kill and a resume", equal, "", limit=1.0)
+    yield Row("runs", "weights equal after a kill and a resume", equal, "", 1.0, 1.0)
 
 
 def checkpoints(setup: Setup) -> Iterator[Row]:
@@ -46,6 +48,7 @@ def checkpoints(setup: Setup) -> Iterator[Row]:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     summary = json.loads((setup.folder / "whole" / "summary.json").read_text(encoding="utf-8"))
     saved = summary["wall_seconds"].get("checkpoint", 0.0) / setup.sizes.train_steps
+    yield Row("checkpoint", "size", size / 1e9, "GB", predictions.checkpoint_gb(setup, _settings(setup)))
     yield Row("checkpoint", "written", saved, "s", note=f"{size / 1e9:.2f} GB")
     began = time.perf_counter()
     wrong = damage(folder)
@@ -59,13 +62,16 @@ def checkpoints(setup: Setup) -> Iterator[Row]:
     load_weights(setup.policy, setup.model)
 
 
-def _train(setup: Setup, out: Path, resume: bool = False, kill_after: int | None = None) -> float:
-    settings = (
+def _settings(setup: Setup) -> tuple[str, ...]:
+    return (
         f"model.path={setup.model}", f"model.dtype={setup.dtype}", f"training.steps={setup.sizes.train_steps}",
         "training.save_every=1", *_DATA, *setup.sizes.train_overrides,
     )  # fmt: skip
+
+
+def _train(setup: Setup, out: Path, resume: bool = False, kill_after: int | None = None) -> float:
     command = [sys.executable, "-m", "frugalrl", "train", setup.recipe, "--out", str(out), "--ignore-doctor"]
-    command += [part for setting in settings for part in ("--set", setting)] + ["--resume"] * resume
+    command += [part for setting in _settings(setup) for part in ("--set", setting)] + ["--resume"] * resume
     began = time.perf_counter()
     log = out.with_suffix(".log").open("a")
     process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

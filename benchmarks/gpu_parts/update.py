@@ -13,6 +13,7 @@ from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.batching import TrainingRow, micro_batches
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.update import UpdateSettings, update_policy
+from gpu_parts import predictions
 from gpu_parts.decode import requests
 from gpu_parts.rows import Row, Setup, seconds_of
 
@@ -35,8 +36,12 @@ def rates(setup: Setup) -> Iterator[Row]:
         learned = sum(len(row.completion_ids) for row in rows)
         rate = flops(setup, rows) / seconds
         name = f"update of {learned:,} completion tokens, {tokens:,} a micro-batch"
-        yield Row("update", name, learned / seconds, "tokens/s", note=f"{seconds:.3f} s")
-        yield Row("update", f"{name}, matrix rate", rate / 1e12, "TFLOP/s", limit=setup.limits.matrix_flops / 1e12)
+        limit = setup.limits.matrix_flops
+        planned = predictions.UTILISATION * limit
+        yield Row(
+            "update", name, learned / seconds, "tokens/s", learned * planned / (rate * seconds), note=f"{seconds:.3f} s"
+        )
+        yield Row("update", f"{name}, matrix rate", rate / 1e12, "TFLOP/s", planned / 1e12, limit / 1e12)
 
 
 def memory(setup: Setup) -> Iterator[Row]:
@@ -45,31 +50,34 @@ def memory(setup: Setup) -> Iterator[Row]:
         yield Row("memory", "peak by phase", math.nan, "GB", note="torch counts the memory of GPUs only")
         return
     held = torch.cuda.memory_allocated()
-    yield Row("memory", "weights", held / 1e9, "GB")
+    micro_batch, widest = setup.sizes.update_tokens[0], setup.sizes.widths[-1] + setup.sizes.tokens
+    planned = predictions.memory_plan(setup, setup.sizes.batches[-1], widest, micro_batch, _RULE.logits_chunk_tokens)
+    process = planned.held["process"]  # which torch does not count
+    yield Row("memory", "weights", held / 1e9, "GB", planned.held["weights"])
     optimizer = MasterOptimizer(setup.policy.model, OptimizerSettings(learning_rate=1e-6))
-    rows = training_rows_of(setup, setup.sizes.update_tokens[0])
+    rows = training_rows_of(setup, micro_batch)
     batch = setup.sizes.batches[-1]
     never = frozenset({setup.policy.model.config.vocab_size})
     engine = TorchEngine(setup.policy.model, never, batch)
     prompts = requests(batch, setup.sizes.widths[-1])
-    yield _peak("rollout", lambda: engine.generate(prompts, SamplingParams(setup.sizes.tokens)))
-    yield _peak(
-        "update",
-        lambda: update_policy(
-            setup.policy, None, optimizer, micro_batches(rows, setup.sizes.update_tokens[0], setup.device), _RULE, 1.0
-        ),
-    )
+
+    def update() -> None:
+        update_policy(setup.policy, None, optimizer, micro_batches(rows, micro_batch, setup.device), _RULE, 1.0)
+
+    update()  # the first makes the moments, with which the rollout is planned too
+    sampled = SamplingParams(setup.sizes.tokens)
+    yield _peak("rollout", lambda: engine.generate(prompts, sampled), planned.rollout_gb - process)
+    yield _peak("update", update, planned.update_gb - process)
 
 
-def _peak(phase: str, run: Callable[[], object]) -> Row:
+def _peak(phase: str, run: Callable[[], object], planned: float) -> Row:
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     run()
     reserved = torch.cuda.max_memory_reserved() / 1e9
-    return Row(
-        "memory", f"peak of {phase}", torch.cuda.max_memory_allocated() / 1e9, "GB", note=f"{reserved:.1f} GB reserved"
-    )
+    peak = torch.cuda.max_memory_allocated() / 1e9
+    return Row("memory", f"peak of {phase}", peak, "GB", planned, note=f"{reserved:.1f} GB reserved")
 
 
 def training_rows_of(setup: Setup, tokens: int) -> list[TrainingRow]:

@@ -19,7 +19,7 @@ def register(subparsers: Any) -> None:
         "Parquet, a ledger of every decision, a report card and a manifest with hashes.",
     )
     parser.add_argument(
-        "spec", help="a YAML file, see recipes/curate/, or the name of a shipped one such as curate/open-rs"
+        "spec", help="a YAML file, or the name of a shipped one such as curate/open-rs: see `frugalrl recipes`"
     )
     parser.add_argument("--out", type=Path, help="folder of the set (default: curated/NAME)")
     parser.add_argument(

@@ -83,6 +83,7 @@ class Live:
         self._task: Any = None
         self._what = ""
         self._is_open_ended = False
+        self._began: dict[str, float] = {}  # by what is under way: an evaluation in between stops no clock
         self._waits = is_long
         self._wait("starting")
 
@@ -128,6 +129,8 @@ class Live:
             self._bar, self._what = _bar(), line.what
             self._bar.start()
             self._task = self._bar.add_task(line.what, total=line.total or None)
+            if line.total:
+                self._bar.tasks[0].start_time = self._began.setdefault(line.what, self._bar.get_time())
         self._is_open_ended = not line.total
         self._bar.update(self._task, completed=line.done, total=line.total or None)
         if line.total and line.done >= line.total:

@@ -20,7 +20,7 @@ def register(subparsers: Any) -> None:
         description="Samples the real policy through the real template, data and rewards, tries an update on a copy, "
         "and prints a line for each check: green, yellow or red, with the fix. Exit code 2 if anything is red.",
     )
-    parser.add_argument("recipe", help="a YAML file, see recipes/, or the name of a shipped one such as quickstart")
+    parser.add_argument("recipe", help="a YAML file, or the name of a shipped one: see `frugalrl recipes`")
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", help="replace a value of the recipe; may be repeated"
     )

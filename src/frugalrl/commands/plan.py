@@ -17,7 +17,7 @@ def register(subparsers: Any) -> None:
         "memory by part, disk, tokens, seconds of a step, hours and dollars with intervals, and what would make it fit "
         "or cheaper. docs/plan.md says how to read it.",
     )
-    parser.add_argument("recipe", help="a YAML file, see recipes/, or the name of a shipped one such as quickstart")
+    parser.add_argument("recipe", help="a YAML file, or the name of a shipped one: see `frugalrl recipes`")
     parser.add_argument(
         "--set", action="append", default=[], metavar="A.B=C", help="replace a value of the recipe; may be repeated"
     )

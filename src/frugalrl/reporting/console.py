@@ -90,7 +90,10 @@ def _next(summary: Summary, folder: str) -> str:
             "Next: the model did not get better, or got worse again. Look at the report; before a longer run try "
             "half the learning rate (optimizer.learning_rate), or easier problems."
         )
-    return f"Next: train longer from here with --set model.path={folder}/model, or see recipes/ for the full-size runs."
+    return (
+        f"Next: train longer from here with --set model.path={folder}/model, or see `frugalrl recipes` for the "
+        "full-size runs."
+    )
 
 
 def _choice(summary: Summary) -> list[str]:

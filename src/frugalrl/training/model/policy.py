@@ -242,8 +242,13 @@ def quiet_transformers() -> None:
 
 def weights_hash(policy: Policy) -> str:
     """Of the weights as they are loaded: the same for a folder that was moved, another after any update."""
+    return tensors_hash(policy.model_tensors())
+
+
+def tensors_hash(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Of names and values."""
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in policy.model_tensors():
+    for name, tensor in tensors:
         digest.update(name.encode())
         in_one_piece: Tensor = whole(tensor.detach()).cpu()
         digest.update(in_one_piece.contiguous().view(-1).view(torch.uint8).numpy().data)
