@@ -184,19 +184,23 @@ def plan(
     tries: Sequence[Sequence[str]] = (),
     mean_tokens: float | None = None,
     lengths: str | None = None,
+    instant: bool = False,
+    processes: int = 1,
 ) -> "list[tuple[str, Plan]]":
     """What a recipe needs and costs on cards of the table, or on this machine: a plan for each, by name.
 
     changes: as for `load_recipe`; only where the recipe is not loaded yet. usd_per_hour: of any card, or by its name.
     measure: this machine, by trying it for half
     a minute. tries: settings to compare, each a list of changes. mean_tokens: of a completion; lengths: a .jsonl file
-    of completions with `tokens`; without either a stated prior. Raises UserError.
+    of completions with `tokens`; without either a stated prior. instant: memory from the closed formula alone, and not
+    from the program's own code on fake tensors, which takes some seconds. processes: as many cards share the run, as
+    with torchrun. Raises UserError.
     """
     settle_threads()
     from frugalrl.planning.forecast.planning import plans
 
     chosen = _loaded(load_recipe(recipe, changes) if changes else recipe, "train")  # type: ignore[arg-type]
-    return plans(chosen, gpus, usd_per_hour, measure, tries, mean_tokens, lengths)
+    return plans(chosen, gpus, usd_per_hour, measure, tries, mean_tokens, lengths, instant, processes)
 
 
 def sft(
