@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from doc_tables import put
+from figure_files import bars_file
 from machine import ROOT
 
 FOLDER = Path(__file__).parent
@@ -47,7 +49,16 @@ def step_rows(record: dict[str, Any]) -> Iterator[Row]:
         best = min(row["trl"], key=lambda one: statistics.median(one["step_cpu_seconds"]))
         ours, theirs = (statistics.median(side["step_cpu_seconds"]) for side in (row["ours"], best))
         case = f"{row['case']} lengths, beta {row['kl_coef']:g}"
-        yield "GRPO step", case, f"{ours:.2f} CPU s", f"TRL {theirs:.2f} CPU s", f"{row['ratio_cpu']:.1f}x", ""
+        share = _step_share(record, row, ours)
+        yield "GRPO step", case, f"{ours:.2f} CPU s", f"TRL {theirs:.2f} CPU s", f"{row['ratio_cpu']:.1f}x", share
+
+
+def _step_share(record: dict[str, Any], row: dict[str, Any], seconds: float) -> str:
+    """The products of 64 completions, prompts left out: sampled (2), a backward pass (6), a reference (2)."""
+    if "weights_in_products" not in row:
+        return ""
+    operations = 64 * row["ours"]["mean_tokens"] * row["weights_in_products"] * (10 if row["kl_coef"] else 8)
+    return f"{operations / record['limits']['matrix_flops'] / seconds:.0%}"
 
 
 def sft_rows(record: dict[str, Any]) -> Iterator[Row]:
@@ -128,15 +139,85 @@ PARTS: dict[str, tuple[str, list[str], Callable[[dict[str, Any]], Iterator[Row]]
 what was given for it, if anything was."""
 
 
+def rows_of(name: str) -> list[Row]:
+    """Of a record, if it is there."""
+    rows, file = PARTS[name][2], RECORDS / f"{name}.json"
+    if rows is None or not file.is_file():
+        return []
+    return list(rows(json.loads(file.read_text(encoding="utf-8"))))
+
+
 def table() -> str:
     """Of the records that are there."""
     lines = ["| part | case | ours | peer | ratio | of the limit |", "|---|---|---|---|---|---|"]
-    for name, (_, _, rows) in PARTS.items():
+    lines += [f"| {' | '.join(row)} |" for name in PARTS for row in rows_of(name)]
+    return "\n".join(lines) + "\n"
+
+
+def circumstances() -> str:
+    """What the records say of machine, versions, and what others took."""
+    lines = []
+    for name in PARTS:
         file = RECORDS / f"{name}.json"
-        if rows is not None and file.is_file():
-            record = json.loads(file.read_text(encoding="utf-8"))
-            lines += [f"| {' | '.join(row)} |" for row in rows(record)]
-    return "\n".join(lines)
+        if file.is_file():
+            found = json.loads(file.read_text(encoding="utf-8"))
+            shares = [one for one in _values(found, "others_cpu_share") if one is not None]
+            versions = {key: value for one in _values(found, "versions") for key, value in _flat(one)}
+            said = [f"others took up to {max(shares):.0%} of all cores"] if shares else []
+            said += [", ".join(f"{key} {value}" for key, value in sorted(versions.items()))] if versions else []
+            if said:
+                lines.append(f"- `records/{name}.json`: {'; '.join(said)}.")
+    return "\n".join(lines) + "\n"
+
+
+def _values(found: Any, key: str) -> Iterator[Any]:
+    """Under a key, anywhere in a record."""
+    if isinstance(found, dict):
+        if key in found:
+            yield found[key]
+        for value in found.values():
+            yield from _values(value, key)
+    elif isinstance(found, list):
+        for value in found:
+            yield from _values(value, key)
+
+
+def _flat(versions: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in versions.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        elif value not in ("source", "?"):
+            yield key, str(value)
+
+
+def figure() -> str:
+    """How many times as fast as each peer, a bar a case."""
+    bars = [
+        (f"{part}: {case}, {peer.rpartition(' ')[0] if part == 'rollout' else peer.split()[0]}", float(ratio[:-1]))
+        for name in PARTS
+        for part, case, _, peer, ratio, _ in rows_of(name)
+        if ratio
+    ]
+    return bars_file("Times as fast as the peer, by processor time (the line: as fast)", bars, mark=1.0)
+
+
+def one_ratio() -> str:
+    """The sentence of the README: a whole step against TRL."""
+    record = json.loads((RECORDS / "grpo_step.json").read_text(encoding="utf-8"))
+    ratios = [row["ratio_cpu"] for row in record["rows"]]
+    return (
+        f"On the same work a whole GRPO step is {min(ratios):.1f} to {max(ratios):.1f} times as fast as TRL 1.16's, by "
+        "processor time ([benchmarks](benchmarks/README.md)).\n"
+    )
+
+
+def write_pages() -> None:
+    """The table, the figure and the README's sentence, from the records."""
+    put("../benchmarks/README.md", "speed", table())
+    put("../benchmarks/README.md", "circumstances", circumstances())
+    (ROOT / "docs" / "figures" / "speed.svg").write_text(figure(), encoding="utf-8")
+    if (RECORDS / "grpo_step.json").is_file():
+        put("../README.md", "step ratio", one_ratio())
 
 
 def main() -> int:
@@ -144,20 +225,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--pages", action="store_true", help="measure nothing: write the pages that show the records")
     parser.add_argument(VLLM, type=Path, default=ROOT / ".bench" / "vllm", help="an environment with vLLM")
     parser.add_argument(TRL, type=Path, help="the Python of an environment with TRL")
     parser.add_argument(DATASKETCH, type=Path, help="the Python of an environment with datasketch")
     arguments = parser.parse_args()
     given = {VLLM: arguments.vllm_env, TRL: arguments.trl_python, DATASKETCH: arguments.datasketch_python}
     failed = []
-    for name in () if arguments.table else arguments.only:
+    for name in () if arguments.table or arguments.pages else arguments.only:
         script, options, _ = PARTS[name]
         print(f"== {name}", flush=True)
         filled = [word for option in options for word in _filled(option, given)]
         command = [sys.executable, str(FOLDER / script), *filled, "--out", str(RECORDS / f"{name}.json")]
         if subprocess.run(command, check=False).returncode != 0:
             failed.append(name)
-    print(table())
+    print(table(), end="")
+    if arguments.pages:
+        write_pages()
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

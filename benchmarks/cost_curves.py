@@ -1,4 +1,4 @@
-"""How cost grows: `python benchmarks/cost_curves.py`, and `--figures` draws docs/figures/cost-*.svg from its record.
+"""How cost grows: `python benchmarks/cost_curves.py`, and `--figures` draws what docs/cost-curves.md shows.
 
 A rollout and an update (with a reference) of random models on random prompts of 48 tokens, all completions of the same
 length. One of length, group size, model size and cores changes, the rest stays at 8 prompts x 8, 64 tokens, 1 M.
@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.doc_tables import put
 from benchmarks.figure_files import figure_file
 from benchmarks.machine import ROOT, Others, description, limits
 
@@ -117,10 +118,10 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
 
 
 TITLES = {
-    "length": ("Cost of a token by completion length", "completion tokens", lambda case: float(case["length"])),
-    "group": ("Cost of a token by group size", "completions of a prompt", lambda case: float(case["group_size"])),
-    "size": ("Cost of a token by model size", "million parameters", lambda case: float(case["size"][:-1])),
-    "cores": ("Cost of a token by cores", "cores", lambda case: float(case["cores"])),
+    "length": ("By completion length, ms per 1,000 tokens", "completion tokens", lambda case: float(case["length"])),
+    "group": ("By group size, ms per 1,000 tokens", "completions of a prompt", lambda case: float(case["group_size"])),
+    "size": ("By model size, ms per 1,000 tokens", "million parameters", lambda case: float(case["size"][:-1])),
+    "cores": ("By cores, ms per 1,000 tokens", "cores", lambda case: float(case["cores"])),
 }
 
 
@@ -128,14 +129,19 @@ def draw_figures(record: dict[str, Any], folder: Path) -> None:
     """A figure a curve: milliseconds per 1,000 completion tokens, of the rollout and of the update."""
     for curve, (title, label, place) in TITLES.items():
         points = sorted((row for row in record["points"] if row["curve"] == curve), key=place)
-        if len(points) < 2:
+        if not has_curve(record, curve):
             continue
         series = [
             Series(name, [Point(place(row), 1e6 * min(row[name]) / row["tokens"]) for row in points], slot)
             for slot, name in enumerate(("rollout", "update"))
         ]
-        text = figure_file(f"{title}, ms per 1,000 tokens", series, label)
+        text = figure_file(title, series, label)
         (folder / f"cost-{curve}.svg").write_text(text, encoding="utf-8")
+
+
+def has_curve(record: dict[str, Any], curve: str) -> bool:
+    """Whether there is a line to draw."""
+    return sum(row["curve"] == curve for row in record["points"]) > 1
 
 
 def take_over(points: list[dict[str, Any]], curve: str) -> str:
@@ -151,7 +157,7 @@ def take_over(points: list[dict[str, Any]], curve: str) -> str:
         for before, now, row in zip(larger, larger[1:], rows[1:], strict=False)
         if now != before
     ]
-    return f"{curve}: {', '.join(parts)}"
+    return f"By {TITLES[curve][1]}, the phase that costs more: {', '.join(parts)}."
 
 
 def main() -> None:
@@ -178,9 +184,9 @@ def main() -> None:
         record = {**about, "points": kept + fresh}
         arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     draw_figures(record, FIGURES)
-    for curve in TITLES:
-        if sum(row["curve"] == curve for row in record["points"]) > 1:
-            print(take_over(record["points"], curve))
+    lines = [f"- {take_over(record['points'], curve)}" for curve in TITLES if has_curve(record, curve)]
+    put("cost-curves.md", "take over", "\n".join(lines) + "\n")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,28 @@ def _file(title: str, inside: str, below: int) -> str:
     )
 
 
+def bars_file(title: str, bars: Sequence[tuple[str, float]], mark: float) -> str:
+    """A whole SVG document: a bar a row, its value beside it, and a line where the value is `mark`."""
+    label, width, row = 330, 760, 17
+    scale = (width - label - 60) / max([mark, *(value for _, value in bars)])
+    height = _TITLE + row * len(bars) + 8
+    drawn = "".join(
+        f'<g transform="translate(0 {_TITLE + row * number})"><text x="{label - 6}" y="11" text-anchor="end">'
+        f'{escape(name)}</text><rect x="{label}" y="2" width="{value * scale:.1f}" height="{row - 5}" '
+        f'fill="{LIGHT[0]}"/>'
+        f'<text x="{label + value * scale + 4:.1f}" y="11">{value:.2f}</text></g>'
+        for number, (name, value) in enumerate(bars)
+    )
+    at = label + mark * scale
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{escape(title)}"><style>text{{font:11px system-ui,sans-serif;fill:#555}}'
+        ".head{font-weight:600;font-size:13px}</style>"
+        f'<rect width="{width}" height="{height}" fill="#fff"/><text class="head" x="12" y="18">{escape(title)}</text>'
+        f'{drawn}<path d="M{at:.1f} {_TITLE}V{height - 6}" stroke="#555" stroke-dasharray="3 3"/></svg>\n'
+    )
+
+
 def mean_of_seeds(label: str, slot: int, seeds: Sequence[Mapping[int, float]]) -> Series:
     """One line: the mean at every step that all seeds have, and the seeds behind it."""
     shared = sorted(set.intersection(*(set(one) for one in seeds)))

@@ -18,6 +18,7 @@ TRL runs in an environment of its own (`--trl-python`, or made under `.bench`).
 import argparse
 import importlib.metadata
 import json
+import math
 import resource
 import statistics
 import subprocess
@@ -157,6 +158,16 @@ def run_side(python: Path, script: str, settings: dict[str, Any], threads: int, 
         return {**json.loads(answered.read_text(encoding="utf-8")), "others_cpu_share": others.share(own)}
 
 
+def weights_in_products(model: Path) -> int:
+    """The weights that a token is multiplied with: all matrices, but an embedding that is not the head too."""
+    import safetensors
+
+    with safetensors.safe_open(model / "model.safetensors", framework="pt") as tensors:
+        shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118 (no mapping)
+    looked_up = "model.embed_tokens.weight" if "lm_head.weight" in shapes else ""
+    return sum(math.prod(shape) for name, shape in shapes.items() if len(shape) == 2 and name != looked_up)
+
+
 def compared(name: str, kl_coef: float, model: str, arguments: argparse.Namespace, trl: Path) -> dict[str, Any]:
     """Both sides of a case."""
     problems, prompts = rendered_prompts(model, PROMPTS * (arguments.steps + 2))
@@ -185,6 +196,7 @@ def compared(name: str, kl_coef: float, model: str, arguments: argparse.Namespac
     return {
         "case": name,
         "kl_coef": kl_coef,
+        "weights_in_products": weights_in_products(Path(model)),
         "ours": ours,
         "trl": theirs,
         "ratio_wall": wall,

@@ -104,8 +104,12 @@ def measured(size: str, lengths: str, kl_coef: float, flops: float, repeats: int
     }
 
 
+def _case(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["size"], row["lengths"], row["kl_coef"]
+
+
 def main() -> None:
-    """Every case, a table, the record."""
+    """The cases that are asked for, a table; they are added to the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=tuple(SHAPES), default=["1M", "10M"])
     parser.add_argument("--lengths", nargs="+", choices=tuple(LENGTHS), default=list(LENGTHS))
@@ -114,13 +118,13 @@ def main() -> None:
     arguments = parser.parse_args()
     others, began = Others(), time.process_time()
     best = limits(threads=1)
-    rows = []
+    rows = json.loads(arguments.out.read_text(encoding="utf-8"))["rows"] if arguments.out.is_file() else []
     for size in arguments.sizes:
         for lengths in arguments.lengths:
             for kl_coef in (0.0, 0.04):
                 best["matrix_flops"] = max(best["matrix_flops"], limits(threads=1)["matrix_flops"])
                 row = measured(size, lengths, kl_coef, best["matrix_flops"], arguments.repeats)
-                rows.append(row)
+                rows = [one for one in rows if _case(one) != _case(row)] + [row]
                 print(
                     f"{size:5} {lengths:7} beta {kl_coef:.2f}: {statistics.median(row['cpu_seconds']):7.2f} s of "
                     f"processor time, {row['share_of_matrix_rate']:.0%} of the matrix rate",

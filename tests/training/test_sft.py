@@ -123,3 +123,13 @@ def test_the_shipped_reasoner_came_from_its_recipe():
     assert made == dump_recipe(load_recipe(root / "recipes/tiny-base.yaml", SftRecipe))
     config = json.loads((root / "src/frugalrl/assets/tiny/config.json").read_text())
     assert config["vocab_size"] == written["scratch"]["vocab_size"]
+
+
+def test_lanes_change_no_bit_of_the_weights(tmp_path, torch_threads):
+    made = []
+    for threads in (1, 2):
+        torch_threads(threads)
+        chosen = recipe(phases=[{"limit": 60, "mix": "skill"}], validation=None)
+        folder = run(tmp_path / str(threads), chosen)
+        made.append(AutoModelForCausalLM.from_pretrained(folder).state_dict())
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])

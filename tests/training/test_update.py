@@ -72,7 +72,7 @@ def autograd_gradient(policy, batches, settings, reference):
     tokens = sum(len(batch.targets) for batch in batches)
     for batch in batches:
         ref = None if reference is None else _logprobs_of(reference, batch, settings)
-        _backward(copied, _Inputs(batch, batch.rollout_logprobs, ref), settings, tokens, 1.0, None)
+        _backward(copied, _Inputs(batch, batch.rollout_logprobs, ref), settings, tokens, 1.0, torch.Tensor.backward)
     return torch.cat([p.grad.flatten() for p in model.parameters()])
 
 

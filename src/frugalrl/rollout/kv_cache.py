@@ -113,9 +113,10 @@ class TransposedKeys:
 
     def move_rows(self, sources: Tensor, targets: Tensor) -> None:
         """See `KeyValueCache.move_rows`."""
-        for memory in (self._keys, self._values):
-            rows = self._by_row(memory)
-            rows[:, targets] = rows[:, sources]
+        pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
+        for rows in (self._by_row(self._keys), self._by_row(self._values)):
+            for source, target in pairs:  # copies of whole blocks; an index would gather and scatter number by number
+                rows[:, target].copy_(rows[:, source])
 
     def _by_row(self, memory: Tensor) -> Tensor:
         """[layers, rows, heads, ...]"""

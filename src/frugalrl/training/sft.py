@@ -18,6 +18,7 @@ import torch
 from frugalrl.config.schema import PromptSettings, SftRecipe
 from frugalrl.data.prompts import PromptedCompletion, messages_for, render, tokenize
 from frugalrl.errors import DataError
+from frugalrl.lanes import Lanes, open_lanes
 from frugalrl.reporting.console import duration
 from frugalrl.reporting.lines import Progressing
 from frugalrl.reporting.model_card import sft_card
@@ -25,18 +26,19 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
 from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, IDLE_ROW, micro_batches
-from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement, refuse_drift
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
 from frugalrl.training.distributed.sharing import added_up, even_counts
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.exporting import export, whole_models
+from frugalrl.training.gradients import Backward, added_gradients
 from frugalrl.training.model.eight_bit import require_bitsandbytes
 from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import collected
-from frugalrl.training.model.policy import Policy, pick_device, quiet_transformers, weights_hash
+from frugalrl.training.model.policy import Policy, count, pick_device, quiet_transformers, weights_hash
 from frugalrl.training.model.scratch import TURN_END, make_model, train_tokenizer
 from frugalrl.training.packing import Example, fill_rows, side_by_side
 from frugalrl.training.schedule import lr_factor
@@ -159,10 +161,11 @@ def _loop(
             show(f"Stopped after step {step - 1} of {steps}; resume with --resume.")
             return False
         batch = rows[(step - 1) * rows_per_step : step * rows_per_step]
-        losses.append(_accumulate(recipe, policy, batch, placement, optimizer.loss_scale))
+        with open_lanes(count(policy.model.parameters()), policy.device) as lanes:
+            losses.append(_accumulate(recipe, policy, batch, placement, (optimizer, lanes)))
+            factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
+            norm = optimizer.step(factor)
         rows_done += len(batch)
-        factor = lr_factor(step - 1, steps, schedule.schedule, schedule.warmup_fraction, schedule.min_lr_fraction)
-        norm = optimizer.step(factor)
         if step % training.log_every == 0 or step == steps:
             done, elapsed = step - first_step, time.monotonic() - started
             rate = rows_done * training.pack_tokens / elapsed
@@ -193,6 +196,7 @@ def _save(
     recipe: SftRecipe, policy: Policy, optimizer: MasterOptimizer, kept: Mapping[str, Any], path: Path, world: World
 ) -> None:
     """Save a checkpoint and point `latest` at it."""
+    refuse_drift(world, policy, int(kept["step"]))
     state = TrainingState(kept, {"optimizer": collected(optimizer.state_tensors(), world.rank == 0)})
     complete = policy.whole()
 
@@ -204,9 +208,13 @@ def _save(
 
 
 def _accumulate(
-    recipe: SftRecipe, policy: Policy, batch: list[Row], placement: Placement, loss_scale: float = 1.0
+    recipe: SftRecipe,
+    policy: Policy,
+    batch: list[Row],
+    placement: Placement,
+    training: tuple[MasterOptimizer, Lanes] | None = None,
 ) -> float:
-    """Add up the gradients of a batch; return its mean loss per completion token (nats).
+    """The mean loss of a batch per completion token (nats); in training its gradients are added up.
 
     Every forward pass is weighted by its tokens over the batch's, so that its size changes nothing, nor does the number
     of processes, each of which takes some of the rows.
@@ -215,8 +223,20 @@ def _accumulate(
     world = placement.world
     own = batch[world.rank :: world.size]
     pieces = even_counts(world, _pieces(recipe, policy, own), lambda: micro_batches([IDLE_ROW], 1, policy.device)[0])
-    loss = placement.part(lambda: sum(_loss(policy, piece, learned, loss_scale) for piece in pieces))
-    return added_up(world, {"loss": loss})["loss"]
+
+    def computed(piece: MicroBatch, backward: Backward) -> float:
+        loss = -policy.batch_logprobs(piece)[0].sum() / learned
+        if training is not None:
+            backward(loss * training[0].loss_scale)
+        return float(loss.detach())
+
+    def work() -> float:
+        if training is None:
+            return sum(computed(piece, lambda loss: None) for piece in pieces)
+        optimizer, lanes = training
+        return sum(added_gradients(policy.model, optimizer, pieces, computed, lanes, placement.computes_together))
+
+    return added_up(world, {"loss": placement.part(work)})["loss"]
 
 
 def _pieces(recipe: SftRecipe, policy: Policy, rows: Sequence[Row]) -> list[MicroBatch]:
@@ -225,15 +245,6 @@ def _pieces(recipe: SftRecipe, policy: Policy, rows: Sequence[Row]) -> list[Micr
     if policy.device.type == "cpu":
         tokens = min(tokens, CPU_MICRO_BATCH_TOKENS)
     return side_by_side([example for row in rows for example in row], tokens, policy.device)
-
-
-def _loss(policy: Policy, piece: MicroBatch, learned: int, loss_scale: float) -> float:
-    """Add up the gradients of a part of a batch of `learned` completion tokens; return its part of the loss."""
-    logprobs, _ = policy.batch_logprobs(piece)
-    loss = -logprobs.sum() / learned
-    if torch.is_grad_enabled():
-        (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
-    return float(loss.detach())
 
 
 def _ordered_rows(recipe: SftRecipe, policy: Policy, phases: list[list[PromptedCompletion]]) -> list[Row]:

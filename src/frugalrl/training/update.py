@@ -7,7 +7,7 @@ updated) and `ref_logprobs` (the reference, only if there is a KL term).
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,8 +17,9 @@ from frugalrl.algorithms.losses import LossInputs, LossRule, token_losses
 from frugalrl.lanes import Lanes, open_lanes
 from frugalrl.training.distributed.placement import IN_ONE_PROCESS, Placement
 from frugalrl.training.distributed.sharing import added_up, largest
+from frugalrl.training.gradients import Backward, added_gradients
 from frugalrl.training.model.optimizer import MasterOptimizer
-from frugalrl.training.model.policy import Policy, trainable_parameters
+from frugalrl.training.model.policy import Policy, count
 from frugalrl.types import MicroBatch
 
 
@@ -64,10 +65,10 @@ def update_policy(
             "policy/skipped_updates": float(settings.updates),
             "policy/nonfinite_updates": 0.0,
         }
-    world = placement.world
+    world, together = placement.world, placement.computes_together
     own: Counter[str] = Counter()
     norms = []
-    with open_lanes(trainable_parameters(policy.model), policy.device) as lanes:
+    with open_lanes(count(policy.model.parameters()), policy.device) as lanes:
         old = placement.part(lambda: list(lanes.map(lambda batch: _old_logprobs(policy, batch, settings), batches)))
         ref = placement.part(lambda: _reference_logprobs(reference, batches, settings, lanes))
         staleness = torch.cat([settings.policy_version - batch.policy_versions for batch in batches])
@@ -75,8 +76,12 @@ def update_policy(
         tokens = int(late["tokens"])
         inputs = [_Inputs(*one) for one in zip(batches, old, ref, strict=True)]
 
+        def computed(one: _Inputs, backward: Backward) -> dict[str, float]:
+            scale = optimizer.loss_scale if together or _has_gradient(one.batch, settings) else None
+            return _backward(policy, one, settings, tokens, scale, backward)
+
         def accumulate() -> None:
-            for measured in _gradients(policy, optimizer, inputs, settings, tokens, placement.computes_together, lanes):
+            for measured in added_gradients(policy.model, optimizer, inputs, computed, lanes, together):
                 own.update(measured)
 
         for _ in range(settings.updates):
@@ -88,7 +93,7 @@ def update_policy(
         "loss/total": sums.pop("loss/total") / settings.updates,
         **{name: total / (tokens * settings.updates) for name, total in sums.items()},
         "policy/staleness": late["staleness"] / tokens,
-        "policy/staleness_max": largest(world, [float(one) for one in staleness.tolist()]),
+        "policy/staleness_max": largest(world, [float(staleness.max())] if len(staleness) else []),
         "policy/grad_norm": sum(norms) / len(norms),
         "policy/skipped_updates": nonfinite,
         "policy/nonfinite_updates": nonfinite,
@@ -116,48 +121,15 @@ class _Inputs:
     ref_logprobs: Tensor | None
 
 
-def _gradients(
-    policy: Policy,
-    optimizer: MasterOptimizer,
-    inputs: Sequence[_Inputs],
-    settings: UpdateSettings,
-    tokens: int,
-    computes_together: bool,
-    lanes: Lanes,
-) -> Iterator[dict[str, float]]:
-    """Add up the gradient of all micro-batches, in their order; yields what was measured of each.
-
-    In lanes each micro-batch has a gradient of its own, which is added as `backward` would have added it.
-    """
-    parameters = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
-    in_lanes = lanes.count > 1 and not computes_together and not optimizer.has_copies
-
-    def computed(one: _Inputs) -> tuple[dict[str, float], Sequence[Tensor | None]]:
-        scale = optimizer.loss_scale if computes_together or _has_gradient(one.batch, settings) else None
-        return _backward(policy, one, settings, tokens, scale, parameters if in_lanes else None)
-
-    for measured, gradients in lanes.map(computed, inputs) if in_lanes else map(computed, inputs):
-        for parameter, gradient in zip(parameters, gradients, strict=False):
-            if gradient is not None:
-                parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
-        yield measured
-
-
 def _backward(
-    policy: Policy,
-    one: _Inputs,
-    settings: UpdateSettings,
-    tokens: int,
-    loss_scale: float | None,
-    apart: Sequence[Tensor] | None,
-) -> tuple[dict[str, float], Sequence[Tensor | None]]:
-    """Add a micro-batch's gradient to the parameters'; its part of the loss, and sums over its tokens.
+    policy: Policy, one: _Inputs, settings: UpdateSettings, tokens: int, loss_scale: float | None, backward: Backward
+) -> dict[str, float]:
+    """Compute a micro-batch and hand its loss to the backward pass; its part of the loss, and sums over its tokens.
 
     tokens: of the whole batch, over which the entropy bonus is a mean. loss_scale: of the gradient alone; None computes
-    no gradient. apart: parameters whose gradients are returned, and added to none.
+    no gradient.
     """
     batch, old, ref = one.batch, one.old_logprobs, one.ref_logprobs
-    gradients: Sequence[Tensor | None] = ()
     with torch.set_grad_enabled(loss_scale is not None):
         logprobs, entropy = _forward(policy, batch, settings, entropy_gradient=settings.entropy_coef != 0)
     rows, rollout_logprobs = batch.rows, batch.rollout_logprobs
@@ -169,10 +141,7 @@ def _backward(
         loss = loss - settings.entropy_coef * entropy.sum() / tokens
         entropy = entropy.detach()
     if loss_scale is not None and loss.requires_grad:
-        if apart is None:
-            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
-        else:
-            gradients = torch.autograd.grad(loss * loss_scale, apart, allow_unused=True)
+        backward(loss * loss_scale)
     gap = (logprobs.detach() - rollout_logprobs).abs()
     sums = {
         "loss/total": loss.detach(),
@@ -184,7 +153,7 @@ def _backward(
     }
     if ref is not None:
         sums["policy/kl"] = losses.kl.sum()
-    return {name: float(value) for name, value in sums.items()}, gradients
+    return {name: float(value) for name, value in sums.items()}
 
 
 def _has_gradient(batch: MicroBatch, settings: UpdateSettings) -> bool:
