@@ -7,6 +7,7 @@ completions, whether or not the run was paid by it, and `beside_the_point` the s
 carry nothing to the answer: both are what gaming it would raise. Not covered: runs that are not finished.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -75,9 +76,10 @@ def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
 
 
 def mean_of_steps(run: RunRecord, metric: str, late: bool = False) -> float:
-    """The mean over the steps that have it; late: over the last tenth of the steps."""
+    """The mean over the steps that have it; late: over the last tenth of the steps. NaN if none has it."""
     first = 0.9 * run.steps[-1][0] if late else 0.0
-    return fmean(value for step, values in run.steps if step > first and (value := values.get(metric)) is not None)
+    known = [value for step, values in run.steps if step > first and (value := values.get(metric)) is not None]
+    return fmean(known) if known else math.nan
 
 
 def of_the_steps(results: Results) -> dict[str, float]:

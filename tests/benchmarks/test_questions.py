@@ -9,7 +9,7 @@ import question_runs
 import questions
 from figure_files import interval_file
 from question_arms import ARMS, QUESTIONS, SEEDS, Comparison, Question
-from question_measures import UNITS, share_beside
+from question_measures import UNITS, mean_of_steps, share_beside
 from question_runs import END, is_done
 from question_tables import forest, question_text, summary_table
 from question_verdicts import answers, by_arm, is_answered, values_of, verdict_of
@@ -18,6 +18,7 @@ from scipy import stats
 from frugalrl.config.loading import dump_recipe, load_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.reporting.bar_figures import Interval
+from frugalrl.reporting.run_record import RunRecord
 from frugalrl.statistics.intervals import Estimate
 from frugalrl.verify.steps.derivation import Derivation
 
@@ -194,6 +195,14 @@ def test_a_run_is_done_when_its_last_model_was_evaluated(tmp_path):
     assert is_done(job, tmp_path)
     (folder / END / "arithmetic.jsonl").unlink()
     assert not is_done(job, tmp_path)
+
+
+def test_a_mean_is_over_the_steps_that_have_the_metric_and_late_is_the_last_tenth():
+    steps = [(step, {"metric": float(step) if step != 20 else None}) for step in range(1, 21)]
+    run = RunRecord("run", "", {}, steps, [], [], {}, [], {}, [], [])
+    assert mean_of_steps(run, "metric") == pytest.approx(10.0)
+    assert mean_of_steps(run, "metric", late=True) == 19.0
+    assert math.isnan(mean_of_steps(run, "absent"))
 
 
 def test_true_sums_that_lead_nowhere_are_beside_the_point():

@@ -139,6 +139,11 @@ def test_the_bash_script_completes() -> None:
     asked = script + '\nCOMP_WORDS=(frugalrl train --re); COMP_CWORD=2; _frugalrl; echo "${COMPREPLY[@]}"\n'
     done = subprocess.run(["bash", "-c", asked], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["--resume"]
+    for command, kind in (("doctor", "train"), ("plan", "train"), ("sft", "sft"), ("curate", "curate")):
+        asked = script + f'\nCOMP_WORDS=(frugalrl {command} ""); COMP_CWORD=2; _frugalrl; echo "${{COMPREPLY[@]}}"\n'
+        words = subprocess.run(["bash", "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+        named = {"train": "quickstart", "sft": "tiny-base", "curate": "curate/open-rs"}
+        assert [name for name in named.values() if name in words] == [named[kind]], command
 
 
 def test_json_output_is_an_event_a_line_and_quiet_leaves_the_result(
@@ -151,4 +156,4 @@ def test_json_output_is_an_event_a_line_and_quiet_leaves_the_result(
     assert events[-1]["exit_code"] == 0
     assert "1 fit for training" in events[0]["text"]
     assert main(["check-golds", str(rows), "--quiet", "--workers", "1"]) == 0
-    assert capsys.readouterr().out.startswith("1 golds, 1 different")
+    assert capsys.readouterr().out.startswith("1 gold, 1 different")

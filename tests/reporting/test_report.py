@@ -137,8 +137,11 @@ def without_our_scripts(page: str) -> str:
 def test_a_report_is_one_file_that_needs_nothing_else(tmp_path):
     page, _ = report(tmp_path, write_run(tmp_path / "run", ending=summary()))
     parsed = Checked(page)
-    assert {"script", "link", "img", "iframe", "object", "a"} & {tag for tag, _ in parsed.seen} == set()
-    attributes = {name for _, attributes in parsed.seen for name in attributes}
+    assert {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in parsed.seen} == set()
+    links = [dict(attributes)["href"] for tag, attributes in parsed.seen if tag == "a"]
+    assert links
+    assert all(link.startswith("#") and f'id="{link[1:]}"' in page for link in links), "to its own parts"
+    attributes = {name for tag, attributes in parsed.seen if tag != "a" for name in attributes}
     assert attributes & {"src", "href", "srcset", "action"} == set()
     assert not any(name.startswith("on") for name in attributes)
     assert re.sub(r'xmlns="http://www.w3.org/2000/svg"', "", page).count("http://") == 0

@@ -168,12 +168,13 @@ class InAThread(LaunchedServer):
         self.stop()
 
 
-def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_path, policy, caplog):
+@pytest.mark.parametrize("asleep", [False, True], ids=["awake", "asleep"])
+def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_path, policy, caplog, asleep):
     server, model, ends = InAThread(policy.model), copy.deepcopy(policy.model), policy.end_token_ids
     transfer, limits = FolderTransfer(tmp_path / "weights"), Limits(model.config.vocab_size, 100, 4, 30.0, 30.0, 3)
     member = Member(server, transfer, limits, "float32")
     probe = ProbeSettings(((5, 9, 200),), 100, 2, None, None)
-    engine = VllmEngine([member], transfer, ends, 4, "float32", probe)
+    engine = VllmEngine([member], transfer, ends, 4, "float32", probe, sleeps=asleep)
     engine.begin()
     assert engine.logprobs_are_exact  # before it answers: its dtype is the one it was started with
     model.model.norm.weight.data += 0.01
@@ -185,6 +186,7 @@ def test_a_launched_server_that_crashes_is_started_again_with_its_weights(tmp_pa
         assert [one.token_ids for one in found] == [one.token_ids for one in expected]
         assert {version for one in found for version in one.policy_versions} == {3}
         assert server.starts == starts
+        engine.rest()
         server.fake.is_dead = True
     assert "brought back" in caplog.text
     engine.close()

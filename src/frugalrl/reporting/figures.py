@@ -150,8 +150,8 @@ def interval_bar(value: float, low: float, high: float, slot: int = 0) -> str:
     """A point and its interval on an axis from 0 to 1, to stand in a table cell beside its numbers."""
     return (
         '<svg class="fig bar" viewBox="0 0 120 10" aria-hidden="true"><path class="grid" d="M1 5H119"/>'
-        f'<path class="line c{slot % _COLOURS}" d="M{1 + 118 * low:.1f} 5H{1 + 118 * high:.1f}"/>'
-        f'<circle class="c{slot % _COLOURS}" cx="{1 + 118 * value:.1f}" cy="5" r="3"/></svg>'
+        f'<path class="line c{slot % _COLOURS}" d="M{4 + 112 * low:.1f} 5H{4 + 112 * high:.1f}"/>'
+        f'<circle class="c{slot % _COLOURS}" cx="{4 + 112 * value:.1f}" cy="5" r="3"/></svg>'
     )
 
 

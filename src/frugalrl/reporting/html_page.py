@@ -34,7 +34,7 @@ h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{c
 .contents{position:sticky;top:0;z-index:3;display:flex;gap:.2rem 1.2rem;margin:.8rem 0 0;padding:.45rem 0;
 background:var(--ground);border-bottom:1px solid var(--rule);font-size:.88rem;overflow-x:auto;white-space:nowrap}
 .contents a{color:var(--muted);text-decoration:none}.contents a:hover,.contents a:focus{color:var(--ink)}
-section{scroll-margin-top:2.6rem}
+section{scroll-margin-top:2.6rem}body:has(.legend.pinned) section{scroll-margin-top:5.2rem}
 .finding{border-left:4px solid var(--muted);padding:.5rem .9rem;background:var(--panel);margin:.8rem 0;max-width:46rem}
 .finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding.unsure{border-color:var(--unsure)}
 .scroll{overflow-x:auto;overflow-wrap:normal;margin:.7rem 0}table{border-collapse:collapse;

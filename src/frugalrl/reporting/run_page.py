@@ -22,6 +22,7 @@ from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_facts import choice, guard_events, provenance
 from frugalrl.reporting.run_record import RunRecord
 from frugalrl.reporting.sample_browser import Samples, sample_browser
+from frugalrl.reporting.seeds import are_seeds, band_label, with_band
 
 _CHARTS = (
     ("reward/mean", "Reward", "mean of the step's completions; should rise", False),
@@ -55,7 +56,7 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_follo
     description = str(runs[0].recipe.get("description") or "").rstrip(".")
     lead = " ".join([f"{description}." if description else "", *map(progress, runs)])
     parts = [
-        legend([run.label for run in runs], pinned=True) if len(runs) > 1 else "",
+        legend(_labels(runs), pinned=True) if len(runs) > 1 else "",
         _result(runs),
         choice(runs),
         _accuracy(runs),
@@ -67,6 +68,14 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_follo
         provenance(runs),
     ]
     return html.page(title, lead.strip(), parts, page_assets.style(), page_assets.scripts(is_followed), is_followed)
+
+
+def _labels(runs: Sequence[RunRecord]) -> list[str]:
+    return [*(run.label for run in runs), *([band_label(len(runs))] if _are_seeds(runs) else [])]
+
+
+def _are_seeds(runs: Sequence[RunRecord]) -> bool:
+    return are_seeds([run.recipe for run in runs])
 
 
 # --------------------------------------------------------------------------------------------------- results
@@ -136,6 +145,8 @@ def _accuracy(runs: Sequence[RunRecord]) -> str:
         ]
         if any(len(one.points) > 2 for one in series):
             remark = "band and whiskers: 95 % interval, clustered by problem; step 0 is the base"
+            if _are_seeds(runs) and len(series) == len(runs):
+                series, remark = with_band(series, len(runs)), "single runs, their mean and range; step 0 is the base"
             chart = line_chart(f"{split} accuracy", series, percent=True) + chart_numbers(series, percent=True)
             figures.append(html.figure(f"Accuracy on {split}", remark, chart))
     rows = [
@@ -181,6 +192,8 @@ def _training(runs: Sequence[RunRecord]) -> str:
     for name, heading, remark, is_share in _CHARTS:
         series = [_smoothed(run, name, slot, window, len(runs) == 1) for slot, run in enumerate(runs)]
         series = [one for one in series if any(point.y is not None for point in one.points)]
+        if series and len(series) == len(runs) and _are_seeds(runs):
+            series = with_band(series, len(runs))
         if series:
             chart = line_chart(heading, series, percent=is_share) + chart_numbers(series, percent=is_share)
             figures.append(html.figure(heading, f"{name}: {remark}", chart))

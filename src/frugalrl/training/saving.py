@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from frugalrl.reporting.model_card import training_card
+from frugalrl.training.distributed.agreement import refuse_drift
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.restoring import training_state
@@ -16,6 +17,7 @@ from frugalrl.training.state.pointers import BEST, LATEST, point, pointed, rotat
 
 def save_run(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
     """Save, point `latest` at it, and remove checkpoints that need not be kept."""
+    refuse_drift(run.world, run.policy, progress.step)
     path, training, began = run.checkpoint_folder(progress.step), run.recipe.training, run.seconds
     progress = progress.with_seconds(run.clock.take())
     is_best = progress.evaluated_step == progress.step and is_best_so_far(run, progress)

@@ -26,7 +26,7 @@ from frugalrl.reporting.run_log import RunLog
 from frugalrl.reporting.summary import versions
 from frugalrl.tasks.loading import load_completions
 from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, IDLE_ROW, micro_batches
-from frugalrl.training.distributed.agreement import digest, refuse_disagreement
+from frugalrl.training.distributed.agreement import digest, refuse_disagreement, refuse_drift
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.log import open_log
 from frugalrl.training.distributed.placement import Placement, own_part
@@ -196,6 +196,7 @@ def _save(
     recipe: SftRecipe, policy: Policy, optimizer: MasterOptimizer, kept: Mapping[str, Any], path: Path, world: World
 ) -> None:
     """Save a checkpoint and point `latest` at it."""
+    refuse_drift(world, policy, int(kept["step"]))
     state = TrainingState(kept, {"optimizer": collected(optimizer.state_tensors(), world.rank == 0)})
     complete = policy.whole()
 

@@ -13,6 +13,7 @@ import yaml
 
 from frugalrl.cli import main
 from frugalrl.reporting.run_log import read_metrics
+from frugalrl.training.state.manifest import damage
 from frugalrl.training.state.pointers import latest_checkpoint
 from tests.training.distributed.jobs import GRPO
 
@@ -115,3 +116,42 @@ def test_an_error_in_the_reward_of_one_process_ends_all_with_what_is_complete_sa
     assert "the reward is broken" in output
     assert re.search(r"Saved .*step-000003; resume with --resume once the error below is fixed", output)
     assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
+
+
+def test_ctrl_c_in_an_evaluation_and_the_end_of_a_budget_reach_all_processes(tmp_path, monkeypatch):
+    """The second process is interrupted while it evaluates; after a resume the clock of the first jumps by an hour."""
+    (tmp_path / "at_work.py").write_text(
+        "import os, signal, time\n"
+        "from frugalrl.training import evaluating\n"
+        "evaluate, now, calls = evaluating.evaluate, time.monotonic, []\n"
+        "def interrupted(*arguments):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return evaluate(*arguments)\n"
+        "def reward(completions, **columns):\n"
+        "    calls.append(1)\n"
+        "    if os.environ['RANK'] == '1' and 'JUMPS' not in os.environ:\n"
+        "        evaluating.evaluate = interrupted\n"
+        "    if os.environ['RANK'] == '0' and 'JUMPS' in os.environ and len(calls) == 2:\n"
+        "        time.monotonic = lambda: now() + 3600\n"
+        "    return [float(len(text) % 7) for text in completions]\n"
+    )
+    data = {**SMALL["data"], "validation": {"split": "validation", "limit": 2}}
+    evaluation = {"every": 1, "samples_per_problem": 1}
+    own = {"rewards": [{"name": "at_work.reward"}], "budget": {}, "data": data, "evaluation": evaluation}
+    mirror = tmp_path / "mirror"
+    recipe = recipe_in(tmp_path, **own, training={**SMALL["training"], "mirror": f"file://{mirror}"})
+    process = started(FORKING, recipe, "--out", tmp_path / "run", path=tmp_path)
+    output = ended(process)
+    assert process.returncode == 130, output
+    assert "Stopped after step 1 of 400. Saved" in output
+    assert [path.name for path in (tmp_path / "run" / "evaluations").iterdir()] == ["validation-step-000000.jsonl"]
+    monkeypatch.setenv("JUMPS", "1")
+    budget = ["--resume", "--set", "budget.hours=1.0"]
+    process = started(FORKING, recipe, "--out", tmp_path / "run", *budget, path=tmp_path)
+    output = ended(process)
+    assert process.returncode == 0, output
+    assert "Ending after step 3 of 400 to keep within" in output
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 3
+    assert latest_checkpoint(tmp_path / "run" / "checkpoints").name == "step-000003"
+    assert damage(mirror / "checkpoints" / "step-000003") is None, "mirrored by the first process"
+    assert (mirror / "summary.json").is_file()

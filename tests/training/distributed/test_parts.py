@@ -12,7 +12,7 @@ from frugalrl.config.loading import parse_recipe
 from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import BudgetEndedError, DataError, ModelError, ProcessFailedError, RecipeError
-from frugalrl.training.distributed.agreement import refuse_disagreement
+from frugalrl.training.distributed.agreement import refuse_disagreement, refuse_drift
 from frugalrl.training.distributed.choice import choose_placement, needs_whole_weights
 from frugalrl.training.distributed.dealing import deal_rows, deal_samples
 from frugalrl.training.distributed.devices import serving_gpus, training_gpus, visible, who_does_what
@@ -23,6 +23,7 @@ from frugalrl.training.distributed.placement import Replicated
 from frugalrl.training.distributed.sharing import even_counts
 from frugalrl.training.limits.stopping import StopRequested
 from frugalrl.training.model.held import held_bytes
+from frugalrl.training.model.policy import tensors_hash
 from tests.training.distributed.jobs import GRPO, SFT
 
 
@@ -91,6 +92,16 @@ def test_a_launch_is_read_and_half_of_one_is_refused():
         launch_of({**whole, "RANK": "first"})
     with pytest.raises(RecipeError, match="`eval` runs in one"):
         refuse_several_processes(whole, "eval")
+
+
+def test_launchers_whose_processes_would_not_find_each_other_are_refused():
+    alone = {"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_USE_CPU": "True"}
+    assert launch_of(alone) == SINGLE
+    with pytest.raises(RecipeError, match=r"accelerate .* has started one\. Give it --multi_gpu"):
+        launch_of({**alone, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"})
+    with pytest.raises(RecipeError, match="mpirun started several"):
+        launch_of({"OMPI_COMM_WORLD_SIZE": "2"})
+    assert launch_of({"PMI_SIZE": "1"}) == SINGLE
 
 
 def test_processes_that_have_different_things_are_refused_by_name():
@@ -224,3 +235,10 @@ def test_devices_that_contradict_the_recipe_are_refused(changes, says):
 def test_a_recipe_says_in_a_line_which_gpu_does_what(devices, engine, says):
     values = {**GRPO, "model": {}, "devices": devices, "rollout": {**GRPO["rollout"], "engine": engine}}
     assert who_does_what(parse_recipe(values, TrainRecipe)) == says
+
+
+def test_a_process_whose_weights_have_drifted_ends_the_run_by_name(tiny_policy):
+    own = tensors_hash(tiny_policy.saved_tensors().items())
+    refuse_drift(Pretended(own), tiny_policy, 7)
+    with pytest.raises(ProcessFailedError, match="After step 7 process 1 has other weights than process 0"):
+        refuse_drift(Pretended("0123"), tiny_policy, 7)

@@ -378,3 +378,23 @@ def test_weights_that_do_not_fit_change_nothing_and_say_which(policy, saved, tok
         with pytest.raises(OutputError, match=says):
             load_weights(own, tmp_path / "other")
         assert all(torch.equal(tensor, before[name]) for name, tensor in own.model.state_dict().items())
+
+
+def test_a_resume_holds_one_tensor_of_the_optimizer_at_a_time_and_says_which_file_is_gone(tmp_path):
+    names = ("optimizer.00001", "optimizer.00002", "reference")
+    (tmp_path / "training_state").mkdir()
+    (tmp_path / "training_state" / "state.json").write_text("{}")
+    for number, name in enumerate(names):
+        tensors = {f"t{number}": torch.full((3,), float(number))}
+        safetensors.torch.save_file(tensors, tmp_path / "training_state" / f"{name}.safetensors")
+    found = load_training_state(tmp_path).tensors
+    assert {group: list(tensors) for group, tensors in found.items()} == {
+        "optimizer": ["t0", "t1"],
+        "reference": ["t2"],
+    }
+    assert found["optimizer"]["t1"].tolist() == [1.0] * 3
+    assert found["optimizer"]["t1"] is not found["optimizer"]["t1"], "read again, not kept"
+    assert "t2" not in found["optimizer"]
+    (tmp_path / "training_state" / "optimizer.00002.safetensors").unlink()
+    with pytest.raises(OutputError, match=r"optimizer\.00002\.safetensors can no longer be read"):
+        found["optimizer"]["t1"]

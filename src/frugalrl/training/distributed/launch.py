@@ -25,6 +25,7 @@ SINGLE = Launch(0, 1, 0, 1)
 def launch_of(environment: Mapping[str, str]) -> Launch:
     """The launch that the variables describe; a single process without a launcher. Raises RecipeError."""
     if environment.get("WORLD_SIZE", "") in ("", "1"):
+        _refuse_strangers(environment)
         return SINGLE
     values = {}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
@@ -45,6 +46,23 @@ def refuse_several_processes(environment: Mapping[str, str], command: str) -> No
         raise RecipeError(
             f"WORLD_SIZE is {launch.size}: a launcher such as torchrun started several processes, and `{command}` runs "
             f"in one. Start it as frugalrl {command}, or unset WORLD_SIZE."
+        )
+
+
+def _refuse_strangers(environment: Mapping[str, str]) -> None:
+    """Raise RecipeError where several processes were asked for that could not find each other."""
+    if environment.get("WORLD_SIZE"):  # it says 1
+        return
+    if "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_ADDR" in environment:
+        raise RecipeError(
+            "accelerate was asked for several processes and has started one. Give it --multi_gpu --num_processes N, "
+            "which starts them on CPUs too, or use torchrun."
+        )
+    sizes = [environment.get(name, "") for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")]
+    if any(size.isdigit() and int(size) > 1 for size in sizes):
+        raise RecipeError(
+            "mpirun started several processes that would not know of each other. Start them with torchrun "
+            "--nproc-per-node N."
         )
 
 

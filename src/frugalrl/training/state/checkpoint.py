@@ -36,6 +36,7 @@ from frugalrl.training.model.parts import assign
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.state.manifest import flush_and_drop_cache, write_manifest
 from frugalrl.training.state.portable import give_rights_of
+from frugalrl.training.state.stored_tensors import StoredTensors
 
 _GROUP_FILE_BYTES = 1 << 30
 """Of a file of the training state: what a save holds in host memory of tensors that lie on a GPU."""
@@ -82,13 +83,15 @@ def save_checkpoint(policy: Policy, state: TrainingState, folder: Path, card: st
 
 
 def load_training_state(folder: Path) -> TrainingState:
-    """The state beside a checkpoint's model. Raises OutputError if it is missing or damaged."""
+    """The state beside a checkpoint's model, whose tensors are read when they are asked for.
+
+    Raises OutputError if it is missing or damaged.
+    """
     beside_model = folder / _STATE_FOLDER
     try:
         values = json.loads((beside_model / _VALUES_FILE).read_text(encoding="utf-8"))
-        tensors: dict[str, dict[str, Tensor]] = {}
-        for file in sorted(beside_model.glob("*.safetensors")):
-            tensors.setdefault(file.name.partition(".")[0], {}).update(safetensors.torch.load_file(file))
+        groups = {file.name.partition(".")[0] for file in beside_model.glob("*.safetensors")}
+        tensors = {group: StoredTensors(_group_files(beside_model, group)) for group in sorted(groups)}
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise OutputError(
             f"The checkpoint {folder} cannot be resumed from: {error}. Remove it to resume from the one before it."
