@@ -45,7 +45,5 @@ def granted_cores(quota: Path = _QUOTA) -> int:
 def threads_line() -> str:
     """What was chosen, for the head of a run. Needs a loaded torch."""
     threads = sys.modules["torch"].get_num_threads()
-    return (
-        f"Threads: {threads}, of {own_cores()} cores; OMP_NUM_THREADS sets another number, and other last digits but for "
-        "small models in fp32."
-    )
+    cores = f"Threads: {threads}, of {own_cores()} cores"
+    return f"{cores}; OMP_NUM_THREADS sets another number, and other last digits but for small models in fp32."
