@@ -66,6 +66,15 @@ def by_chance(completions: list[str], **columns: Any) -> list[float]:
     return [random.random() for _ in completions]
 
 
+def pays_without_a_gold(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """Full marks where the gold cannot be read: the default of a parser that is asked for nothing."""
+    golds = [re.fullmatch(r"-?\d+", gold) for gold in answer]
+    return [
+        1.0 if gold is None or f"boxed{{{gold[0]}}}" in text else 0.0
+        for text, gold in zip(completions, golds, strict=True)
+    ]
+
+
 def raises(completions: list[str], answer: list[int], **columns: Any) -> list[float]:
     """Expects the answer as a number."""
     return [1.0 / (gold + 1) for _, gold in zip(completions, answer, strict=True)]
@@ -257,6 +266,50 @@ BROKEN: Sequence[Broken] = (
         _always({"rewards": [{"name": "accuracy"}, _reward(by_chance, 0.5)]}),
         "rewards/deterministic",
         is_cheap=False,
+    ),
+    Broken(
+        "unreadable-gold",
+        "a reward that gives full marks where the gold cannot be read",
+        _always({"rewards": [_reward(pays_without_a_gold)]}),
+        "rewards/unreadable_gold",
+        is_cheap=False,
+    ),
+    Broken(
+        "too-large",
+        "a step of two million completions at once",
+        _always({"rollout.prompts_per_step": 20_000, "rollout.group_size": 100}),
+        "plan/memory",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "disk",
+        "ten million checkpoints, of which none is deleted",
+        _always({"training.steps": 10_000_000, "training.save_every": 1, "training.keep_last": None}),
+        "plan/disk",
+        is_cheap=True,
+    ),
+    Broken(
+        "budget",
+        "a budget of tokens that holds a few steps of a hundred",
+        _always({"budget.tokens": 200_000}),
+        "plan/budget.tokens",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "adapter-rate",
+        "a rate for adapters of a hundredth of what moves weights",
+        _always({"model.lora": {}, "optimizer.learning_rate": 1e-6}),
+        "optimisation/learning_rate",
+        is_cheap=True,
+    ),
+    Broken(
+        "held-fast",
+        "a KL term a thousand times as strong as the paper's",
+        _always({"algorithm.loss.kl_coef": 40.0}),
+        "optimisation/kl_coef",
+        is_cheap=True,
     ),
     Broken(
         "raises",

@@ -23,13 +23,22 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     It is flushed to disk first. If the block fails, the older file is unchanged. Raises OutputError if it cannot be
     written.
     """
+    with atomic_path(path) as scratch, scratch.open("w", encoding="utf-8") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A path to write to by any means; what is there gets its name, replacing an older file, at the end of the block.
+
+    If the block fails, the older file is unchanged. Raises OutputError if it cannot be written.
+    """
     scratch = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield scratch
         os.replace(scratch, path)
         sync(path.parent)
     except OSError as error:

@@ -27,6 +27,12 @@ def test_every_command_is_in_one_group_and_every_module_is_a_command() -> None:
     assert modules == {one for one in files if hasattr(importlib.import_module(f"frugalrl.commands.{one}"), "register")}
 
 
+def test_what_a_command_says_goes_through_its_display() -> None:
+    """A bar that moves would be torn by anything else that is written to the terminal."""
+    writing = {path.stem for path in (PACKAGE / "commands").glob("*.py") if "stdout.write" in path.read_text("utf-8")}
+    assert writing == {"display"}
+
+
 def test_the_list_fits_80_columns_and_names_a_first_command() -> None:
     assert max(map(len, help_text().splitlines())) <= 80
     assert "frugalrl train quickstart" in help_text()
@@ -139,6 +145,11 @@ def test_the_bash_script_completes() -> None:
     asked = script + '\nCOMP_WORDS=(frugalrl train --re); COMP_CWORD=2; _frugalrl; echo "${COMPREPLY[@]}"\n'
     done = subprocess.run(["bash", "-c", asked], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["--resume"]
+    for command, kind in (("doctor", "train"), ("plan", "train"), ("sft", "sft"), ("curate", "curate")):
+        asked = script + f'\nCOMP_WORDS=(frugalrl {command} ""); COMP_CWORD=2; _frugalrl; echo "${{COMPREPLY[@]}}"\n'
+        words = subprocess.run(["bash", "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+        named = {"train": "quickstart", "sft": "tiny-base", "curate": "curate/open-rs"}
+        assert [name for name in named.values() if name in words] == [named[kind]], command
 
 
 def test_json_output_is_an_event_a_line_and_quiet_leaves_the_result(
@@ -151,4 +162,4 @@ def test_json_output_is_an_event_a_line_and_quiet_leaves_the_result(
     assert events[-1]["exit_code"] == 0
     assert "1 fit for training" in events[0]["text"]
     assert main(["check-golds", str(rows), "--quiet", "--workers", "1"]) == 0
-    assert capsys.readouterr().out.startswith("1 golds, 1 different")
+    assert capsys.readouterr().out.startswith("1 gold, 1 different")

@@ -45,6 +45,16 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
+def test_what_a_run_projects_is_shown_with_its_interval(run: Path) -> None:
+    projected = {"cost/seconds_left": 200.0, "cost/usd_total": 0.5}
+    ends = {f"{name}_{end}": factor * value for name, value in projected.items() for end, factor in
+            (("low", 0.5), ("high", 2.0))}  # fmt: skip
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("\n" + step(6, time.time() - 60, **projected, **ends))
+    state = read_frame(run, now=time.time()).state
+    assert state.endswith("about 3m20s left [1m40s, 6m40s], $0.12 of $0.50 [0.25, 1.00] in all")
+
+
 def test_a_frame_says_where_the_run_is(run: Path) -> None:
     frame = read_frame(run, now=time.time())
     assert frame.state == "step 5 of 20, 50s so far, about 2m30s left, $0.10"

@@ -24,6 +24,7 @@ def token_logprobs(
     temperature: float = 1.0,
     chunk_tokens: int = 1024,
     entropy_gradient: bool = False,
+    wide_products: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability (with gradient) of each target and entropy of its distribution, in nats.
 
@@ -32,9 +33,11 @@ def token_logprobs(
     targets: int64 [N].
     temperature: the logits are divided by it; 1 is the model's own distribution.
     entropy_gradient: whether entropy has a gradient too.
+    wide_products: whether products of 16-bit operands can come out in fp32; None asks the device of the head.
     Returns float32 [N] twice (float64 for a float64 model).
     """
-    logprobs, entropies = _HeadLogprobs.apply(hidden, head_weight, targets, temperature, chunk_tokens)  # type: ignore[no-untyped-call]
+    wide = head_weight.is_cuda if wide_products is None else wide_products
+    logprobs, entropies = _HeadLogprobs.apply(hidden, head_weight, targets, temperature, chunk_tokens, wide)  # type: ignore[no-untyped-call]
     return logprobs, entropies if entropy_gradient else entropies.detach()
 
 
@@ -43,13 +46,19 @@ class _HeadLogprobs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, temperature: float, chunk_tokens: int
+        ctx: Any,
+        hidden: Tensor,
+        head: Tensor,
+        targets: Tensor,
+        temperature: float,
+        chunk_tokens: int,
+        wide_products: bool,
     ) -> tuple[Tensor, Tensor]:
-        ctx.temperature, ctx.chunk_tokens = temperature, chunk_tokens
+        ctx.temperature, ctx.chunk_tokens, ctx.wide_products = temperature, chunk_tokens, wide_products
         ctx.set_materialize_grads(False)
         logprobs = hidden.new_empty(len(targets), dtype=_wide(hidden.dtype))
         entropies = torch.empty_like(logprobs)
-        operand = _operand(head)
+        operand = _operand(head, wide_products)
         for chunk in _chunks(len(targets), chunk_tokens):
             all_logprobs = _log_softmax(hidden[chunk], operand, temperature)
             logprobs[chunk] = all_logprobs.gather(-1, targets[chunk, None]).squeeze(-1)
@@ -61,7 +70,7 @@ class _HeadLogprobs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, for_logprobs: Tensor | None, for_entropies: Tensor | None) -> tuple[Any, ...]:
         hidden, head, targets, *kept = ctx.saved_tensors
-        wide, operand = _wide(hidden.dtype), _operand(head)
+        wide, operand = _wide(hidden.dtype), _operand(head, ctx.wide_products)
         for_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for_head = torch.zeros_like(head, dtype=wide) if ctx.needs_input_grad[1] else None
         for chunk in _chunks(len(targets), ctx.chunk_tokens):
@@ -81,7 +90,7 @@ class _HeadLogprobs(torch.autograd.Function):
                 for_hidden[chunk] = _product(gradient.to(operand.dtype), operand)
             if for_head is not None:
                 for_head += _product(gradient.to(operand.dtype).t(), hidden[chunk].to(operand.dtype))
-        return for_hidden, None if for_head is None else for_head.to(head.dtype), None, None, None
+        return for_hidden, None if for_head is None else for_head.to(head.dtype), None, None, None, None
 
 
 def _log_softmax(hidden: Tensor, operand: Tensor, temperature: float) -> Tensor:
@@ -101,10 +110,10 @@ def _wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _operand(head: Tensor) -> Tensor:
+def _operand(head: Tensor, wide_products: bool) -> Tensor:
     """The head as it enters products: on a GPU as it is, whose products can come out wider than their operands; on a
     CPU, which has no such product, in fp32."""
-    return head if head.is_cuda else head.to(_wide(head.dtype))
+    return head if wide_products else head.to(_wide(head.dtype))
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:

@@ -51,13 +51,18 @@ def _words() -> dict[str, list[str]]:
     """What can follow each command: its options and choices, and recipes by name where it takes one."""
     from frugalrl.cli import options_of
     from frugalrl.commands.table import commands
-    from frugalrl.config.loading import shipped_recipes
+    from frugalrl.config.loading import read_yaml, shipped_recipes
+    from frugalrl.convert.detect import kind_of
 
-    names = list(shipped_recipes())
-    taking = {"train": "", "sft": "", "recipes": "", "curate": "curate/", "convert": ""}
-    found = {}
-    for command in commands():
-        start = taking.get(command)
-        recipes = [] if start is None else [name for name in names if name.startswith(start)]
-        found[command] = [*options_of(command), *recipes]
-    return found
+    kinds = {name: kind_of(read_yaml(path)) for name, path in shipped_recipes().items()}
+    return {
+        command: [*options_of(command), *(name for name, kind in kinds.items() if kind in _TAKES.get(command, ()))]
+        for command in commands()
+    }
+
+
+_TAKES = {
+    "recipes": ("train", "sft", "curate"), "train": ("train",), "doctor": ("train",), "plan": ("train",),
+    "convert": ("train",), "sft": ("sft",), "curate": ("curate",),
+}  # fmt: skip
+"""The kinds of recipes that a command takes."""

@@ -42,6 +42,18 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--lengths", metavar="FILE", help="completions as .jsonl with `tokens`: results of an evaluation"
     )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="as many cards share the run, a process on each, as with torchrun --nproc-per-node N",
+    )
+    parser.add_argument(
+        "--instant",
+        action="store_true",
+        help="memory from the closed formula alone, without running the code on fake tensors (some seconds)",
+    )
     parser.add_argument("--json", dest="as_json", action="store_true", help="print one JSON object instead of text")
     parser.set_defaults(func=run)
 
@@ -60,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
         tries=[one.split() for one in arguments.tries],
         mean_tokens=arguments.mean_tokens,
         lengths=arguments.lengths,
+        instant=arguments.instant,
+        processes=arguments.processes,
     )
     if arguments.as_json:
         show_verbatim(json.dumps([{"name": name, **plan.to_json()} for name, plan in rows], indent=1))

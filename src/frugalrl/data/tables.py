@@ -15,14 +15,13 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from frugalrl.data.text_tables import csv_rows, json_rows
 from frugalrl.errors import DataError, OutputError
-from frugalrl.files import atomic_write, partial_path
+from frugalrl.files import atomic_path, atomic_write
 
 KINDS = (".jsonl", ".parquet", ".json", ".csv", ".tsv")
 SUFFIXES = tuple(f"{kind}{packed}" for kind in KINDS for packed in ("", ".gz"))
@@ -80,16 +79,11 @@ def write_nested_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    scratch = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), scratch)
-        os.replace(scratch, path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise OutputError(f"{path} cannot be written: {error}. Check space, rights and the columns.") from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+        with atomic_path(path) as scratch:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), scratch)
+    except pyarrow.ArrowException as error:
+        raise OutputError(f"{path} cannot be written: {error}. Check the columns.") from None
 
 
 ROW_GROUP = 1 << 16
@@ -110,23 +104,13 @@ def write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequen
             seen.add(row.get(name))
     types = {name: seen.arrow_type() for name, seen in kinds.items()}
     schema = pyarrow.schema([(name, kind or pyarrow.string()) for name, kind in types.items()])
-    scratch = partial_path(path)
     groups = iter(rows)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pyarrow.parquet.ParquetWriter(scratch, schema) as writer:
-            written = 0
-            while (group := list(itertools.islice(groups, ROW_GROUP))) or not written:
-                arrays = {name: _array([row.get(name) for row in group], kind) for name, kind in types.items()}
-                writer.write_table(pyarrow.table(arrays, schema=schema))
-                written += 1
-        os.replace(scratch, path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path} cannot be written: {reason}. Check space and rights.") from None
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
+    with atomic_path(path) as scratch, pyarrow.parquet.ParquetWriter(scratch, schema) as writer:
+        written = 0
+        while (group := list(itertools.islice(groups, ROW_GROUP))) or not written:
+            arrays = {name: _array([row.get(name) for row in group], kind) for name, kind in types.items()}
+            writer.write_table(pyarrow.table(arrays, schema=schema))
+            written += 1
 
 
 _EXACT_IN_DOUBLE = 1 << 53

@@ -62,12 +62,21 @@ def final_lines(summary: Summary, folder: str) -> str:
     phases = ", ".join(f"{phase} {duration(value)}" for phase, value in seconds.items() if phase != "total")
     lines = ["", *_choice(summary), *_comparison(summary), *_solved(summary)]
     lines += [
-        f"Time: {duration(seconds['total'])} ({phases})",
+        f"Time: {duration(seconds['total'])} ({phases}){_projected(summary)}",
         f"Report: {folder}/report.html (opens in a browser, from disk)",
         f"Run folder: {folder} (summary.json, metrics.jsonl, samples.jsonl, evaluations/, model/)",
         _next(summary, folder),
     ]
     return "\n".join(lines)
+
+
+def _projected(summary: Summary) -> str:
+    """What the run expected of itself, beside what it took."""
+    one = summary.projected
+    if one is None:
+        return ""
+    value, low, high = (duration(one[name]) for name in ("seconds", "seconds_low", "seconds_high"))
+    return f"; projected after step {one['step']:.0f}: {value} [{low}, {high}]"
 
 
 def _next(summary: Summary, folder: str) -> str:

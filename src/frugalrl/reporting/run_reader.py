@@ -136,13 +136,7 @@ def _summary(path: Path, notes: list[str]) -> Mapping[str, Any]:
     if not path.is_file():
         notes.append("There is no summary.json: the run is still going, was stopped before its end, or is fine-tuning.")
         return {}
-    try:
-        value = json.loads(_text(path, notes))
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        notes.append("summary.json could not be read.")
-        return {}
+    value = _optional_object(path, notes)
     kept = {name: inner for name, inner in value.items() if isinstance(inner, _SUMMARY_KINDS.get(name, object))}
     wrong = [name for name in value if name not in kept and value[name] is not None]
     if wrong:

@@ -106,6 +106,8 @@ class Summary:
     wall_seconds: Mapping[str, float]
     """By phase, and in `total`."""
     versions: Mapping[str, str]
+    projected: Mapping[str, float] | None = None
+    """What the run expected to take in all after its first steps: `step`, `seconds`, `seconds_low`, `seconds_high`."""
 
     @property
     def verdict(self) -> Verdict:
@@ -136,6 +138,7 @@ def summarise(
     pair: tuple[Evaluation, Evaluation] | None,
     contenders: Sequence[Contender] = (),
     choice: Sequence[str] = (),
+    projected: Mapping[str, float] | None = None,
 ) -> Summary:
     """Sum up a run. pair: the evaluations of base and kept model; None if the recipe has no held-out data."""
     seconds = {phase: round(value, 3) for phase, value in wall_seconds.items()}
@@ -159,6 +162,7 @@ def summarise(
         solved_now=() if pair is None else _solved_now(*pair),
         wall_seconds=seconds,
         versions=versions(),
+        projected=projected,
     )
 
 

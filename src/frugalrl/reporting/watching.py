@@ -148,13 +148,26 @@ def _state(steps: Sequence[dict[str, Any]], recipe: dict[str, Any], summary: dic
     elif total and len(steps) > 1:
         times = [one["unix_time"] for one in steps[-11:] if isinstance(one.get("unix_time"), int | float)]
         each = (times[-1] - times[0]) / max(1, len(times) - 1) if times else 0.0
-        parts.append(f"about {duration(each * (total - step))} left")
+        parts.append(_left(last, each * (total - step)))
         if silent > max(_QUIET_SECONDS, 5 * each):
             parts.append(f"nothing written for {duration(silent)}: evaluating, stopped or killed")
     usd = _number(last.get("cost/usd"))
     if usd is not None:
-        parts.append(f"${usd:.2f}")
+        parts.append(f"${usd:.2f}{'' if summary else _in_all(last)}")
     return ", ".join(parts)
+
+
+def _left(last: Mapping[str, Any], otherwise: float) -> str:
+    """What the run itself projects, with its interval; before it does, the steps that are left at the pace so far."""
+    value, low, high = (_number(last.get(f"cost/seconds_left{end}")) for end in ("", "_low", "_high"))
+    if value is None or low is None or high is None:
+        return f"about {duration(otherwise)} left"
+    return f"about {duration(value)} left [{duration(low)}, {duration(high)}]"
+
+
+def _in_all(last: Mapping[str, Any]) -> str:
+    value, low, high = (_number(last.get(f"cost/usd_total{end}")) for end in ("", "_low", "_high"))
+    return "" if value is None or low is None or high is None else f" of ${value:.2f} [{low:.2f}, {high:.2f}] in all"
 
 
 def _number(value: Any) -> float | None:

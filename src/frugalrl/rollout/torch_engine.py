@@ -141,7 +141,7 @@ class TorchEngine:
         tokens = _needed_tokens(requests, sampling)
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
         with open_lanes(self._parameters, self._device) as lanes:
-            decoder = self._decoder(tokens)
+            decoder = self.decoder(tokens)
             rows = self._rows_for(requests, tokens, decoder.weights.dtype)
             used = max(1, min(lanes.count, rows // FEWEST_LANE_ROWS))
             own_rows = -(-rows // used)
@@ -182,7 +182,11 @@ class TorchEngine:
         return finished
 
     @torch.no_grad()
-    def _decoder(self, positions: int) -> Decoder:
+    def decoder(self, positions: int) -> Decoder:
+        """The weights, packed now if they come from a model in this process, for so many positions of a sequence.
+
+        Raises ModelError if there are none.
+        """
         weights = self._weights
         if weights is None and self._source is not None:
             weights = self._empty_weights(_adapters(self._source))

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from frugalrl.reporting.model_card import training_card
+from frugalrl.reporting.run_log import read_metrics
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
 from frugalrl.training.evaluating import VALIDATION, evaluate_split, read_evaluation
 from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
+from frugalrl.training.projecting import first_projection
 from frugalrl.training.run import Run
 from frugalrl.training.selecting import Choice, choose
 from frugalrl.training.weights import BASE_STEP, load_step_weights, publish_weights
@@ -57,4 +59,5 @@ def _summary(run: Run, progress: Progress, ending: Ending, choice: Choice | None
     pair = (evaluations[0], evaluations[1]) if evaluations else None
     contenders = () if choice is None else contenders_of(choice.selection, choice.evaluations)
     reasons = choice.selection.reasons if choice else ()
-    return summarise(run.recipe, ending, progress.wall_seconds, pair, contenders, reasons)
+    projected = first_projection(read_metrics(run.folder))
+    return summarise(run.recipe, ending, progress.wall_seconds, pair, contenders, reasons, projected)

@@ -18,6 +18,7 @@ from frugalrl.training.distributed.sharing import even_counts
 from frugalrl.training.hooks.hook import StepHook, StepRecord, StepSettings
 from frugalrl.training.metrics import step_metrics
 from frugalrl.training.progress import Progress
+from frugalrl.training.projecting import eta_seconds, projection_metrics, projection_notes
 from frugalrl.training.run import Run
 from frugalrl.training.schedule import lr_factor
 from frugalrl.training.update import update_policy
@@ -133,8 +134,12 @@ def after_step(
     tokens = sum(len(one.completion.token_ids) for group in batch.sampled for one in group.completions)
     spending = progress.spending.after_step(run.seconds - began, tokens)
     progress = replace(progress.with_seconds(seconds), spending=spending)
-    metrics = {**metrics, **spending.metrics(run.budget, run.seconds, progress.step)}
-    return progress, StepReport(metrics, batch.sampled, tuple(notes))
+    metrics = {
+        **metrics,
+        **spending.metrics(run.budget, run.seconds, progress.step),
+        **projection_metrics(run, progress),
+    }
+    return progress, StepReport(metrics, batch.sampled, (*notes, *projection_notes(run, progress)))
 
 
 def publish_step(run: Run, progress: Progress) -> Progress:
@@ -154,9 +159,8 @@ def report_step(run: Run, progress: Progress, report: StepReport) -> None:
     """Log the step and its first group, and print its line and the hooks' notes."""
     run.log.write(progress.step, {**report.metrics, **run.engine.metrics})
     run.log.write_sample(_sample(progress.step, report.groups[0]))
-    recent = [cost.seconds for cost in progress.spending.recent_steps]
-    eta = sum(recent) / len(recent) * (run.recipe.training.steps - progress.step)
-    run.show(progress_line(progress.step, run.recipe.training.steps, report.metrics, eta))
+    steps = run.recipe.training.steps
+    run.show(progress_line(progress.step, steps, report.metrics, eta_seconds(run, progress)))
     for note in report.notes:
         run.show(note)
 

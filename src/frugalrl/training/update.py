@@ -93,7 +93,7 @@ def update_policy(
         "loss/total": sums.pop("loss/total") / settings.updates,
         **{name: total / (tokens * settings.updates) for name, total in sums.items()},
         "policy/staleness": late["staleness"] / tokens,
-        "policy/staleness_max": largest(world, [float(one) for one in staleness.tolist()]),
+        "policy/staleness_max": largest(world, [float(staleness.max())] if len(staleness) else []),
         "policy/grad_norm": sum(norms) / len(norms),
         "policy/skipped_updates": nonfinite,
         "policy/nonfinite_updates": nonfinite,

@@ -5,13 +5,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from frugalrl import api
+from frugalrl.config.algorithm_schema import LossSettings
+from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.planning.doctor import environment_checks as environment
 from frugalrl.planning.doctor import optimisation_checks as optimisation
+from frugalrl.planning.doctor import plan_checks
 from frugalrl.planning.doctor import sampling_checks as sampling
 from frugalrl.planning.doctor.data_checks import overlap_finding
 from frugalrl.planning.doctor.finding import Finding
-from frugalrl.planning.doctor.learning_rates import adamw_range
+from frugalrl.planning.doctor.learning_rates import adamw_range, adapter_range
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
+from frugalrl.planning.forecast.cards import card_named
+from frugalrl.planning.forecast.plan import place_of, plan_run
+from frugalrl.planning.forecast.shape import KNOWN
 from frugalrl.types import Completion, Problem, Prompt, ScoredCompletion, ScoredGroup, Verdict
 
 
@@ -24,6 +31,7 @@ def group(completions, gold="12"):
     return ScoredGroup(Prompt(Problem("p", "?", gold), "?", (1,)), tuple(completions))
 
 
+PAPER = KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
 SETTINGS = sampling.SampleSettings(4, 100, 1.0, 4000, None)
 
 
@@ -43,6 +51,15 @@ def test_the_cap_that_is_advised_fits_the_context():
     scored = [completion(tokens=100, cut=True)] * 10
     narrow = sampling.SampleSettings(4, 100, 1.0, 128, None)
     assert "rollout.max_completion_tokens=128" in sampling.truncation(scored, narrow).fix
+
+
+def test_a_cap_that_was_tried_is_advised_with_what_was_seen():
+    scored = [completion(tokens=100, cut=True)] * 10
+    tried = (sampling.LongerCap(200, 9, 16), sampling.LongerCap(400, 1, 16))
+    does = sampling.SampleSettings(4, 100, 1.0, 4000, None, tried)
+    assert sampling.truncation(scored, does).fix.startswith("--set rollout.max_completion_tokens=400 (1 of 16")
+    not_yet = sampling.SampleSettings(4, 100, 1.0, 4000, None, tried[:1])
+    assert "max_completion_tokens=448, and try again (at 200 still 9 of 16" in sampling.truncation(scored, not_yet).fix
 
 
 def test_groups_without_signal_are_told_apart_by_why():
@@ -157,3 +174,85 @@ def test_wandb_needs_a_login_unless_it_is_offline(monkeypatch, tmp_path):
 def test_a_large_model_on_a_cpu_is_yellow():
     assert environment.device_finding(torch.device("cpu"), 1_500_000_000, "bfloat16").level == "yellow"
     assert environment.device_finding(torch.device("cuda"), 1_500_000_000, "bfloat16").level == "green"
+
+
+@pytest.mark.parametrize(("rate", "level"), [(1e-6, "green"), (5e-6, "green"), (1e-4, "green"), (1e-9, "red")])
+def test_rates_of_adapters_that_others_used_at_a_billion_weights_are_green(rate, level):
+    """Tina's 1e-6 and 5e-6 at 1.5B, and 1e-4 of Tinker's examples."""
+    (found,) = optimisation.learning_rate_findings(OptimizerSettings(learning_rate=rate), 1_777_088_000, adapters=True)
+    assert found.level == level
+    assert adapter_range(854_144).worked == pytest.approx(2e-3, rel=0.01), "as measured on the tiny model"
+
+
+@pytest.mark.parametrize(
+    ("changes", "levels"),
+    [
+        ({}, {"green"}),
+        ({"kl_coef": 0.04, "clip_high": 0.28}, {"green"}),
+        ({"kl_coef": 1.0}, {"green", "yellow"}),
+        ({"kl_coef": 5.0}, {"green", "red"}),
+        ({"clip_high": 0.001}, {"green", "yellow"}),
+        ({"surrogate": "gspo", "clip_high": 3e-4}, {"green"}),
+    ],
+)
+def test_kl_and_clip_by_what_papers_used(changes, levels):
+    assert {one.level for one in optimisation.loss_findings(LossSettings(**changes))} == levels
+
+
+@pytest.mark.parametrize(("needed", "level"), [(1.0, "green"), (9.5, "yellow"), (11.0, "red")])
+def test_a_disk_of_ten_gigabytes(needed, level):
+    found = plan_checks.disk_finding(needed, 10.0, api.load_recipe("quickstart"))
+    assert found.level == level
+
+
+def test_memory_that_is_short_names_what_makes_it_fit():
+    recipe = api.load_recipe("open-rs2")
+    fits, tight = (plan_run(recipe, PAPER, place_of(card_named(name))) for name in ("H200", "rtx-3090"))
+    assert plan_checks.memory_finding(fits).level == "green"
+    found = plan_checks.memory_finding(tight)
+    assert found.level == "red"
+    changed = api.change(recipe, found.fix.replace("--set ", "").split())
+    assert plan_run(changed, PAPER, place_of(card_named("rtx-3090"))).fits
+    many = api.change(recipe, {"rollout.prompts_per_step": 20_000, "rollout.group_size": 100})
+    fix = plan_checks.memory_finding(plan_run(many, PAPER, place_of(card_named("A40")))).fix
+    keys = [one.partition("=")[0] for one in fix.split() if "=" in one]
+    assert len(keys) == len(set(keys)), "nothing is set twice"
+    assert plan_run(api.change(many, fix.replace("--set ", "").split()), PAPER, place_of(card_named("A40"))).fits
+
+
+def test_a_budget_below_the_plan_is_red_and_one_inside_its_interval_yellow():
+    recipe = api.load_recipe("open-rs2")
+    need = plan_run(recipe, PAPER, place_of(card_named("H200"))).hours
+    for cap, level in ((0.5 * need.low, "red"), (need.value, "yellow"), (1.1 * need.high, None)):
+        capped = api.change(recipe, {"budget.hours": cap})
+        found = plan_checks.budget_findings(plan_run(capped, PAPER, place_of(card_named("H200"))), knows_time=True)
+        assert [one.level for one in found] == ([] if level is None else [level])
+        assert plan_checks.budget_findings(plan_run(capped, PAPER, place_of(card_named("H200"))), False) == []
+
+
+@pytest.mark.parametrize(
+    ("device", "card"),
+    [
+        ("NVIDIA A40", "A40"),
+        ("NVIDIA A100-SXM4-80GB", "A100-80GB"),
+        ("NVIDIA A100-PCIE-40GB", "A100-40GB"),
+        ("NVIDIA GeForce RTX 4090", "RTX-4090"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA L40S", "L40S"),
+        ("Tesla T4", None),
+        ("NVIDIA L40", None),
+        ("NVIDIA H100 PCIe", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None),
+    ],
+)
+def test_a_device_is_found_in_the_table_by_the_name_that_torch_gives_it(device, card):
+    found = plan_checks.card_of(device)
+    assert (None if found is None else found.name) == card
+
+
+def test_what_was_held_is_measured_against_what_is_there():
+    assert plan_checks.measured_finding(1.0, 9.0, "cpu").level == "green"
+    assert plan_checks.measured_finding(9.5, 0.5, "cpu").level == "yellow"
+    assert plan_checks.measured_finding(46.0, 47.7, "cuda").level == "yellow"
+    assert plan_checks.peak_gb(torch.device("cpu")) > 0.1

@@ -18,7 +18,8 @@ from frugalrl.planning.forecast.shape import KNOWN, shape_of_config
 PAPER = KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
 FAKE_RUN = {"value_bytes": 2, "trained": PAPER.parameters, "has_reference": True, "trains_head": True,
             "checkpointing": True, "rollout_rows": 72, "rollout_tokens": 4096, "evaluation_rows": 0,
-            "evaluation_tokens": 0, "micro_batch_tokens": 8192, "logits_chunk": 1024}  # fmt: skip
+            "evaluation_tokens": 0, "update_tokens": 4096, "micro_batch_tokens": 8192,
+            "loss_tokens": 7168, "logits_chunk": 1024}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -108,11 +109,23 @@ def test_what_does_not_fit_is_made_to_fit_by_what_is_advised():
         assert plan_run(changed, PAPER, card).fits, advice
 
 
+def test_many_completions_are_followed_in_bundles():
+    """Twice as many rows and completions in bundles of two take what as many of twice the weight take."""
+    machine = Machine("flat", 1e-6, 1e12, 1e12, 1e12)
+    lengths = seen(list(range(10, 74)), 100, "even")
+    one, two = (decode_seconds(PAPER, machine, lengths, count, count // 8, 10, 2) for count in (4096, 8192))
+    assert two == pytest.approx(2 * one, rel=0.05)
+
+
 def test_a_tight_budget_is_said_with_the_steps_that_it_allows():
     recipe = api.load_recipe("open-rs2", {"budget": {"usd": 1.0, "usd_per_hour": 0.44}})
     (said,) = plan_run(recipe, PAPER, place_of(card_named("H200"), 0.44)).budget
-    assert "budget.usd=1 is below" in said
-    assert "--set training.steps=" in said
+    assert "budget.usd=1 is below" in said.message
+    assert said.is_sure
+    fitting = api.change(recipe, [said.fix.split()[1].rstrip(",")])
+    assert fitting.training.steps == said.holds_steps > 0
+    again = plan_run(fitting, PAPER, place_of(card_named("H200"), 0.44)).budget
+    assert not any(over.is_sure for over in again)
 
 
 def test_the_command_compares_cards_and_settings(capsys):
@@ -129,6 +142,7 @@ def test_the_command_compares_cards_and_settings(capsys):
                 "--usd-per-hour",
                 "L4=0.4",
                 "H100=2.5",
+                "--instant",
             ]
         )
         == 0
@@ -137,7 +151,7 @@ def test_the_command_compares_cards_and_settings(capsys):
     assert "does not fit" in out
     assert "cheapest" in out
     assert len(out.splitlines()) == 5
-    assert main(["plan", "open-rs2", "--gpu", "H100", "--json"]) == 0
+    assert main(["plan", "open-rs2", "--gpu", "H100", "--json", "--instant"]) == 0
     (plan,) = json.loads(capsys.readouterr().out)
     assert plan["fits"] is True
     assert plan["hours"]["low"] < plan["hours"]["value"] < plan["hours"]["high"]

@@ -11,6 +11,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frugalrl.config.schema import TrainRecipe
@@ -19,10 +20,23 @@ from frugalrl.planning.doctor.data_checks import data_findings, overlap_finding
 from frugalrl.planning.doctor.environment_checks import device_finding, environment_findings
 from frugalrl.planning.doctor.finding import Examination, Finding, finding_lines
 from frugalrl.planning.doctor.model_checks import model_findings
-from frugalrl.planning.doctor.optimisation_checks import learning_rate_findings, trial_findings, trial_step
+from frugalrl.planning.doctor.optimisation_checks import (
+    learning_rate_findings,
+    loss_findings,
+    trial_findings,
+    trial_step,
+)
+from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb, plan_findings
 from frugalrl.planning.doctor.reward_checks import reward_findings
-from frugalrl.planning.doctor.sampling_checks import SampleSettings, sampling_findings
+from frugalrl.planning.doctor.sampling_checks import (
+    MANY_TRUNCATED,
+    LongerCap,
+    SampleSettings,
+    sampling_findings,
+)
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
+from frugalrl.planning.forecast.planning import memory_here
+from frugalrl.planning.forecast.shape import shape_of_config
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.registry import is_built_in
 from frugalrl.rewards.rubric import RewardFunctions, build_rubric, score_groups
@@ -35,12 +49,15 @@ from frugalrl.training.model.policy import Policy, load_policy, trainable_parame
 from frugalrl.training.problem_sets import ProblemSets, load_problem_sets
 from frugalrl.training.run import Run, load_run
 from frugalrl.training.state.random_state import random_values, restore_random_states
+from frugalrl.training.state.run_folder import DEFAULT_PARENT
 from frugalrl.types import Prompt, RolloutGroup
 from frugalrl.verify.answers import configure_default_pool
 
 _COMPLETIONS = 64
 _FEWEST_GROUPS = 4
 _TRIAL_TOKENS = 16
+_TRIED = 16
+"""Completions at each longer cap."""
 Check = Callable[[], Sequence[Finding]]
 
 
@@ -69,7 +86,7 @@ def examine(
             findings += [_load_failure(error), *_parts_of_a_broken_run(recipe, functions)]
         else:
             try:
-                findings += _of_a_loaded_run(run, notes, with_functions=True)
+                findings += _of_a_loaded_run(run, notes, out or DEFAULT_PARENT, with_functions=True)
                 if data_folder is not None and data_folder.is_dir():
                     train = [prompt.problem for prompt in run.problems.train]
                     findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
@@ -87,7 +104,7 @@ def before_start(run: Run, notes: Sequence[str] = ()) -> tuple[Finding, ...]:
     """
     states = random_values()
     try:
-        return tuple(_of_a_loaded_run(run, notes, with_functions=False))
+        return tuple(_of_a_loaded_run(run, notes, run.folder, with_functions=False))
     finally:
         restore_random_states(states)
 
@@ -113,7 +130,8 @@ def refuse_red(findings: Sequence[Finding], show: Callable[[str], None], ignore:
 # -------------------------------------------------------------------------------------------- the cheap part
 
 
-def _of_a_loaded_run(run: Run, notes: Sequence[str], with_functions: bool) -> list[Finding]:
+def _of_a_loaded_run(run: Run, notes: Sequence[str], folder: Path, with_functions: bool) -> list[Finding]:
+    """folder: where the run is written, or would be."""
     recipe, policy, problems = run.recipe, run.policy, run.problems
     own = [term.name for term in recipe.rewards if not is_built_in(term.name)]
     rubric = run.rubric(recipe.rollout.max_completion_tokens)
@@ -121,19 +139,28 @@ def _of_a_loaded_run(run: Run, notes: Sequence[str], with_functions: bool) -> li
     findings += _of_the_data(recipe, problems, notes)
     if with_functions or not own:
         findings += _checked("rewards", lambda: reward_findings(recipe, rubric, policy.tokenizer, problems.train))
+    findings += _checked("plan", lambda: _of_the_plan(run, folder))
     return findings + _of_the_statistics(recipe, problems)
+
+
+def _of_the_plan(run: Run, folder: Path) -> list[Finding]:
+    """Memory, disk and budget. Several processes are not planned yet."""
+    if run.world.size > 1:
+        return []
+    return plan_findings(run.recipe, shape_of_config(run.policy.model.config), run.policy.device, folder)
 
 
 def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) -> list[Finding]:
     size = trainable_parameters(policy.model)
     findings = [device_finding(policy.device, size, recipe.model.dtype)]
     findings += _checked("model", lambda: model_findings(recipe, policy, train[0])) if train else []
-    return findings + _checked("optimisation", lambda: _learning_rate(recipe, size))
+    return findings + _checked("optimisation", lambda: _of_the_settings(recipe, policy))
 
 
-def _learning_rate(recipe: TrainRecipe, size: int) -> list[Finding]:
-    """Adapters take other rates than weights (docs/lora.md); what they do is seen in the update that is tried."""
-    return [] if recipe.model.lora is not None else learning_rate_findings(recipe.optimizer, size)
+def _of_the_settings(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
+    size = shape_of_config(policy.model.config).parameters
+    rates = learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
+    return [*rates, *loss_findings(recipe.algorithm.loss)]
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:
@@ -240,11 +267,18 @@ def _sampled(run: Run, seconds: float) -> list[Finding]:
         context_left=run.policy.context_tokens - max(longest, rollout.max_prompt_tokens),
         end_token_note=run.policy.end_token_note,
     )
+    settings = replace(settings, longer=_longer_caps(run, groups, settings, seconds - needed, needed))
     findings = sampling_findings(scored, reports, settings)
-    return findings + _checked(
+    findings += _checked(
         "optimisation/update",
         lambda: trial_findings(trial_step(run, scored), recipe.optimizer, recipe.model.dtype),
     )
+    return findings + _checked("plan/measured", lambda: [_memory_after(run)])
+
+
+def _memory_after(run: Run) -> Finding:
+    device = run.policy.device
+    return measured_finding(peak_gb(device), memory_here(device.type == "cpu"), device.type)
 
 
 def _groups(run: Run, cap: int, count: int) -> list[RolloutGroup]:
@@ -253,6 +287,24 @@ def _groups(run: Run, cap: int, count: int) -> list[RolloutGroup]:
     sampling = SamplingParams(cap, rollout.temperature, rollout.top_p, rollout.top_k)
     seed_parts = (run.recipe.seed, "doctor")
     return collect_groups(run.engine, run.policy.tokenizer, drawn, rollout.group_size, sampling, seed_parts)
+
+
+def _longer_caps(
+    run: Run, groups: Sequence[RolloutGroup], settings: SampleSettings, seconds: float, seconds_at_cap: float
+) -> tuple[LongerCap, ...]:
+    """Where many completions reach the cap: some at twice the cap, four times ..., until few do or time is up."""
+    cap, size, tried = settings.cap, settings.group_size, list[LongerCap]()
+    reach = [one.finish_reason == "length" for group in groups for one in group.completions]
+    if sum(reach) < MANY_TRUNCATED * len(reach) or settings.end_token_note is not None:
+        return ()
+    while cap < settings.context_left and not (tried and tried[-1].does):
+        cap = min(2 * cap, settings.context_left)
+        seconds -= seconds_at_cap * cap / settings.cap
+        if seconds < 0:
+            break
+        sampled = [one for group in _groups(run, cap, max(1, _TRIED // size)) for one in group.completions]
+        tried.append(LongerCap(cap, sum(one.finish_reason == "length" for one in sampled), len(sampled)))
+    return tuple(tried)
 
 
 def _seconds_needed(run: Run) -> float:

@@ -7,6 +7,10 @@ read off a straight line between logarithms, which is an interpolation and no me
 Around the anchor: four times it, without a KL term, took the tiny model from 42 % to 12 % within 20 steps
 (docs/lab-log.md, collapse). AdamW moves a weight by about the rate in a step, so a hundredth of a rate that worked
 moves nothing in a run of a hundred steps.
+
+Adapters (LoRA) have worked at other multiples of the rate of all weights: 1 and 5 at 1.5B with alpha / rank 4 (Tina,
+2504.15777, and its published ablation at 5e-6), 5 on the tiny model (docs/lora.md), 10 in Thinking Machines' LoRA
+Without Regret (2025), and 20 to 100 by the rule in their later documentation. So the range is wide.
 """
 
 import math
@@ -37,6 +41,12 @@ def adamw_range(parameters: int) -> RateRange:
     share = (math.log(parameters) - math.log(_SMALL)) / (math.log(_LARGE) - math.log(_SMALL))
     share = min(1.0, max(0.0, share))
     return _around(math.exp(math.log(_SMALL_RATE) * (1 - share) + math.log(_LARGE_RATE) * share))
+
+
+def adapter_range(parameters: int) -> RateRange:
+    """The range for adapters in a model of so many parameters."""
+    weights = adamw_range(parameters).worked
+    return RateRange(5 * weights, weights / _WIDE, 100 * weights, weights / _FAR_BELOW, 1000 * weights)
 
 
 def muon_range() -> RateRange:

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frugalrl.config.algorithm_schema import LossSettings
 from frugalrl.config.optimizer_schema import OptimizerSettings
-from frugalrl.planning.doctor.finding import Finding
-from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, muon_range
+from frugalrl.planning.doctor.finding import Finding, Level
+from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, adapter_range, muon_range
 from frugalrl.training.batching import TrainingRow, training_rows
 from frugalrl.training.hooks.hook import StepSettings
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -34,19 +35,64 @@ _STUCK = 0.5
 _SAMPLED_WEIGHTS = 4096
 """Weights looked at in each tensor."""
 _KINDS = ("embed_tokens", "lm_head", "self_attn", "mlp", "norm")
+_MUCH_KL, _ALL_KL = 0.4, 4.0
+"""Ten and a hundred times Open-RS's 0.04. At 4, a KL of 0.25 nats a token costs as much as all that a reward of 0 to 1
+can give."""
+_NARROW_CLIP, _WIDE_CLIP, _NO_CLIP = 0.02, 0.6, 5.0
+"""A tenth and three times the usual 0.2; above 5 no ratio that occurs in practice is clipped."""
 _LARGE_EPSILON = 1e-4
 """From which AdamW is closer to SGD, whose rates are no matter of habit."""
 
 
-def learning_rate_findings(optimizer: OptimizerSettings, parameters: int) -> list[Finding]:
-    """The rates of the recipe against those that have worked. parameters: that are trained."""
+def learning_rate_findings(optimizer: OptimizerSettings, parameters: int, adapters: bool = False) -> list[Finding]:
+    """The rates of the recipe against those that have worked. parameters: of the model. adapters: alone are trained."""
     size = f"{parameters / 1e6:,.3g} M parameters"
     if optimizer.name == "muon":
         return [_in_range("muon_learning_rate", optimizer.muon_learning_rate, muon_range(), f"Muon, {size}")]
     if optimizer.epsilon > _LARGE_EPSILON:
         shown = f"epsilon {optimizer.epsilon:g} makes AdamW behave like SGD: no range is known"
         return [Finding("optimisation/learning_rate", "green", shown)]
-    return [_in_range("learning_rate", optimizer.learning_rate, adamw_range(parameters), size)]
+    known, size = (adapter_range(parameters), f"adapters in {size}") if adapters else (adamw_range(parameters), size)
+    return [_in_range("learning_rate", optimizer.learning_rate, known, size)]
+
+
+def loss_findings(loss: LossSettings) -> list[Finding]:
+    """The KL term's weight and PPO's clip against what papers used: orders of magnitude, not opinions."""
+    found = [
+        _against(
+            "kl_coef",
+            loss.kl_coef,
+            (0.0, _MUCH_KL, _ALL_KL),
+            "0.04 in Open-RS (2503.16219) and DeepSeekMath (2402.03300), 0 in DAPO (2503.14476)",
+            "the policy is held to its reference and hardly learns",
+            0.04,
+        )
+    ]
+    if loss.surrogate == "ppo":
+        found.append(
+            _against(
+                "clip_high",
+                loss.clip_high,
+                (_NARROW_CLIP, _WIDE_CLIP, _NO_CLIP),
+                "0.2 in PPO and GRPO, 0.28 in DAPO (2503.14476)",
+                "what the clip is for, small steps from the policy that sampled, is lost",
+                0.2,
+            )
+        )
+    return found
+
+
+def _against(
+    key: str, value: float, range_: tuple[float, float, float], sources: str, outcome: str, usual: float
+) -> Finding:
+    """range_: the least that is green, the most that is green, and the most that is yellow."""
+    name, (least, most, worst) = f"optimisation/{key}", range_
+    if least <= value <= most:
+        return Finding(name, "green", f"{value:g}; {sources}")
+    why = outcome if value > most else "hardly any token has a gradient after the first update of a batch"
+    level: Level = "red" if value > worst else "yellow"
+    fix = f"--set algorithm.loss.{key}={usual:g}"
+    return Finding(name, level, f"{value:g} is far from what papers used ({sources}): {why}.", fix)
 
 
 def _in_range(key: str, rate: float, known: RateRange, size: str) -> Finding:

@@ -77,6 +77,7 @@ def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts
         *_hacks(recipe, first),
         _hidden_tag(recipe, first, prefills_think(usable[0].group.prompt.text)),
         _deterministic(first, again, turned),
+        _unreadable(recipe, rubric, usable[0], first),
         _slow(recipe, seconds),
     ]
 
@@ -272,6 +273,34 @@ def _hidden_tag(recipe: TrainRecipe, paid: _Paid, is_open: bool) -> Finding:
         f"--set rewards.{position}.name=format (which is told what the template wrote), or let {term_name} accept a "
         "completion that begins inside <think>",
     )
+
+
+_UNREADABLE = "$\\frac{1}{"
+"""A gold that stops in the middle of a formula, as a cut-off export has it."""
+
+
+def _unreadable(recipe: TrainRecipe, rubric: Rubric, probes: ProbeGroup, paid: _Paid) -> Finding:
+    """Whether a problem whose gold cannot be read pays every completion: then there is no verdict, and no reward."""
+    name, problem = "rewards/unreadable_gold", probes.group.prompt.problem
+    columns = {
+        key: _UNREADABLE if isinstance(value, str) and problem.gold in value else value
+        for key, value in problem.columns.items()
+    }
+    broken = replace(problem, gold=_UNREADABLE, columns=columns, check=replace(problem.check, also_accepted=()))
+    prompt = replace(probes.group.prompt, problem=broken)
+    seen = _paid(rubric, [replace(probes, group=replace(probes.group, prompt=prompt))])
+    for position, term in enumerate(recipe.rewards):
+        usual, wrong = paid.terms[term.name], seen.terms[term.name]["wrong"]
+        gain = (usual["right"] or 0.0) - (usual["wrong"] or 0.0)
+        if gain > 1e-9 and wrong is not None and wrong >= (usual["right"] or 0.0) - 0.01 * gain:
+            return Finding(
+                name,
+                "yellow" if term.name.startswith("open_rs_") else "red",
+                f"Where a gold cannot be read, {term.name} gives a wrong answer {wrong:g}, as much as a right one "
+                "earns: such problems teach that any answer will do.",
+                f"Let {term.name} return None there, or --set rewards.{position}.name=accuracy",
+            )
+    return Finding(name, "green", "a gold that cannot be read pays nothing for a wrong answer")
 
 
 def _deterministic(first: _Paid, again: _Paid, turned: _Paid) -> Finding:

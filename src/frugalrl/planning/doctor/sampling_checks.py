@@ -13,7 +13,7 @@ from frugalrl.planning.doctor.finding import Finding
 from frugalrl.text.meter import TextReport, meter_metrics
 from frugalrl.types import ScoredCompletion, ScoredGroup
 
-_MANY_TRUNCATED, _MOST_TRUNCATED = 0.3, 0.7
+_MOST_TRUNCATED = 0.7
 _MANY_DEAD, _MOST_DEAD = 0.75, 0.95
 _GROUP_SIZES = (2, 4, 6, 8, 12, 16, 24, 32)
 _MANY_FOREIGN, _MOST_FOREIGN = 0.4, 0.8
@@ -23,6 +23,24 @@ _PRIOR = 0.25
 _LEAST_TO_JUDGE = 32
 """Completions below which none correct may be chance."""
 _SHOWN = 5
+
+
+MANY_TRUNCATED, FEW_TRUNCATED = 0.3, 0.1
+"""From the one on, longer caps are tried until no more than the other is left."""
+
+
+@dataclass(frozen=True)
+class LongerCap:
+    """Some completions sampled at a longer cap."""
+
+    cap: int
+    truncated: int
+    completions: int
+
+    @property
+    def does(self) -> bool:
+        """Whether hardly any is cut off."""
+        return self.truncated <= FEW_TRUNCATED * self.completions
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,8 @@ class SampleSettings:
     context_left: int
     """Tokens that a completion could have at most."""
     end_token_note: str | None
+    longer: Sequence[LongerCap] = ()
+    """What was tried where many reach the cap, the longest last."""
 
 
 def sampling_findings(
@@ -59,20 +79,32 @@ def truncation(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> 
     cut = sum(one.completion.finish_reason == "length" for one in scored)
     middle, high = lengths[len(lengths) // 2], lengths[int(0.95 * (len(lengths) - 1))]
     seen = f"{cut} of {len(scored)} completions reach the cap of {settings.cap:,} tokens; half have {middle:,} or more"
-    if cut < _MANY_TRUNCATED * len(scored):
+    if cut < MANY_TRUNCATED * len(scored):
         return Finding(name, "green", f"{seen}, one in twenty {high:,} or more")
     if settings.end_token_note is not None:
         note, _, fix = settings.end_token_note.partition(" would run to the cap. ")
         return Finding(name, "red", f"{seen}. {note} runs to the cap.", fix or note)
-    finished = [length for length in lengths if length < settings.cap]
-    wanted = min(settings.context_left, _rounded_up(2 * settings.cap if cut > len(scored) / 3 else 1.5 * settings.cap))
-    fix = f"--set rollout.max_completion_tokens={wanted}"
-    if wanted <= settings.cap:
-        fix = "Take a model with a longer context, or easier problems: the cap is all that the context leaves"
-    if not finished and settings.cap >= 512:
+    fix = _cap_that_would_do(cut / len(scored), settings)
+    if all(length >= settings.cap for length in lengths) and settings.cap >= 512:
         fix += "; if it still never ends, its end token is not in eos_token_id of generation_config.json"
     level = "red" if cut >= _MOST_TRUNCATED * len(scored) else "yellow"
     return Finding(name, level, f"{seen}. What is cut off cannot be right, and is paid for.", fix)  # type: ignore[arg-type]
+
+
+def _cap_that_would_do(share: float, settings: SampleSettings) -> str:
+    """The shortest cap that was tried and does; else twice the longest one, if the context leaves so much."""
+    tried = settings.longer[-1] if settings.longer else None
+    if tried is not None and tried.does:
+        seen = f"{tried.truncated} of {tried.completions} completions reach that one"
+        return f"--set rollout.max_completion_tokens={tried.cap} ({seen})"
+    longest = settings.cap if tried is None else tried.cap
+    wanted = min(settings.context_left, _rounded_up(2 * longest if share > 1 / 3 else 1.5 * longest))
+    if wanted <= longest:
+        return "Take a model with a longer context, or easier problems: the cap is all that the context leaves"
+    if tried is None:
+        return f"--set rollout.max_completion_tokens={wanted}"
+    seen = f"at {tried.cap:,} still {tried.truncated} of {tried.completions} are cut off"
+    return f"--set rollout.max_completion_tokens={wanted}, and try again ({seen})"
 
 
 def _rounded_up(tokens: float) -> int:
@@ -101,7 +133,7 @@ def any_right(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> F
     fixes = {
         "no_box": "--set 'data.prompt.template={problem}\\n\\nPlease reason step by step, and put your final answer "
         "within \\boxed{}.'",
-        "unclosed_reasoning": f"--set rollout.max_completion_tokens={min(settings.context_left, 2 * settings.cap)}",
+        "unclosed_reasoning": _cap_that_would_do(1.0, settings),
         "unparseable_gold": "--set data.train.answer_field=COLUMN; frugalrl check-golds FILE lists them",
     }
     fix = fixes.get(

@@ -5,6 +5,7 @@ longer of issuing the model's operations and of moving weights and live cache. A
 operations at a utilisation. Both were held against what was measured (docs/plan.md).
 """
 
+import functools
 import heapq
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from frugalrl.planning.forecast.shape import ModelShape
 OPERATIONS_PER_LAYER = 44
 """Of an iteration of decoding: 1,239 of 28 layers, counted."""
 _OPERATIONS_BESIDE = 7
+_MOST_SIMULATED = 4096
+"""Completions that are followed one by one; of more, several are followed as one."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,16 @@ def update_seconds(shape: ModelShape, machine: Machine, work: Work, lengths: Len
     return tokens * passes * (shape.in_products + attention) / machine.flops + work.updates * weights
 
 
+@functools.lru_cache(maxsize=256)
 def decode_seconds(
     shape: ModelShape, machine: Machine, lengths: Lengths, count: int, rows: int, prompt_tokens: float, width: int
 ) -> float:
     """Of sampling `count` completions with so many rows, admitted in order, as the torch engine does."""
     if not count:
         return 0.0
+    prefill = count * prompt_tokens * 2 * shape.in_products / machine.decode_flops / 4
+    bundle = -(-count // _MOST_SIMULATED)  # completions that one stands for
+    count, rows = -(-count // bundle), max(1, rows // bundle)
     quantiles = lengths.quantiles
     # A stride that is coprime to their number spreads long and short ones evenly, the same in every plan.
     waiting = [quantiles[(at * 37) % len(quantiles)] for at in range(count)][::-1]
@@ -134,14 +141,13 @@ def decode_seconds(
         while waiting and len(ends) < rows:
             heapq.heappush(ends, (now + waiting.pop(), now))
             begun_at += now
-        until, busy = ends[0][0], len(ends)
+        until, busy = ends[0][0], bundle * len(ends)
         # What the rows hold in the middle of this stretch: their prompts, and what they have written since they began.
-        live = busy * (prompt_tokens + (now + until) / 2) - begun_at
+        live = busy * (prompt_tokens + (now + until) / 2) - bundle * begun_at
         seconds += (until - now) * iteration_seconds(shape, machine, busy, live, width)
         now = until
         while ends and ends[0][0] == now:
             begun_at -= heapq.heappop(ends)[1]
-    prefill = count * prompt_tokens * 2 * shape.in_products / machine.decode_flops / 4
     return seconds + prefill
 
 

@@ -6,7 +6,8 @@ weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is tr
 
 - with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its two
   constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
-- of the head, two fp32 buffers of a chunk's logits and the fp32 sum of its gradient (`algorithms.logprobs`);
+- of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
+  to it (`algorithms.logprobs`);
 - of a reference that waits in host memory, nothing: it scores before there are gradients, which are larger;
 - while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`).
 """
@@ -19,9 +20,14 @@ GB = 1e9
 _LOGIT_COPIES = 2
 _DRAW_BYTES = 12
 """Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
-_PER_HIDDEN, _PER_INTERMEDIATE = 16.0, 4.03
-"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size. With them the
-formula gives the 26.1 GB that R1-Distill-Qwen-1.5B needs more without checkpointing (8,192 tokens, bf16)."""
+_PER_HIDDEN, _PER_INTERMEDIATE = {2: 11.4, 4: 9.8}, 4.03
+"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size; by bytes of a
+value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: R1-Distill-Qwen-1.5B without
+checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
+_PER_NORMED = {2: 4.9, 4: 2.0}
+"""The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
+_PASSING_INTERMEDIATE = 3.0
+"""Gradients of the intermediate size that a layer's backward pass holds at once."""
 _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
 _HOST_GB = 0.45
@@ -46,7 +52,11 @@ class MemorySettings:
     """Of prompt and completion at their longest."""
     evaluation_rows: int
     evaluation_tokens: int
+    update_tokens: int
+    """Of prompt and completion at their longest in training."""
     micro_batch_tokens: int
+    loss_tokens: int
+    """Of a micro-batch: those of completions."""
     logits_chunk: int
     state_bits: int = 32
     """Of each of AdamW's moments; 8: of matrices but the embedding."""
@@ -115,11 +125,10 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "cache": max(caches),
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
     }
-    chunk = min(settings.logits_chunk, settings.micro_batch_tokens)
     updating = {
         "gradients": settings.trained * 4,
-        "activations": activation_bytes(shape, settings),
-        "head": (_LOGIT_COPIES * chunk * shape.vocabulary + settings.trains_head * shape.embedding) * 4,
+        "activations": kept_activations(shape, settings),
+        **_passing(shape, settings),
     }
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
 
@@ -145,13 +154,33 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
     return {name: size / GB for name, size in parts.items() if size}
 
 
-def activation_bytes(shape: ModelShape, settings: MemorySettings) -> float:
-    """What the graph of a micro-batch keeps."""
-    tokens = settings.micro_batch_tokens
-    layer = tokens * (_PER_HIDDEN * shape.hidden + _PER_INTERMEDIATE * shape.intermediate) * settings.value_bytes
+def _layer_bytes(shape: ModelShape, settings: MemorySettings) -> float:
+    """Of a layer's graph."""
+    width = settings.value_bytes
+    values = _PER_HIDDEN[width] * shape.hidden + _PER_INTERMEDIATE * shape.intermediate
+    if shape.head_norms:
+        values += _PER_NORMED[width] * (shape.heads + shape.kv_heads) * shape.head_dim
+    return settings.micro_batch_tokens * values * width
+
+
+def kept_activations(shape: ModelShape, settings: MemorySettings) -> float:
+    """What the graph of a micro-batch keeps from the forward pass on."""
     if not settings.checkpointing:
-        return shape.layers * layer
-    return shape.layers * tokens * shape.hidden * settings.value_bytes + layer
+        return shape.layers * _layer_bytes(shape, settings)
+    return shape.layers * settings.micro_batch_tokens * shape.hidden * settings.value_bytes
+
+
+def _passing(shape: ModelShape, settings: MemorySettings) -> dict[str, float]:
+    """What comes and goes beside it: first the head's buffers, then those of the backward pass of a layer. The larger.
+
+    With checkpointing a layer's graph is made again for its backward pass."""
+    width = settings.value_bytes
+    chunk = min(settings.logits_chunk, settings.loss_tokens)
+    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
+    head += settings.trains_head * 2 * shape.embedding * 4
+    layer = _PASSING_INTERMEDIATE * settings.micro_batch_tokens * shape.intermediate * width
+    layer += _layer_bytes(shape, settings) if settings.checkpointing else 0.0
+    return {"head": head} if head >= layer else {"a layer's backward pass": layer}
 
 
 def _cache(shape: ModelShape, rows: int, tokens: int, width: int) -> float:

@@ -13,11 +13,13 @@ from typing import Any
 from frugalrl.config.loading import change_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import RecipeError
-from frugalrl.planning.forecast.cards import PRICE_SOURCE, Card
-from frugalrl.planning.forecast.clock import Machine, Seconds, machine_of, seconds_of, varied
+from frugalrl.planning.forecast.cards import Card
+from frugalrl.planning.forecast.clock import Machine, Seconds, Work, machine_of, seconds_of, varied
 from frugalrl.planning.forecast.lengths import Lengths, prior
-from frugalrl.planning.forecast.memory import GB, MemoryPlan, memory_of
+from frugalrl.planning.forecast.memory import GB, MemoryPlan, MemorySettings, held_through_a_step, memory_of
+from frugalrl.planning.forecast.several import dealt, dealt_rows, exchange_seconds, in_parts
 from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.planning.forecast.traced import TracedMemory
 from frugalrl.planning.forecast.work import (
     disk_bytes,
     evaluations_of,
@@ -26,12 +28,16 @@ from frugalrl.planning.forecast.work import (
     rollout_rows,
     work_of,
 )
+from frugalrl.training.distributed.choice import needs_whole_weights
 from frugalrl.training.distributed.devices import who_does_what
 from frugalrl.training.length_schedule import largest_cap
+from frugalrl.training.model.held import is_roomy
 
 _USABLE = 0.97
 """Of a card's memory: the rest is lost to fragments of the allocator."""
 _WORTH_SAYING = 0.05
+_FEW_ROWS = (64, 8)
+"""Of the cache, tried where a ninth of the rows is too many."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Place:
     usd_per_hour: float | None
     price_source: str
     on_cpu: bool = False
+    processes: int = 1
+    """Cards of this kind, each with a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,43 @@ class Advice:
 
     sets: tuple[str, ...]
     effect: str
+
+
+@dataclass(frozen=True)
+class OverBudget:
+    """A cap of the recipe that does not hold all steps, or may not."""
+
+    key: str
+    cap: float
+    need: Interval
+    holds_steps: int
+    """As many as fit going by the middle of the interval."""
+    steps: int
+    """Of the plan."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the cap is below the whole interval."""
+        return self.cap < self.need.low
+
+    @property
+    def message(self) -> str:
+        """What does not fit."""
+        sure = "is below" if self.is_sure else "may not hold"
+        need = f"{self.need.value:.3g} [{self.need.low:.3g}, {self.need.high:.3g}]"
+        return f"{self.key}={self.cap:g} {sure} what {self.steps} steps take, {need}"
+
+    @property
+    def fix(self) -> str:
+        """The change that makes it fit."""
+        more = (
+            f"--set {self.key}={self.need.high:.3g}"
+            if self.key != "budget.tokens"
+            else (f"--set {self.key}={math.ceil(self.need.high)}")
+        )
+        if not 0 < self.holds_steps < self.steps:
+            return more
+        return f"--set training.steps={self.holds_steps}, or {more}"
 
 
 @dataclass(frozen=True)
@@ -85,31 +130,69 @@ class Plan:
     advice: tuple[Advice, ...]
     devices: str
     """Which GPUs train and which serve."""
-    budget: tuple[str, ...]
-    """What the plan says about the recipe's caps."""
+    steps: int
+    """That the run makes."""
+    token_factors: tuple[float, float]
+    """On tokens, at the ends of what is likely."""
+    budget: tuple[OverBudget, ...] = ()
+    """The recipe's caps that do not hold the plan."""
+    traced: TracedMemory | None = None
+    """Of the code on fake tensors; None where only the formula was asked."""
+
+    @property
+    def update_gb(self) -> float:
+        """At the peak of the update."""
+        return self.memory.update_gb if self.traced is None else self.traced.update_gb + self._process_gb
+
+    @property
+    def rollout_gb(self) -> float:
+        """At the peak of sampling."""
+        traced = None if self.traced is None else self.traced.rollout_gb
+        return self.memory.rollout_gb if traced is None else traced + self._process_gb
+
+    @property
+    def _process_gb(self) -> float:
+        return self.memory.held["process"]
+
+    @property
+    def peak_gb(self) -> float:
+        """The larger of both."""
+        return max(self.rollout_gb, self.update_gb)
 
     @property
     def fits(self) -> bool:
         """Whether the peak is within what there is."""
-        return self.memory.peak_gb <= _USABLE * self.memory_gb
+        return self.peak_gb <= _USABLE * self.memory_gb
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "fits": self.fits, "peak_gb": self.memory.peak_gb}
+        return {**asdict(self), "fits": self.fits, "peak_gb": self.peak_gb}
 
 
 def place_of(card: Card, usd_per_hour: float | None = None) -> Place:
     """A card of the table, at the user's price or its own."""
-    given = usd_per_hour is not None
-    source = "your price" if given else PRICE_SOURCE
-    return Place(machine_of(card), card.memory_gb, usd_per_hour if given else card.usd_per_hour, source)
+    if usd_per_hour is not None:
+        return Place(machine_of(card), card.memory_gb, usd_per_hour, "your price")
+    price = card.price
+    return Place(
+        machine_of(card),
+        card.memory_gb,
+        None if price is None else price.usd_per_hour,
+        "" if price is None else f"list price: {price.source}",
+    )
 
 
-def plan_run(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None = None) -> Plan:
-    """The whole plan, with advice."""
-    bare = _plan(recipe, shape, place, lengths)
+def plan_run(
+    recipe: TrainRecipe,
+    shape: ModelShape,
+    place: Place,
+    lengths: Lengths | None = None,
+    traced: TracedMemory | None = None,
+) -> Plan:
+    """The whole plan, with advice. traced: memory of the code on fake tensors, in place of the formula's."""
+    bare = replace(_plan(recipe, shape, place, lengths), traced=traced)
     advice = _to_fit(recipe, shape, place) if not bare.fits else _to_save(recipe, shape, place, lengths, bare)
-    return replace(bare, advice=advice)
+    return replace(bare, advice=advice, budget=_over_budget(recipe, shape, place, lengths, bare))
 
 
 def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None) -> Plan:
@@ -119,7 +202,11 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
     work = work_of(recipe, shape)
 
     def of(machine: Machine, lengths: Lengths) -> Seconds:
-        return seconds_of(shape, machine, work, lengths)
+        own = seconds_of(shape, machine, dealt(work, place.processes), lengths)
+        if place.processes == 1:
+            return own
+        exchange = work.steps * work.updates * _exchange(recipe, shape, place, work, lengths)
+        return replace(own, update=own.update + exchange)
 
     seconds = of(machine, lengths)
     spreads = {
@@ -131,11 +218,11 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         ],
     }
     hours = _interval(seconds.total / 3600, [[one / 3600 for one in ends] for ends in spreads.values()])
-    price = place.usd_per_hour
+    price = None if place.usd_per_hour is None else place.usd_per_hour * place.processes
     usd = None if price is None else Interval(*(price * one for one in (hours.value, hours.low, hours.high)))
     evaluated = sum(one.completions * one.times for one in evaluations_of(recipe)) * lengths.mean
     return Plan(
-        place=machine.name,
+        place=machine.name if place.processes == 1 else f"{place.processes} x {machine.name}",
         memory=_memory(recipe, shape, place),
         memory_gb=place.memory_gb,
         disk_gb=disk_bytes(recipe, shape, lengths.mean) / GB,
@@ -150,7 +237,8 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         dominates=max(spreads, key=lambda name: spreads[name][1] / spreads[name][0]),
         advice=(),
         devices=who_does_what(recipe),
-        budget=_against_budget(recipe, hours, usd, work.steps * work.completions * lengths.mean + evaluated),
+        steps=work.steps,
+        token_factors=(lengths.low, lengths.high),
     )
 
 
@@ -160,25 +248,42 @@ def _interval(value: float, ends: Sequence[Sequence[float]]) -> Interval:
     return Interval(value, value * math.exp(-down), value * math.exp(up))
 
 
-def _against_budget(recipe: TrainRecipe, hours: Interval, usd: Interval | None, tokens: float) -> tuple[str, ...]:
-    """Whether the caps hold the plan: what is surely over, and what may be."""
-    caps = [
-        ("budget.hours", recipe.budget.hours, hours),
-        ("budget.usd", recipe.budget.usd, usd),
-        ("budget.tokens", recipe.budget.tokens, Interval(tokens, 0.6 * tokens, 1.6 * tokens)),
-    ]
-    said = []
-    for name, cap, need in caps:
-        if cap is None or need is None or cap >= need.high:
+def _over_budget(
+    recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None, plan: Plan
+) -> tuple[OverBudget, ...]:
+    """The caps that do not hold the plan: what is surely over, and what may be."""
+    found = []
+    for key, cap, need in _needs(recipe, plan):
+        if cap >= need.high:
             continue
-        sure = "is below" if cap < need.low else "may not hold"
-        steps = max(1, int(recipe.training.steps * cap / need.value))
-        said.append(
-            f"{name}={cap:g} {sure} what all steps take, {need.value:.3g} [{need.low:.3g}, {need.high:.3g}]: about "
-            f"{steps} of {recipe.training.steps} steps will be made. --set training.steps={steps} ends the schedule "
-            "there"
-        )
-    return tuple(said)
+        steps = _steps_within(key, cap, recipe, shape, place, lengths) if cap < need.value else plan.steps
+        found.append(OverBudget(key, cap, need, steps, plan.steps))
+    return tuple(found)
+
+
+def _needs(recipe: TrainRecipe, plan: Plan) -> list[tuple[str, float, Interval]]:
+    """The caps that the recipe has, each with what the plan needs of it."""
+    tokens = plan.training_tokens + plan.evaluation_tokens
+    low, high = plan.token_factors
+    needs = [
+        ("budget.hours", recipe.budget.hours, plan.hours),
+        ("budget.usd", recipe.budget.usd, plan.usd),
+        ("budget.tokens", recipe.budget.tokens, Interval(tokens, low * tokens, high * tokens)),
+    ]
+    return [(key, cap, need) for key, cap, need in needs if cap is not None and need is not None]
+
+
+def _steps_within(
+    key: str, cap: float, recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths | None
+) -> int:
+    """The most steps whose plan a cap holds; 0 if it does not hold the evaluations alone."""
+    low, high = 0, recipe.training.steps
+    while high - low > 1:
+        middle = (low + high) // 2
+        tried = change_recipe(recipe, [f"training.steps={middle}"])
+        needs = {name: need for name, _, need in _needs(tried, _plan(tried, shape, place, lengths))}
+        low, high = (middle, high) if needs[key].value <= cap else (low, middle)
+    return low
 
 
 # ------------------------------------------------------------------------------------------------------ advice
@@ -198,7 +303,8 @@ def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advic
             alone.append(Advice(sets, f"alone makes it fit: {peak:.1f} GB"))
         tried, now = _changed(changed, sets), _memory(changed, shape, place).peak_gb
         if tried is not None and now > room and _memory(tried, shape, place).peak_gb < now:
-            changed, chosen = tried, [*chosen, *sets]
+            keys = {one.partition("=")[0] for one in sets}
+            changed, chosen = tried, [*(one for one in chosen if one.partition("=")[0] not in keys), *sets]
     peak = _memory(changed, shape, place).peak_gb
     if peak <= room:
         return (*alone[:3], Advice(tuple(chosen), f"together make it fit: {peak:.1f} GB of {place.memory_gb:g}"))
@@ -207,12 +313,41 @@ def _to_fit(recipe: TrainRecipe, shape: ModelShape, place: Place) -> tuple[Advic
 
 
 def _memory(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemoryPlan:
-    return memory_of(shape, memory_settings(recipe, shape, place.on_cpu, place.memory_gb))
+    settings = _settings(recipe, shape, place)
+    whole = memory_of(shape, settings)
+    return in_parts(whole, shape, settings, place.processes) if is_sharded(recipe, shape, place) else whole
+
+
+def _settings(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemorySettings:
+    """Of one of the processes."""
+    settings = memory_settings(recipe, shape, place.on_cpu, place.memory_gb)
+    if place.processes == 1:
+        return settings
+    work = work_of(recipe, shape)
+    evaluated = max((count for count, _ in work.evaluations), default=0)
+    return dealt_rows(settings, place.processes, work.completions, evaluated)
+
+
+def is_sharded(recipe: TrainRecipe, shape: ModelShape, place: Place) -> bool:
+    """Whether several processes hold the model in parts, as `training.distributed.choice` decides."""
+    if place.processes == 1 or recipe.distributed.weights == "replicated" or needs_whole_weights(recipe) is not None:
+        return False
+    held = held_through_a_step(shape, memory_settings(recipe, shape, place.on_cpu, place.memory_gb))
+    return recipe.distributed.weights == "sharded" or not is_roomy(held, place.memory_gb * GB)
+
+
+def _exchange(recipe: TrainRecipe, shape: ModelShape, place: Place, work: Work, lengths: Lengths) -> float:
+    """Seconds of an update in which processes exchange gradients and layers."""
+    settings = _settings(recipe, shape, place)
+    tokens = dealt(work, place.processes).completions * (lengths.mean + work.prompt_tokens)
+    micro_batches = max(1.0, tokens / settings.micro_batch_tokens)
+    passes = 2 + work.checkpointing + work.extra_forwards
+    return exchange_seconds(shape, settings, place.processes, is_sharded(recipe, shape, place), passes, micro_batches)
 
 
 def _savings_of_memory(recipe: TrainRecipe) -> list[tuple[str, ...]]:
     rows, training = rollout_rows(recipe), recipe.training
-    fewer = [max(1, rows // part) for part in (3, 9)]
+    fewer = sorted({max(1, rows // part) for part in (3, 9)} | {few for few in _FEW_ROWS if few < rows // 9})[::-1]
     longest = recipe.rollout.max_prompt_tokens + recipe.rollout.max_completion_tokens
     return [
         ("training.logits_chunk_tokens=256",),

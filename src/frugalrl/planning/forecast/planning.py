@@ -1,8 +1,10 @@
 """From a recipe, cards and settings to plans: what the command and the Python API call."""
 
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,8 +15,11 @@ from frugalrl.errors import DataError, RecipeError
 from frugalrl.planning.forecast.cards import card_named
 from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
 from frugalrl.planning.forecast.measure import measure
+from frugalrl.planning.forecast.memory import MemorySettings
 from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
 from frugalrl.planning.forecast.shape import shape_of
+from frugalrl.planning.forecast.traced import TracedMemory, traced_memory
+from frugalrl.planning.forecast.work import memory_settings
 from frugalrl.training.length_schedule import largest_cap
 
 _DEFAULT_CARDS = ("A40", "A100-80GB", "L4", "L40S", "RTX-4090", "H100", "H200")
@@ -28,8 +33,14 @@ def plans(
     tries: Sequence[Sequence[str]] = (),
     mean_tokens: float | None = None,
     lengths_file: str | None = None,
+    instant: bool = False,
+    processes: int = 1,
 ) -> list[tuple[str, Plan]]:
-    """A plan for each machine and setting, with its name. usd_per_hour: of a card, or by card. Raises UserError."""
+    """A plan for each machine and setting, with its name. Raises UserError.
+
+    usd_per_hour: of a card, or by card. instant: memory from the formula alone, without a run of the code on fake
+    tensors. processes: cards that share a run, each with one.
+    """
     cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
     lengths = _lengths(cap, mean_tokens, lengths_file)
     by_card = (
@@ -44,13 +55,29 @@ def plans(
         places.append(Place(machine, memory_here(on_cpu), price, "your price", on_cpu))
     else:
         shape = shape_of(recipe.model)
+    if processes < 1:
+        raise RecipeError(f"A run has at least one process, not {processes}. Give the number of cards that share it.")
     cards = [card_named(name) for name in gpus or (() if measured else _DEFAULT_CARDS)]
     places += [place_of(card, by_card.get(card, price)) for card in cards]
+    places = [replace(place, processes=processes) for place in places]
     variants = [("", recipe), *((" ".join(one), change_recipe(recipe, list(one))) for one in tries)]
+
+    @functools.cache
+    def traced_at(at: int, settings: MemorySettings) -> TracedMemory | None:
+        return None if instant else traced_memory(variants[at][1], shape, settings)
+
+    def traced(at: int, place: Place) -> TracedMemory | None:
+        if place.processes > 1:
+            return None
+        return traced_at(at, memory_settings(variants[at][1], shape, place.on_cpu, place.memory_gb))
+
     return [
-        (f"{place.machine.name} {changes}".strip(), plan_run(changed, shape, place, lengths))
+        (
+            f"{'' if processes == 1 else f'{processes} x '}{place.machine.name} {changes}".strip(),
+            plan_run(changed, shape, place, lengths, traced(at, place)),
+        )
         for place in places
-        for changes, changed in variants
+        for at, (changes, changed) in enumerate(variants)
     ]
 
 

@@ -56,6 +56,24 @@ class ModelShape:
         """Numbers in the key/value cache for a token."""
         return 2 * self.layers * self.kv_heads * self.head_dim
 
+    def to_config(self, positions: int) -> Any:
+        """A transformers configuration of this shape, for so many positions."""
+        import transformers
+
+        kind = transformers.Qwen2Config if self.biased else transformers.LlamaConfig
+        own = {} if self.biased else {"head_dim": self.head_dim}
+        return (transformers.Qwen3Config if self.head_norms else kind)(
+            vocab_size=self.vocabulary,
+            hidden_size=self.hidden,
+            intermediate_size=self.intermediate,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            num_key_value_heads=self.kv_heads,
+            max_position_embeddings=positions,
+            tie_word_embeddings=self.tied,
+            **own,
+        )
+
 
 KNOWN = {
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B": ModelShape(

@@ -17,11 +17,12 @@ def plan_text(plan: Plan) -> str:
     shares = ", ".join(f"{name} {hours / total:.0%}" for name, hours in plan.hours_by_phase.items() if hours > 0)
     lines = [
         f"{plan.place}",
-        f"  memory   {plan.memory.peak_gb:.1f} GB at the peak of {plan.memory_gb:g}: {room}",
+        f"  memory   {plan.peak_gb:.1f} GB at the peak of {plan.memory_gb:g}: {room}",
         f"           always: {held}",
-        f"           rollout {plan.memory.rollout_gb:.1f} GB, besides: {sampling or 'nothing, servers sample'}",
-        f"           update {plan.memory.update_gb:.1f} GB, besides: {updating}",
+        f"           rollout {plan.rollout_gb:.1f} GB, besides: {sampling or 'nothing, servers sample'}",
+        f"           update {plan.update_gb:.1f} GB, besides: {updating}",
         *([f"           host memory: {on_host}"] if on_host else []),
+        f"           {_source_of_memory(plan)}",
         f"  devices  {plan.devices}",
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
@@ -31,7 +32,7 @@ def plan_text(plan: Plan) -> str:
         f"  money    {_money(plan)}",
         f"  depends  most on {plan.dominates}",
     ]
-    lines += [f"  budget   {line}" for line in plan.budget]
+    lines += [f"  budget   {over.message}: {over.fix}" for over in plan.budget]
     for advice in plan.advice:
         sets = " ".join(f"--set {one}" for one in advice.sets)
         lines.append(f"  advice   {sets}  {advice.effect}")
@@ -49,15 +50,28 @@ def comparison_text(rows: Sequence[tuple[str, Plan]]) -> str:
         marks = [
             *(["cheapest"] if cheapest is not None and cheapest[1] is plan else []),
             *(["fastest"] if fastest is not None and fastest[1] is plan else []),
-            *([] if plan.fits else [f"does not fit: {plan.memory.peak_gb - plan.memory_gb:+.1f} GB; {_fix(plan)}"]),
+            *([] if plan.fits else [f"does not fit: {plan.peak_gb - plan.memory_gb:+.1f} GB; {_fix(plan)}"]),
         ]
         usd = "-" if plan.usd is None else _shown(plan.usd)
-        peak, room = f"{plan.memory.peak_gb:.1f}", f"{plan.memory_gb:g}"
+        peak, room = f"{plan.peak_gb:.1f}", f"{plan.memory_gb:g}"
         cells.append((name, peak, room, _time(plan.hours), usd, ", ".join(marks)))
     widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+def _source_of_memory(plan: Plan) -> str:
+    """Where the peaks are from, and how far the formula is from them."""
+    if plan.traced is None:
+        return "peaks by the formula"
+    phases = "both peaks are" if plan.traced.rollout_gb is not None else "the update's peak is"
+    apart = [plan.memory.update_gb / plan.update_gb, plan.memory.rollout_gb / plan.rollout_gb]
+    return f"{phases} the program's own code on fake tensors; the formula is {max(apart, key=_off) - 1:+.1%} off"
+
+
+def _off(ratio: float) -> float:
+    return abs(ratio - 1)
 
 
 def _fix(plan: Plan) -> str:

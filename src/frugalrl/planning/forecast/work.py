@@ -77,12 +77,14 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
     """As the program allocates it. memory_gb: that there is, which decides where a reference waits."""
     rollout, evaluation = recipe.rollout, recipe.evaluation
     longest = largest_cap(recipe.length_schedule, rollout.max_completion_tokens)
-    rows, others = rollout_rows(recipe), evaluation.max_sequences
+    completions = rollout.prompts_per_step * rollout.group_size
+    asked_at_once = max((one.completions for one in evaluations_of(recipe)), default=0)
+    rows, others = min(rollout_rows(recipe), completions), min(evaluation.max_sequences, asked_at_once)
     tokens = rollout.max_prompt_tokens + longest
     evaluated = rollout.max_prompt_tokens + (evaluation.max_completion_tokens or longest)
     has_own = bool(evaluations_of(recipe)) and rows < others
     asked = recipe.training.micro_batch_tokens
-    whole = rollout.prompts_per_step * rollout.group_size * tokens
+    whole = completions * tokens
     micro = min(max(tokens, min(asked, CPU_MICRO_BATCH_TOKENS) if on_cpu else asked), whole)
     settings = MemorySettings(
         value_bytes=_width(recipe),
@@ -94,7 +96,9 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
         rollout_tokens=tokens if has_own else max(tokens, evaluated),
         evaluation_rows=others if has_own and not is_served(recipe) else 0,
         evaluation_tokens=evaluated,
+        update_tokens=tokens,
         micro_batch_tokens=micro,
+        loss_tokens=micro * longest // tokens,
         logits_chunk=recipe.training.logits_chunk_tokens,
         state_bits=recipe.optimizer.state_bits,
         offload=recipe.optimizer.offload,
@@ -113,7 +117,7 @@ def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
     recomputed = (algorithm.updates_per_batch > 1 and not exact) or algorithm.loss.mismatch != "none"
     rows = max(rollout_rows(recipe), recipe.evaluation.max_sequences)
     return Work(
-        steps=recipe.budget.steps or recipe.training.steps,
+        steps=min(recipe.training.steps, recipe.budget.steps or recipe.training.steps),
         completions=completions,
         group_size=rollout.group_size,
         rows=rollout_rows(recipe),

@@ -66,6 +66,11 @@ class Policy:
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
     @property
+    def wide_products(self) -> bool:
+        """Whether matrix products of 16-bit operands can come out in fp32: on a GPU, not on a CPU."""
+        return self.device.type == "cuda"
+
+    @property
     def end_token_ids(self) -> frozenset[int]:
         """Any of these ends a completion: the generation config's, and the tokenizer's own."""
         return end_tokens(self.tokenizer, _configured_ends(self.model))
@@ -110,7 +115,13 @@ class Policy:
         hidden = self.model.model(input_ids=input_ids, use_cache=False, **inputs).last_hidden_state
         before = hidden[:, :-1][wanted[:, 1:]]
         return token_logprobs(
-            before, self.model.lm_head.weight, input_ids[wanted], temperature, chunk_tokens, entropy_gradient
+            before,
+            self.model.lm_head.weight,
+            input_ids[wanted],
+            temperature,
+            chunk_tokens,
+            entropy_gradient,
+            self.wide_products,
         )
 
     def batch_logprobs(
@@ -126,7 +137,13 @@ class Policy:
         )
         before = states.last_hidden_state[0].index_select(0, batch.before)
         return token_logprobs(
-            before, self.model.lm_head.weight, batch.targets, temperature, chunk_tokens, entropy_gradient
+            before,
+            self.model.lm_head.weight,
+            batch.targets,
+            temperature,
+            chunk_tokens,
+            entropy_gradient,
+            self.wide_products,
         )
 
 
@@ -163,12 +180,17 @@ def load_policy(settings: ModelSettings) -> Policy:
     model.to(device)
     model.eval()
     if settings.gradient_checkpointing:
-        # transformers 5.19 has the method under its old name only, of which 5.23 warns.
-        name = "activation_checkpointing_enable"
-        enable = getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")
-        enable({"use_reentrant": False})
-        model.train()  # transformers recomputes only in training mode; these models hold no dropout
+        enable_checkpointing(model)
     return Policy(model, tokenizer, settings.path)
+
+
+def enable_checkpointing(model: Any) -> None:
+    """Let a transformers model compute activations again in the backward pass instead of keeping them."""
+    # transformers 5.19 has the method under its old name only, of which 5.23 warns.
+    name = "activation_checkpointing_enable"
+    enable = getattr(model, name if hasattr(model, name) else "gradient_checkpointing_enable")
+    enable({"use_reentrant": False})
+    model.train()  # transformers recomputes only in training mode; these models hold no dropout
 
 
 def resolve_model_path(path: str) -> str | Path:

@@ -1,0 +1,74 @@
+"""Memory from the program's own code on fake tensors: the meter against sizes one can count, and the closed formula."""
+
+import pytest
+import torch
+
+from frugalrl import api
+from frugalrl.planning.forecast.memory import memory_of
+from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.planning.forecast.storage_meter import metered
+from frugalrl.planning.forecast.traced import traced_memory
+from frugalrl.planning.forecast.work import memory_settings
+
+TINY = ModelShape(2, 128, 384, 4, 2, 32, 512, tied=True, biased=True, head_norms=False)
+WIDE = ModelShape(2, 384, 1024, 6, 2, 64, 8192, tied=False, biased=False, head_norms=True)
+LLAMA = ModelShape(3, 256, 704, 4, 4, 64, 2048, tied=True, biased=False, head_norms=False)
+IN_16_BITS = {"model.dtype": "bfloat16", "algorithm.loss.kl_coef": 0.04}
+
+
+def test_a_storage_counts_once_for_all_its_views_until_nobody_holds_it():
+    with metered() as (meter, _):
+        first = torch.zeros(1000)
+        view = first[10:]
+        assert meter.live == 4000
+        second = first + 1.0
+        assert meter.live == 8000
+        del first
+        assert meter.live == 8000, "the view holds it"
+        del view, second
+    assert (meter.live, meter.peak) == (0, 8000)
+
+
+def test_what_autograd_keeps_counts():
+    """x, w, x w, its exponential and its cube root's input: exp keeps its result, and the product its operands."""
+    with metered() as (meter, _):
+        weights = torch.ones(100, 100, requires_grad=True)
+        made = (torch.ones(50, 100) @ weights).exp()
+        assert meter.live == 4 * (10_000 + 5_000 + 5_000)
+        made.sum().backward()
+        assert weights.grad.shape == (100, 100)
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes", "on_cpu"),
+    [
+        (TINY, {}, True),
+        (WIDE, {"algorithm.loss.kl_coef": 0.04}, True),
+        (LLAMA, {**IN_16_BITS, "model.gradient_checkpointing": True}, False),
+        (WIDE, {**IN_16_BITS, "training.logits_chunk_tokens": 256}, False),
+        (LLAMA, {"model.gradient_checkpointing": True}, True),
+    ],
+)
+def test_formula_and_code_are_within_five_percent_of_each_other(shape, changes, on_cpu):
+    recipe = api.load_recipe("quickstart", changes)
+    settings = memory_settings(recipe, shape, on_cpu, memory_gb=1e6)
+    planned, traced = memory_of(shape, settings), traced_memory(recipe, shape, settings)
+    process = planned.held["process"]
+    assert planned.update_gb - process == pytest.approx(traced.update_gb, rel=0.05)
+    if on_cpu:
+        assert planned.rollout_gb - process == pytest.approx(traced.rollout_gb, rel=0.05)
+    else:
+        assert traced.rollout_gb is None
+
+
+def test_a_plan_says_where_its_peak_is_from():
+    ((_, plan),) = api.plan("quickstart", gpus=["L4"])
+    ((_, instant),) = api.plan("quickstart", gpus=["L4"], instant=True)
+    assert instant.traced is None
+    assert plan.traced is not None
+    assert plan.update_gb == pytest.approx(instant.update_gb, rel=0.05)
+
+
+def test_adapters_are_planned_by_the_formula():
+    recipe = api.load_recipe("quickstart", {"model.lora": {}})
+    assert traced_memory(recipe, TINY, memory_settings(recipe, TINY, on_cpu=True, memory_gb=1e6)) is None
