@@ -201,3 +201,12 @@ def test_a_dry_run_with_adapters_says_what_is_trained_and_that_no_reference_is_h
     figures = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
     assert figures["trained"].strip().startswith("LoRA adapters of rank 32 in q_proj")
     assert figures["reference model"].strip() == "the model with its adapters off"
+
+
+def test_a_dry_run_says_what_lies_in_host_memory(capsys):
+    recipe = str(ROOT / "recipes" / "open-rs2-24gb.yaml")
+    code, out, _ = frugalrl(capsys, "train", recipe, "--dry-run", "--set", "optimizer.state_bits=8")
+    assert code == 0
+    figures = dict(line.split("  ", 1) for line in out.splitlines() if "  " in line)
+    assert figures["reference model"].strip() == "held, its weights in host memory"
+    assert figures["optimizer states"].strip() == "moments of 8 bits, in host memory"

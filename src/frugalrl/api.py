@@ -6,6 +6,7 @@ wrong and one of what to do, and returns a frozen record. docs/python-api.md sho
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -128,21 +129,13 @@ def train(
     from frugalrl.training.limits.signals import GracefulStop
     from frugalrl.training.mirror.mirror import Mirror
     from frugalrl.training.mirror.mirroring import Mirroring
-    from frugalrl.training.mirror.opening import open_store
-    from frugalrl.training.mirror.taking_up import is_there_a_run
 
     chosen, functions = _with_rewards(with_problems(_loaded(recipe, "train"), data), rewards)
     if on_step is not None and not callable(on_step):
         raise RecipeError(f"on_step is {on_step!r}, which cannot be called. Give a function of one mapping.")
     every_line, hooks = line_by_line(show), [] if on_step is None else [Callback(on_step)]
     stores: list[Any] = []  # of the first process
-
-    def resumes() -> bool:
-        if chosen.training.mirror is None:
-            return resume
-        stores.append(open_store(chosen.training.mirror))
-        return is_there_a_run(chosen, stores[0], as_path(out), resume, every_line)
-
+    resumes = partial(_resumes, chosen, stores, as_path(out), resume, every_line)
     with (
         join_world(chosen.distributed, chosen.model.device, chosen.devices) as world,
         open_shared_folder(world, chosen, as_path(out), world.main(resumes)) as opened,
@@ -228,19 +221,45 @@ def sft(
     from frugalrl.training.distributed.folder import open_shared_folder
     from frugalrl.training.distributed.group import join_world
     from frugalrl.training.limits.signals import GracefulStop
+    from frugalrl.training.mirror.mirror import Mirror
+    from frugalrl.training.mirror.mirroring import Mirroring
     from frugalrl.training.sft import run_sft
 
     if data is not None:
         recipe = _with_sections(recipe, "sft", example_keys(data))
     chosen, every_line = _loaded(recipe, "sft"), line_by_line(show)
+    stores: list[Any] = []  # of the first process
+    resumes = partial(_resumes, chosen, stores, as_path(out), resume, every_line)
     with (
         join_world(chosen.distributed, chosen.model.device) as world,
-        open_shared_folder(world, chosen, as_path(out), resume) as opened,
+        open_shared_folder(world, chosen, as_path(out), world.main(resumes)) as opened,
         GracefulStop(_heard(every_line, world), world.size) as stop,
     ):
         say = _heard(logged(opened.path, every_line), world)
         say(f"{opened.message}\n{threads_line()}")
-        return SftResult(opened.path, run_sft(chosen, opened.path, opened.checkpoint, say, stop.requested, world))
+        with Mirroring(Mirror(opened.path, stores[0]) if stores else None, say) as copies:
+
+            def stopping() -> bool:
+                copies.tell()
+                return stop.requested()
+
+            model = run_sft(chosen, opened.path, opened.checkpoint, say, stopping, world)
+            if model is not None:
+                copies.close()
+        return SftResult(opened.path, model)
+
+
+def _resumes(
+    recipe: "TrainRecipe | SftRecipe", stores: list[Any], out: Path | None, resume: bool, show: Callable[[str], None]
+) -> bool:
+    """Whether there is a run to resume, in its folder or in its mirror, whose store goes into `stores`."""
+    from frugalrl.training.mirror.opening import open_store
+    from frugalrl.training.mirror.taking_up import is_there_a_run
+
+    if recipe.training.mirror is None:
+        return resume
+    stores.append(open_store(recipe.training.mirror))
+    return is_there_a_run(recipe, stores[0], out, resume, show)
 
 
 def _with_sections(source: Any, kind: Kind, sections: Mapping[str, Any]) -> Any:

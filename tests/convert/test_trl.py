@@ -188,6 +188,8 @@ TRANSLATED = ("lr_scheduler_kwargs", "report_to", "lr_scheduler_type")
         ({"lr_scheduler_type": "constant_with_warmup"}, "optimizer.schedule", "constant"),
         ({"lr_scheduler_type": "cosine"}, "optimizer.min_lr_fraction", 0.0),
         ({"warmup_steps": 20}, "optimizer.warmup_fraction", 0.2),
+        ({"optim": "paged_adamw_8bit"}, "optimizer.state_bits", 8),
+        ({"optim": "adamw_torch"}, "optimizer.state_bits", 32),
         ({"warmup_steps": 0.05}, "optimizer.warmup_fraction", 0.05),
         ({"save_steps": 0.1}, "training.save_every", 10),
         ({"save_strategy": "no"}, "training.save_every", None),

@@ -26,6 +26,7 @@ from frugalrl.training.mirror.taking_up import fetch, is_there_a_run
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.state.manifest import damage, write_manifest
 from frugalrl.training.state.pointers import newest_intact, point
+from tests.training import test_sft
 from tests.training.test_trainer import recipe, training_values
 
 
@@ -414,3 +415,26 @@ def test_a_machine_that_is_taken_away_and_a_fresh_one_make_the_run_straight_thro
         api.train(chosen, out=kept, resume=True)
     with pytest.raises(OutputError, match="has another recipe"):
         api.train(chosen.model_copy(update={"seed": 9}), out=tmp_path / "third", resume=True)
+
+
+def test_supervised_fine_tuning_is_taken_up_from_its_mirror_too(tmp_path, memory_url):
+    changes = {"phases": [{"limit": 20, "mix": "skill"}], "validation": None}
+    training = {"batch_tokens": 512, "pack_tokens": 512, "log_every": 1, "save_every": 1}
+    straight = api.sft(test_sft.recipe(**changes, training=training), out=tmp_path / "straight")
+    chosen = test_sft.recipe(**changes, training={**training, "mirror": memory_url})
+
+    def stop(line: str) -> None:
+        if line.startswith("step     2/"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert api.sft(chosen, out=tmp_path / "first", resume=True, show=stop).model is None
+    shutil.rmtree(tmp_path / "first")
+    lines: list[str] = []
+    assert api.sft(chosen, out=tmp_path / "second", resume=True, show=lines.append).model is not None
+    assert lines[0].startswith(f"Fetched the run from {memory_url}")
+    assert "step-000002" in lines[1]
+    one, other = (AutoModelForCausalLM.from_pretrained(tmp_path / name / "model") for name in ("straight", "second"))
+    assert straight.model is not None
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    copy, _ = fetched(open_store(memory_url), tmp_path / "home")
+    assert contents(copy) == contents(tmp_path / "second")

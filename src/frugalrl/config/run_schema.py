@@ -3,11 +3,20 @@
 Pure shape, as the rest of the schema: whether a budget holds is checked by the run (training/limits).
 """
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from frugalrl.config.section import Positive, PositiveFloat, Section
+
+MirrorUrl = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        description="URL that the run's folder is copied to as it grows (s3://, gs://, file:///..., hf://org/name); "
+        "--resume takes up from it on a fresh machine; see docs/rented-gpu.md; null: none",
+    ),
+]
 
 
 class TrainingSettings(Section):
@@ -28,12 +37,7 @@ class TrainingSettings(Section):
         None, description="newest checkpoints to keep, beside best and the one to resume from; null: all"
     )
     keep_steps: tuple[Positive, ...] = Field((), description="steps whose checkpoints are never removed")
-    mirror: str | None = Field(
-        None,
-        min_length=1,
-        description="URL that the run's folder is copied to as it grows (s3://, gs://, file:///..., hf://org/name); "
-        "--resume takes up from it on a fresh machine; see docs/rented-gpu.md; null: none",
-    )
+    mirror: MirrorUrl = None
 
 
 class BudgetSettings(Section):

@@ -25,7 +25,7 @@ from frugalrl.config.dotted_paths import is_dotted_path
 from frugalrl.config.engine_schema import RolloutSettings
 from frugalrl.config.lora_schema import LoraSettings
 from frugalrl.config.optimizer_schema import OptimizerSettings
-from frugalrl.config.run_schema import BudgetSettings, SelectionSettings, TrainingSettings
+from frugalrl.config.run_schema import BudgetSettings, MirrorUrl, SelectionSettings, TrainingSettings
 from frugalrl.config.section import Fraction, NonNegative, Positive, Section
 from frugalrl.config.stability_schema import GuardSettings, LengthScheduleSettings
 from frugalrl.config.task_table import TASKS, makes_completions, splits_of
@@ -369,6 +369,7 @@ class SftTrainingSettings(Section):
         None, description="updates between checkpoints; null: none (the final model is saved in any case)"
     )
     log_every: Positive = Field(10, description="updates between lines of the log")
+    mirror: MirrorUrl = None
 
 
 class SftRecipe(Section):

@@ -54,6 +54,7 @@ def to_trl(recipe: Recipe, processes: int) -> tuple[dict[str, Any], list[KeyLine
         "scale_rewards": "none" if _undivided(advantage) else "group",
         "mask_truncated_completions": recipe["algorithm"]["mask_truncated"],
         "num_iterations": recipe["algorithm"]["updates_per_batch"],
+        "optim": "adamw_bnb_8bit" if optimizer["state_bits"] == 8 else None,
         "learning_rate": optimizer["learning_rate"],
         "lr_scheduler_type": _SCHEDULES[optimizer["schedule"]],
         "lr_scheduler_kwargs": {"min_lr_rate": floor} if optimizer["schedule"] == "cosine" else None,

@@ -321,7 +321,10 @@ def _reference(reading: Reading, kl_coef: float) -> dict[str, Any]:
 def _optimizer(reading: Reading, given: Circumstances) -> dict[str, Any]:
     section: dict[str, Any] = {"learning_rate": reading.number("learning_rate", "optimizer.learning_rate")}
     name = reading.optional("optim", "optimizer.name")
-    if name is not None and str(name) not in _OPTIMIZERS:
+    if str(name) in _OPTIMIZERS_OF_8_BITS:
+        section["state_bits"] = 8
+        reading.say("optim", "changed", f"{name} becomes adamw with moments of 8 bits and fp32 masters; not paged")
+    elif name is not None and str(name) not in _OPTIMIZERS:
         reading.say("optim", "changed", f"{name} becomes adamw with fp32 masters and moments")
     section |= _plain(reading, _PLAIN_OPTIMIZER, "optimizer")
     schedule, floor = _schedule(reading, section["learning_rate"])
@@ -329,6 +332,8 @@ def _optimizer(reading: Reading, given: Circumstances) -> dict[str, Any]:
     return {"optimizer": section}
 
 
+_OPTIMIZERS_OF_8_BITS = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit")
+"""transformers' names of bitsandbytes' AdamW."""
 _PLAIN_OPTIMIZER = {
     "weight_decay": "weight_decay", "adam_beta1": "beta1", "adam_beta2": "beta2", "adam_epsilon": "epsilon",
     "max_grad_norm": "max_grad_norm",

@@ -12,12 +12,14 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
     rows_at_once = max(1, training.micro_batch_tokens // longest)
     updates = algorithm.updates_per_batch
     lora = recipe.model.lora
-    held = "held" if lora is None else "the model with its adapters off"
+    waits = ", its weights in host memory" if algorithm.reference_place == "host" else ""
+    held = f"held{waits}" if lora is None else "the model with its adapters off"
     reference = held if algorithm.loss.kl_coef > 0 else "not held (kl_coef is 0)"
     return [
         ("model", f"{recipe.model.path}, computing in {recipe.model.dtype}"),
         *([] if lora is None else [("trained", f"LoRA adapters of rank {lora.rank} in {', '.join(lora.target)}")]),
         ("reference model", reference),
+        *_states(recipe),
         ("training data", recipe.data.train.source),
         ("rewards", " + ".join(f"{term.weight:g} x {term.name}" for term in recipe.rewards)),
         ("steps", f"{training.steps}"),
@@ -37,6 +39,12 @@ def training_figures(recipe: TrainRecipe) -> list[tuple[str, str]]:
         ("evaluations", _evaluations(recipe)),
         ("checkpoints", _checkpoints(recipe)),
     ]
+
+
+def _states(recipe: TrainRecipe) -> list[tuple[str, str]]:
+    optimizer = recipe.optimizer
+    parts = ["moments of 8 bits"] * (optimizer.state_bits == 8) + ["in host memory"] * optimizer.offload
+    return [("optimizer states", ", ".join(parts))] if parts else []
 
 
 def _dynamic_sampling(recipe: TrainRecipe) -> list[tuple[str, str]]:

@@ -47,6 +47,12 @@ class Mirroring:
     ) -> None:
         self.close(STOP_SECONDS)
 
+    def tell(self) -> None:
+        """Show what the mirror has to say; a run with steps and hooks hears it from `hooks`."""
+        if self._mirror is not None:
+            for line in self._mirror.notes():
+                self._show(line)
+
     def close(self, seconds: float = END_SECONDS) -> None:
         """Copy what is left, once; say what is missing after so many seconds."""
         mirror, self._mirror = self._mirror, None

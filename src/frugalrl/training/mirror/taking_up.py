@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import OutputError, UserError
 from frugalrl.files import PARTIAL
 from frugalrl.training.mirror.mirror import CHECKPOINTS, whole_checkpoints
@@ -25,7 +25,7 @@ from frugalrl.training.state.run_folder import DEFAULT_PARENT, RECIPE_FILE, exis
 Show = Callable[[str], None]
 
 
-def is_there_a_run(recipe: TrainRecipe, store: Store, out: Path | None, resume: bool, show: Show) -> bool:
+def is_there_a_run(recipe: TrainRecipe | SftRecipe, store: Store, out: Path | None, resume: bool, show: Show) -> bool:
     """Whether there is a run to resume, which lies in its folder afterwards. Raises OutputError.
 
     False also if a resume was asked for and nothing was made yet.
@@ -41,7 +41,7 @@ def is_there_a_run(recipe: TrainRecipe, store: Store, out: Path | None, resume: 
         ) from None
 
 
-def _decide(recipe: TrainRecipe, store: Store, out: Path | None, resume: bool, show: Show) -> bool:
+def _decide(recipe: TrainRecipe | SftRecipe, store: Store, out: Path | None, resume: bool, show: Show) -> bool:
     names, whole = store.names(), whole_checkpoints(store)
     if not resume:
         if names:
