@@ -5,7 +5,8 @@ of them are many times slower than one: each takes the core that the other needs
 turns, some microseconds; measured in docs/lab-log.md). Their number is that of the cores of this process, as torch's
 own default, but where a container grants less processor time than there are cores. What the user has set stays.
 
-The number of threads decides in which order sums are made, so it decides the last digits; how they wait does not.
+The number of threads decides in which order sums are made, so it decides the last digits, but for small models in fp32
+(`lanes.py`); how they wait does not.
 """
 
 import os
@@ -44,4 +45,5 @@ def granted_cores(quota: Path = _QUOTA) -> int:
 def threads_line() -> str:
     """What was chosen, for the head of a run. Needs a loaded torch."""
     threads = sys.modules["torch"].get_num_threads()
-    return f"Threads: {threads}, of {own_cores()} cores; OMP_NUM_THREADS sets another number, and other last digits."
+    cores = f"Threads: {threads}, of {own_cores()} cores"
+    return f"{cores}; OMP_NUM_THREADS sets another number, and other last digits but for small models in fp32."

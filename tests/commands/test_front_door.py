@@ -27,6 +27,12 @@ def test_every_command_is_in_one_group_and_every_module_is_a_command() -> None:
     assert modules == {one for one in files if hasattr(importlib.import_module(f"frugalrl.commands.{one}"), "register")}
 
 
+def test_what_a_command_says_goes_through_its_display() -> None:
+    """A bar that moves would be torn by anything else that is written to the terminal."""
+    writing = {path.stem for path in (PACKAGE / "commands").glob("*.py") if "stdout.write" in path.read_text("utf-8")}
+    assert writing == {"display"}
+
+
 def test_the_list_fits_80_columns_and_names_a_first_command() -> None:
     assert max(map(len, help_text().splitlines())) <= 80
     assert "frugalrl train quickstart" in help_text()

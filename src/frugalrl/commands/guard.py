@@ -8,11 +8,11 @@ import argparse
 import json
 import math
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalrl.commands.running import show
 from frugalrl.errors import DataError, OutputError
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     part, whose = _settings(arguments.run / "recipe.yaml", arguments.set)
     lines, evaluations = log_lines(record), stored_evaluations(arguments.run)
     counts = f"{len(lines)} steps, {len(evaluations)} evaluations"
-    sys.stdout.write(f"{arguments.run}: {counts}; {whose}\n\n")
+    show(f"{arguments.run}: {counts}; {whose}\n")
     found = replay(lines, evaluations, rule_of(part, evaluations))
-    sys.stdout.write(replay_text(found, sign_rows(lines)) + "\n")
+    show(replay_text(found, sign_rows(lines)))
     return 0
 
 

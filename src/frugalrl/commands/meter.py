@@ -5,12 +5,12 @@ One summary to standard output, the worst rows listed; the meter itself is `text
 
 import argparse
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frugalrl.commands.running import show
 from frugalrl.data.columns import conversation
 from frugalrl.errors import DataError
 
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         reasoning_open = isinstance(row.get("prompt"), str) and prefills_think(row["prompt"])
         truncated = row.get("finish_reason") == "length" or row.get("truncated") is True
         reports.append(meter_text(text, identify, reasoning_open, truncated, arguments.target_language))
-    sys.stdout.write(summary(reports, arguments.show) + "\n")
+    show(summary(reports, arguments.show))
     return 0
 
 

@@ -15,7 +15,7 @@ from frugalrl.data.fingerprint import joined_hash, prompt_hash
 from frugalrl.data.prompts import build_prompts
 from frugalrl.errors import DataError, ModelError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark, load_benchmark
-from frugalrl.evaluation.benchmarks import preset_named
+from frugalrl.evaluation.benchmarks import Preset, preset_named
 from frugalrl.evaluation.ledger import LEDGER_FILE, note_look, run_and_step_of
 from frugalrl.evaluation.records import Subject
 from frugalrl.evaluation.results import (
@@ -134,34 +134,51 @@ def default_folder(model: str) -> Path:
 
 def plan(model: Model, benchmark: LoadedBenchmark, settings: Settings) -> Plan:
     """Raises ModelError if a prompt and its completion do not fit the model, OutputError for another's results."""
-    preset = preset_named(settings.preset) if settings.preset else None
-    templates = [
-        preset.template if preset and compares_answers(problem) else template
-        for problem, template in zip(benchmark.problems, benchmark.templates, strict=True)
-    ]
-    asked = {template: PromptSettings(template=template) for template in dict.fromkeys(templates)}
+    templates, asked = templates_of(benchmark, settings)
     prompts = [
         build_prompts(model.tokenizer, [problem], asked[template], max_prompt_tokens=model.context_tokens - 1)[0]
         for problem, template in zip(benchmark.problems, templates, strict=True)
     ]
     longest = max(len(prompt.token_ids) for prompt in prompts)
+    preset = preset_of(settings)
     wanted = settings.max_tokens or (preset.max_completion_tokens if preset else None)
     if wanted is not None and longest + wanted > model.context_tokens:
         raise ModelError(
             f"A prompt of {longest} tokens and {wanted} of completion do not fit the {model.context_tokens} of "
             f"{model.name}. Give max_tokens {model.context_tokens - longest} or less."
         )
-    temperature = preset.temperature if preset else DEFAULT_TEMPERATURE
-    sampling = SamplingParams(
-        max_completion_tokens=wanted or min(benchmark.max_tokens, model.context_tokens - longest),
-        temperature=temperature if settings.temperature is None else settings.temperature,
-        top_p=preset.top_p if preset else DEFAULT_TOP_P,
-    )
+    sampling = sampling_of(settings, wanted or min(benchmark.max_tokens, model.context_tokens - longest))
     subject = _subject(model, benchmark, joined_hash([prompt_hash(model.tokenizer, one) for one in asked.values()]))
     header = header_of(subject, benchmark.data_hash, sampling, settings.seed, verifier_limit_seconds())
     refuse_other_results(model.folder, header)
     samples = settings.k or (benchmark.samples if sampling.temperature > 0 else 1)
     return Plan(benchmark, tuple(prompts[: settings.limit]), sampling, samples, subject, header)
+
+
+def preset_of(settings: Settings) -> Preset | None:
+    """The published setting that was asked for, if any. Raises DataError for one that there is not."""
+    return preset_named(settings.preset) if settings.preset else None
+
+
+def templates_of(benchmark: LoadedBenchmark, settings: Settings) -> tuple[list[str], dict[str, PromptSettings]]:
+    """The query template of each problem, and the settings of each distinct one; a preset is for compared answers."""
+    preset = preset_of(settings)
+    templates = [
+        preset.template if preset and compares_answers(problem) else template
+        for problem, template in zip(benchmark.problems, benchmark.templates, strict=True)
+    ]
+    return templates, {template: PromptSettings(template=template) for template in dict.fromkeys(templates)}
+
+
+def sampling_of(settings: Settings, max_completion_tokens: int) -> SamplingParams:
+    """What is asked for, or else the preset's, or else what nearly everybody evaluates with."""
+    preset = preset_of(settings)
+    temperature = preset.temperature if preset else DEFAULT_TEMPERATURE
+    return SamplingParams(
+        max_completion_tokens=max_completion_tokens,
+        temperature=temperature if settings.temperature is None else settings.temperature,
+        top_p=preset.top_p if preset else DEFAULT_TOP_P,
+    )
 
 
 def _subject(model: Model, benchmark: LoadedBenchmark, asked: str) -> Subject:

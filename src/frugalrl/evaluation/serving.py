@@ -13,16 +13,14 @@ from frugalrl.data.fingerprint import joined_hash, prompt_hash
 from frugalrl.data.prompts import messages_for, render
 from frugalrl.errors import DataError
 from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
-from frugalrl.evaluation.benchmarking import DEFAULT_TEMPERATURE, DEFAULT_TOP_P, Plan, Settings
-from frugalrl.evaluation.benchmarks import preset_named
+from frugalrl.evaluation.benchmarking import Plan, Settings, preset_of, sampling_of, templates_of
 from frugalrl.evaluation.records import SampleRecord, Subject, record_of
 from frugalrl.evaluation.results import ResultsWriter, header_of, refuse_other_results, results_path, session_of
 from frugalrl.evaluation.runner import Progress, verifier_limit_seconds
 from frugalrl.evaluation.scores import BenchmarkScore, score
 from frugalrl.evaluation.text_server import REFUSED, Asked, Reply, TextServer
 from frugalrl.rollout.collect import completion_seed
-from frugalrl.rollout.engine import SamplingParams
-from frugalrl.tasks.judging import compares_answers, judge_groups
+from frugalrl.tasks.judging import judge_groups
 from frugalrl.types import Completion, Problem, Prompt, RolloutGroup
 
 _CHARS_PER_TOKEN = 3.5
@@ -58,12 +56,8 @@ class Spent:
 
 def plan_served(model: Served, benchmark: LoadedBenchmark, settings: Settings, context: int | None) -> Plan:
     """As `benchmarking.plan`; the server refuses what does not fit. Raises OutputError for another's results."""
-    preset = preset_named(settings.preset) if settings.preset else None
-    templates = [
-        preset.template if preset and compares_answers(problem) else template
-        for problem, template in zip(benchmark.problems, benchmark.templates, strict=True)
-    ]
-    asked = {template: PromptSettings(template=template) for template in dict.fromkeys(templates)}
+    templates, asked = templates_of(benchmark, settings)
+    preset = preset_of(settings)
     prompts = [
         _prompt(model, problem, asked[template])
         for problem, template in zip(benchmark.problems, templates, strict=True)
@@ -71,12 +65,7 @@ def plan_served(model: Served, benchmark: LoadedBenchmark, settings: Settings, c
     default = preset.max_completion_tokens if preset else benchmark.max_tokens
     if context is not None:
         default = min(default, max(1, context - _PROMPT_TOKENS))
-    temperature = preset.temperature if preset else DEFAULT_TEMPERATURE
-    sampling = SamplingParams(
-        max_completion_tokens=settings.max_tokens or default,
-        temperature=temperature if settings.temperature is None else settings.temperature,
-        top_p=preset.top_p if preset else DEFAULT_TOP_P,
-    )
+    sampling = sampling_of(settings, settings.max_tokens or default)
     header = header_of(
         _subject(model, benchmark, list(asked.values())),
         benchmark.data_hash,

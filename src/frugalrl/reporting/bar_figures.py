@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from frugalrl.reporting.figures import WIDTH, nice_ticks, number
+from frugalrl.reporting.figures import WIDTH, nice_ticks, number, svg
 
 _COLOURS = 6
 _RIGHT, _ROW, _DODGED = 24, 24, 13
@@ -82,7 +82,7 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
         [[_called(one), *(_value(v, percent) for v in (one.value, one.low, one.high))] for one in rows],
     )
     spoken = "; ".join(f"{_called(one)} {_said(one, percent, zero)}" for one in rows)
-    return _svg(title, spoken, height, "".join(parts)) + table
+    return svg(title, spoken, height, "".join(parts)) + table
 
 
 def _places(rows: Sequence[Interval]) -> tuple[list[float], float]:
@@ -148,7 +148,7 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
         f"{one.label}: " + ", ".join(f"{label} {one.counts[at]:g}" for at, label in enumerate(bins)) for one in rows
     )
     key = _key(rows) if len(rows) > 1 else ""
-    return key + _svg(title, spoken, _HEIGHT, "".join(parts)) + table
+    return key + svg(title, spoken, _HEIGHT, "".join(parts)) + table
 
 
 def _key(rows: Sequence[Bars]) -> str:
@@ -194,10 +194,3 @@ def _value(value: float, percent: bool) -> str:
     if not math.isfinite(value):
         return ""
     return f"{100 * value:.2f}" if percent else f"{value:.4g}"
-
-
-def _svg(title: str, description: str, height: float, body: str) -> str:
-    return (
-        f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(title)}"><title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>'
-    )

@@ -7,7 +7,7 @@ series is told apart by a lighter fill with an outline, so colour is never neede
 from collections.abc import Sequence
 from html import escape
 
-from frugalrl.reporting.figures import HEIGHT, WIDTH, nice_ticks, number
+from frugalrl.reporting.figures import HEIGHT, WIDTH, nice_ticks, number, svg
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 10, 44
 _ROW = 26
@@ -50,7 +50,7 @@ def grouped_bars(title: str, labels: Sequence[str], series: Sequence[tuple[str, 
         + "."
         for name, values in series
     )
-    return _svg(title, described, HEIGHT, "".join(parts))
+    return svg(title, described, HEIGHT, "".join(parts))
 
 
 def funnel_bars(title: str, steps: Sequence[tuple[str, int]]) -> str:
@@ -66,7 +66,7 @@ def funnel_bars(title: str, steps: Sequence[tuple[str, int]]) -> str:
             f'<rect class="c0" x="4" y="{top + 15}" width="{max(room * count / most, 1):.1f}" height="7" rx="1"/>'
         )
     described = ", ".join(f"{name} {count:,}" for name, count in steps)
-    return _svg(title, described, max(len(steps), 1) * _ROW, "".join(parts))
+    return svg(title, described, max(len(steps), 1) * _ROW, "".join(parts))
 
 
 def bar_legend(labels: Sequence[str]) -> str:
@@ -77,10 +77,3 @@ def bar_legend(labels: Sequence[str]) -> str:
         for slot, label in enumerate(labels)
     ]
     return f'<ul class="legend">{"".join(items)}</ul>'
-
-
-def _svg(title: str, description: str, height: int, body: str) -> str:
-    return (
-        f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{escape(title)}"><title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>'
-    )

@@ -84,8 +84,8 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
     """
     values = [value for one in series for value in _extent(one)]
     if not values:
-        return _figure(
-            title, "No values.", f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">no values</text>'
+        return svg(
+            title, "No values.", HEIGHT, f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle">no values</text>'
         )
     xs = [point.x for one in series for point in (*one.points, *one.faint)]
     ticks = nice_ticks(min(values), max(values))
@@ -96,7 +96,7 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
     parts += [_line(one.faint, one.slot, scale, "line faint", dashed=False) for one in series if one.faint]
     parts += [_line(one.points, one.slot, scale, "line") for one in series]
     parts += [_markers(one, scale, percent) for one in series]
-    return _figure(title, describe(series, percent), "".join(parts))
+    return svg(title, describe(series, percent), HEIGHT, "".join(parts))
 
 
 def chart_numbers(series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
@@ -212,9 +212,10 @@ def _extent(series: Series) -> list[float]:
     return given + [point.y for point in series.faint if point.y is not None]
 
 
-def _figure(title: str, description: str, body: str) -> str:
+def svg(title: str, description: str, height: float, body: str) -> str:
+    """A figure of the common width around its parts, with a title and what it shows in words."""
     return (
-        f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+        f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
         f'aria-label="{escape(title)}"><title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>'
     )
 

@@ -8,6 +8,7 @@ more problems average out: with gains alike, samples without end would make up f
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,13 +61,7 @@ def problems_for(question: Question, k: int, seed: int = 0) -> float:
         if high > _MOST_PROBLEMS:
             return math.inf
     low = max(low, high // 2) if power(question, high // 2, k, seed) < POWER else low
-    while high > low + 1 and high > low * _CLOSE:
-        middle = (low + high) // 2
-        if power(question, middle, k, seed) < POWER:
-            low = middle
-        else:
-            high = middle
-    return float(high)
+    return _fewest(low, high, lambda n: power(question, n, k, seed) >= POWER, _CLOSE)
 
 
 def samples_for(question: Question, n: int, seed: int = 0) -> float:
@@ -77,12 +72,14 @@ def samples_for(question: Question, n: int, seed: int = 0) -> float:
     low, high = 0, int(min(guess, MOST_SAMPLES))
     while power(question, n, high, seed) < POWER:
         low, high = high, min(MOST_SAMPLES, high + 1 + high // 8)
-    while high > low + 1:
+    return _fewest(low, high, lambda k: power(question, n, k, seed) >= POWER)
+
+
+def _fewest(low: int, high: int, does: Callable[[int], bool], close: float = 1.0) -> float:
+    """The smallest number that does, above `low` and up to `high`; to a factor of `close`."""
+    while high > low + 1 and high > low * close:
         middle = (low + high) // 2
-        if power(question, n, middle, seed) < POWER:
-            low = middle
-        else:
-            high = middle
+        low, high = (low, middle) if does(middle) else (middle, high)
     return float(high)
 
 
