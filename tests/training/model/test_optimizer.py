@@ -228,3 +228,23 @@ def test_a_recipe_without_bitsandbytes_says_what_to_install(monkeypatch):
 def test_muon_takes_neither_saving(saving):
     with pytest.raises(ValidationError, match="muon"):
         OptimizerSettings(name="muon", **saving)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_gradients_of_several_processes_are_added_up_before_any_saving(kind):
+    """Two processes with the same half of a batch are one with the whole of it."""
+
+    def two_alike(gradients):
+        for gradient in gradients:
+            gradient.mul_(2)
+
+    shared, alone = network(torch.bfloat16), network(torch.bfloat16)
+    settings = SETTINGS.model_copy(update=kind)
+    for model, optimizer, parts in (
+        (shared, MasterOptimizer(shared, settings, two_alike), 1),
+        (alone, MasterOptimizer(alone, settings), 2),
+    ):
+        for _ in range(parts):
+            model(inputs(0, torch.bfloat16)).square().sum().backward()
+        optimizer.step(lr_factor=1.0)
+    assert all(torch.equal(one, other) for one, other in zip(shared.parameters(), alone.parameters(), strict=True))
