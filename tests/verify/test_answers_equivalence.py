@@ -209,6 +209,7 @@ def test_another_answer_is_incorrect(patient_pool: VerifierPool, topic: str) -> 
 
 WAYS = r"""
 from sympy.core import cache
+from frugalrl.verify.maths.symbolic import compare_symbolically
 
 def way(answer, gold):
     assert compare_symbolically(answer, gold) == "same"
