@@ -171,7 +171,7 @@ QUESTIONS: Mapping[str, Question] = {
         hypothesis=(
             "32 completions a step, as 16 problems x 2, 8 x 4, 4 x 8 or 2 x 16. arXiv 2510.00977 says that two "
             "samples suffice if the completions are as many. Predicted: 16 x 2 ends within 3 points of 4 x 8 and "
-            "wastes more groups; 2 x 16 is the worst, since two problems a step are few."
+            "wastes more groups; 2 x 16 is the worst, since two problems per step are few."
         ),
         arms=("16 x 2", "8 x 4", "4 x 8", "2 x 16"),
         comparisons=(
