@@ -139,6 +139,8 @@ LEVELS = {
     "reporting.evaluation_page": ADAPTERS,
     "reporting.evaluation_samples": ADAPTERS,
     "reporting.page_assets": ADAPTERS,
+    "reporting.paper_page": ADAPTERS,
+    "reporting.runs_beside": ADAPTERS,
     "reporting.power_text": ADAPTERS,
     "reporting.pages": ADAPTERS,
     "reporting.published": ADAPTERS,
