@@ -136,14 +136,17 @@ def test_a_prompt_is_read_once_for_its_group_and_a_cache_holds_no_more_rows_than
 def test_between_rollouts_the_engine_holds_nothing_even_before_python_looks_for_cycles(tokenizer, monkeypatch, dtype):
     """Its copy of the weights was in a cycle once, and lay beside the update until some later step."""
     alive: list[weakref.ref] = []
-    for made in ("make_cache", "PackedWeights", "Decoder"):
 
-        def kept(*args, _make=getattr(torch_engine, made)):
-            one = _make(*args)
+    def remembering(make):
+        def remembered(*args):
+            one = make(*args)
             alive.append(weakref.ref(one))
             return one
 
-        monkeypatch.setattr(torch_engine, made, kept)
+        return remembered
+
+    for made in ("make_cache", "PackedWeights", "Decoder"):
+        monkeypatch.setattr(torch_engine, made, remembering(getattr(torch_engine, made)))
     engine = engine_for(random_model("qwen3", tokenizer).to(dtype), tokenizer)
     gc.disable()
     try:
