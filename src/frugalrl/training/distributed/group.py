@@ -140,7 +140,7 @@ def _take_device(device: str, devices: DeviceSettings, launch: Launch) -> str:
     return "cpu:gloo,cuda:nccl"
 
 
-def _lost(launch: Launch, message: str, resume: str) -> ProcessLostError | None:
+def _lost(launch: Launch, message: str, resume: str = _RESUME) -> ProcessLostError | None:
     """What a process says that has lost the others, by the message of what noticed it; None for another message."""
     if not any(sign in message for sign in _LOST_SIGNS):
         return None
