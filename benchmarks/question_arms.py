@@ -14,49 +14,13 @@ Not covered: running (benchmarks/questions.py).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from question_domains import DOMAIN_ARMS, DOMAINS
+from question_forms import Arm, Comparison, Question
+
+__all__ = ["ARMS", "QUESTIONS", "SEEDS", "Arm", "Comparison", "Question"]
 
 SEEDS = (1, 2, 3, 4, 5)
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A recipe of recipes/mini, and what is replaced in it."""
-
-    recipe: str
-    overrides: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A measure of some arms less that of others, within a seed; the mean over arms where several are named."""
-
-    says: str
-    """What a value is, in words."""
-    label: str
-    """The same for a figure, in 20 characters."""
-    arms: tuple[str, ...]
-    against: tuple[str, ...]
-    measure: str = "accuracy"
-    against_measure: str | None = None
-    """None: the same."""
-    margin: float = 0.03
-    """The largest effect that would not matter."""
-    primary: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question of the paper, how it is asked here, and what was predicted."""
-
-    title: str
-    hypothesis: str
-    """Written before the runs."""
-    arms: tuple[str, ...]
-    comparisons: tuple[Comparison, ...]
-    measures: tuple[str, ...] = ("accuracy", "correct_in_training", "tokens")
-    """Columns of its table."""
-
 
 _BARE = ("data.validation=null", "guard.enabled=false")
 """Nothing but training: the last model is evaluated afterwards."""
@@ -125,6 +89,7 @@ _JUSTRL = (
 """arXiv 2512.16649: a rate and a cap that stay, no KL term, clip-higher, temperature 1. Its batch is not copied."""
 
 ARMS: Mapping[str, Arm] = {
+    **DOMAIN_ARMS,
     "16 x 2": _groups(16, 2),
     "8 x 4": _groups(8, 4),
     "4 x 8": Arm("short", _BARE),
@@ -367,6 +332,7 @@ QUESTIONS: Mapping[str, Question] = {
         ),
         measures=("accuracy", "tokens", "tokens_per_right", "truncated_in_training", "rollout_tokens"),
     ),
+    "domains": DOMAINS,
     "best": Question(
         title="Is what held up, combined, better than the published settings?",
         hypothesis=(

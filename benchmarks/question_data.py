@@ -6,6 +6,8 @@
 `long/model`: the tiny base after supervised fine-tuning on 4,000 completions most of which are verbose (a first pass
 that slips, then a second that is right), so that its good solutions are too long for a cap that suits the careful
 ones. About a minute of one core.
+
+`domains/`: test problems of arithmetic, logic and programs, a file each, in seconds.
 """
 
 import json
@@ -14,15 +16,24 @@ import shutil
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
+
+from question_domains import DOMAIN_TESTS
 
 import frugalrl
+from frugalrl.config.schema import ProblemSource
 from frugalrl.tasks.arithmetic import generate
+from frugalrl.tasks.loading import load_problems
 from frugalrl.tasks.strategies import Strategy, draw_strategy, write_completion
 
 POOL, KEPT = 800, 200
 TRAIN_SEED = 11
 """That of the recipes."""
 EXAMPLES, LONG_SEED = 4000, 31
+TESTS, TEST_SEED = 204, 6
+"""Of each domain."""
+DOMAIN_DIFFICULTIES: tuple[Literal[1, 2, 3], ...] = (1, 2)
+"""Those that the base of three domains was taught."""
 _LONG: dict[Strategy, float] = {
     "verbose": 0.6,
     "careful": 0.05,
@@ -63,6 +74,19 @@ def make_long_base(folder: Path) -> None:
     ]
     shutil.rmtree(folder / "long", ignore_errors=True)
     frugalrl.sft(_long_recipe(_written(folder / "long.jsonl", rows)), out=folder / "long")
+
+
+def make_domain_tests(folder: Path) -> None:
+    """Make the files of DOMAIN_TESTS that are missing."""
+    for test in DOMAIN_TESTS:
+        if not (folder / test).is_file():
+            source = ProblemSource(
+                source=Path(test).stem, split="test", limit=TESTS, seed=TEST_SEED, difficulties=DOMAIN_DIFFICULTIES
+            )
+            rows = [
+                {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold} for one in load_problems(source)
+            ]
+            _written(folder / test, rows)
 
 
 def _written(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,7 +27,16 @@ CAP = 256
 """Of the evaluation's completions: above all that an arm is trained with."""
 
 
-def run_here(jobs: Sequence[SeededRun], root: Path, workers: int) -> None:
+@dataclass(frozen=True)
+class QuestionRun(SeededRun):
+    """A run, and what its last model is evaluated on."""
+
+    benches: tuple[str, ...] = (BENCH,)
+    """Names, or files whose names without ending are those of their results."""
+    sampling_seed: int = 0
+
+
+def run_here(jobs: Sequence[QuestionRun], root: Path, workers: int) -> None:
     """Make every run that is not finished, `workers` at a time. An error in one ends the rest."""
     root.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not is_done(job, root)]
@@ -46,18 +56,27 @@ def is_done(job: SeededRun, root: Path) -> bool:
     return is_finished(job, root) and end_of(job, root).is_file()
 
 
-def end_of(job: SeededRun, root: Path) -> Path:
-    """The evaluation of the last model."""
-    return job.folder(root) / END / f"{BENCH}.jsonl"
+def end_of(job: SeededRun, root: Path, bench: str = BENCH) -> Path:
+    """The evaluation of the last model on a benchmark."""
+    return job.folder(root) / END / f"{bench}.jsonl"
 
 
-def _make(job: SeededRun, root: Path) -> str:
+def _make(job: QuestionRun, root: Path) -> str:
     folder = job.folder(root)
     shutil.rmtree(folder, ignore_errors=True)
     recipe = frugalrl.load_recipe(job.recipe, job.settings)
     frugalrl.train(recipe, out=folder, ignore_doctor=True)
     part = folder / "end.part"
-    frugalrl.evaluate(folder / "model", BENCH, k=1, temperature=0.6, max_tokens=CAP, max_sequences=64, out=part)
+    frugalrl.evaluate(
+        folder / "model",
+        job.benches,
+        k=1,
+        temperature=0.6,
+        max_tokens=CAP,
+        seed=job.sampling_seed,
+        max_sequences=64,
+        out=part,
+    )
     part.rename(folder / END)
     shutil.rmtree(folder / "checkpoints")  # the last model is in model/
     return folder.name

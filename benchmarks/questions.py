@@ -14,12 +14,12 @@ from typing import Any
 
 from doc_tables import DOCS, put
 from question_arms import ARMS, QUESTIONS, SEEDS, Arm, Question
-from question_data import make_band, make_long_base
+from question_data import make_band, make_domain_tests, make_long_base
 from question_measures import measured
-from question_runs import is_done, run_here
+from question_runs import QuestionRun, is_done, run_here
 from question_tables import forest, question_text, summary_table
 from question_verdicts import answers, by_arm
-from seeded_runs import MINI, SeededRun
+from seeded_runs import MINI
 
 import frugalrl
 
@@ -52,12 +52,14 @@ def main() -> None:
 
 
 def make_what_is_named(arms: Sequence[Arm], folder: Path) -> None:
-    """The set and the base that some arms start from."""
+    """The sets and the base that some arms need."""
     settings = [setting for arm in arms for setting in arm.overrides]
     if any("$DATA/band" in setting for setting in settings):
         make_band(folder)
     if any("$DATA/long" in setting for setting in settings):
         make_long_base(folder)
+    if any(arm.tests for arm in arms):
+        make_domain_tests(folder)
 
 
 def plan(questions: Mapping[str, Question]) -> list[tuple[str, int]]:
@@ -76,11 +78,16 @@ def needed(question: Question) -> tuple[str, ...]:
     return tuple(dict.fromkeys(both))
 
 
-def job_of(arm: str, seed: int, out: Path) -> SeededRun:
+def job_of(arm: str, seed: int, out: Path) -> QuestionRun:
     """One run of an arm."""
-    settings = tuple(one.replace("$DATA", str((out / "data").resolve())) for one in ARMS[arm].overrides)
-    name = arm.replace(",", "").replace(" ", "-")
-    return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
+    data = (out / "data").resolve()
+    settings = tuple(one.replace("$DATA", str(data)) for one in ARMS[arm].overrides)
+    name = arm.replace(",", "").replace(":", "").replace(" ", "-")
+    path, tests = MINI / f"{ARMS[arm].recipe}.yaml", ARMS[arm].tests
+    if not tests:
+        return QuestionRun(f"question-{name}", path, seed, settings)
+    files = tuple(str(data / test) for test in tests)
+    return QuestionRun(f"question-{name}", path, seed, settings, files, sampling_seed=seed)
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from frugalrl.cli import main
 from frugalrl.config.loading import shipped_recipes
 from frugalrl.planning.doctor.finding import worst
 
-SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith("curate/") and name != "tiny-base")
+SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith(("curate/", "tiny-base")))
 
 
 @pytest.fixture(autouse=True)
