@@ -11,7 +11,8 @@ ones. About a minute of one core.
 
 `bilingual/model`: the tiny base after supervised fine-tuning on 9,000 completions of its own mixture of strategies: a
 third in English and asked so by a system prompt, a third in Chinese and asked so, a third without one, in the tiny
-base's mixture of both. About a minute and a half.
+base's mixture of both. Two passes in batches of 2,048 tokens, some three minutes: after one pass in batches of 8,192
+it answered a third of the problems in Chinese, whatever it was asked.
 
 A maker's folder or file is there once it is whole.
 """
@@ -109,7 +110,7 @@ def make_bilingual_base(folder: Path) -> None:
     problems = list(islice(generate(BILINGUAL_SEED, "train"), 3 * A_THIRD))
     systems = [IN_ENGLISH, IN_CHINESE, None] * A_THIRD
     rows = [_bilingual_row(rng, problem, system) for problem, system in zip(problems, systems, strict=True)]
-    _fine_tuned("bilingual", rows, folder)
+    _fine_tuned("bilingual", rows, folder, {"batch_tokens": 2048, "epochs": 2})
 
 
 def _bilingual_row(rng: random.Random, problem: ArithmeticProblem, system: str | None) -> dict[str, object]:
@@ -133,9 +134,13 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
 """By what a recipe names."""
 
 
-def _fine_tuned(name: str, rows: Sequence[Mapping[str, object]], folder: Path) -> None:
+def _fine_tuned(
+    name: str, rows: Sequence[Mapping[str, object]], folder: Path, training: Mapping[str, int] | None = None
+) -> None:
     shutil.rmtree(folder / name, ignore_errors=True)
-    frugalrl.sft(_fine_tuning(name, _written(folder / f"{name}.jsonl", rows)), out=folder / name)
+    recipe = _fine_tuning(name, _written(folder / f"{name}.jsonl", rows))
+    recipe["training"] = {"batch_tokens": 8192, "pack_tokens": 384, **(training or {})}
+    frugalrl.sft(recipe, out=folder / name)
 
 
 def _written(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
@@ -151,7 +156,6 @@ def _fine_tuning(name: str, completions: Path) -> dict[str, object]:
         "model": {"path": "builtin:tiny"},
         "phases": [{"source": str(completions)}],
         "optimizer": {"learning_rate": 1.0e-3, "schedule": "linear", "min_lr_fraction": 0.0, "warmup_fraction": 0.05},
-        "training": {"batch_tokens": 8192, "pack_tokens": 384},
     }
 
 
