@@ -4,7 +4,7 @@ Part of `make experiments`. Runs every arm of question_arms.py with its seeds, o
 finished runs are skipped, so the command can be stopped and started again. What a question's verdict needs comes
 first. Then writes a line a run to records/questions.jsonl, the tables of docs/what-works.md and a figure for each
 question; --table does only that, and keeps the lines of runs that are not here. --also names folders of other drivers:
-their runs are read, never made.
+their runs are read, and neither made there nor made again.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> None:
     """Train what is missing, record all, write and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/questions"))
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="folders with more finished runs, only read")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="folders with finished runs, only read")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--only", nargs="*", choices=list(QUESTIONS), help="questions (default: all)")
     parser.add_argument("--table", action="store_true", help="train nothing: record and show what is finished")
@@ -41,8 +41,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.table:
         asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
-        make_what_is_named([ARMS[arm] for arm, _ in plan(asked)], chosen.out / "data")
-        run_here([job_of(arm, seed, chosen.out) for arm, seed in plan(asked)], chosen.out, chosen.workers)
+        missing = [one for one in plan(asked) if not any(is_there(one, folder) for folder in chosen.also)]
+        make_what_is_named([ARMS[arm] for arm, _ in missing], chosen.out / "data")
+        run_here([job_of(arm, seed, chosen.out) for arm, seed in missing], chosen.out, chosen.workers)
     rows = rows_of([chosen.out, *chosen.also])
     texts, figures = tables(rows)
     if chosen.record:
@@ -88,6 +89,11 @@ def job_of(arm: str, seed: int, out: Path) -> SeededRun:
     return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
 
 
+def is_there(run: tuple[str, int], folder: Path) -> bool:
+    """Whether a folder holds the finished run."""
+    return is_done(job_of(*run, folder), folder)
+
+
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
     """A line for every finished run, and the lines that the record has of others. Exits if two folders have one run."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
@@ -96,14 +102,11 @@ def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
         known = {(row["arm"], row["seed"]): row for row in lines}
     asked = sorted(plan(QUESTIONS), key=lambda one: (list(ARMS).index(one[0]), one[1]))
     for arm, seed in asked:
-        jobs = [(job_of(arm, seed, folder), folder) for folder in folders]
-        done = [(job, folder) for job, folder in jobs if is_done(job, folder)]
+        done = [folder for folder in folders if is_there((arm, seed), folder)]
         if len(done) > 1:
-            sys.exit(
-                f"{done[0][0].folder(Path())} is in {' and in '.join(str(folder) for _, folder in done)}. Remove one."
-            )
-        for job, folder in done:
-            known[arm, seed] = measured(arm, job, folder)
+            sys.exit(f"{arm}, seed {seed}, is in {' and in '.join(map(str, done))}. Take one of them away.")
+        for folder in done:
+            known[arm, seed] = measured(arm, job_of(arm, seed, folder), folder)
     return [known[one] for one in asked if one in known]
 
 
