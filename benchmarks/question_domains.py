@@ -3,12 +3,13 @@
 Registered before the first run of its arms. All start from the base of recipes/tiny-base-domains.yaml
 (docs/tiny-domains.md) and take 20 steps of 32 completions: a mixture sees a third as many of each domain as an arm of
 one. The last model is evaluated on test problems of each domain (question_data.py), a sample each at temperature 0.6
-with the run's seed; so is the base, whose "training" is one step at a rate of 1e-12.
+with the run's seed; so is the base, whose "training" is one step at a rate of 1e-12. Holm's correction is over the
+primary comparisons of this question.
 """
 
 from collections.abc import Mapping
 
-from question_forms import Arm, Comparison, Question
+from question_forms import Arm, Comparison, Question, Words
 
 DOMAIN_TESTS = ("domains/arithmetic.jsonl", "domains/logic.jsonl", "domains/programs.jsonl")
 """Below the data folder."""
@@ -36,7 +37,23 @@ DOMAIN_ARMS: Mapping[str, Arm] = {
 _OF = {ARITHMETIC: "accuracy_arithmetic", LOGIC: "accuracy_logic", PROGRAMS: "accuracy_programs"}
 
 
-def _less_base(arm: str, domain: str, label: str, primary: bool = False) -> Comparison:
+def _carries(domain: str) -> Words:
+    return Words(
+        f"training on arithmetic helps {domain}",
+        f"training on arithmetic costs {domain}",
+        f"training on arithmetic leaves {domain} as it is",
+    )
+
+
+def _costs(domain: str) -> Words:
+    return Words(
+        f"the mixture helps {domain}",
+        f"the mixture costs {domain}",
+        f"the mixture does as well on {domain} as {domain} alone",
+    )
+
+
+def _less_base(arm: str, domain: str, label: str, words: Words | None = None) -> Comparison:
     trained, tested = (one.removeprefix("domains: ") for one in (arm, domain))
     return Comparison(
         f"accuracy on {tested} after training on {trained}, less the base's",
@@ -45,11 +62,11 @@ def _less_base(arm: str, domain: str, label: str, primary: bool = False) -> Comp
         (BASE,),
         _OF[domain],
         margin=0.05,
-        primary=primary,
+        words=words,
     )
 
 
-def _mixed_less_own(domain: str, label: str, primary: bool = False) -> Comparison:
+def _mixed_less_own(domain: str, label: str, words: Words | None = None) -> Comparison:
     name = domain.removeprefix("domains: ")
     return Comparison(
         f"accuracy on {name}, mixed less {name} alone",
@@ -58,7 +75,7 @@ def _mixed_less_own(domain: str, label: str, primary: bool = False) -> Compariso
         (domain,),
         _OF[domain],
         margin=0.05,
-        primary=primary,
+        words=words,
     )
 
 
@@ -74,10 +91,10 @@ DOMAINS = Question(
     ),
     arms=(BASE, ARITHMETIC, LOGIC, PROGRAMS, MIXED),
     comparisons=(
-        _less_base(ARITHMETIC, LOGIC, "arithm. to logic", primary=True),
-        _less_base(ARITHMETIC, PROGRAMS, "arithm. to programs", primary=True),
-        _mixed_less_own(LOGIC, "mixed, on logic", primary=True),
-        _mixed_less_own(PROGRAMS, "mixed, on programs", primary=True),
+        _less_base(ARITHMETIC, LOGIC, "arithm. to logic", _carries("logic")),
+        _less_base(ARITHMETIC, PROGRAMS, "arithm. to programs", _carries("programs")),
+        _mixed_less_own(LOGIC, "mixed, on logic", _costs("logic")),
+        _mixed_less_own(PROGRAMS, "mixed, on programs", _costs("programs")),
         _mixed_less_own(ARITHMETIC, "mixed, on arithm."),
         _less_base(LOGIC, LOGIC, "logic to logic"),
         _less_base(PROGRAMS, PROGRAMS, "programs to itself"),
@@ -94,5 +111,6 @@ DOMAINS = Question(
             margin=0.05,
         ),
     ),
+    round=3,
     measures=(*_OF.values(), "accuracy", "correct_in_training", "tokens"),
 )

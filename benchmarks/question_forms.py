@@ -1,6 +1,11 @@
-"""What a question in miniature is made of: arms, comparisons, and what was predicted. Pure records."""
+"""What a question in miniature is: arms, comparisons, and what was predicted before the runs. Pure.
+
+Not covered: the questions themselves (question_first.py, question_second.py).
+"""
 
 from dataclasses import dataclass
+
+SEEDS = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -12,6 +17,15 @@ class Arm:
     tests: tuple[str, ...] = ()
     """Files below the data folder that the last model is evaluated on, sampled with the run's seed. None: the
     arithmetic benchmark, sampled with seed 0."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A verdict as a reader would say it."""
+
+    higher: str
+    lower: str
+    same: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +43,13 @@ class Comparison:
     """None: the same."""
     margin: float = 0.03
     """The largest effect that would not matter."""
-    primary: bool = False
+    words: Words | None = None
+    """Of a primary comparison, the only kind that gets a verdict; None: secondary."""
+
+    @property
+    def primary(self) -> bool:
+        """Whether it gets a verdict."""
+        return self.words is not None
 
 
 @dataclass(frozen=True)
@@ -43,3 +63,7 @@ class Question:
     comparisons: tuple[Comparison, ...]
     measures: tuple[str, ...] = ("accuracy", "correct_in_training", "tokens")
     """Columns of its table."""
+    seeds: tuple[int, ...] = SEEDS
+    """What a verdict needs, and all that it counts."""
+    round: int = 1
+    """Questions that were registered together; p values are corrected within a round."""

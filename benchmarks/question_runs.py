@@ -4,11 +4,13 @@ Decisions:
 - One thread a process. A run is made in its folder and the last model is evaluated below `end/`; a run that was
   interrupted starts anew, as it takes less than a minute.
 - The doctor's checks are skipped: arms that must fail are arms too, and the recipes are examined by tests.
+- A model that is trained under a system prompt is evaluated under it, on the same problems.
 - A run is finished if `end/` is there and its recipe is the one asked for (seeded_runs.py).
 
 It does not cover several machines.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from pathlib import Path
 from seeded_runs import SeededRun, is_finished
 
 import frugalrl
+from frugalrl.evaluation.benchmark_loading import load_benchmark
 
 BENCH, END = "arithmetic", "end"
 """What the last model is evaluated on, and where the result lies in the run's folder."""
@@ -61,22 +64,37 @@ def end_of(job: SeededRun, root: Path, bench: str = BENCH) -> Path:
     return job.folder(root) / END / f"{bench}.jsonl"
 
 
+def evaluate_once(model: str | Path, bench: str | Sequence[str], out: Path, seed: int = 0) -> None:
+    """A sample of each problem, as all arms are evaluated."""
+    frugalrl.evaluate(model, bench, k=1, temperature=0.6, max_tokens=CAP, seed=seed, max_sequences=64, out=out)
+
+
+def asked_under(system: str, folder: Path) -> str:
+    """The path of a benchmark of the same name and problems, asked under a system prompt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "id": one.id,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": one.text}],
+            "answer": one.gold,
+            "task": one.check.task,
+        }
+        for one in load_benchmark(BENCH, None).problems
+    ]
+    path = folder / f"{BENCH}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
 def _make(job: QuestionRun, root: Path) -> str:
     folder = job.folder(root)
     shutil.rmtree(folder, ignore_errors=True)
     recipe = frugalrl.load_recipe(job.recipe, job.settings)
     frugalrl.train(recipe, out=folder, ignore_doctor=True)
     part = folder / "end.part"
-    frugalrl.evaluate(
-        folder / "model",
-        job.benches,
-        k=1,
-        temperature=0.6,
-        max_tokens=CAP,
-        seed=job.sampling_seed,
-        max_sequences=64,
-        out=part,
-    )
+    system = recipe.data.prompt.system
+    benches = job.benches if system is None else (asked_under(system, folder / "asked"),)
+    evaluate_once(folder / "model", benches, part, job.sampling_seed)
     part.rename(folder / END)
     shutil.rmtree(folder / "checkpoints")  # the last model is in model/
     return folder.name
