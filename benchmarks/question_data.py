@@ -79,7 +79,7 @@ def make_band(folder: Path) -> None:
 
 def make_long_base(folder: Path) -> None:
     """Make long/model if it is missing."""
-    if (folder / "long" / "summary.json").is_file():
+    if _is_made("long", folder):
         return
     rng = random.Random(LONG_SEED)
     rows = [
@@ -95,7 +95,7 @@ def make_long_base(folder: Path) -> None:
 def make_drifted_base(folder: Path) -> None:
     """Make drifted/model if it is missing."""
     out = folder / "drifted"
-    if (out / "summary.json").is_file():
+    if _is_made("drifted", folder):
         return
     shutil.rmtree(out, ignore_errors=True)
     settings = [
@@ -114,7 +114,7 @@ def make_drifted_base(folder: Path) -> None:
 
 def make_bilingual_base(folder: Path) -> None:
     """Make bilingual/model if it is missing."""
-    if (folder / "bilingual" / "summary.json").is_file():
+    if _is_made("bilingual", folder):
         return
     rng = random.Random(BILINGUAL_SEED)
     problems = list(islice(generate(BILINGUAL_SEED, "train"), 3 * A_THIRD))
@@ -155,6 +155,11 @@ def make_domain_tests(folder: Path) -> None:
                 {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold} for one in load_problems(source)
             ]
             _written(folder / test, rows)
+
+
+def _is_made(name: str, folder: Path) -> bool:
+    """A model's folder appears whole or not at all."""
+    return (folder / name / "model").is_dir()
 
 
 def _fine_tuned(

@@ -29,8 +29,10 @@ def test_the_page_shows_what_the_record_has():
     noise = json.loads(question_power.NOISE.read_text(encoding="utf-8"))
     found = question_power.spreads(runs, noise["variance_of_a_sample"] / noise["problems"])
     assert SHOWN["power"] == question_power.spread_table(found)
-    prompts = json.loads(question_prompts.PROMPTS.read_text(encoding="utf-8"))
-    assert SHOWN["prompts"] == question_prompts.prompt_table(prompts)
+    prompts = question_prompts.PROMPTS
+    known = prompts.is_file()
+    shown = question_prompts.prompt_table(json.loads(prompts.read_text(encoding="utf-8"))) if known else ""
+    assert SHOWN["prompts"] == shown
 
 
 def decimals(text):

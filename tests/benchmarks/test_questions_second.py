@@ -94,6 +94,24 @@ def test_the_bilingual_base_is_taught_in_thirds_what_the_prompt_asks(tmp_path, m
     assert 0 < chinese[None] < 20
 
 
+@pytest.mark.parametrize("maker", ["$DATA/long", "$DATA/drifted", "$DATA/bilingual"])
+def test_a_base_is_made_once_and_again_if_it_was_interrupted(maker, tmp_path, monkeypatch):
+    made = []
+
+    def end_with_a_model(recipe, out, **settings):
+        made.append(out)
+        (out / "model").mkdir(parents=True)
+
+    monkeypatch.setattr(question_data, "EXAMPLES", 10)
+    monkeypatch.setattr(question_data, "A_THIRD", 4)
+    monkeypatch.setattr(question_data.frugalrl, "sft", end_with_a_model)
+    monkeypatch.setattr(question_data.frugalrl, "train", end_with_a_model)
+    (tmp_path / maker.removeprefix("$DATA/") / "checkpoints").mkdir(parents=True)
+    for _ in range(2):
+        question_data.MAKERS[maker](tmp_path)
+    assert made == [tmp_path / maker.removeprefix("$DATA/")]
+
+
 def test_every_base_and_set_that_a_recipe_names_has_a_maker(tmp_path):
     named = {part for arm in ARMS.values() for one in arm.overrides for part in one.split("=")[1:] if "$DATA" in part}
     assert named
