@@ -151,8 +151,9 @@ def make_domain_tests(folder: Path) -> None:
             source = ProblemSource(
                 source=Path(test).stem, split="test", limit=TESTS, seed=TEST_SEED, difficulties=DOMAIN_DIFFICULTIES
             )
-            rows = [
-                {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold} for one in load_problems(source)
+            rows = [  # with the task, whose prompt is the bare problem, as in training
+                {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold, "task": one.check.task}
+                for one in load_problems(source)
             ]
             _written(folder / test, rows)
 

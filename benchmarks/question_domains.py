@@ -1,7 +1,7 @@
 """Other domains under the same budget: logic puzzles and small programs beside arithmetic, together or alone. Pure.
 
 Registered before the first run of its arms. All start from the base of recipes/tiny-base-domains.yaml
-(docs/tiny-domains.md) and take 20 steps of 32 completions: a mixture sees a third as many of each domain as an arm of
+(docs/tiny-domains.md) and take 40 steps of 32 completions: a mixture sees a third as many of each domain as an arm of
 one. The last model is evaluated on test problems of each domain (question_data.py), a sample each at temperature 0.6
 with the run's seed; so is the base, whose "training" is one step at a rate of 1e-12. Holm's correction is over the
 primary comparisons of this question.
@@ -83,7 +83,7 @@ DOMAINS = Question(
     title="Does training on one domain carry over to others, and does a mixture cost?",
     hypothesis=(
         "A base that knows arithmetic, logic puzzles and one-line programs, each with careful solutions and hasty "
-        "guesses; 20 steps of 32 completions on one domain or on the three in turn. Programs are judged by their tests "
+        "guesses; 40 steps of 32 completions on one domain or on the three in turn. Programs are judged by their tests "
         "in the sandbox, puzzles by the exact checker. Predicted: each domain gains more than 10 points from its own "
         "training; arithmetic alone raises logic and programs by more than 5 points, since what is learned is to work "
         "a problem out and not to guess, which the domains share; the mixture loses more than 5 points to each "
