@@ -137,6 +137,7 @@ LEVELS = {
     "reporting.run_reader": ADAPTERS,
     "reporting.summary": ADAPTERS,
     "reporting.comparison_text": ADAPTERS,
+    "reporting.comparison_page": ADAPTERS,
     "reporting.detail_text": ADAPTERS,
     "reporting.evaluation_page": ADAPTERS,
     "reporting.evaluation_samples": ADAPTERS,

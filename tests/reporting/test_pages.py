@@ -77,7 +77,7 @@ def test_every_sample_is_in_the_page_with_its_problem_and_its_text():
 
 
 def test_nothing_a_model_or_a_data_set_wrote_comes_alive():
-    page = evaluation_page([Evaluated(EVIL, (results(text=EVIL),))], lambda text: EVIL, [EVIL], [(EVIL, "good")])
+    page = evaluation_page([Evaluated(EVIL, (results(text=EVIL),))], lambda text: EVIL, [EVIL])
     ours = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(ours) == 2
     assert all("alert(" not in script for script in ours)

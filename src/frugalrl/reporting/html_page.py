@@ -58,9 +58,14 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
+_TAKEN = ("", "main", "samples")
+"""Ids of other parts of a page."""
+
+
 def section(heading: str, *parts: str) -> str:
     """A heading and markup under it."""
-    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
+    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    name = f"section-{name}".rstrip("-") if name in _TAKEN else name
     return f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{"".join(parts)}\n</section>'
 
 

@@ -96,7 +96,7 @@
 
   // ------------------------------------------------------------------------------------------ frame
   let bar, list, inner, detail, counter, search, help;
-  const KEYS = [["j  k  or arrows", "next and previous sample"], ["n  p", "next and previous sample of the same problem"], ["Home  End", "first and last sample"],
+  const KEYS = [["j  k  ↓  ↑", "next and previous sample"], ["n  p", "next and previous sample of the same problem"], ["Home  End", "first and last sample"],
     ["s", "side by side"], ["r", "fold or unfold reasoning"], ["/", "search"], ["Esc", "back to the list"], ["?", "this help"]];
   const build = () => {
     bar = el("div", { class: "bar", role: "search" });
@@ -310,7 +310,7 @@
         onclick: () => jump(other),
       }, MARK[other.v] || "·"));
       const right = members.filter((other) => other.v === "correct").length;
-      return el("div", { class: "dots" }, el("span", {}, data.sources.length > 1 ? name : "samples"), ...marks, el("small", {}, `${right}/${members.length}`));
+      return el("div", { class: "dots" }, el("span", {}, data.sources.length > 1 ? name : "samples"), el("div", {}, ...marks, el("small", {}, ` ${right}/${members.length}`)));
     });
     const many = data.sources.length > 1;
     const toggle = many ? el("label", {}, el("input", { type: "checkbox", checked: sideBySide, onchange: (event) => { sideBySide = event.target.checked; open(chosen, false); } }), ` ${data.sourceWord}s side by side`) : "";
