@@ -148,6 +148,7 @@ LEVELS = {
     "reporting.pages": ADAPTERS,
     "reporting.published": ADAPTERS,
     "reporting.run_samples": ADAPTERS,
+    "reporting.sample_links": ADAPTERS,
     "reporting.score_page": ADAPTERS,
     "reporting.viewer": ADAPTERS,
     "reporting.console": ADAPTERS,

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import PurePath
-from urllib.parse import urlencode
 
 from frugalrl.evaluation.changes import Detail
 from frugalrl.evaluation.comparing import Comparison, Side
@@ -18,6 +17,7 @@ from frugalrl.reporting.comparison_text import sentence, unlike_lines
 from frugalrl.reporting.console import difference
 from frugalrl.reporting.detail_text import no_worse
 from frugalrl.reporting.figures import interval_bar, legend, legend_key, shares_bar
+from frugalrl.reporting.sample_links import to_samples
 from frugalrl.statistics.wording import p_value
 
 _KINDS = {"better": "good", "worse": "bad", "inconclusive": "unsure"}
@@ -135,18 +135,13 @@ def _changed_table(others: Sequence[Against]) -> str:
         counts = {"better": len(found.better), "same": found.same, "worse": len(found.worse)}
         total = sum(counts.values()) or 1
         cells = [
-            _to_samples(found.benchmark, f"{word}: {name}" if several else word, count)
+            to_samples(count, benchmark=found.benchmark, change=f"{word}: {name}" if several else word)
             for word, count in counts.items()
         ]
         bar = shares_bar([(count / total, _COLOURS[word]) for word, count in counts.items()])
         rows.append([escape(found.benchmark), *([escape(name)] if several else []), *cells, bar])
     heads = ["benchmark", *(["model"] if several else []), "problems better", "the same", "worse", ""]
     return html.html_table(heads, rows, "A count opens its problems in the list of samples.")
-
-
-def _to_samples(benchmark: str, change: str, count: int) -> str:
-    where = urlencode({"benchmark": benchmark, "change": change})
-    return f'<a href="#samples?{escape(where)}">{count:,}</a>' if count else "0"
 
 
 def _parts_figure(benchmark: str, first: str, others: Sequence[Against]) -> str:

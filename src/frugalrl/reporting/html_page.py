@@ -148,6 +148,21 @@ def charts(figures: Sequence[str]) -> str:
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
+def cards(bodies: Sequence[tuple[str, str, str]]) -> str:
+    """Small boxes at the top of a page: a heading, a number that matters, a remark below it."""
+    boxes = [
+        f'<article class="card"><h3>{escape(heading)}</h3><p class="score"><b>{escape(number)}</b></p>'
+        f'<p class="about">{escape(remark)}</p></article>'
+        for heading, number, remark in bodies
+    ]
+    return f'<div class="cards">{"".join(boxes)}</div>'
+
+
+def beside(*parts: str) -> str:
+    """Parts side by side where there is room: a figure and its table."""
+    return f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
+
+
 def folded(summary_html: str, *parts: str) -> str:
     """Markup that opens on a click."""
     return f"<details><summary>{summary_html}</summary>{''.join(parts)}</details>"

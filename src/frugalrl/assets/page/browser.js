@@ -205,8 +205,10 @@
     const share = shown.length ? `, ${((100 * right) / shown.length).toFixed(1)} % ${good}` : "";
     counter.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${data.rowWord}${share}`;
     if (typeof kept === "string") {
-      const at = shown.findIndex((row) => row.key === kept);
+      const at = shown.findIndex((row) => row.key === kept), above = chosen * ROW - list.scrollTop;
       chosen = Math.max(0, at);
+      draw();
+      list.scrollTop = chosen * ROW - above;
       draw();
       if (at < 0 && detail.childElementCount === 0 && shown.length) open(0, false);
       return;
