@@ -28,14 +28,15 @@ def curation_page(report: CurationReport, samples: Samples | None = None) -> str
     """The whole HTML document. samples: problems to be filtered and read, each beside what it was matched with."""
     parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
     heads, rows = funnel_cells(report)
-    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons are below, with examples
+    shown = 4 if any(row[3] for row in rows) else 3  # published counts if there are any; reasons stand with examples
+    cells = [[html.cell(value) for value in row[:shown]] for row in rows]
     steps = funnel(report)
     chart = funnel_bars("Funnel", steps) + numbers(
         ["step", "problems left"], [[name, str(count)] for name, count in steps]
     )
-    shown = html.figure("Problems left after each step", "", chart)
-    table = html.html_table(heads[:-1], cells)
-    parts.append(html.section("Funnel", _sizes(report), html.beside(shown, table), html.notes(differences(report))))
+    left = html.figure("Problems left after each step", "", chart)
+    table = html.html_table(heads[:shown], cells)
+    parts.append(html.section("Funnel", _sizes(report), html.beside(left, table), html.notes(differences(report))))
     if report.sampling:
         heads, rows = sampling_cells(report)
         table = html.html_table(heads, [[html.cell(value) for value in row] for row in rows])

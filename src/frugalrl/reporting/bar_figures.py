@@ -18,6 +18,7 @@ _NARROWEST, _WIDEST, _CHAR = 60, 216, 7.0
 _MOST_LABEL = 26
 """Of characters before the plot, which takes what they leave: about seven pixels each on a phone."""
 _TICK_ROOM = 44
+_WIDEST_BIN = 56
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 44, 8, 34, 190
 
 
@@ -137,8 +138,8 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
         for place, one in enumerate(rows):
             count = one.counts[at]
             size = inside * count / top
-            wide = (width - 2) / (len(rows) if beside else 1)
-            x = _LEFT + at * width + 1 + (place * wide if beside else 0)
+            wide = min(width - 2, _WIDEST_BIN) / (len(rows) if beside else 1)
+            x = _LEFT + at * width + max(1.0, (width - _WIDEST_BIN) / 2) + (place * wide if beside else 0)
             y = _TOP + inside * (1 - below / top) - size
             words = f"{label}, {one.label}: {count:g}"
             whose = "" if one.kind else f' data-slot="{one.slot}"'

@@ -10,7 +10,6 @@ from frugalrl.data.columns import conversation
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting import page_assets
 from frugalrl.reporting.bar_figures import Bars, bar_chart, length_bins
-from frugalrl.reporting.console import percent
 from frugalrl.reporting.evaluation_samples import Language, tags_of
 from frugalrl.reporting.figures import shares_bar
 from frugalrl.reporting.mathml import mathml
@@ -59,7 +58,7 @@ def _opening(shown: Sequence[ShownSample], rewards: Sequence[str]) -> str:
     """How many are correct, what the rewards are on average, and the reasons."""
     counts = Counter(one.verdict for one in shown)
     right = counts["correct"]
-    boxes = [("correct", percent(right / len(shown)), f"{right:,} of {len(shown):,} completions")]
+    boxes = [("correct", f"{100 * right / len(shown):.1f} %", f"{right:,} of {len(shown):,} completions")]
     for name in rewards:
         values = [value for one in shown if (value := one.terms.get(name)) is not None]
         known = [value for value in values if math.isfinite(value)]

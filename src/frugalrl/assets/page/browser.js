@@ -100,7 +100,7 @@
     ["s", "side by side"], ["r", "fold or unfold reasoning"], ["/", "search"], ["Esc", "back to the list"], ["?", "this help"]];
   const build = () => {
     bar = el("div", { class: "bar", role: "search" });
-    search = el("input", { type: "search", placeholder: "search problems, answers and texts  ( / )", "aria-label": "search" });
+    search = el("input", { type: "search", placeholder: "search ( / )", "aria-label": "search problems, answers and texts" });
     search.addEventListener("input", debounce(apply, 180));
     counter = el("span", { class: "count", role: "status" });
     fill();
