@@ -163,14 +163,6 @@ def test_a_folder_that_cannot_be_written_is_red(tmp_path):
     assert environment._output(tmp_path / "new" / "run").level == "green"
 
 
-def test_wandb_needs_a_login_unless_it_is_offline(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: object())
-    absent = {"NETRC": str(tmp_path / "none")}
-    assert environment._tracker("wandb", absent).level == "red"
-    assert environment._tracker("wandb", {**absent, "WANDB_MODE": "offline"}).level == "green"
-    assert environment._tracker("wandb", {**absent, "WANDB_API_KEY": "x"}).level == "green"
-
-
 def test_a_large_model_on_a_cpu_is_yellow():
     assert environment.device_finding(torch.device("cpu"), 1_500_000_000, "bfloat16").level == "yellow"
     assert environment.device_finding(torch.device("cuda"), 1_500_000_000, "bfloat16").level == "green"

@@ -7,9 +7,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.finding import Finding, Level
 from frugalrl.text.meter import TextReport, meter_metrics
 from frugalrl.types import ScoredCompletion, ScoredGroup
 
@@ -23,7 +23,7 @@ _PRIOR = 0.25
 _LEAST_TO_JUDGE = 32
 """Completions below which none correct may be chance."""
 _SHOWN = 5
-
+_LEAST_TOP_P, _LEAST_TEMPERATURE = 0.3, 0.3
 
 MANY_TRUNCATED, FEW_TRUNCATED = 0.3, 0.1
 """From the one on, longer caps are tried until no more than the other is left."""
@@ -55,6 +55,21 @@ class SampleSettings:
     end_token_note: str | None
     longer: Sequence[LongerCap] = ()
     """What was tried where many reach the cap, the longest last."""
+    top_p: float = 1.0
+    top_k: int = 0
+    evaluation_cap: int | None = None
+    """Of evaluations, if it is not the rollout's."""
+
+    @property
+    def greedy(self) -> str | None:
+        """The change that lets completions of a problem differ, where they can't; else None."""
+        if self.top_k == 1:
+            return "--set rollout.top_k=0 (at 1 only the likeliest token is ever drawn)"
+        if self.top_p < _LEAST_TOP_P:
+            return f"--set rollout.top_p=1.0 (at {self.top_p:g} only the likeliest tokens are ever drawn)"
+        if self.temperature < _LEAST_TEMPERATURE:
+            return f"--set rollout.temperature=1.0 (at {self.temperature:g} all completions of a problem are alike)"
+        return None
 
 
 def sampling_findings(
@@ -62,15 +77,32 @@ def sampling_findings(
 ) -> list[Finding]:
     """reports: of the meter, one for each completion in order."""
     scored = [one for group in groups for one in group.completions]
-    return [
+    text = degenerate(reports, settings)
+    found = [
         truncation(scored, settings),
         any_right(scored, settings),
         signal(groups, settings),
         constant_reward(scored),
         misread(groups),
-        degenerate(reports, settings),
         languages(reports),
     ]
+    if text.level == "red":  # the cause of whatever else is wrong with what is written
+        found = [one if one.level == "green" else replace(one, fix=text.fix) for one in found]
+    return [text, *found, *evaluation_cap(scored, settings)]
+
+
+def evaluation_cap(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> list[Finding]:
+    """Whether evaluations would cut off what training lets be written."""
+    cap = settings.evaluation_cap
+    if cap is None or cap >= settings.cap:
+        return []
+    cut = sum(len(one.completion.token_ids) > cap for one in scored)
+    name, seen = "sampling/evaluation_cap", f"{cut} of {len(scored)} completions are longer than evaluations' {cap:,}"
+    if cut < MANY_TRUNCATED * len(scored):
+        return [Finding(name, "green", seen)]
+    level: Level = "red" if cut >= _MOST_TRUNCATED * len(scored) else "yellow"
+    fix = "--set evaluation.max_completion_tokens=null"
+    return [Finding(name, level, f"{seen} tokens: there they would count as wrong.", fix)]
 
 
 def truncation(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> Finding:
@@ -161,8 +193,8 @@ def signal(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
         size = max(expected, key=lambda one: expected[one] / one)
         advice = f"; expected by group size {table}; most per completion at {size}" if table else ""
         return Finding(name, "green", f"{seen}{why}{advice}")
-    if settings.temperature < 0.3:
-        fix = f"--set rollout.temperature=1.0 (at {settings.temperature:g} all completions of a problem are alike)"
+    if settings.greedy is not None:
+        fix = settings.greedy
     elif easy > hard:
         fix = "Take harder problems (frugalrl curate, step difficulty), or --set data.sampler.skip_solved=1.0"
     else:

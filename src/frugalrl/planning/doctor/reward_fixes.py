@@ -1,0 +1,37 @@
+"""Changes of a recipe's rewards, as the `--set` that makes them. Pure."""
+
+from frugalrl.config.schema import RewardTerm, TrainRecipe
+
+
+def instead(recipe: TrainRecipe, position: int, name: str) -> str:
+    """A built-in reward in a term's place; without the term, if the rubric has that reward already."""
+    others = [term for at, term in enumerate(recipe.rewards) if at != position]
+    if any(term.name == name for term in others):
+        return without(recipe, position)
+    args = f" --set 'rewards.{position}.args={{}}'" if recipe.rewards[position].args else ""
+    return f"--set rewards.{position}.name={name}{args}"
+
+
+def without(recipe: TrainRecipe, position: int) -> str:
+    """The rubric without a term; with the accuracy, if nothing else would have a weight."""
+    others = [term for at, term in enumerate(recipe.rewards) if at != position]
+    if not any(term.weight for term in others):
+        return "--set 'rewards=[{name: accuracy, weight: 1.0}]'"
+    return f"--set 'rewards=[{', '.join(map(_written, others))}]'"
+
+
+def _written(term: RewardTerm) -> str:
+    """A term in YAML's flow style, with what differs from the defaults."""
+    parts = [f"name: {term.name}", f"weight: {term.weight:g}"]
+    if term.args:
+        parts.append(f"args: {{{', '.join(f'{key}: {_value(value)}' for key, value in term.args.items())}}}")
+    parts += [
+        f"{key}: {_value(getattr(term, key))}"
+        for key in ("gate_group_accuracy", "conversational", "timeout_seconds")
+        if getattr(term, key) != RewardTerm.model_fields[key].default
+    ]
+    return f"{{{', '.join(parts)}}}"
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value!r}" if isinstance(value, str) else f"{value}"
