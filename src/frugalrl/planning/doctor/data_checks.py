@@ -1,5 +1,6 @@
 """The problems of a run: golds that can be verified, and problems that are apart, new to the benchmarks, and enough."""
 
+import math
 import random
 import re
 from collections import Counter
@@ -216,13 +217,22 @@ def _enough(recipe: TrainRecipe, count: int) -> Finding:
             "data/enough",
             "red" if 2 * count <= per_step else "yellow",
             f"{size}, and some more than once in the same step.",
-            f"--set rollout.prompts_per_step={count}, or more problems: --set data.train.limit=N",
+            _enough_problems(recipe, count),
         )
     if epochs > _EPOCHS:
-        fewer = max(1, int(count * _EPOCHS / per_step))
-        fix = f"--set training.steps={fewer}, or more problems"
-        return Finding("data/enough", "yellow", f"{size}: it will learn them by heart.", fix)
+        message = f"{size}: it will learn them by heart."
+        return Finding("data/enough", "yellow", message, _enough_problems(recipe, count))
     return Finding("data/enough", "green", size)
+
+
+def _enough_problems(recipe: TrainRecipe, count: int) -> str:
+    """More of them where a limit holds them back; else steps that take fewer."""
+    per_step, steps = min(recipe.rollout.prompts_per_step, count), recipe.training.steps
+    if recipe.data.train.limit is not None and recipe.data.train.limit <= 1.1 * count:
+        needed = max(recipe.rollout.prompts_per_step, math.ceil(recipe.rollout.prompts_per_step * steps / _EPOCHS))
+        return f"--set data.train.limit={math.ceil(1.1 * needed)}"
+    fewer = max(1, min(steps, count * _EPOCHS // per_step))
+    return f"--set rollout.prompts_per_step={per_step} --set training.steps={fewer}, or more problems"
 
 
 def _left_out(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> Finding:

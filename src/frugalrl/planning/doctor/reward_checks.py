@@ -12,7 +12,7 @@ from typing import Any
 
 from frugalrl.config.schema import RewardTerm, TrainRecipe
 from frugalrl.errors import RewardTimeoutError
-from frugalrl.planning.doctor.clocks import tomorrow
+from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.paid import Paid, own_functions, paid_of
 from frugalrl.planning.doctor.probes import NOTHING_OF_WORTH, Kind, ProbeGroup, probe_group, reordered
@@ -56,11 +56,9 @@ def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts
             return [_not_probed(len(compared))]
         kinds, probed = usable[0][0].kinds, [one for one, _ in usable]
         first = paid_of(rubric, kinds, [group for _, group in usable])
-        again, turned, later = _paid(rubric, probed), _paid(rubric, [reordered(one) for one in probed]), first
-        if own := own_functions(rubric):
-            with tomorrow(own):
-                later = _paid(rubric, probed)
-        trapped = trap_findings(recipe, rubric, tokenizer, [one.group.prompt for one in probed])
+        again, turned = _paid(rubric, probed), _paid(rubric, [reordered(one) for one in probed])
+        today, tomorrow = _paid_at_two_times(rubric, probed)
+        trapped = trap_findings(recipe, rubric, tokenizer, [one.group.prompt for one in probed], _is_paid_for(first))
     except RewardTimeoutError as error:
         message, _, _ = str(error).partition(". ")
         name = next((term.name for term in recipe.rewards if term.name in message), recipe.rewards[0].name)
@@ -74,7 +72,7 @@ def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts
         *trapped,
         _long_and_right(recipe, first),
         _hidden_tag(recipe, first, prefills_think(probed[0].group.prompt.text)),
-        _deterministic(first, again, turned, later),
+        _deterministic(first, again, turned, _differing(today, tomorrow)),
         _unreadable(recipe, rubric, probed[0], first),
         _slow(recipe, seconds),
     ]
@@ -98,6 +96,19 @@ def _right_is_correct(probes: ProbeGroup, scored: ScoredGroup) -> bool:
 
 def _paid(rubric: Rubric, groups: Sequence[ProbeGroup]) -> Paid:
     return paid_of(rubric, groups[0].kinds, [score_group(rubric, one.group) for one in groups])
+
+
+def _paid_at_two_times(rubric: Rubric, probed: Sequence[ProbeGroup]) -> tuple[Paid, Paid]:
+    """With the clock at the beginning of this second, and a day later: for functions of the user's own alone."""
+    own = own_functions(rubric)
+    if not own:
+        nothing = Paid({}, {})
+        return nothing, nothing
+    now = float(int(time.time()))
+    with clock_at(now, own):
+        today = _paid(rubric, probed)
+    with clock_at(now + DAY_AND_MORE, own):
+        return today, _paid(rubric, probed)
 
 
 def _constant(paid: Paid) -> Finding:
@@ -148,7 +159,7 @@ def _terms(recipe: TrainRecipe, paid: Paid) -> list[Finding]:
 
 
 def _is_a_merit(values: Mapping[str, float | None]) -> bool:
-    return (values["right"] or 0.0) > max(values[kind] or 0.0 for kind in NOTHING_OF_WORTH) + 1e-9
+    return (values["right"] or 0.0) > max(values[kind] or 0.0 for kind in ("empty", "cut_off")) + 1e-9
 
 
 def _long_and_right(recipe: TrainRecipe, paid: Paid) -> Finding:
@@ -217,6 +228,10 @@ def _more(recipe: TrainRecipe, paid: Paid, gain: float) -> str:
     position, term = max(enumerate(recipe.rewards), key=lambda one: worth(one[1]))
     factor = math.ceil((paid.span - gain) / (3 * gain)) + 1
     return f"--set rewards.{position}.weight={factor * term.weight:g}"
+
+
+def _is_paid_for(paid: Paid) -> bool:
+    return paid.total["right"] - paid.total["wrong"] >= _TOO_LITTLE * (paid.span or 1.0)
 
 
 def _of(gain: float, span: float) -> str:
@@ -357,11 +372,12 @@ def _unreadable(recipe: TrainRecipe, rubric: Rubric, probes: ProbeGroup, paid: P
     return Finding(name, "green", "a gold that cannot be read pays nothing for a wrong answer")
 
 
-def _deterministic(first: Paid, again: Paid, turned: Paid, later: Paid) -> Finding:
+def _deterministic(first: Paid, again: Paid, turned: Paid, changing: Sequence[str]) -> Finding:
+    """changing: terms that give other values at another time."""
     name = "rewards/deterministic"
     repeat = _differing(first, again)
     order = [term for term in _differing(first, turned) if term not in repeat]
-    dated = [term for term in _differing(first, later) if term not in repeat]
+    dated = [term for term in changing if term not in repeat]
     if repeat:
         return Finding(
             name,

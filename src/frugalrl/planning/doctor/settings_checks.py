@@ -26,6 +26,8 @@ _SHORT_RESET = 5
 _DEAR_EVALUATION = 5.0
 """Completions of evaluations for each that is trained on."""
 _HOT = 1.5
+_SEVERAL_STEPS = 20
+"""A run of fewer is a trial, whose checkpoints nobody compares."""
 
 
 def settings_findings(recipe: TrainRecipe, vocabulary: int) -> list[Finding]:
@@ -163,12 +165,13 @@ def _evaluation(recipe: TrainRecipe) -> Iterator[Finding]:
     if own.temperature > _HOT:
         message = f"An evaluation at temperature {own.temperature:g} measures noise: models are compared at 0.6."
         yield _finding("statistics/temperature", own.temperature > 2, message, "--set evaluation.temperature=0.6")
-    if own.every is not None and own.every >= training.steps and recipe.data.validation is not None:
+    has_looks = own.every is not None and recipe.data.validation is not None
+    if has_looks and (own.every or 0) > training.steps >= _SEVERAL_STEPS:
         every = max(1, training.steps // 4)
         yield _finding(
             "statistics/every",
             False,
-            f"evaluation.every {own.every} is not below the {training.steps} steps: no checkpoint on the way is "
+            f"evaluation.every {own.every} is above the {training.steps} steps: no checkpoint on the way is "
             "measured, so none can be kept.",
             f"--set evaluation.every={every}",
         )

@@ -21,12 +21,15 @@ _TRAPS: Mapping[str, tuple[str, Level]] = {
 }
 
 
-def trap_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts: Sequence[Prompt]) -> list[Finding]:
-    """prompts: of problems whose right answer is judged correct."""
+def trap_findings(
+    recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts: Sequence[Prompt], pays_for_right: bool
+) -> list[Finding]:
+    """prompts: of problems whose right answer is judged correct. pays_for_right: if not, nothing is a trap."""
     tags, cap = any(term.name in _TAGGED for term in recipe.rewards), recipe.rollout.max_completion_tokens
     groups = [trap_group(tokenizer, prompt, cap, tags) for prompt in prompts]
     paid = paid_of(rubric, groups[0][0], [score_group(rubric, group) for _, group in groups])
-    found = [one for kind in _TRAPS if (one := _trap(recipe, paid, kind)) is not None]
+    kinds = _TRAPS if pays_for_right else ()
+    found = [one for kind in kinds if (one := _trap(recipe, paid, kind)) is not None]
     if own_functions(rubric):
         found += _form(recipe, rubric, paid, tokenizer, prompts[0])
     return found or [Finding("rewards/traps", "green", "near misses and answers given away earn less than a right one")]
