@@ -226,6 +226,12 @@ def _all_alike(these: float, others: float, size: int) -> float:
     return math.prod((these + index) / (these + others + index) for index in range(size))
 
 
+PENALTIES = frozenset(
+    {"repetition", "repetition_penalty", "open_rs_repetition", "soft_overlong", "soft_overlong_punishment"}
+)
+"""Rewards of at most 0, where nothing is as it should be."""
+
+
 def constant_reward(scored: Sequence[ScoredCompletion]) -> Finding:
     """Whether the reward of real completions varies at all, and what each term does."""
     name, totals = "sampling/reward", [one.reward for one in scored]
@@ -238,7 +244,8 @@ def constant_reward(scored: Sequence[ScoredCompletion]) -> Finding:
             f"All {len(scored)} completions earn {totals[0]:g} ({values}); most common verdict: {reason}.",
             "The findings above this one name the cause; frugalrl score tries a reward on stored completions",
         )
-    flat = [term for term in scored[0].breakdown if len({one.breakdown[term] for one in scored}) == 1]
+    earned = [term for term in scored[0].breakdown if term not in PENALTIES]
+    flat = [term for term in earned if len({one.breakdown[term] for one in scored}) == 1]
     shown = f"mean {sum(totals) / len(totals):.3f}, from {min(totals):g} to {max(totals):g}"
     if flat and len(scored) >= _LEAST_TO_JUDGE and all(_is_nothing(scored[0].breakdown[term]) for term in flat):
         return Finding(
