@@ -1,6 +1,7 @@
 """Forms of golds, held-out twins, settings, clocks and remedies: the pure checks, on cases one can see through."""
 
 import datetime
+import shlex
 import time
 from datetime import datetime as by_name
 from types import SimpleNamespace
@@ -112,11 +113,11 @@ def test_near_misses_begin_and_end_like_the_gold():
 
 def test_remedies_of_rewards_are_recipes():
     """Also where the accuracy is there already, and where the term had arguments of its own."""
-    own = RewardTerm(name="my.reward", weight=2.0, args={"scale": 0.5, "mode": "strict", "on": True})
+    own = RewardTerm(name="my.reward", weight=2.0, args={"scale": 0.5, "mode": "strict", "whole": True})
     alone, beside = SimpleNamespace(rewards=(own,)), SimpleNamespace(rewards=(own, RewardTerm(name="accuracy")))
     assert instead(alone, 0, "accuracy") == "--set rewards.0.name=accuracy --set 'rewards.0.args={}'"
     assert instead(beside, 0, "accuracy") == "--set 'rewards=[{name: accuracy, weight: 1}]'"
     kept = without(beside, 1)
-    change = kept.removeprefix("--set '").removesuffix("'")
+    _, change = shlex.split(kept)
     assert api.load_recipe("quickstart", [change]).rewards == (own,)
     assert without(alone, 0) == "--set 'rewards=[{name: accuracy, weight: 1.0}]'"

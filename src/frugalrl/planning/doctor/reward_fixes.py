@@ -1,5 +1,7 @@
 """Changes of a recipe's rewards, as the `--set` that makes them. Pure."""
 
+import json
+
 from frugalrl.config.schema import RewardTerm, TrainRecipe
 
 
@@ -34,4 +36,5 @@ def _written(term: RewardTerm) -> str:
 
 
 def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value!r}" if isinstance(value, str) else f"{value}"
+    """With double quotes, since the shell's are single ones."""
+    return json.dumps(value)
