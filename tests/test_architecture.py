@@ -162,6 +162,9 @@ HEAVY_IMPORTERS = {
     "bitsandbytes": {"training.model.eight_bit"},
     "peft": {"training.model.adapter"},
     "tokenizers": {"training.model.scratch"},
+    # The second has the vectors that the first computes with.
+    "numba": {"rollout.cpu_kernels", "rollout.vectors"},
+    "llvmlite": {"rollout.vectors"},
     "latex2mathml": {"reporting.mathml"},
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},

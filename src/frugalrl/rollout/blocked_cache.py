@@ -49,7 +49,8 @@ class BlockedCache:
         """See `KeyValueCache.write_prompts`."""
         tokens = keys.shape[1]
         blocks = -(-tokens // BLOCK_COLUMNS)
-        blocked = F.pad(keys, (0, 0, 0, 0, 0, blocks * BLOCK_COLUMNS - tokens)).unflatten(1, (blocks, BLOCK_COLUMNS))
+        whole = F.pad(keys, (0, 0, 0, 0, 0, blocks * BLOCK_COLUMNS - tokens))
+        blocked = whole.reshape(len(copies), blocks, BLOCK_COLUMNS, *keys.shape[2:])
         for count, own_keys, own_values in zip(copies, blocked, values, strict=True):
             self._keys[layer, row : row + count, :, :blocks] = own_keys.permute(2, 0, 3, 1)
             self._values[layer, row : row + count, :, :tokens] = own_values.transpose(0, 1)

@@ -2,7 +2,9 @@
 
 Arrays of bfloat16 are given as uint16. There they are rounded where the trainer rounds; sums are in float32 everywhere.
 A row is computed by itself and in an order that only its own length decides, so it has the same bits in any batch.
-The functions give up Python's lock. They are compiled at their first call and kept on disk.
+The functions give up Python's lock. Arrays are contiguous; an index is one into an array's flat memory.
+
+They are compiled at their first call, in some seconds, and kept on disk beside this file or in the user's cache folder.
 """
 
 import math
@@ -15,12 +17,18 @@ import numpy as np
 from frugalrl.rollout import vectors
 from frugalrl.rollout.vectors import LANES
 
+VECTORS_DIGEST = "36971f82b646377b"
+"""Of vectors.py: what is kept on disk is used until this file changes, so this line changes with the other file."""
+
 Numbers = np.ndarray[Any, Any]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _compiled(function: Function) -> Function:
-    return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    try:
+        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # no folder that can be written to: each process compiles them again
+        return numba.njit(nogil=True, error_model="numpy")(function)
 
 
 def _helper(function: Function) -> Function:
@@ -55,6 +63,7 @@ def attend(
     positions: Numbers,
     rotations: Numbers,
     neighbours: bool,
+    coarse: bool,
     query_norm: Numbers,
     key_norm: Numbers,
     epsilon: float,
@@ -69,9 +78,10 @@ def attend(
     """For rows first to last: turn queries and keys, write keys and values to the cache, attend to all there is.
 
     states: [N, (heads + 2 kv_heads) D], from the projection. positions: int64 [N]. rotations: float32 [positions, 2,
-    at least D/2], cos and sin. neighbours: whether a rotary pair is (2i, 2i + 1), else (i, i + D/2). query_norm, key_norm:
-    float32, at least D, or empty. keys: [layers, rows, kv_heads, columns/16, D, 16], values: [layers, rows, kv_heads,
-    columns, D]. work: float32, as long as `work_numbers` says. out: [N, heads D].
+    W], cos and sin, where W is D/2 and what a whole vector lacks. neighbours: whether a rotary pair is (2i, 2i + 1),
+    else (i, i + D/2). coarse: see `vectors.coarse_exp`. query_norm, key_norm: float32, whole vectors, or empty. keys:
+    [layers, rows, kv_heads, columns/16, D, 16], values: [layers, rows, kv_heads, columns, D]. work: float32, as long
+    as `work_numbers` says. out: [N, heads D].
     """
     kv_heads, columns, dim = values.shape[2], values.shape[3], values.shape[4]
     heads = out.shape[1] // dim
@@ -96,7 +106,7 @@ def attend(
                     work, raw, dim, turned + own,
                 )  # fmt: skip
             to = (row * heads + head * group) * dim
-            _attend(work, turned, keys, values, cache, position + 1, columns, group, dim, out, to)
+            _attend(work, turned, keys, values, cache, position + 1, columns, group, dim, coarse, out, to)
 
 
 def work_numbers(group: int, columns: int, dim: int) -> int:
@@ -105,7 +115,7 @@ def work_numbers(group: int, columns: int, dim: int) -> int:
 
 
 @_helper
-def _copy(numbers, first, count, out, to):
+def _copy(numbers: Numbers, first: int, count: int, out: Numbers, to: int) -> None:
     """At least 16 numbers, of one dtype."""
     for at in range(0, count, LANES):
         start = min(at, count - LANES)
@@ -113,7 +123,20 @@ def _copy(numbers, first, count, out, to):
 
 
 @_helper
-def _attend(work, turned, keys, values, cache, count, columns, group, dim, out, to):
+def _attend(
+    work: Numbers,
+    turned: int,
+    keys: Numbers,
+    values: Numbers,
+    cache: int,
+    count: int,
+    columns: int,
+    group: int,
+    dim: int,
+    coarse: bool,
+    out: Numbers,
+    to: int,
+) -> None:
     """Attention of a group of queries, which stand in `work`, over the first columns of a row's head."""
     for block in range((count + LANES - 1) // LANES):
         at, first = block * LANES, cache + block * LANES * dim
@@ -123,23 +146,25 @@ def _attend(work, turned, keys, values, cache, count, columns, group, dim, out, 
             _scores_of_one(work, turned + (group - 1) * dim, dim, keys, first, (group - 1) * columns + at)
     whole = (count + 3) // 4 * 4
     for g in range(group):
-        work[turned + g] = _softmax(work, g * columns, count)
+        work[turned + g] = _softmax(work, g * columns, count, coarse, values)
     for chunk in range(0, dim, LANES):
         d = min(chunk, dim - LANES)
         for g in range(0, group - 1, 2):
-            _weighted_of_two(work, g * columns, columns, whole, values, cache + d, dim, out, to + g * dim + d, turned + g)
+            _weighted_of_two(
+                work, g * columns, columns, whole, values, cache + d, dim, out, to + g * dim + d, turned + g
+            )
         if group % 2:
             g = group - 1
             _weighted_of_one(work, g * columns, whole, values, cache + d, dim, out, to + g * dim + d, turned + g)
 
 
 @_helper
-def _inverse_root(squares, count, epsilon):
+def _inverse_root(squares: Any, count: int, epsilon: float) -> Any:
     return np.float32(1) / np.sqrt(squares / np.float32(count) + np.float32(epsilon))
 
 
 @_helper
-def _norm_into(states, first, weight, epsilon, out):
+def _norm_into(states: Numbers, first: int, weight: Numbers, epsilon: float, out: Numbers) -> None:
     width = weight.shape[0]
     squares = vectors.zeros()
     for at in range(0, width, LANES):
@@ -152,7 +177,7 @@ def _norm_into(states, first, weight, epsilon, out):
 
 
 @_helper
-def _scores_of_two(work, one, dim, keys, first, stride, to):
+def _scores_of_two(work: Numbers, one: int, dim: int, keys: Numbers, first: int, stride: int, to: int) -> None:
     """Of 16 keys with two queries. Four sums each, so that none waits for its own last."""
     two = one + dim
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = vectors.zeros()
@@ -174,7 +199,7 @@ def _scores_of_two(work, one, dim, keys, first, stride, to):
 
 
 @_helper
-def _scores_of_one(work, one, dim, keys, first, to):
+def _scores_of_one(work: Numbers, one: int, dim: int, keys: Numbers, first: int, to: int) -> None:
     """Of 16 keys with one query, summed as `_scores_of_two` does."""
     a0 = a1 = a2 = a3 = vectors.zeros()
     for d in range(0, dim, 4):
@@ -186,8 +211,17 @@ def _scores_of_one(work, one, dim, keys, first, to):
 
 
 @_helper
-def _softmax(scores, first, count):
-    """exp(score - largest) of so many scores, in place; what stands after them becomes 0. Returns the inverse of their sum."""
+def _exp(numbers: Any, coarse: bool) -> Any:
+    return vectors.coarse_exp(numbers) if coarse else vectors.exp(numbers)
+
+
+@_helper
+def _softmax(scores: Numbers, first: int, count: int, coarse: bool, like: Numbers) -> Any:
+    """exp(score - largest) of so many scores, in place; what stands after them in a vector becomes 0.
+
+    coarse: see `vectors.coarse_exp`. They are rounded as the array `like` is, but not in their sum, as torch's
+    attention does it. Returns the inverse of the sum.
+    """
     last = (count - 1) // LANES * LANES
     end = vectors.first_lanes(vectors.load(scores, first + last), count - last, np.float32(-np.inf))
     most = end
@@ -196,16 +230,27 @@ def _softmax(scores, first, count):
     shift = vectors.filled(-vectors.largest(most))
     sums = vectors.zeros()
     for at in range(0, last, LANES):
-        share = vectors.exp(vectors.plus(vectors.load(scores, first + at), shift))
+        share = _exp(vectors.plus(vectors.load(scores, first + at), shift), coarse)
         sums = vectors.plus(sums, share)
-        vectors.store(scores, first + at, share)
-    share = vectors.first_lanes(vectors.exp(vectors.plus(end, shift)), count - last, np.float32(0))
-    vectors.store(scores, first + last, share)
+        vectors.store(scores, first + at, vectors.rounded(share, like))
+    share = vectors.first_lanes(_exp(vectors.plus(end, shift), coarse), count - last, np.float32(0))
+    vectors.store(scores, first + last, vectors.rounded(share, like))
     return np.float32(1) / vectors.total(vectors.plus(sums, share))
 
 
 @_helper
-def _weighted_of_two(work, one, stride, count, values, first, dim, out, to, scales):
+def _weighted_of_two(
+    work: Numbers,
+    one: int,
+    stride: int,
+    count: int,
+    values: Numbers,
+    first: int,
+    dim: int,
+    out: Numbers,
+    to: int,
+    scales: int,
+) -> None:
     """16 columns of the weighted values of two queries."""
     two = one + stride
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = vectors.zeros()
@@ -229,7 +274,9 @@ def _weighted_of_two(work, one, stride, count, values, first, dim, out, to, scal
 
 
 @_helper
-def _weighted_of_one(work, one, count, values, first, dim, out, to, scale):
+def _weighted_of_one(
+    work: Numbers, one: int, count: int, values: Numbers, first: int, dim: int, out: Numbers, to: int, scale: int
+) -> None:
     a0 = a1 = a2 = a3 = vectors.zeros()
     for t in range(0, count, 4):
         a0 = vectors.fused(vectors.filled(work[one + t]), vectors.load(values, first + t * dim), a0)
@@ -241,7 +288,20 @@ def _weighted_of_one(work, one, count, values, first, dim, out, to, scale):
 
 
 @_helper
-def _turn(states, first, weight, epsilon, rotations, position, neighbours, scale, work, raw, dim, to):
+def _turn(
+    states: Numbers,
+    first: int,
+    weight: Numbers,
+    epsilon: float,
+    rotations: Numbers,
+    position: int,
+    neighbours: bool,
+    scale: Any,
+    work: Numbers,
+    raw: int,
+    dim: int,
+    to: int,
+) -> None:
     """One head's query or key, normed if it has a weight, then rotated, times a scale, to `work`. raw: where a head and
     two vectors have room. Up to two vectors after the result may be written over."""
     _copy(states, first, dim, work, raw)
@@ -271,14 +331,14 @@ def _turn(states, first, weight, epsilon, rotations, position, neighbours, scale
 
 
 @_helper
-def _turned(x, y, cos, sin, states):
+def _turned(x: Any, y: Any, cos: Any, sin: Any, states: Numbers) -> Any:
     """x cos + y sin; each product and their sum are rounded as the states are."""
     a = vectors.rounded(vectors.times(x, cos), states)
     return vectors.rounded(vectors.plus(a, vectors.rounded(vectors.times(y, sin), states)), states)
 
 
 @_helper
-def _norm_head(work, first, dim, weight, epsilon, states):
+def _norm_head(work: Numbers, first: int, dim: int, weight: Numbers, epsilon: float, states: Numbers) -> None:
     """RMS norm of one head, in place; rounded as the states are."""
     squares = vectors.zeros()
     for at in range(0, dim, LANES):

@@ -25,6 +25,8 @@ class CpuLayers:
         missing = -cos.shape[1] % BLOCK_COLUMNS
         turns = torch.stack((cos, sin), 1).to(weights.dtype).float()  # as the trainer rounds them
         self._rotations = F.pad(turns, (0, missing)).numpy()
+        self._coarse = weights.dtype == torch.bfloat16 and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        """Whether the trainer's attention takes exp so."""
         nothing = np.empty(0, np.float32)
         self._norms = [
             (
@@ -45,14 +47,16 @@ class CpuLayers:
         cache.hold(places)
         (normed, normed_out), (attended, attended_out), (gated, gated_out) = cache.buffers(rows)
         shape = weights.shape
-        work = np.empty(cpu_kernels.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim), np.float32)
+        work = np.empty(
+            cpu_kernels.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim), np.float32
+        )
         hidden = F.embedding(tokens, weights.embedding)
         for index, layer in enumerate(weights.layers):
             input_norm, query_norm, key_norm, post_norm = self._norms[index]
             cpu_kernels.norm(as_array(hidden), input_norm, epsilon, normed_out)
             states = as_array(layer.qkv(normed))
             cpu_kernels.attend(
-                states, places, self._rotations, weights.pairs_together, query_norm, key_norm, epsilon,
+                states, places, self._rotations, weights.pairs_together, self._coarse, query_norm, key_norm, epsilon,
                 cache.keys, cache.values, index, work, attended_out, 0, rows,
             )  # fmt: skip
             hidden = layer.out.added_to(hidden, attended)
@@ -69,5 +73,7 @@ class CpuLayers:
 
 def _padded(weight: Tensor) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """float32, with zeros up to a whole number of vectors."""
-    array: np.ndarray[tuple[int], np.dtype[np.float32]] = F.pad(weight.float(), (0, -len(weight) % BLOCK_COLUMNS)).numpy()
+    array: np.ndarray[tuple[int], np.dtype[np.float32]] = F.pad(
+        weight.float(), (0, -len(weight) % BLOCK_COLUMNS)
+    ).numpy()
     return array
