@@ -191,7 +191,7 @@ def refuse_other_results(folder: Path, header: ResultsHeader) -> None:
 class ResultsWriter:
     """Appends to a results file, new or old; one process at a time."""
 
-    def __init__(self, path: Path, header: ResultsHeader, session: dict[str, str]) -> None:
+    def __init__(self, path: Path, header: ResultsHeader, session: Mapping[str, str]) -> None:
         """Make the file, or check that it is of the same header, and note that a session begins.
 
         Raises OutputError if the file is another model's or prompt's, or unreadable, in use or not writable.
