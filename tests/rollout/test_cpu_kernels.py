@@ -46,8 +46,8 @@ def test_attention_is_that_of_torch(kv_heads, group, dim, normed, dtype):
     cpu_kernels.attend(
         as_array(states.flatten(1)), positions.numpy(), rotations.numpy(), neighbours,
         dtype == torch.bfloat16, *(NOTHING if one is None else padded(one.to(dtype).float()) for one in norms), 1e-6,
-        cache.keys, cache.values, 1, np.empty(cpu_kernels.work_numbers(group, COLUMNS, dim), np.float32),
-        as_array(out), 0, rows,
+        cache.keys, cache.values, 1, as_array(out), 0, rows,
+        np.empty(cpu_kernels.work_numbers(group, COLUMNS, dim), np.float32),
     )  # fmt: skip
     queries, own_keys, own_values = states.split([heads, kv_heads, kv_heads], 1)
     queries, own_keys = (
@@ -136,6 +136,23 @@ def test_an_engine_with_kernels_samples_what_one_without_does(architecture, dtyp
     gaps = torch.tensor([a - b for one, other in same for a, b in zip(one.logprobs, other.logprobs, strict=True)]).abs()
     assert gaps.max() < (2e-5 if dtype == torch.float32 else 0.2)
     assert gaps.mean() < (5e-6 if dtype == torch.float32 else 5e-3)
+
+
+def test_rows_that_threads_share_have_the_same_bits(policy, monkeypatch):
+    requests = [RolloutRequest((5, 6, 7), tuple(range(29)))]
+    made = []
+    for threads in (1, 3):
+
+        def shared(shape, rows, tokens, dtype, *rest, threads=threads):
+            return BlockedCache(shape, rows, tokens, dtype, threads)
+
+        monkeypatch.setattr(torch_engine, "make_cache", shared)
+        made.append(TorchEngine(policy.model, frozenset({1}), 29).generate(requests, SamplingParams(20)))
+    assert made[0] == made[1]
+    cache = BlockedCache(shape_of(1, 1, 16), 40, 64, torch.float32, threads=3)
+    assert cache.shares(2) == [(0, 2)]
+    assert cache.shares(20) == [(0, 10), (10, 20)]
+    assert cache.shares(40) == [(0, 14), (14, 27), (27, 40)]
 
 
 def test_widths_that_vectors_do_not_divide_are_left_to_torch():

@@ -4,7 +4,8 @@ Keys stand in blocks of 16 columns, so that a vector holds the same component of
 sequence is read as far as it goes, one after the other as they lie in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from frugalrl.rollout.packed_weights import ModelShape
 
 BLOCK_COLUMNS = 16
 """Of keys: as many as the kernels' vectors have lanes."""
+FEWEST_SHARED_ROWS = 8
+"""Fewer are not worth a thread of their own."""
 KERNEL_DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -28,13 +31,15 @@ def kernels_fit(shape: ModelShape, dtype: torch.dtype, device: torch.device) -> 
 class BlockedCache:
     """Keys [layers, rows, kv_heads, columns/16, D, 16], values [layers, rows, kv_heads, columns, D]."""
 
-    def __init__(self, shape: ModelShape, rows: int, tokens: int, dtype: torch.dtype) -> None:
-        """tokens: a multiple of BLOCK_COLUMNS."""
+    def __init__(self, shape: ModelShape, rows: int, tokens: int, dtype: torch.dtype, threads: int = 1) -> None:
+        """tokens: a multiple of BLOCK_COLUMNS. threads: that share the rows of a step."""
         self.rows, self.tokens = rows, tokens
         first, dim = (shape.layers, rows, shape.kv_heads), shape.head_dim
         self._keys = torch.zeros(*first, tokens // BLOCK_COLUMNS, dim, BLOCK_COLUMNS, dtype=dtype)
         self._values = torch.zeros(*first, tokens, dim, dtype=dtype)
         self.keys, self.values = as_array(self._keys), as_array(self._values)
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads - 1, "rows") if threads > 1 else None
         self._held = np.zeros(rows, dtype=np.int64)
         self._buffers = [
             torch.empty(rows, width, dtype=dtype) for width in (shape.hidden, shape.query_width, shape.intermediate)
@@ -44,6 +49,16 @@ class BlockedCache:
         """Memory for normed states [rows, H], attended ones [rows, heads * D] and gated ones [rows, I], as tensor and
         array."""
         return [(whole[:rows], as_array(whole[:rows])) for whole in self._buffers]
+
+    def shares(self, rows: int) -> list[tuple[int, int]]:
+        """The first rows of the cache for each thread: from, to."""
+        count = max(1, min(self._threads, rows // FEWEST_SHARED_ROWS))
+        return [(int(part[0]), int(part[-1]) + 1) for part in np.array_split(np.arange(rows), count)]
+
+    def begin(self, function: Callable[..., None], *arguments: Any) -> "Future[None]":
+        """Call it in another thread. Only where there is more than one share."""
+        assert self._pool is not None
+        return self._pool.submit(function, *arguments)
 
     def write_prompts(self, layer: int, row: int, copies: Sequence[int], keys: Tensor, values: Tensor) -> None:
         """See `KeyValueCache.write_prompts`."""

@@ -70,18 +70,18 @@ def attend(
     keys: Numbers,
     values: Numbers,
     layer: int,
-    work: Numbers,
     out: Numbers,
     first: int,
     last: int,
+    work: Numbers,
 ) -> None:
     """For rows first to last: turn queries and keys, write keys and values to the cache, attend to all there is.
 
     states: [N, (heads + 2 kv_heads) D], from the projection. positions: int64 [N]. rotations: float32 [positions, 2,
     W], cos and sin, where W is D/2 and what a whole vector lacks. neighbours: whether a rotary pair is (2i, 2i + 1),
     else (i, i + D/2). coarse: see `vectors.coarse_exp`. query_norm, key_norm: float32, whole vectors, or empty. keys:
-    [layers, rows, kv_heads, columns/16, D, 16], values: [layers, rows, kv_heads, columns, D]. work: float32, as long
-    as `work_numbers` says. out: [N, heads D].
+    [layers, rows, kv_heads, columns/16, D, 16], values: [layers, rows, kv_heads, columns, D]. out: [N, heads D].
+    work: float32, as long as `work_numbers` says.
     """
     kv_heads, columns, dim = values.shape[2], values.shape[3], values.shape[4]
     heads = out.shape[1] // dim

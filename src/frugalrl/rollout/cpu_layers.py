@@ -47,18 +47,20 @@ class CpuLayers:
         cache.hold(places)
         (normed, normed_out), (attended, attended_out), (gated, gated_out) = cache.buffers(rows)
         shape = weights.shape
-        work = np.empty(
-            cpu_kernels.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim), np.float32
-        )
+        scratch = cpu_kernels.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim)
+        shares = [(*share, np.empty(scratch, np.float32)) for share in cache.shares(rows)]
         hidden = F.embedding(tokens, weights.embedding)
         for index, layer in enumerate(weights.layers):
             input_norm, query_norm, key_norm, post_norm = self._norms[index]
             cpu_kernels.norm(as_array(hidden), input_norm, epsilon, normed_out)
-            states = as_array(layer.qkv(normed))
-            cpu_kernels.attend(
-                states, places, self._rotations, weights.pairs_together, self._coarse, query_norm, key_norm, epsilon,
-                cache.keys, cache.values, index, work, attended_out, 0, rows,
+            given = (
+                as_array(layer.qkv(normed)), places, self._rotations, weights.pairs_together, self._coarse,
+                query_norm, key_norm, epsilon, cache.keys, cache.values, index, attended_out,
             )  # fmt: skip
+            others = [cache.begin(cpu_kernels.attend, *given, *share) for share in shares[1:]]
+            cpu_kernels.attend(*given, *shares[0])
+            for other in others:
+                other.result()
             hidden = layer.out.added_to(hidden, attended)
             cpu_kernels.norm(as_array(hidden), post_norm, epsilon, normed_out)
             gate_up = layer.gate_up(normed)

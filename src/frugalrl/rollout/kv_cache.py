@@ -121,7 +121,7 @@ def make_cache(
 ) -> "SdpaCache | BlockedCache":
     """The cache that is fastest for a dtype on a device."""
     if kernels_fit(shape, dtype, device):
-        return BlockedCache(shape, rows, tokens, dtype)
+        return BlockedCache(shape, rows, tokens, dtype, torch.get_num_threads())
     return SdpaCache(shape, rows, tokens, dtype, device, attention)
 
 
