@@ -32,7 +32,9 @@ def _compiled(function: Function) -> Function:
 
 
 def _helper(function: Function) -> Function:
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    """Only for kernels to call; without wrappers for Python, which take time to compile."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(nogil=True, error_model="numpy", **options)(function)
 
 
 @_compiled
