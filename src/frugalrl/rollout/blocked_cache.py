@@ -1,4 +1,4 @@
-"""The key/value cache that the kernels for CPUs read in place (`cpu_kernels.py`), and the memory that a step writes to.
+"""The key/value cache that kernels for CPUs read in place (`kernels/decoding.py`), and the memory of a step.
 
 Keys stand in blocks of 16 columns, so that a vector holds the same component of 16 keys; values stand row by row. A
 sequence is read as far as it goes, one after the other as they lie in memory.

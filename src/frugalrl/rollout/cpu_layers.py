@@ -40,32 +40,32 @@ class CpuLayers:
 
     def run(self, cache: BlockedCache, tokens: Tensor, positions: Tensor) -> Tensor:
         """Feed a token to each of the first n rows. tokens, positions: int64 [n]. Returns hidden states [n, H]."""
-        from frugalrl.rollout import cpu_kernels
+        from frugalrl.kernels import decoding
 
         weights, epsilon, rows = self._weights, self._weights.shape.epsilon, tokens.shape[0]
         places = positions.numpy()
         cache.hold(places)
         (normed, normed_out), (attended, attended_out), (gated, gated_out) = cache.buffers(rows)
         shape = weights.shape
-        scratch = cpu_kernels.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim)
+        scratch = decoding.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim)
         shares = [(*share, np.empty(scratch, np.float32)) for share in cache.shares(rows)]
         hidden = F.embedding(tokens, weights.embedding)
         for index, layer in enumerate(weights.layers):
             input_norm, query_norm, key_norm, post_norm = self._norms[index]
-            cpu_kernels.norm(as_array(hidden), input_norm, epsilon, normed_out)
+            decoding.norm(as_array(hidden), input_norm, epsilon, normed_out)
             given = (
                 as_array(layer.qkv(normed)), places, self._rotations, weights.pairs_together, self._coarse,
                 query_norm, key_norm, epsilon, cache.keys, cache.values, index, attended_out,
             )  # fmt: skip
-            others = [cache.begin(cpu_kernels.attend, *given, *share) for share in shares[1:]]
-            cpu_kernels.attend(*given, *shares[0])
+            others = [cache.begin(decoding.attend, *given, *share) for share in shares[1:]]
+            decoding.attend(*given, *shares[0])
             for other in others:
                 other.result()
             hidden = layer.out.added_to(hidden, attended)
-            cpu_kernels.norm(as_array(hidden), post_norm, epsilon, normed_out)
+            decoding.norm(as_array(hidden), post_norm, epsilon, normed_out)
             gate_up = layer.gate_up(normed)
             if self._activation is F.silu:
-                cpu_kernels.gate(as_array(gate_up), gated_out)
+                decoding.gate(as_array(gate_up), gated_out)
             else:
                 gate, up = gate_up.chunk(2, dim=-1)
                 torch.mul(self._activation(gate), up, out=gated)

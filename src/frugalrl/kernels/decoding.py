@@ -3,41 +3,24 @@
 Arrays of bfloat16 are given as uint16. There they are rounded where the trainer rounds; sums are in float32 everywhere.
 A row is computed by itself and in an order that only its own length decides, so it has the same bits in any batch.
 The functions give up Python's lock. Arrays are contiguous; an index is one into an array's flat memory.
-
-They are compiled at their first call, in some seconds, and kept on disk beside this file or in the user's cache folder.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-from frugalrl.rollout import vectors
-from frugalrl.rollout.vectors import LANES
+from frugalrl.kernels import vectors
+from frugalrl.kernels.jit import compiled, compiled_inside
+from frugalrl.kernels.vectors import LANES
 
-VECTORS_DIGEST = "36971f82b646377b"
+VECTORS_DIGEST = "34bb1c52ecc97ee5"
 """Of vectors.py: what is kept on disk is used until this file changes, so this line changes with the other file."""
 
 Numbers = np.ndarray[Any, Any]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _compiled(function: Function) -> Function:
-    try:
-        return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # no folder that can be written to: each process compiles them again
-        return numba.njit(nogil=True, error_model="numpy")(function)
-
-
-def _helper(function: Function) -> Function:
-    """Only for kernels to call; without wrappers for Python, which take time to compile."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(nogil=True, error_model="numpy", **options)(function)
-
-
-@_compiled
+@compiled
 def norm(states: Numbers, weight: Numbers, epsilon: float, out: Numbers) -> None:
     """RMS norm (1910.07467) of rows [N, H]; in 16 bits rounded before it is multiplied by the weight."""
     width = weight.shape[0]
@@ -45,7 +28,7 @@ def norm(states: Numbers, weight: Numbers, epsilon: float, out: Numbers) -> None
         _norm_into(states, row * width, weight, epsilon, out)
 
 
-@_compiled
+@compiled
 def gate(gate_up: Numbers, out: Numbers) -> None:
     """silu(gate) * up, from rows [N, 2 I] to rows [N, I]."""
     width = out.shape[1]
@@ -59,7 +42,7 @@ def gate(gate_up: Numbers, out: Numbers) -> None:
             vectors.store(out, row * width + at, vectors.times(vectors.rounded(activated, gate_up), up))
 
 
-@_compiled
+@compiled
 def attend(
     states: Numbers,
     positions: Numbers,
@@ -116,7 +99,7 @@ def work_numbers(group: int, columns: int, dim: int) -> int:
     return group * columns + dim + 2 * LANES + group * dim + 2 * LANES
 
 
-@_helper
+@compiled_inside
 def _copy(numbers: Numbers, first: int, count: int, out: Numbers, to: int) -> None:
     """At least 16 numbers, of one dtype."""
     for at in range(0, count, LANES):
@@ -124,7 +107,7 @@ def _copy(numbers: Numbers, first: int, count: int, out: Numbers, to: int) -> No
         vectors.store(out, to + start, vectors.load(numbers, first + start))
 
 
-@_helper
+@compiled_inside
 def _attend(
     work: Numbers,
     turned: int,
@@ -160,12 +143,12 @@ def _attend(
             _weighted_of_one(work, g * columns, whole, values, cache + d, dim, out, to + g * dim + d, turned + g)
 
 
-@_helper
+@compiled_inside
 def _inverse_root(squares: Any, count: int, epsilon: float) -> Any:
     return np.float32(1) / np.sqrt(squares / np.float32(count) + np.float32(epsilon))
 
 
-@_helper
+@compiled_inside
 def _norm_into(states: Numbers, first: int, weight: Numbers, epsilon: float, out: Numbers) -> None:
     width = weight.shape[0]
     squares = vectors.zeros()
@@ -178,7 +161,7 @@ def _norm_into(states: Numbers, first: int, weight: Numbers, epsilon: float, out
         vectors.store(out, first + at, vectors.times(normed, vectors.load(weight, at)))
 
 
-@_helper
+@compiled_inside
 def _scores_of_two(work: Numbers, one: int, dim: int, keys: Numbers, first: int, stride: int, to: int) -> None:
     """Of 16 keys with two queries. Four sums each, so that none waits for its own last."""
     two = one + dim
@@ -200,7 +183,7 @@ def _scores_of_two(work: Numbers, one: int, dim: int, keys: Numbers, first: int,
     vectors.store(work, to + stride, vectors.plus(vectors.plus(b0, b1), vectors.plus(b2, b3)))
 
 
-@_helper
+@compiled_inside
 def _scores_of_one(work: Numbers, one: int, dim: int, keys: Numbers, first: int, to: int) -> None:
     """Of 16 keys with one query, summed as `_scores_of_two` does."""
     a0 = a1 = a2 = a3 = vectors.zeros()
@@ -212,12 +195,12 @@ def _scores_of_one(work: Numbers, one: int, dim: int, keys: Numbers, first: int,
     vectors.store(work, to, vectors.plus(vectors.plus(a0, a1), vectors.plus(a2, a3)))
 
 
-@_helper
+@compiled_inside
 def _exp(numbers: Any, coarse: bool) -> Any:
     return vectors.coarse_exp(numbers) if coarse else vectors.exp(numbers)
 
 
-@_helper
+@compiled_inside
 def _softmax(scores: Numbers, first: int, count: int, coarse: bool, like: Numbers) -> Any:
     """exp(score - largest) of so many scores, in place; what stands after them in a vector becomes 0.
 
@@ -240,7 +223,7 @@ def _softmax(scores: Numbers, first: int, count: int, coarse: bool, like: Number
     return np.float32(1) / vectors.total(vectors.plus(sums, share))
 
 
-@_helper
+@compiled_inside
 def _weighted_of_two(
     work: Numbers,
     one: int,
@@ -275,7 +258,7 @@ def _weighted_of_two(
     vectors.store(out, to + dim, vectors.times(b, vectors.filled(work[scales + 1])))
 
 
-@_helper
+@compiled_inside
 def _weighted_of_one(
     work: Numbers, one: int, count: int, values: Numbers, first: int, dim: int, out: Numbers, to: int, scale: int
 ) -> None:
@@ -289,7 +272,7 @@ def _weighted_of_one(
     vectors.store(out, to, vectors.times(a, vectors.filled(work[scale])))
 
 
-@_helper
+@compiled_inside
 def _turn(
     states: Numbers,
     first: int,
@@ -332,14 +315,14 @@ def _turn(
             work[to + half + at] = work[raw + half + at]
 
 
-@_helper
+@compiled_inside
 def _turned(x: Any, y: Any, cos: Any, sin: Any, states: Numbers) -> Any:
     """x cos + y sin; each product and their sum are rounded as the states are."""
     a = vectors.rounded(vectors.times(x, cos), states)
     return vectors.rounded(vectors.plus(a, vectors.rounded(vectors.times(y, sin), states)), states)
 
 
-@_helper
+@compiled_inside
 def _norm_head(work: Numbers, first: int, dim: int, weight: Numbers, epsilon: float, states: Numbers) -> None:
     """RMS norm of one head, in place; rounded as the states are."""
     squares = vectors.zeros()

@@ -9,7 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from frugalrl.rollout import cpu_kernels, torch_engine, vectors
+from frugalrl.kernels import decoding, jit, vectors
+from frugalrl.rollout import torch_engine
 from frugalrl.rollout.blocked_cache import BlockedCache, as_array, kernels_fit
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.kv_cache import SdpaCache, make_cache
@@ -43,11 +44,11 @@ def test_attention_is_that_of_torch(kv_heads, group, dim, normed, dtype):
     cache.write_prompts(1, 0, [1] * rows, keys.transpose(1, 2), values.transpose(1, 2))
     out = torch.empty(rows, heads * dim, dtype=dtype)
     rotations = F.pad(torch.stack((angles.cos(), angles.sin()), 1).to(dtype).float(), (0, -(dim // 2) % 16))
-    cpu_kernels.attend(
+    decoding.attend(
         as_array(states.flatten(1)), positions.numpy(), rotations.numpy(), neighbours,
         dtype == torch.bfloat16, *(NOTHING if one is None else padded(one.to(dtype).float()) for one in norms), 1e-6,
         cache.keys, cache.values, 1, as_array(out), 0, rows,
-        np.empty(cpu_kernels.work_numbers(group, COLUMNS, dim), np.float32),
+        np.empty(decoding.work_numbers(group, COLUMNS, dim), np.float32),
     )  # fmt: skip
     queries, own_keys, own_values = states.split([heads, kv_heads, kv_heads], 1)
     queries, own_keys = (
@@ -98,8 +99,8 @@ def test_norms_and_gates_are_those_of_the_trainer(dtype):
     )
     both[0, :6] = torch.tensor([0.0, -0.0, 1e4, -1e4, 90.0, -90.0])
     out, gated = torch.empty_like(states), torch.empty_like(states)
-    cpu_kernels.norm(as_array(states), as_array(weight), 1e-6, as_array(out))
-    cpu_kernels.gate(as_array(both), as_array(gated))
+    decoding.norm(as_array(states), as_array(weight), 1e-6, as_array(out))
+    decoding.gate(as_array(both), as_array(gated))
     gate, up = both.chunk(2, -1)
     limit = 3e-6 if dtype == torch.float32 else 0
     assert torch.allclose(out, normed_as_trained(states, weight), rtol=limit, atol=limit)
@@ -110,12 +111,12 @@ def test_what_is_not_finite_stays_so():
     both = torch.ones(1, 32)
     both[0, :2] = torch.tensor([float("nan"), float("inf")])
     out = torch.empty(1, 16)
-    cpu_kernels.gate(as_array(both), as_array(out))
+    decoding.gate(as_array(both), as_array(out))
     assert out[0, 0].isnan()
     assert out[0, 1].isinf()
     narrow = torch.tensor([float("nan"), float("inf"), -float("inf")]).repeat(1, 11)[:, :32].bfloat16()
     halves = torch.empty(1, 32, dtype=torch.bfloat16)
-    cpu_kernels.norm(as_array(narrow), as_array(torch.ones(32).bfloat16()), 1e-6, as_array(halves))
+    decoding.norm(as_array(narrow), as_array(torch.ones(32).bfloat16()), 1e-6, as_array(halves))
     assert halves.isnan().all()
 
 
@@ -173,7 +174,7 @@ def test_widths_that_vectors_do_not_divide_are_left_to_torch():
 def test_kernels_are_compiled_again_when_their_vectors_change():
     """numba looks at the file of a kernel only: what was kept on disk would be used with other vectors."""
     digest = hashlib.sha256(Path(inspect.getfile(vectors)).read_bytes()).hexdigest()[:16]
-    assert digest == cpu_kernels.VECTORS_DIGEST, f"write {digest!r} into cpu_kernels.py"
+    assert digest == decoding.VECTORS_DIGEST, f"write {digest!r} into decoding.py"
 
 
 def test_kernels_work_where_nothing_can_be_kept_on_disk(monkeypatch):
@@ -182,5 +183,5 @@ def test_kernels_work_where_nothing_can_be_kept_on_disk(monkeypatch):
             raise RuntimeError("cannot cache function 'f': no locator available")
         return lambda function: ("compiled", function)
 
-    monkeypatch.setattr(cpu_kernels.numba, "njit", njit)
-    assert cpu_kernels._compiled(len) == ("compiled", len)
+    monkeypatch.setattr(jit.numba, "njit", njit)
+    assert jit.compiled(len) == ("compiled", len)

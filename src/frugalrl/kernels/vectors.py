@@ -61,6 +61,17 @@ def filled(typing: Any, number: Any) -> Any:
 
 
 @intrinsic
+def spread(typing: Any, array: Any, index: Any) -> Any:
+    """16 times the number at an index of a flat array of float32."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return _spread(builder, builder.load(builder.gep(data, [arguments[1]])))
+
+    return VECTOR(array, types.intp), emit
+
+
+@intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
     """16 numbers of a flat array of float32, or of bfloat16 seen as uint16."""
 
