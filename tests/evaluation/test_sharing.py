@@ -14,7 +14,7 @@ from frugalrl.evaluation.results import read_results
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
-    "builtin:tiny", "--bench", "arithmetic", "--limit", "14", "--k", "2", "--max-sequences", "4", "--max-tokens", "40",
+    "builtin:tiny", "--bench", "arithmetic", "--limit", "14", "--k", "2", "--max-sequences", "4", "--max-tokens", "16",
     "--device", "cpu",
 )  # fmt: skip
 

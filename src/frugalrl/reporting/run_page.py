@@ -20,6 +20,7 @@ from frugalrl.reporting.figures import Point, Series, chart_numbers, legend, lin
 from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
 from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_facts import choice, guard_events, provenance
+from frugalrl.reporting.run_published import beside_published
 from frugalrl.reporting.run_record import RunRecord
 from frugalrl.reporting.sample_browser import Samples, sample_browser
 from frugalrl.reporting.seeds import are_seeds, band_label, with_band
@@ -61,6 +62,7 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_follo
         choice(runs),
         _accuracy(runs),
         _training(runs),
+        beside_published(runs),
         guard_events(runs),
         _time(runs),
         *[_samples(run) for run in runs],

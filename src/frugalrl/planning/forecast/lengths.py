@@ -47,9 +47,9 @@ def prior(cap: int) -> Lengths:
     )
 
 
-def with_mean(mean: float, cap: int, low: float, high: float, source: str) -> Lengths:
+def with_mean(mean: float, cap: int, low: float, high: float, source: str, spread: float = _SPREAD) -> Lengths:
     """A log-normal distribution with this mean after it is cut off at the cap."""
-    normal = [math.exp(_SPREAD * NormalDist().inv_cdf((at + 0.5) / _POINTS)) for at in range(_POINTS)]
+    normal = [math.exp(spread * NormalDist().inv_cdf((at + 0.5) / _POINTS)) for at in range(_POINTS)]
     below, above = 0.0, 20.0 * cap
     for _ in range(60):
         middle = (below + above) / 2
