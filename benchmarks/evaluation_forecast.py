@@ -1,8 +1,7 @@
 """The forecast of an evaluation held against 67 that were logged: Open-RS's, on one card with vLLM 0.7.2.
 
-Each of the three experiments (7 or 8 checkpoints each, of other lengths) is forecast from the other two: lengths from
-their means, and the share of the card's rate that a server reaches from their seconds. The constants of
-`planning.forecast.evaluations` are the same figures from all three. Reads anchors/openrs_eval_runs.jsonl below
+Each of the three experiments (7 or 8 checkpoints each, of other lengths) is forecast from the other two: their mean
+lengths stand in place of those in `planning.forecast.lengths`. Reads anchors/openrs_eval_runs.jsonl below
 FRUGALRL_DATA; writes records/evaluation_forecast.json and the table in docs/evaluating.md. Two CPU seconds.
 
     python benchmarks/evaluation_forecast.py
@@ -11,7 +10,6 @@ FRUGALRL_DATA; writes records/evaluation_forecast.json and the table in docs/eva
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,8 +17,8 @@ from typing import Any
 from doc_tables import put
 
 from frugalrl.planning.forecast.cards import card_named
-from frugalrl.planning.forecast.clock import Machine, decode_seconds, machine_of, varied
-from frugalrl.planning.forecast.evaluations import SEEN_CAP, SPREAD, Asked, Engine, forecast, like
+from frugalrl.planning.forecast.clock import decode_seconds
+from frugalrl.planning.forecast.evaluations import Asked, Engine, beyond, forecast, served_by
 from frugalrl.planning.forecast.lengths import with_mean
 from frugalrl.planning.forecast.plan import Place
 from frugalrl.planning.forecast.shape import KNOWN
@@ -29,7 +27,8 @@ RECORD = Path(__file__).parent / "records" / "evaluation_forecast.json"
 ANCHORS = Path("anchors") / "openrs_eval_runs.jsonl"
 NAMES = {"aime24": "aime24", "math_500": "math500", "amc23": "amc23"}
 SHAPE = KNOWN["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
-CARD = machine_of(card_named("A40"))
+CAP, SPREAD = 32_768, 0.9
+SERVER = served_by(card_named("A40"))
 """The log names no card: 44.34 GiB, and the paper rented A40s."""
 _ROWS = 256
 """Of vLLM by default; the cache of 1.1 M tokens holds them."""
@@ -53,29 +52,21 @@ def means(runs: Sequence[dict[str, Any]]) -> dict[str, tuple[float, float, float
     }
 
 
-def share(runs: Sequence[dict[str, Any]]) -> float:
-    """Of the card's rate: the median of predicted over measured seconds where the lengths are known."""
-    return round(median(_seconds(row, _served(1.0)) / row["gen_s"] for row in runs), 2)
-
-
-def _served(share: float) -> Machine:
-    return varied(replace(CARD, launch_seconds=0.0), share)
-
-
-def _seconds(run: dict[str, Any], machine: Machine) -> float:
-    lengths = with_mean(run["mean_completion_tokens_est"], SEEN_CAP, 1.0, 1.0, "measured", SPREAD)
-    return decode_seconds(SHAPE, machine, lengths, run["n_prompts"], _ROWS, run["mean_prompt_tokens_est"], 2)
+def _seconds(run: dict[str, Any]) -> float:
+    """By the clock, with the lengths that were measured."""
+    lengths = with_mean(run["mean_completion_tokens_est"], CAP, 1.0, 1.0, "measured", SPREAD)
+    return decode_seconds(SHAPE, SERVER, lengths, run["n_prompts"], _ROWS, run["mean_prompt_tokens_est"], 2, True)
 
 
 def held_out(runs: Sequence[dict[str, Any]], experiment: int) -> list[dict[str, Any]]:
     """Each evaluation of an experiment, forecast from the others."""
     others = [row for row in runs if row["exp"] != experiment]
-    known, machine = means(others), _served(share(others))
-    place, found = Place(machine, 47.7, 0.44, "as Open-RS paid"), []
+    known, place, found = means(others), Place(SERVER, 47.7, 0.44, "as Open-RS paid"), []
     for run in (row for row in runs if row["exp"] == experiment):
-        lengths = like(known[NAMES[run["task"]]], "other experiments")
+        mean, low, high = known[NAMES[run["task"]]]
+        lengths = beyond(with_mean(mean, CAP, low / mean, high / mean, "other experiments", SPREAD))
         prompt = run["mean_prompt_tokens_est"]
-        asked = Asked(NAMES[run["task"]], run["n_prompts"], prompt, round(prompt), SEEN_CAP, lengths)
+        asked = Asked(NAMES[run["task"]], run["n_prompts"], prompt, round(prompt), CAP, lengths)
         expected = forecast([asked], Engine(_ROWS, is_server=True), SHAPE, place)
         assert expected.seconds is not None
         found.append(
@@ -83,7 +74,7 @@ def held_out(runs: Sequence[dict[str, Any]], experiment: int) -> list[dict[str, 
                 "benchmark": asked.name,
                 "tokens": expected.tokens.value / run["total_out_tokens_est"],
                 "tokens_held": expected.tokens.low <= run["total_out_tokens_est"] <= expected.tokens.high,
-                "clock": _seconds(run, machine) / run["gen_s"],
+                "clock": _seconds(run) / run["gen_s"],
                 "seconds": expected.seconds.value / run["gen_s"],
                 "seconds_held": expected.seconds.low <= run["gen_s"] <= expected.seconds.high,
             }
@@ -107,10 +98,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main() -> None:
     runs = runs_in(Path(os.environ.get("FRUGALRL_DATA", "../shared/data")))
     rows = [row for experiment in (1, 2, 3) for row in held_out(runs, experiment)]
-    record = {"means": means(runs), "share": share(runs), "evaluations": rows}
+    record = {"means": means(runs), "evaluations": rows}
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     put("evaluating.md", "evaluation forecast", table(rows))
-    print(table(rows), record["means"], record["share"], sep="\n")
+    print(table(rows), record["means"], sep="\n")
 
 
 if __name__ == "__main__":

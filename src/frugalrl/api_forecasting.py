@@ -66,6 +66,7 @@ def todo(planned: "Plan", folder: Path, mean_tokens: float | None) -> "Asked":
         longest_prompt=max(sizes),
         cap=cap,
         lengths=lengths_of(planned.benchmark.name, cap, [one.tokens for one in there], mean_tokens),
+        sorts=planned.sampling.temperature > 0 and planned.sampling.top_p < 1,
     )
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from frugalrl.planning.forecast.budget import Interval
 from frugalrl.planning.forecast.evaluations import Forecast, Room
-from frugalrl.planning.forecast.plan import Interval
 from frugalrl.reporting.console import duration, table
 
 

@@ -1,37 +1,30 @@
 """What an evaluation will take before anything is sampled: tokens, seconds, dollars, rows that fit. Pure arithmetic.
 
 What a model will write is not known before: lengths are those of earlier samples where there are any, the user's
-figure, or those that Open-RS's logs show for R1-Distill-Qwen-1.5B and its trained descendants on the same benchmark.
-The constants below were fitted to these logs by `benchmarks/evaluation_forecast.py`, which also says how far they are
-off where an experiment is held out.
+figure, or those of Open-RS's logs on the same benchmark (`lengths.of_benchmark`). The clock is the plan's.
+`benchmarks/evaluation_forecast.py` holds both against these logs, each experiment forecast from the others.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from frugalrl.planning.forecast.budget import Interval
 from frugalrl.planning.forecast.cards import Card
 from frugalrl.planning.forecast.clock import Machine, decode_seconds, machine_of, varied
-from frugalrl.planning.forecast.lengths import Lengths, prior, with_mean
+from frugalrl.planning.forecast.lengths import Lengths, of_benchmark, prior, with_mean
 from frugalrl.planning.forecast.memory import MemorySettings, memory_of
-from frugalrl.planning.forecast.plan import Interval, Place
+from frugalrl.planning.forecast.plan import Place
 from frugalrl.planning.forecast.shape import ModelShape
 
-SEEN_CAP = 32768
-"""Of the evaluations that were logged."""
-SEEN_MEANS = {
-    "aime24": (12513.0, 8509.0, 17392.0),
-    "math500": (4029.0, 2876.0, 7247.0),
-    "amc23": (7063.0, 4303.0, 13087.0),
-}
-"""Mean tokens of a completion on a benchmark: the median of 22 or 23 evaluations, the least and the most."""
+_LOGGED = {"aime25": "aime24"}
+"""Benchmarks that are taken for another one."""
+_LEAST_CAP = 8192
+"""From this cap on answers end as those in the logs do."""
 _BEYOND = 1.3
-"""How far beyond the least and the most another model's mean may lie."""
-_LIKE = {"aime25": "aime24"}
-SPREAD = 1.0
-"""Of a benchmark's lengths, in logarithms: the wider tails of answers that reason up to a large cap."""
-SERVER_SHARE = 0.74
-"""Of the clock's rate of a card that a vLLM server reaches."""
+"""How far beyond the least and the most of the logged means another model's may lie."""
+_SPREAD = 0.9
+"""Of a benchmark's lengths, in logarithms."""
 _VERDICT_SECONDS = 0.002
 _USABLE = 0.97
 _LEAST_SEEN = 8
@@ -48,6 +41,8 @@ class Asked:
     longest_prompt: int
     cap: int
     lengths: Lengths
+    sorts: bool = True
+    """Whether top-p or top-k cuts what may be drawn, which sorts every token's logits."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +91,18 @@ class Engine:
 def lengths_of(benchmark: str, cap: int, seen: Sequence[int] = (), mean_tokens: float | None = None) -> Lengths:
     """What completions are assumed to be. seen: tokens of samples that the model has drawn already."""
     if mean_tokens is not None:
-        return with_mean(min(mean_tokens, cap), cap, 0.8, 1.25, "your figure", SPREAD)
+        return with_mean(min(mean_tokens, cap), cap, 0.8, 1.25, "your figure", _SPREAD)
     if len(seen) >= _LEAST_SEEN:
         spread = 1 + 2 / math.sqrt(len(seen))
         mean = sum(min(cap, one) for one in seen) / len(seen)
-        return with_mean(mean, cap, 1 / spread, spread, f"{len(seen):,} samples that are there", SPREAD)
-    known = SEEN_MEANS.get(_LIKE.get(benchmark, benchmark))
-    if known is None and cap < SEEN_CAP / 2:
-        return prior(cap)
-    if known is None:
-        means = SEEN_MEANS.values()
-        middle = sorted(mean for mean, _, _ in means)[len(means) // 2]
-        known = middle, min(low for _, low, _ in means), max(high for _, _, high in means)
-    return like(known, "assumed: as in Open-RS's logs of R1-Distill-Qwen-1.5B on AIME24, AMC23, MATH-500").scaled(
-        1.0, cap
-    )
+        return with_mean(mean, cap, 1 / spread, spread, f"{len(seen):,} samples that are there", _SPREAD)
+    logged = of_benchmark(_LOGGED.get(benchmark, benchmark), cap) if cap >= _LEAST_CAP else None
+    return prior(cap) if logged is None else beyond(logged)
 
 
-def like(means: tuple[float, float, float], source: str) -> Lengths:
-    """Lengths at a cap of 32,768 tokens. means: the middle, the least and the most of other evaluations' means."""
-    mean, low, high = means
-    return with_mean(mean, SEEN_CAP, low / mean / _BEYOND, high / mean * _BEYOND, source, SPREAD)
+def beyond(logged: Lengths) -> Lengths:
+    """For a model that is not among those of the logs."""
+    return replace(logged, low=logged.low / _BEYOND, high=logged.high * _BEYOND)
 
 
 def forecast(
@@ -150,8 +136,8 @@ def forecast(
 
 
 def served_by(card: Card) -> Machine:
-    """A card under a vLLM server: no launches to wait for, and the share of the rest that was measured."""
-    return varied(replace(machine_of(card), launch_seconds=0.0), SERVER_SHARE)
+    """A card under a vLLM server, which issues no operations one by one."""
+    return replace(machine_of(card), launch_seconds=0.0)
 
 
 def _name(place: Place) -> str:
@@ -197,7 +183,9 @@ def _seconds_of(one: Asked, end: str, engine: Engine, shape: ModelShape, machine
     whole, rest = (0, count) if engine.is_server else divmod(count, 2 * engine.rows)
 
     def decoding(samples: int) -> float:
-        return decode_seconds(shape, machine, lengths, samples, engine.rows, one.prompt_tokens, engine.value_bytes)
+        return decode_seconds(
+            shape, machine, lengths, samples, engine.rows, one.prompt_tokens, engine.value_bytes, one.sorts
+        )
 
     rounds = whole * decoding(2 * engine.rows) if whole else 0.0
     verdicts = count * (machine.reward_seconds or _VERDICT_SECONDS)
