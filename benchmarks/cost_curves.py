@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.doc_tables import put
 from benchmarks.figure_files import figure_file
 from benchmarks.machine import ROOT, Others, description, limits
+from benchmarks.random_policy import random_policy
 
 from frugalrl.reporting.figures import Point, Series
 
@@ -50,28 +51,6 @@ def cases(cores: int) -> Iterator[Case]:
     yield from (Case("cores", group_size=16, cores=count) for count in range(1, cores + 1))
 
 
-def make_policy(size: str) -> Any:
-    """A random Qwen2."""
-    import torch
-    import transformers
-
-    from frugalrl.training.model.policy import Policy
-
-    hidden, intermediate, layers, heads, kv_heads = SHAPES[size]
-    config = transformers.Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        tie_word_embeddings=True,
-        max_position_embeddings=2048,
-    )
-    torch.manual_seed(0)
-    return Policy(transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval(), None, size)
-
-
 def measured(case: Case, repeats: int) -> dict[str, Any]:
     """Seconds of a rollout and of an update."""
     import torch
@@ -85,7 +64,8 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
     from frugalrl.training.update import UpdateSettings, update_policy
 
     torch.set_num_threads(case.cores)
-    policy, reference, draw = make_policy(case.size), make_policy(case.size), random.Random(0)
+    policy, reference = (random_policy(case.size, SHAPES[case.size], VOCABULARY) for _ in range(2))
+    draw = random.Random(0)
     prompts = [tuple(draw.randrange(VOCABULARY) for _ in range(PROMPT_TOKENS)) for _ in range(PROMPTS)]
     engine = TorchEngine(policy.model, frozenset({VOCABULARY}), PROMPTS * case.group_size)  # an end that is never drawn
     requests = [RolloutRequest(prompt, tuple(range(case.group_size))) for prompt in prompts]

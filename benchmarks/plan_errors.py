@@ -1,11 +1,13 @@
-"""The plan against runs on this machine: peak memory, seconds of a step and of the whole run, at three sizes.
+"""The plan against runs on this machine, and against the logs that Open-RS released.
 
     python benchmarks/plan_errors.py [--size 0.9M ...] [--out benchmarks/records/plan_errors.json] [--docs]
+    python benchmarks/plan_errors.py --history [--docs]        # needs the shared data, computes for seconds
 
 Each size is planned with `frugalrl plan --measure`, and then trained for a few steps by `frugalrl train`, both in
 processes of their own, one after the other. The memory measured is the resident set at its largest, by the operating
 system; a step is the median of those after the first, by the run's own log. Larger models have random weights, so their
-completions run to the cap; the plan takes its lengths from the same model. `--docs` writes the table of docs/plan.md.
+completions run to the cap; the plan takes its lengths from the same model. Options of the optimizer and adapters have a
+run each at 10 M. `--docs` writes the tables of docs/plan.md.
 """
 
 import argparse
@@ -23,10 +25,13 @@ from typing import Any
 
 from doc_tables import put
 from machine import Others, description
+from released_logs import compared, errors, read_logs
+from released_logs import table as logs_table
 
 from frugalrl.training.model.policy import resolve_model_path
 
 RECORD = Path(__file__).parent / "records" / "plan_errors.json"
+LOGS_RECORD = RECORD.with_name("released_logs.json")
 
 
 @dataclass(frozen=True)
@@ -38,13 +43,13 @@ class Size:
     """What differs from the tiny model's configuration; None: the tiny model itself, with its weights."""
     steps: int
     prompts: int
+    sets: tuple[str, ...] = ()
 
 
+SMALL = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6}
 SIZES = (
     Size("0.9M", None, 12, 8),
-    Size(
-        "10M", {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 6}, 5, 4
-    ),
+    Size("10M", SMALL, 5, 4),
     Size(
         "100M",
         {
@@ -57,6 +62,8 @@ SIZES = (
         3,
         1,
     ),
+    Size("10M, LoRA", SMALL, 3, 4, ("model.lora={}",)),
+    Size("10M, 8 bits", SMALL, 3, 4, ("optimizer.state_bits=8",)),
 )
 
 
@@ -66,7 +73,11 @@ def main() -> None:
     parser.add_argument("--size", action="append", choices=[size.name for size in SIZES])
     parser.add_argument("--out", type=Path, default=RECORD)
     parser.add_argument("--docs", action="store_true", help="write the table of docs/plan.md from the record")
+    parser.add_argument("--history", action="store_true", help="the released logs instead of runs on this machine")
     arguments = parser.parse_args()
+    if arguments.history:
+        history(arguments.docs)
+        return
     record = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.is_file() else {"runs": {}}
     record["machine"] = {**description(), "threads": os.environ.get("OMP_NUM_THREADS")}
     for size in SIZES:
@@ -78,13 +89,22 @@ def main() -> None:
         put("plan.md", "prediction errors", table(record))
 
 
+def history(writes_docs: bool) -> None:
+    """Predict every released log, keep the record, and write the page if asked."""
+    rows = compared(read_logs())
+    LOGS_RECORD.write_text(json.dumps({"rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(errors(rows))
+    if writes_docs:
+        put("plan.md", "released logs", f"{logs_table(rows)}\n{errors(rows)}\n")
+
+
 def one_size(size: Size) -> dict[str, Any]:
     """What is planned, and what is measured."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sets = [f"training.steps={size.steps}", f"rollout.prompts_per_step={size.prompts}", "data.test=null"]
         sets += ["data.train.limit=64", "data.validation.limit=16", "evaluation.samples_per_problem=2"]
-        sets += ["evaluation.every=null", "training.save_every=null"]
+        sets += ["evaluation.every=null", "training.save_every=null", *size.sets]
         if size.shape is not None:
             sets.append(f"model.path={random_model(folder / 'model', size.shape)}")
         words = [word for one in sets for word in ("--set", one)]

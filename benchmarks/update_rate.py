@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.machine import Others, description, limits
+from benchmarks.random_policy import random_policy
 
 RECORD = Path(__file__).parent / "records" / "update_rate.json"
 SHAPES = {"1M": (128, 384, 4, 4, 2, 512), "10M": (384, 1152, 6, 6, 2, 2048), "100M": (768, 2304, 12, 12, 4, 8192)}
@@ -28,25 +29,8 @@ LENGTHS = {"short": (24, 3.5, 0.45, 115), "spread": (60, 5.2, 0.8, 512)}
 
 def make_policy(size: str) -> Any:
     """A random Qwen2 of about that many parameters."""
-    import torch
-    import transformers
-
-    from frugalrl.training.model.policy import Policy
-
-    hidden, intermediate, layers, heads, kv_heads, vocabulary = SHAPES[size]
-    config = transformers.Qwen2Config(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-        pad_token_id=0,
-    )
-    torch.manual_seed(0)
-    return Policy(transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32), None, size)
+    *shape, vocabulary = SHAPES[size]
+    return random_policy(size, shape, vocabulary)
 
 
 def make_rows(vocabulary: int, lengths: str) -> list[Any]:

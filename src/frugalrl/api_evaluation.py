@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frugalrl.api_forecasting import Terms, dry_run
+from frugalrl.api_in_process import evaluate_here, evaluation_page
 from frugalrl.api_serving import Server, evaluate_served
 from frugalrl.errors import DataError, OutputError, RecipeError
 from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, ScoreResult
 
 if TYPE_CHECKING:
     from frugalrl.evaluation import benchmarking
-    from frugalrl.evaluation.scores import BenchmarkScore
+    from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
     from frugalrl.rewards.given import Given
 
 Show = Callable[[str], object]
@@ -60,6 +62,9 @@ def evaluate(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | Path | None = None,
     server: "Server | str | None" = None,
+    usd_per_hour: float | None = None,
+    max_usd: float | None = None,
+    mean_tokens: float | None = None,
     show: Show | None = None,
 ) -> EvaluateResult:
     """Accuracy of a model on benchmarks, with intervals.
@@ -71,80 +76,106 @@ def evaluate(
     k: samples of each problem; None takes the benchmark's own number. max_tokens: of a completion.
     limit: only the first problems of each benchmark. dtype: None is bfloat16 on a GPU, else float32.
     out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
-    server: an OpenAI-compatible server that has the model (a url, or `Server`); None loads it into this process.
+    server: an OpenAI-compatible server that has the model (a url, or `Server`); None loads it into this process, or
+        into each of the processes that torchrun started, which then share the samples.
+    usd_per_hour: of the machine, or of each of several GPUs: what it will cost is said before anything is sampled.
+    max_usd: it ends where it has cost so much, and what is finished is kept. mean_tokens: of a completion, for the
+        forecast.
     """
-    from frugalrl.evaluation import benchmarking
-    from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
-
-    settings = benchmarking.Settings(preset, k, temperature, max_tokens, limit, seed, max_sequences)
-    benchmarking.check_settings(settings)
-    names = bench.split(",") if isinstance(bench, str) else list(bench)
-    say = line_by_line(show)
-    benchmarks = benchmarking.load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), say, task)
-    if server is not None:
-        folder = as_path(out) or benchmarking.default_folder(str(model))
-        asked = Server(server) if isinstance(server, str) else server
-        served = evaluate_served(str(model), asked, benchmarks, settings, folder, say)
-        page = _evaluation_page(folder, str(model), served)
-        return EvaluateResult(folder, str(model), tuple(served), scores_table(served), page)
-    loaded = _loaded_model(str(model), dtype, device, max_sequences, as_path(out), say)
-    plans = [benchmarking.plan(loaded, one, settings) for one in benchmarks]
-    scores = []
-    for planned in plans:
-        score = benchmarking.carry_out(
-            loaded,
-            planned,
-            settings,
-            on_start=lambda planned, there: say(opening_line(planned, there)),
-            on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
-            on_note=say,
-        )
-        scores.append((planned.benchmark.name, score))
-    page = _evaluation_page(loaded.folder, loaded.name, scores)
-    return EvaluateResult(loaded.folder, loaded.name, tuple(scores), scores_table(scores), page)
+    (result,) = evaluate_each(
+        (str(model),), bench, preset=preset, task=task, k=k, temperature=temperature, max_tokens=max_tokens,
+        limit=limit, seed=seed, max_sequences=max_sequences, dtype=dtype, device=device, out=out, server=server,
+        terms=Terms(usd_per_hour, max_usd, mean_tokens), show=show,
+    )  # fmt: skip
+    return result
 
 
-def _evaluation_page(folder: Path, name: str, scores: "Sequence[tuple[str, BenchmarkScore]]") -> Path:
-    """The page of all benchmarks that were asked for."""
-    from frugalrl.evaluation.results import results_path
-    from frugalrl.reporting.evaluation_text import remarks
-    from frugalrl.reporting.pages import PAGE, evaluated, write_evaluation_page
-
-    files = [results_path(folder, benchmark) for benchmark, _ in scores]
-    said = [line for benchmark, score in scores for line in remarks(benchmark, score)]
-    return write_evaluation_page(folder / PAGE, [evaluated(name, files)], said)
-
-
-def _loaded_model(
-    name: str,
+def evaluate_each(
+    models: Sequence[str],
+    bench: str | Sequence[str],
+    *,
+    task: str | None,
     dtype: Literal["float32", "bfloat16"] | None,
     device: Literal["auto", "cpu", "cuda"],
-    max_sequences: int,
-    folder: Path | None,
-    say: Callable[[str], None],
-) -> "benchmarking.Model":
-    from frugalrl.config.engine_schema import TorchEngineSettings
-    from frugalrl.config.schema import ModelSettings
+    out: str | Path | None,
+    server: "Server | str | None",
+    terms: Terms,
+    show: Show | None,
+    **asked: Any,
+) -> Iterator[EvaluateResult]:
+    """`evaluate` for one model after the other. asked: the fields of `benchmarking.Settings`."""
     from frugalrl.evaluation import benchmarking
-    from frugalrl.rollout.factory import build_engine
-    from frugalrl.training.model.loading import load_sampled
-    from frugalrl.training.model.policy import pick_device, weights_hash
+    from frugalrl.training.distributed.launch import launch_of
 
-    found = pick_device(device)
-    kept: Literal["float32", "bfloat16"] = dtype or ("bfloat16" if found.type == "cuda" else "float32")
-    policy = load_sampled(ModelSettings(path=name, dtype=kept, device=device))
-    if policy.end_token_note is not None:
-        say(f"WARNING: {policy.end_token_note}")
-    return benchmarking.Model(
-        name=name,
-        tokenizer=policy.tokenizer,
-        context_tokens=policy.context_tokens,
-        engine=build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, max_sequences),
-        weights=weights_hash(policy),
-        dtype=kept,
-        device=str(found),
-        folder=folder or benchmarking.default_folder(name),
-    )
+    settings = benchmarking.Settings(**asked)
+    benchmarking.check_settings(settings)
+    say = line_by_line(show)
+
+    def load(note: Callable[[str], None]) -> "list[LoadedBenchmark]":
+        return _benchmarks(bench, task, note)
+
+    if server is None:
+        yield from evaluate_here(models, load, settings, dtype, device, as_path(out), say, terms)
+        return
+    if (processes := launch_of(os.environ).size) > 1:
+        raise RecipeError(
+            f"A server spreads the work over its own GPUs, and {processes} processes were started to ask it. Evaluate "
+            "it in one process: leave --processes or the launcher away."
+        )
+    benchmarks = load(say)
+    for model in models:
+        yield _evaluated_on_server(model, server, benchmarks, settings, as_path(out), say, terms)
+
+
+def forecast_evaluation(
+    models: Sequence[str],
+    bench: str | Sequence[str],
+    *,
+    task: str | None = None,
+    out: str | Path | None = None,
+    gpus: Sequence[str] = (),
+    processes: int = 1,
+    server: "Server | None" = None,
+    terms: Terms = Terms(),  # noqa: B008 - frozen
+    **asked: Any,
+) -> str:
+    """What `evaluate` would take: tokens, time, dollars and memory on cards of the table, as text. Nothing is loaded.
+
+    server: then of its tokens, and of its time where `gpus` says what it runs on. asked: as for `evaluate`.
+    """
+    from frugalrl.evaluation import benchmarking
+
+    settings = benchmarking.Settings(**asked)
+    benchmarking.check_settings(settings)
+    prices = None if server is None else server.usd_per_million
+    benchmarks = _benchmarks(bench, task, line_by_line(None))
+    return dry_run(models, benchmarks, settings, as_path(out), terms, gpus, processes, prices, server is not None)
+
+
+def _benchmarks(bench: str | Sequence[str], task: str | None, note: Callable[[str], None]) -> "list[LoadedBenchmark]":
+    from frugalrl.evaluation.benchmarking import load_benchmarks
+
+    names = bench.split(",") if isinstance(bench, str) else list(bench)
+    return load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), note, task)
+
+
+def _evaluated_on_server(
+    model: str,
+    server: "Server | str",
+    benchmarks: "Sequence[LoadedBenchmark]",
+    settings: "benchmarking.Settings",
+    out: Path | None,
+    say: Callable[[str], None],
+    terms: Terms,
+) -> EvaluateResult:
+    from frugalrl.evaluation import benchmarking
+    from frugalrl.reporting.evaluation_text import scores_table
+
+    folder = out or benchmarking.default_folder(model)
+    asked = Server(server) if isinstance(server, str) else server
+    scores = evaluate_served(model, asked, benchmarks, settings, folder, say, terms)
+    page = evaluation_page(folder, model, scores)
+    return EvaluateResult(folder, model, tuple(scores), scores_table(scores), page)
 
 
 def compare(first: str | Path, second: str | Path | None = None, *, other_prompt: bool = False) -> CompareResult:

@@ -35,19 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if given[0] not in commands():
         return _unknown(given[0])
-    return _run(given[0], _parser(given[0]).parse_args(given))
+    return _run(given, _parser(given[0]).parse_args(given))
 
 
-def _run(command: str, chosen: argparse.Namespace) -> int:
+def _run(given: Sequence[str], chosen: argparse.Namespace) -> int:
     import logging
     import warnings
 
     from frugalrl.commands.display import complain
+    from frugalrl.commands.launching import is_to_launch, launch
     from frugalrl.commands.running import STOPPED, displaying
     from frugalrl.errors import UserError
     from frugalrl.threads import settle_threads
     from frugalrl.training.distributed.launch import refuse_several_processes, speaks
 
+    command, shared = given[0], getattr(chosen, "shared_by", None)
+    try:
+        if shared is not None and not getattr(chosen, "dry_run", False) and is_to_launch(shared, os.environ):
+            return launch(given, shared)
+    except UserError as error:
+        complain(f"frugalrl: {error}")
+        return 2
     settle_threads()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("default", module="frugalrl")
@@ -55,7 +63,7 @@ def _run(command: str, chosen: argparse.Namespace) -> int:
     complaint = ""
     with displaying(getattr(chosen, "quiet", False), getattr(chosen, "json", False), is_long) as ended:
         try:
-            if command not in ("train", "sft"):
+            if command not in ("train", "sft", "eval"):
                 refuse_several_processes(os.environ, command)
             code = ended(int(chosen.func(chosen)))
         except UserError as error:

@@ -1,6 +1,7 @@
 """The torch engine against transformers: greedy text token for token, log-probs of its forward pass."""
 
 import copy
+import gc
 import weakref
 
 import pytest
@@ -129,6 +130,30 @@ def test_a_prompt_is_read_once_for_its_group_and_a_cache_holds_no_more_rows_than
     assert sum(read) == len(PROMPTS)
     engine_for(policy.model, policy.tokenizer, rows=64).generate(requests(), SamplingParams(10))
     assert made == [10, len(PROMPTS) * 3]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_between_rollouts_the_engine_holds_nothing_even_before_python_looks_for_cycles(tokenizer, monkeypatch, dtype):
+    """Its copy of the weights was in a cycle once, and lay beside the update until some later step."""
+    alive: list[weakref.ref] = []
+
+    def remembering(make):
+        def remembered(*args):
+            one = make(*args)
+            alive.append(weakref.ref(one))
+            return one
+
+        return remembered
+
+    for made in ("make_cache", "PackedWeights", "Decoder"):
+        monkeypatch.setattr(torch_engine, made, remembering(getattr(torch_engine, made)))
+    engine = engine_for(random_model("qwen3", tokenizer).to(dtype), tokenizer)
+    gc.disable()
+    try:
+        engine.generate(requests(seeds=(0,)), SamplingParams(4))
+        assert [one() for one in alive] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_new_weights_are_sampled_from_and_their_version_is_told(fresh_policy):

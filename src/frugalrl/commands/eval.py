@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugalrl.commands.running import STOPPED, say, show
-from frugalrl.errors import OutputError
+from frugalrl.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from frugalrl.api_serving import Server
+    from frugalrl.results import EvaluateResult
 
 
 def register(subparsers: Any) -> None:
@@ -53,8 +54,28 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--max-sequences", type=int, default=32, help="completions in flight at once (default: 32)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), help="default: bfloat16 on a GPU, else float32")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--processes",
+        type=int,
+        dest="shared_by",
+        metavar="N",
+        help="share the samples among N processes of this machine, each with a GPU of its own; as torchrun "
+        "--nproc-per-node N does (default: 1)",
+    )
+    _add_cost_arguments(parser)
     _add_server_arguments(parser)
     parser.set_defaults(func=run)
+
+
+def _add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what it will cost")
+    group.add_argument("--dry-run", action="store_true", help="print tokens, time, money and memory, and stop")
+    group.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="cards to ask --dry-run about: A40 H100")
+    group.add_argument("--usd-per-hour", type=float, metavar="PRICE", help="of the machine, or of each of its GPUs")
+    group.add_argument("--max-usd", type=float, metavar="PRICE", help="end where it has cost so much; resumes")
+    group.add_argument(
+        "--mean-tokens", type=float, metavar="N", help="tokens of a completion on average (default: docs/evaluating.md)"
+    )
 
 
 def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,31 +102,47 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table. Raises UserErrors for what cannot be named, read, loaded or written."""
-    from frugalrl import api
+    from frugalrl.api_evaluation import evaluate_each, forecast_evaluation
+    from frugalrl.api_forecasting import Terms
     from frugalrl.evaluation.benchmarking import default_folder
+    from frugalrl.training.limits.signals import Interrupts
 
     models: list[str] = arguments.models
     if arguments.out is not None and len(models) > 1:
         raise OutputError("Several models would write to one folder. Leave --out away, or evaluate one at a time.")
     settings = ("preset", "task", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
     chosen = {name: getattr(arguments, name) for name in settings}
-    for model in models:
-        try:
-            result = api.evaluate(
-                model, arguments.bench, out=arguments.out, show=say, server=_server(arguments), **chosen
-            )
-        except KeyboardInterrupt:
-            folder = arguments.out or default_folder(model)
-            show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
-            return STOPPED
-        if len(models) > 1:
-            show(f"\n{model}")
-        show(result.text)
-        show(f"Page: {result.page} (opens in a browser, from disk)")
-        show(f"Results: {result.folder}")
+    terms = Terms(arguments.usd_per_hour, arguments.max_usd, arguments.mean_tokens)
+    if arguments.dry_run:
+        del chosen["dtype"], chosen["device"]
+        about = {"gpus": arguments.gpu, "processes": arguments.shared_by or 1, "server": _server(arguments)}
+        show(forecast_evaluation(models, arguments.bench, out=arguments.out, terms=terms, **about, **chosen))
+        return 0
+    if arguments.gpu:
+        raise DataError("--gpu names cards for --dry-run; an evaluation runs on the GPUs that are there. Drop one.")
+    finished = 0
+    try:
+        with Interrupts():
+            server = _server(arguments)
+            about = {"out": arguments.out, "show": say, "server": server, "terms": terms}
+            for result in evaluate_each(models, arguments.bench, **about, **chosen):
+                _show(result, len(models) > 1)
+                finished += 1
+    except KeyboardInterrupt:
+        folder = arguments.out or default_folder(models[min(finished, len(models) - 1)])
+        show(f"\nStopped. What is finished is in {folder}; the same command resumes from there.")
+        return STOPPED
     if len(models) > 1:
         show(f"Next: frugalrl compare {' '.join(str(default_folder(model)) for model in models)}")
     return 0
+
+
+def _show(result: "EvaluateResult", is_one_of_several: bool) -> None:
+    if is_one_of_several:
+        show(f"\n{result.model}")
+    show(result.text)
+    show(f"Page: {result.page} (opens in a browser, from disk)")
+    show(f"Results: {result.folder}")
 
 
 def _server(arguments: argparse.Namespace) -> "Server | None":

@@ -20,7 +20,6 @@ from frugalrl.evaluation.ledger import LEDGER_FILE, note_look, run_and_step_of
 from frugalrl.evaluation.records import Subject
 from frugalrl.evaluation.results import (
     ResultsHeader,
-    ResultsWriter,
     header_of,
     refuse_other_results,
     results_path,
@@ -29,6 +28,7 @@ from frugalrl.evaluation.results import (
 from frugalrl.evaluation.run_splits import split_of_run
 from frugalrl.evaluation.runner import Progress, run_benchmark, verifier_limit_seconds
 from frugalrl.evaluation.scores import BenchmarkScore, score
+from frugalrl.evaluation.sharing import IN_ONE_PROCESS, Sharing
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
 from frugalrl.tasks.judging import compares_answers
 from frugalrl.types import Prompt
@@ -72,6 +72,8 @@ class Model:
     dtype: str
     device: str
     folder: Path
+    config: Any = None
+    """Its configuration, of transformers."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +196,15 @@ def carry_out(
     on_start: Callable[[Plan, int], None],
     on_progress: Callable[[Plan, Progress], None],
     on_note: Callable[[str], None],
+    sharing: Sharing = IN_ONE_PROCESS,
 ) -> BenchmarkScore:
     """Draw and judge what is not kept yet.
 
-    on_start: gets the samples that are kept already. Raises OutputError for a folder that cannot be written.
+    on_start: gets the samples that are kept already. sharing: the processes that do it together. Raises OutputError for
+    a folder that cannot be written.
     """
     path = results_path(model.folder, planned.benchmark.name)
-    with ResultsWriter(path, planned.header, session_of(planned.subject)) as writer:
+    with sharing.open(path, planned.header, session_of(planned.subject)) as writer:
         on_start(planned, len(writer.samples))
         run_benchmark(
             model.engine,
@@ -212,8 +216,9 @@ def carry_out(
             settings.seed,
             chunk_samples=2 * settings.max_sequences,
             on_progress=lambda progress: on_progress(planned, progress),
+            sharing=sharing,
         )
-        note = _note_in_the_runs_ledger(model, planned)
+        note = sharing.main(lambda: _note_in_the_runs_ledger(model, planned))
         if note is not None:
             on_note(note)
         return score(planned.prompts, writer.samples, planned.samples, planned.sampling.max_completion_tokens)

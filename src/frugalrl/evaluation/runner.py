@@ -9,6 +9,7 @@ samples only add. Verdicts are those of training's rewards: the problem's policy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from frugalrl.config.schema import EvaluationSettings
 from frugalrl.data.fingerprint import problems_hash
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import Evaluation, SampleRecord, Subject, record_of
-from frugalrl.evaluation.results import ResultsWriter, header_of, read_results, session_of, write_results
+from frugalrl.evaluation.results import header_of, read_results, session_of, write_results
+from frugalrl.evaluation.sharing import IN_ONE_PROCESS, Keeper, Sharing, Wanted
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
 from frugalrl.tasks.judging import judge_groups
@@ -38,6 +40,8 @@ class Progress:
     eta_seconds: float
     truncated: int
     """Of the samples that are done."""
+    usd: float | None = None
+    """That a server's tokens have cost in this benchmark, if prices are known."""
 
 
 def evaluate(
@@ -95,36 +99,42 @@ def run_benchmark(
     engine: RolloutEngine,
     tokenizer: Any,
     prompts: Sequence[Prompt],
-    writer: ResultsWriter,
+    writer: Keeper,
     samples: int,
     sampling: SamplingParams,
     seed: int,
     chunk_samples: int,
     on_progress: Callable[[Progress], None],
+    sharing: Sharing = IN_ONE_PROCESS,
 ) -> None:
     """Draw, judge and append the samples that the results file still lacks, `samples` for each prompt.
 
-    chunk_samples: about how many samples are drawn at once; those of one problem are never split.
+    chunk_samples: about how many samples are drawn at once; those of one problem are never split. Several processes
+    draw as many chunks at once, each a part of all, and append them as one process does: chunk by chunk.
     """
     lacking = _lacking(prompts, writer.samples, samples)
     total = len(prompts) * samples
     done = total - sum(len(numbers) for _, numbers in lacking)
     drawn, started = 0, time.monotonic()
     wanted = {prompt.problem.id for prompt in prompts}
-    for chunk in _chunks(lacking, chunk_samples):
-        records = judged_samples(engine, tokenizer, chunk, sampling, seed)
-        writer.append((record for own in records for record in own), [record_of(prompt) for prompt, _ in chunk])
-        drawn += sum(len(numbers) for _, numbers in chunk)
+    chunks = _chunks(lacking, chunk_samples)
+    while at_once := list(islice(chunks, sharing.processes)):
+        records = iter(
+            sharing.draw(
+                [one for chunk in at_once for one in chunk],
+                lambda wanted: judged_samples(engine, tokenizer, wanted, sampling, seed),
+            )
+        )
+        for chunk in at_once:
+            own = [record for _, records_of_one in zip(chunk, records, strict=False) for record in records_of_one]
+            writer.append(own, [record_of(prompt) for prompt, _ in chunk])
+            drawn += sum(len(numbers) for _, numbers in chunk)
         seconds = time.monotonic() - started
         truncated = sum(
             one.is_truncated and one.problem_id in wanted and one.sample < samples for one in writer.samples
         )
         eta = seconds / drawn * (total - done - drawn)
         on_progress(Progress(done + drawn, total, seconds, eta, truncated))
-
-
-Wanted = tuple[Prompt, tuple[int, ...]]
-"""A prompt and the numbers of the samples that are wanted of it."""
 
 
 def judged_samples(

@@ -105,7 +105,7 @@ class PackedWeights:
         self.embedding = torch.empty(0)
 
     def fill(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Take every weight of the model, in any order; the caller's tensors are only read.
+        """Take every weight of the model, once, in any order; the caller's tensors are only read.
 
         The tensors of one module (a weight and its bias, and where projections are blocked together their weights) are
         held until all have come; nothing else is, so a caller may gather one tensor at a time. Raises ModelError if a
@@ -124,6 +124,7 @@ class PackedWeights:
                 self._modules[module](own["weight"], own.get("bias"))
                 del held[module]
         refuse_unfit({}, {name: self._shapes[name] for name in missing})
+        self._modules.clear()  # they know this object: a cycle, which would outlive its last user by many steps
 
     def _layer(self, index: int) -> PackedLayer:
         at, shape = f"model.layers.{index}", self.shape

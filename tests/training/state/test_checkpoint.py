@@ -178,6 +178,35 @@ def test_what_the_disk_gives_back_is_compared_with_memory(policy, tmp_path, monk
     assert names(tmp_path) == []
 
 
+def test_a_save_and_a_load_have_one_tensor_of_a_file_in_memory_at_a_time(policy, tmp_path, monkeypatch):
+    """Pages of an open file that were read count as resident: the states' were the largest peak of a run on a CPU."""
+    read: list[int] = []
+
+    class Counting:
+        def __init__(self, file, framework):
+            self.opened, self.count = open_file(file, framework=framework), 0
+
+        def __enter__(self):
+            self.inner = self.opened.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            read.append(self.count)
+            return self.opened.__exit__(*error)
+
+        def __getattr__(self, name):
+            self.count += name == "get_tensor"
+            return getattr(self.inner, name)
+
+    open_file = safetensors.safe_open
+    monkeypatch.setattr(safetensors, "safe_open", Counting)
+    save_checkpoint(policy, STATE, tmp_path / "step-000007", "card")
+    checkpoint.load_weights(policy, tmp_path / "step-000007")
+    tensors = len(policy.untied())
+    assert read.count(1) == 2 * tensors + sum(map(len, STATE.tensors.values()))
+    assert set(read) == {0, 1}
+
+
 # ------------------------------------------------------------------------------------------- pointers, rotation
 
 

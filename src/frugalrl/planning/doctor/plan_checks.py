@@ -58,7 +58,8 @@ def _place(recipe: TrainRecipe, device_name: str | None, memory_gb: float, on_cp
     """The device as a place of the plan: a card of the table by its name, with the memory that it has."""
     card = None if device_name is None else card_of(device_name)
     if card is None:
-        return Place(_UNKNOWN, memory_gb, recipe.budget.usd_per_hour, "your price", on_cpu)
+        price, threads = recipe.budget.usd_per_hour, torch.get_num_threads()
+        return Place(_UNKNOWN, memory_gb, price, "your price", on_cpu, threads=threads)
     return replace(place_of(card, recipe.budget.usd_per_hour), memory_gb=memory_gb)
 
 

@@ -9,7 +9,8 @@ weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is tr
 - of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
   to it (`algorithms.logprobs`);
 - of a reference that waits in host memory, nothing: it scores before there are gradients, which are larger;
-- while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`).
+- while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`);
+- in lanes (`training.gradients`), a micro-batch in each, and up to three gradients a lane: its own, and two that wait.
 """
 
 from dataclasses import dataclass, field
@@ -30,8 +31,13 @@ _PASSING_INTERMEDIATE = 3.0
 """Gradients of the intermediate size that a layer's backward pass holds at once."""
 _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
-_HOST_GB = 0.45
-"""CUDA context, or Python with torch and transformers."""
+NO_TENSORS = ("process", "kept by the C library", "other lanes", "server")
+"""What a plan has beside the tensors of one lane, by the names of its parts."""
+_CONTEXT_GB, _PYTHON_GB = 0.45, 0.47
+"""CUDA's context; Python with torch, transformers and this program: 0.46 before the first update, 0.48 after it."""
+_KEPT_SHARE = 0.2
+"""Of what an update makes and frees, on a CPU: the C library keeps blocks of less than 32 MB, and some of the gaps
+between them fit nothing. 0.17 at 0.9 M, 0.31 at 10 M and 0.16 at 97 M parameters, by resident sets (docs/plan.md)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class MemorySettings:
     """Whether the reference's weights are in host memory but while they score a batch."""
     on_cpu: bool = False
     """Whether host memory is all there is."""
+    lanes: int = 1
+    """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "reference": weights * width if settings.has_reference and not settings.reference_waits else 0,
         "fp32 masters": settings.trained * 4 if width < 4 and not settings.offload else 0,
         "moments": 0 if settings.offload else moment_bytes(shape, settings),
-        "process": _HOST_GB * GB,
+        "process": (_PYTHON_GB if settings.on_cpu else _CONTEXT_GB) * GB,
     }
     if settings.on_cpu:
         held, on_host = {name: size + on_host.get(name, 0) for name, size in held.items()}, {}
@@ -130,6 +138,9 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "activations": kept_activations(shape, settings),
         **_passing(shape, settings),
     }
+    if settings.on_cpu:
+        updating["other lanes"] = (settings.lanes - 1) * (2 * settings.trained * 4 + sum(updating.values()))
+        updating["kept by the C library"] = sampling["kept by the C library"] = _KEPT_SHARE * sum(updating.values())
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
 
 

@@ -52,7 +52,8 @@ def plans(
         machine, own, shape = measure(recipe)
         lengths = lengths or own
         on_cpu = not torch.cuda.is_available()
-        places.append(Place(machine, memory_here(on_cpu), price, "your price", on_cpu))
+        here = Place(machine, memory_here(on_cpu), price, "your price", on_cpu, threads=torch.get_num_threads())
+        places.append(here)
     else:
         shape = shape_of(recipe.model)
     if processes < 1:

@@ -28,7 +28,7 @@ def dealt(work: Work, processes: int) -> Work:
         work,
         completions=-(-work.completions // processes),
         rows=min(work.rows, -(-work.completions // processes)),
-        evaluations=[(-(-count // processes), rows) for count, rows in work.evaluations],
+        evaluations=[replace(one, completions=-(-one.completions // processes)) for one in work.evaluations],
     )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from frugalrl.planning.forecast.plan import Interval, Plan
+from frugalrl.planning.forecast.budget import Interval
+from frugalrl.planning.forecast.plan import Plan
 
 
 def plan_text(plan: Plan) -> str:
@@ -12,7 +13,7 @@ def plan_text(plan: Plan) -> str:
         for parts in (plan.memory.held, plan.memory.sampling, plan.memory.updating, plan.memory.on_host)
     )
     room = "fits" if plan.fits else "DOES NOT FIT"
-    steps = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in plan.step_seconds.items())
+    steps = ", ".join(f"{name} {seconds:.2g} s" for name, seconds in plan.step_seconds.items() if seconds > 0)
     total = sum(plan.hours_by_phase.values())
     shares = ", ".join(f"{name} {hours / total:.0%}" for name, hours in plan.hours_by_phase.items() if hours > 0)
     lines = [
@@ -24,6 +25,7 @@ def plan_text(plan: Plan) -> str:
         *([f"           host memory: {on_host}"] if on_host else []),
         f"           {_source_of_memory(plan)}",
         f"  devices  {plan.devices}",
+        *_server(plan),
         f"  disk     {plan.disk_gb:.1f} GB for checkpoints, model and results",
         f"  tokens   {plan.training_tokens / 1e6:.3g} M sampled for training, {plan.evaluation_tokens / 1e6:.3g} M for "
         f"evaluations; {plan.lengths}",
@@ -61,6 +63,16 @@ def comparison_text(rows: Sequence[tuple[str, Plan]]) -> str:
     )
 
 
+def _server(plan: Plan) -> list[str]:
+    """What a vLLM server holds on each of its cards."""
+    server = plan.server
+    if server is None:
+        return []
+    held = f"weights {server.weights:.2g}, computing {server.computing:.2g}, cache {server.cache:.2g}"
+    fits = "" if plan.server_fits else f"; DOES NOT FIT: a sequence has up to {plan.server_tokens:,}"
+    return [f"  server   {server.total:.1f} GB of its card: {held} for {server.cache_tokens:,} tokens{fits}"]
+
+
 def _source_of_memory(plan: Plan) -> str:
     """Where the peaks are from, and how far the formula is from them."""
     if plan.traced is None:
@@ -90,4 +102,7 @@ def _time(hours: Interval) -> str:
 
 
 def _money(plan: Plan) -> str:
-    return plan.price_source if plan.usd is None else f"${_shown(plan.usd)} ({plan.price_source})"
+    if plan.usd is None:
+        return plan.price_source
+    cards = f"{plan.cards} cards; " if plan.cards > 1 else ""
+    return f"${_shown(plan.usd)} ({cards}{plan.price_source})"

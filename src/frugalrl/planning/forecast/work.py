@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
-from frugalrl.planning.forecast.clock import Work
+from frugalrl.planning.forecast.clock import Sampled, StateTraffic, Work
+from frugalrl.planning.forecast.lengths import Lengths, of_benchmark, prior
 from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
-from frugalrl.planning.forecast.shape import ModelShape
+from frugalrl.planning.forecast.shape import KNOWN, ModelShape
 from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
@@ -27,6 +28,8 @@ class Evaluated:
     split: str
     completions: int
     times: int
+    lengths: Lengths | None
+    """None: as in training."""
 
 
 def evaluations_of(recipe: TrainRecipe) -> list[Evaluated]:
@@ -35,7 +38,7 @@ def evaluations_of(recipe: TrainRecipe) -> list[Evaluated]:
     between = 0 if settings.every is None else (recipe.training.steps - 1) // settings.every
     times = {"validation": between + 2, "test": 2}
     return [
-        Evaluated(split, _problems(source) * settings.samples_per_problem, times[split])
+        Evaluated(split, _problems(source) * settings.samples_per_problem, times[split], _lengths_of(recipe, source))
         for split, source in (("validation", data.validation), ("test", data.test))
         if source is not None
     ]
@@ -43,6 +46,15 @@ def evaluations_of(recipe: TrainRecipe) -> list[Evaluated]:
 
 def _problems(source: ProblemSource) -> int:
     return source.limit or _UNKNOWN_PROBLEMS
+
+
+def _lengths_of(recipe: TrainRecipe, source: ProblemSource) -> Lengths | None:
+    """Of an evaluation whose cap is above that of training: what training samples is no guide to it."""
+    cap = recipe.evaluation.max_completion_tokens
+    if cap is None or cap <= largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens):
+        return None
+    logged = of_benchmark(source.source, cap) if recipe.model.path in KNOWN else None
+    return prior(cap) if logged is None else logged
 
 
 def rollout_rows(recipe: TrainRecipe) -> int:
@@ -126,10 +138,29 @@ def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
         extra_forwards=int(algorithm.loss.kl_coef > 0) + int(recomputed),
         checkpointing=recipe.model.gradient_checkpointing,
         value_bytes=_width(recipe),
-        evaluations=[(one.completions, rows) for one in evaluations_of(recipe) for _ in range(one.times)],
+        evaluations=[
+            Sampled(one.completions, rows, one.lengths, sorts=recipe.evaluation.top_p < 1)
+            for one in evaluations_of(recipe)
+            for _ in range(one.times)
+        ],
         checkpoints=_checkpoints(recipe) + 1,
         checkpoint_bytes=checkpoint_bytes(recipe, shape),
         trained_share=trained_parameters(recipe, shape) / shape.parameters if recipe.model.lora else 1.0,
+        sorts=rollout.top_p < 1 or rollout.top_k > 0,
+    )
+
+
+def traffic_of(shape: ModelShape, settings: MemorySettings) -> StateTraffic:
+    """What an update moves beside its computing: every gradient and weight once, every state there and back."""
+    trained, has_masters = settings.trained, settings.value_bytes < 4 or settings.offload
+    states = 2 * moment_bytes(shape, settings) + 8 * trained
+    published = settings.value_bytes * trained * has_masters
+    waits = settings.reference_waits and settings.has_reference
+    return StateTraffic(
+        device_per_update=4 * trained + published + (0 if settings.offload else states),
+        bus_per_update=4 * trained + published if settings.offload else 0.0,
+        host_per_update=4 * trained + states if settings.offload else 0.0,
+        bus_per_step=settings.value_bytes * shape.parameters if waits else 0.0,
     )
 
 

@@ -15,6 +15,7 @@ from frugalrl.rollout.engine import (
     SharedModel,
     WeightSource,
 )
+from frugalrl.rollout.wrapped_engine import WrappedEngine
 from frugalrl.training.distributed.dealing import deal_samples
 from frugalrl.training.distributed.placement import Placement
 from frugalrl.training.distributed.world import World
@@ -23,33 +24,18 @@ Answers = list[list[SampledSequence]]
 """As an engine returns them: a list for each request."""
 
 
-class SharedEngine:
+class SharedEngine(WrappedEngine):
     """The engines of all processes as one."""
 
     def __init__(self, engine: RolloutEngine, placement: Placement) -> None:
         """engine: of this process, over the weights that `placement` makes whole."""
-        self._engine, self._placement, self._world = engine, placement, placement.world
-
-    @property
-    def logprobs_are_exact(self) -> bool:
-        return self._engine.logprobs_are_exact
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        return self._engine.metrics
-
-    def rest(self) -> None:
-        """See `RolloutEngine.rest`."""
-        self._engine.rest()
-
-    def close(self) -> None:
-        """See `RolloutEngine.close`."""
-        self._engine.close()
+        super().__init__(engine)
+        self._placement, self._world = placement, placement.world
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         """See `RolloutEngine.load_weights`."""
         with self._placement.whole_weights():
-            self._engine.load_weights(source, policy_version)
+            super().load_weights(source, policy_version)
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _BY_NUMBER = DeviceSettings()
 """Each process trains on the GPU of its number."""
+_RESUME = "Resume with --resume from the newest checkpoint."
 _INLINE_BYTES = 4096
 """A message up to this size takes one exchange; a longer one a second, of its own length."""
 _LENGTH_BYTES = 8
@@ -102,11 +103,14 @@ class Processes:
 
 
 @contextmanager
-def join_world(settings: DistributedSettings, device: str, devices: DeviceSettings = _BY_NUMBER) -> Iterator[World]:
+def join_world(
+    settings: DistributedSettings, device: str, devices: DeviceSettings = _BY_NUMBER, resume: str = _RESUME
+) -> Iterator[World]:
     """The world that this process belongs to: `ALONE` without a launcher, else joined with the others, and left again.
 
-    device, devices: as in the recipe; with GPUs this process takes its own. Raises RecipeError or
-    ModelError if the launch does not fit the machine, ProcessLostError if another process has gone.
+    device, devices: as in the recipe; with GPUs this process takes its own. resume: a sentence for who has lost the
+    others. Raises RecipeError or ModelError if the launch does not fit the machine, ProcessLostError if another process
+    has gone.
     """
     launch = launch_of(os.environ)
     backend = _take_device(device, devices, launch)
@@ -119,7 +123,7 @@ def join_world(settings: DistributedSettings, device: str, devices: DeviceSettin
         joined.append(Processes(launch, timeout))
         yield joined[0]
     except RuntimeError as error:
-        lost = None if joined and joined[0].agrees_on(error) else _lost(launch, str(error))
+        lost = None if joined and joined[0].agrees_on(error) else _lost(launch, str(error), resume)
         if lost is None:
             raise
         raise lost from None
@@ -136,19 +140,19 @@ def _take_device(device: str, devices: DeviceSettings, launch: Launch) -> str:
     return "cpu:gloo,cuda:nccl"
 
 
-def _lost(launch: Launch, message: str) -> ProcessLostError | None:
+def _lost(launch: Launch, message: str, resume: str = _RESUME) -> ProcessLostError | None:
     """What a process says that has lost the others, by the message of what noticed it; None for another message."""
     if not any(sign in message for sign in _LOST_SIGNS):
         return None
     this = f"Process {launch.rank} of {launch.size}"
     if "imed out" in message or "imeout" in message:
         return ProcessLostError(
-            f"{this} waited longer than distributed.timeout_seconds for another one, so the run ends here. Raise it if "
-            "that one is only slow, and resume with --resume from the newest checkpoint."
+            f"{this} waited longer than distributed.timeout_seconds for another one, and ends here. Raise it if that "
+            f"one is only slow. {resume}"
         )
     return ProcessLostError(
-        f"{this} lost its connection to another one, which has ended, so the run ends here. If that one left no "
-        "message it was killed (out of memory, or from outside). Resume with --resume: the newest checkpoint is kept."
+        f"{this} lost its connection to another one, which has ended, and ends here. If that one left no message it "
+        f"was killed (out of memory, or from outside). {resume}"
     )
 
 

@@ -4,13 +4,35 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import Any
 
 from frugalrl.training.limits.stopping import StopRequest
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ECHO_SECONDS = 2.0
 """A launcher hears of a Ctrl-C when its processes do, and sends it to them again."""
+
+
+class Interrupts:
+    """Ctrl-C, SIGTERM and SIGHUP alike raise KeyboardInterrupt, once: what a launcher passes on is heard already.
+
+    Outside of the main thread, where Python allows no handlers, signals are left as they are.
+    """
+
+    def __enter__(self) -> "Interrupts":
+        self._asked_at = -math.inf
+        self._before = _handled(self._interrupt)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _restore(self._before)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        before, self._asked_at = self._asked_at, time.monotonic()
+        if self._asked_at - before >= _ECHO_SECONDS:
+            raise KeyboardInterrupt
 
 
 class GracefulStop:
@@ -18,8 +40,6 @@ class GracefulStop:
 
     Outside of the main thread, where Python allows no handlers, signals are left as they are.
     """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, show: Callable[[str], None], processes: int = 1) -> None:
         """processes: that share the run. Their launcher passes on a Ctrl-C that they got from the terminal too."""
@@ -30,16 +50,11 @@ class GracefulStop:
         self.requested, self.evaluating = self._request.requested, self._request.evaluating
 
     def __enter__(self) -> "GracefulStop":
-        is_main = threading.current_thread() is threading.main_thread()
-        # Under nohup SIGHUP stays ignored: such a run is meant to outlive its terminal.
-        kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        wanted = [number for number in self._SIGNALS if is_main and not (kept and number == signal.SIGHUP)]
-        self._before = {number: signal.signal(number, self._ask) for number in wanted}
+        self._before = _handled(self._ask)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _restore(self._before)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.requested() and number == signal.SIGINT:
@@ -51,3 +66,17 @@ class GracefulStop:
             self._request.ask()  # first: a second signal may come while the line is printed
         finally:
             self._show("\nStopping after this step, with a checkpoint. Press Ctrl-C again to stop at once.")
+
+
+def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Give the signals a handler; returns those that they had."""
+    is_main = threading.current_thread() is threading.main_thread()
+    # Under nohup SIGHUP stays ignored: such a run is meant to outlive its terminal.
+    kept = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    wanted = [number for number in _SIGNALS if is_main and not (kept and number == signal.SIGHUP)]
+    return {number: signal.signal(number, handler) for number in wanted}
+
+
+def _restore(handlers: Mapping[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

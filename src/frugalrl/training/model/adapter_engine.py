@@ -8,7 +8,7 @@ the adapters alone.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from frugalrl.errors import OutputError
@@ -22,37 +22,21 @@ from frugalrl.rollout.engine import (
     WeightSource,
 )
 from frugalrl.rollout.vllm_engine import VllmEngine
+from frugalrl.rollout.wrapped_engine import WrappedEngine
 from frugalrl.training.model.adapter import AdapterPolicy
 from frugalrl.training.model.policy import Policy
 
 
-class MergedEngine:
-    """An engine in process, whose model has merged weights while it loads weights and samples."""
+class MergedServer(WrappedEngine):
+    """An engine behind servers: they get merged weights, and while they sample the policy here may learn."""
 
     def __init__(self, engine: RolloutEngine, policy: AdapterPolicy) -> None:
-        self._engine, self._policy = engine, policy
-
-    @property
-    def logprobs_are_exact(self) -> bool:
-        return self._engine.logprobs_are_exact
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        return self._engine.metrics
-
-    def rest(self) -> None:
-        self._engine.rest()
-
-    def close(self) -> None:
-        self._engine.close()
-
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        with self._policy.merged():
-            return self._engine.generate(requests, sampling)
+        super().__init__(engine)
+        self._policy = policy
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:
         with self._over(source).merged():
-            self._engine.load_weights(source, policy_version)
+            super().load_weights(source, policy_version)
 
     def _over(self, source: WeightSource) -> AdapterPolicy:
         """The policy over the model that is the source: its own, or one of whole weights where its own is in parts."""
@@ -60,11 +44,12 @@ class MergedEngine:
         return self._policy.over(source.model)
 
 
-class MergedServer(MergedEngine):
-    """An engine behind servers: they get merged weights, and while they sample the policy here may learn."""
+class MergedEngine(MergedServer):
+    """An engine in process, whose model has merged weights while it loads weights and samples."""
 
     def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        return self._engine.generate(requests, sampling)
+        with self._policy.merged():
+            return super().generate(requests, sampling)
 
 
 class AdapterServer(MergedServer):
@@ -91,7 +76,7 @@ class AdapterServer(MergedServer):
                 shutil.rmtree(older, ignore_errors=True)
 
     def close(self) -> None:
-        self._engine.close()
+        super().close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

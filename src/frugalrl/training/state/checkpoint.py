@@ -113,10 +113,9 @@ def load_weights(policy: Policy, folder: Path) -> None:
     own = policy.saved_tensors()
     try:
         differs = _difference(policy, folder)
-        for file in [] if differs else _weight_files(policy, folder):
-            with safetensors.safe_open(file, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118  # a file's keys, not a dict's
-                    assign(own[name], opened.get_tensor(name))
+        stored = StoredTensors([] if differs else _weight_files(policy, folder))
+        for name in stored:
+            assign(own[name], stored.read(name))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         differs = str(error)
     if differs:
@@ -238,13 +237,16 @@ def _compare_all(files: list[Path], tensors: Mapping[str, Tensor], wanted: set[s
 
 
 def _compare(file: Path, tensors: Mapping[str, Tensor]) -> set[str]:
-    """The names in a file, each of which holds the bits that memory holds. Raises OSError."""
-    with safetensors.safe_open(file, framework="pt") as opened:
-        names = set(opened.keys())
-        for name in names:
-            if not torch.equal(_bytes(opened.get_tensor(name)), _bytes(tensors[name])):
-                raise OSError(errno.EIO, f"{file.name}, read back, differs from memory in {name}")
-    return names
+    """The names in a file, each of which holds the bits that memory holds. Raises OSError.
+
+    Each is read alone: pages of a file that is open count as memory of this process, which for the optimizer's states
+    would be the largest peak of a run on a CPU.
+    """
+    stored = StoredTensors([file])
+    for name in stored:
+        if not torch.equal(_bytes(stored.read(name)), _bytes(tensors[name])):
+            raise OSError(errno.EIO, f"{file.name}, read back, differs from memory in {name}")
+    return set(stored)
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -21,14 +21,17 @@ class StoredTensors(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         """Read one. Raises OutputError if its file has changed since the names were read."""
-        file = self._files[name]
         try:
-            with safetensors.safe_open(file, framework="pt") as opened:
-                tensor: Tensor = opened.get_tensor(name)
+            return self.read(name)
         except (OSError, safetensors.SafetensorError) as error:
             raise OutputError(
-                f"{file} can no longer be read: {error}. Look at the disk, and resume with --resume."
+                f"{self._files[name]} can no longer be read: {error}. Look at the disk, and resume with --resume."
             ) from None
+
+    def read(self, name: str) -> Tensor:
+        """Read one, from a file that is open for no longer than that. Raises OSError and SafetensorError."""
+        with safetensors.safe_open(self._files[name], framework="pt") as opened:
+            tensor: Tensor = opened.get_tensor(name)
         return tensor
 
     def __iter__(self) -> Iterator[str]:
