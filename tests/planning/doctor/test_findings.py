@@ -81,12 +81,12 @@ def test_a_larger_group_is_more_often_useful_and_the_shares_are_those_of_the_bet
 
 def test_answers_that_a_laxer_reading_finds_right_are_shown():
     wrong = [completion(extracted="12 \\text{ apples}") for _ in range(5)]
-    found = sampling.misread([group([*wrong, completion(extracted="13")])])
+    found = sampling.misread([group([*wrong, completion(extracted="13")])], SETTINGS)
     assert found.level == "red"
     assert "apples" in found.message
-    assert sampling.misread([group([completion(extracted=answer) for answer in ("1/2", "12^2", "-12", "")])]).level == (
-        "green"
-    )
+    assert sampling.misread(
+        [group([completion(extracted=answer) for answer in ("1/2", "12^2", "-12", "")])], SETTINGS
+    ).level == ("green")
 
 
 def trial(**changes):

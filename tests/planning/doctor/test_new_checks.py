@@ -13,7 +13,7 @@ from frugalrl.config.schema import RewardTerm
 from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
 from frugalrl.planning.doctor.gold_forms import gold_form_finding
 from frugalrl.planning.doctor.held_out_checks import near_finding
-from frugalrl.planning.doctor.reward_fixes import instead, without
+from frugalrl.planning.doctor.remedies import instead, without
 from frugalrl.planning.doctor.settings_checks import settings_findings
 from frugalrl.planning.doctor.traps import near_misses
 from frugalrl.types import Problem

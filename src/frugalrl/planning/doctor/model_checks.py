@@ -12,6 +12,7 @@ from typing import Any
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.data.prompts import messages_for, problem_messages, render
 from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.remedies import prompt_template
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.training.model.policy import Policy
 from frugalrl.types import Prompt
@@ -48,7 +49,8 @@ def _end_tokens(policy: Policy) -> Finding:
 def _template_keeps_the_messages(recipe: TrainRecipe, prompt: Prompt) -> Finding:
     """A template may drop the system message, or all but a part of the user's, without an error."""
     name, seen = "model/template_messages", _squeezed(prompt.text)
-    messages = messages_for(prompt.problem.text, recipe.data.prompt)
+    asked = recipe.data.prompt
+    messages = messages_for(prompt.problem.text, asked)
     lost = [one["role"] for one in messages if _squeezed(one["content"]) not in seen]
     if "user" in lost:
         return Finding(
@@ -58,11 +60,12 @@ def _template_keeps_the_messages(recipe: TrainRecipe, prompt: Prompt) -> Finding
             "Put the model's own chat_template.jinja into its folder; it has to write message['content'] of every role",
         )
     if lost:
+        both = f"{asked.system}\n\n{asked.template}"
         return Finding(
             name,
             "red",
             "The chat template leaves out the system message, so the model never reads what it asks for.",
-            "--set data.prompt.system=null --set 'data.prompt.template=YOUR SYSTEM TEXT\\n\\n{problem}'",
+            f"--set data.prompt.system=null {prompt_template(both)}",
         )
     return Finding(name, "green", f"the prompt holds the {' and the '.join(one['role'] for one in messages)} message")
 

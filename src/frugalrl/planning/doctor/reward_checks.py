@@ -16,7 +16,7 @@ from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.paid import Paid, own_functions, paid_of
 from frugalrl.planning.doctor.probes import NOTHING_OF_WORTH, Kind, ProbeGroup, probe_group, reordered
-from frugalrl.planning.doctor.reward_fixes import instead, without
+from frugalrl.planning.doctor.remedies import instead, without
 from frugalrl.planning.doctor.trap_checks import trap_findings
 from frugalrl.rewards.registry import CARRIES_ACCURACY, is_built_in
 from frugalrl.rewards.rubric import Rubric, score_group

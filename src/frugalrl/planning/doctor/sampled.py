@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from frugalrl.config.engine_schema import VllmEngineSettings
+from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import ModelError
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.optimisation_checks import trial_findings, trial_step
 from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb
+from frugalrl.planning.doctor.remedies import prompt_template, with_term
 from frugalrl.planning.doctor.sampling_checks import (
     MANY_TRUNCATED,
     LongerCap,
@@ -31,6 +33,7 @@ from frugalrl.training.run import Run
 from frugalrl.training.weights import publish_weights
 from frugalrl.types import RolloutGroup, ScoredGroup
 
+_IN_A_BOX = "Please reason step by step, and put your final answer within \\boxed{}."
 _COMPLETIONS = 64
 _FEWEST_GROUPS = 4
 _TRIAL_TOKENS = 16
@@ -104,7 +107,15 @@ def _settings(run: Run, groups: Sequence[RolloutGroup]) -> SampleSettings:
         top_p=rollout.top_p,
         top_k=rollout.top_k,
         evaluation_cap=run.recipe.evaluation.max_completion_tokens,
+        ask_for_a_box=prompt_template(f"{run.recipe.data.prompt.template.rstrip()}\n\n{_IN_A_BOX}"),
+        pay_for_english=_english(run.recipe),
     )
+
+
+def _english(recipe: TrainRecipe) -> str:
+    if any(term.name == "language" for term in recipe.rewards):
+        return "--set 'data.prompt.system=Reason and answer in English.'"
+    return with_term(recipe, "language", 0.5)
 
 
 def _reports(scored: Sequence[ScoredGroup]) -> list[TextReport]:

@@ -59,6 +59,10 @@ class SampleSettings:
     top_k: int = 0
     evaluation_cap: int | None = None
     """Of evaluations, if it is not the rollout's."""
+    ask_for_a_box: str = "Ask for the answer within \\boxed{} in data.prompt.template"
+    """The change of the recipe that does so."""
+    pay_for_english: str = "Ask for English in data.prompt.system"
+    """The change of the recipe that does so."""
 
     @property
     def greedy(self) -> str | None:
@@ -83,8 +87,8 @@ def sampling_findings(
         any_right(scored, settings),
         signal(groups, settings),
         constant_reward(scored),
-        misread(groups),
-        languages(reports),
+        misread(groups, settings),
+        languages(reports, settings),
     ]
     if text.level == "red":  # the cause of whatever else is wrong with what is written
         found = [one if one.level == "green" else replace(one, fix=text.fix) for one in found]
@@ -163,8 +167,7 @@ def any_right(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> F
     reason, times = reasons.most_common(1)[0]
     why = _NO_ANSWER.get(reason, f"most common verdict: {reason}")
     fixes = {
-        "no_box": "--set 'data.prompt.template={problem}\\n\\nPlease reason step by step, and put your final answer "
-        "within \\boxed{}.'",
+        "no_box": settings.ask_for_a_box,
         "unclosed_reasoning": _cap_that_would_do(1.0, settings),
         "unparseable_gold": "--set data.train.answer_field=COLUMN; frugalrl check-golds FILE lists them",
     }
@@ -268,7 +271,7 @@ def _shown(value: float | None) -> str:
 # ------------------------------------------------------------------------------------- a second, laxer reading
 
 
-def misread(groups: Sequence[ScoredGroup]) -> Finding:
+def misread(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
     """Completions judged wrong whose answer a laxer reading finds equal to the gold, with examples."""
     name = "sampling/misread"
     pairs = [
@@ -297,7 +300,7 @@ def misread(groups: Sequence[ScoredGroup]) -> Finding:
             "yellow",
             f"{len(unboxed)} of {total} completions end in the gold without a box after </think>, so they earn nothing"
             f": {shown}.",
-            "--set 'data.prompt.template={problem}\\n\\nPut your final answer within \\boxed{}.'",
+            settings.ask_for_a_box,
         )
     return Finding(name, "green", f"a laxer reading disagrees on {len(boxed)} of {total} completions")
 
@@ -348,11 +351,11 @@ def degenerate(reports: Sequence[TextReport], settings: SampleSettings) -> Findi
     return Finding("sampling/text", "green", f"{repeated:.0%} repeats itself, {broken:.1%} cannot be printed")
 
 
-def languages(reports: Sequence[TextReport]) -> Finding:
+def languages(reports: Sequence[TextReport], settings: SampleSettings) -> Finding:
     foreign = sum(bool(report.foreign_sentences) for report in reports)
     shown = f"{foreign} of {len(reports)} completions hold a sentence that is not English"
     if foreign <= _MANY_FOREIGN * len(reports):
         return Finding("sampling/language", "green", shown)
     level = "red" if foreign > _MOST_FOREIGN * len(reports) else "yellow"
-    fix = "Ask for English in data.prompt.system, or pay for it: --set 'rewards=[..., {name: language, weight: 0.5}]'"
+    fix = settings.pay_for_english
     return Finding("sampling/language", level, f"{shown}.", fix)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.planning.doctor.finding import Finding, Level
 from frugalrl.planning.doctor.paid import Paid, own_functions, paid_of
 from frugalrl.planning.doctor.probes import made_up
-from frugalrl.planning.doctor.reward_fixes import instead
+from frugalrl.planning.doctor.remedies import instead
 from frugalrl.planning.doctor.traps import other_forms, trap_group
 from frugalrl.rewards.rubric import Rubric, score_group
 from frugalrl.types import Prompt, RolloutGroup

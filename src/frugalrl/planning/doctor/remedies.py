@@ -1,6 +1,7 @@
-"""Changes of a recipe's rewards, as the `--set` that makes them. Pure."""
+"""Changes of a recipe's rewards and prompt, as the `--set` that makes them: whole, for a shell. Pure."""
 
 import json
+import shlex
 
 from frugalrl.config.schema import RewardTerm, TrainRecipe
 
@@ -20,6 +21,16 @@ def without(recipe: TrainRecipe, position: int) -> str:
     if not any(term.weight for term in others):
         return "--set 'rewards=[{name: accuracy, weight: 1.0}]'"
     return f"--set 'rewards=[{', '.join(map(_written, others))}]'"
+
+
+def with_term(recipe: TrainRecipe, name: str, weight: float) -> str:
+    """The rubric with one built-in reward more."""
+    return f"--set 'rewards=[{', '.join(map(_written, [*recipe.rewards, RewardTerm(name=name, weight=weight)]))}]'"
+
+
+def prompt_template(text: str) -> str:
+    """A user message; {problem} is replaced in it. YAML would take it for a mapping if it were not quoted."""
+    return f"--set {shlex.quote(f'data.prompt.template={json.dumps(text, ensure_ascii=False)}')}"
 
 
 def _written(term: RewardTerm) -> str:
