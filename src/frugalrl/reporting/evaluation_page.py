@@ -58,7 +58,7 @@ def evaluation_page(
 
 def _beside(model: str, results: Results, scores: "Scores") -> Own:
     score = scores[model, results.header.benchmark]
-    return Own(model, results.header, score.samples, score.accuracy)
+    return Own(model, results.header, score.samples, score.accuracy, score.problems)
 
 
 def score_of_results(results: Results) -> BenchmarkScore:
