@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from frugalrl.kernels import functions
+from frugalrl.kernels import functions, jit
 from frugalrl.kernels.attention import attended
 from frugalrl.kernels.functions import fits_kernels, gated, normed
 from frugalrl.training.model.policy import Policy
@@ -191,3 +191,15 @@ def test_a_copy_of_a_model_computes_with_its_own_weights(tokenizer):
     ids = torch.tensor([[5, 6, 7]])
     assert twin(ids).logits.abs().max() == 0
     assert policy.model(ids).logits.abs().max() > 0
+
+
+def test_kernels_are_compiled_without_a_folder_to_keep_them(monkeypatch):
+    real = jit.numba.njit
+
+    def refusing(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(**options)
+
+    monkeypatch.setattr(jit.numba, "njit", refusing)
+    assert jit.compiled(lambda x: x + 1)(2) == 3

@@ -189,7 +189,7 @@ def _without_nan(value: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """What the numbers were made with."""
-    packages = ("frugalrl", "torch", "transformers", "tokenizers", "math-verify", "numpy")
+    packages = ("frugalrl", "torch", "transformers", "tokenizers", "math-verify", "numpy", "numba")
     return {
         "python": platform.python_version(),
         **{package: metadata.version(package) for package in packages},
