@@ -144,7 +144,8 @@ def read_results(path: Path) -> Results:
         raise _unreadable(path, "its first line is no header")
     if len(of_kind["header"]) > 1:
         raise _unreadable(path, f"{len(of_kind['header'])} files were joined in it, each with its header")
-    wrong = next((one for one in (header, *problems.values(), *samples) if not _is_of_ours(one)), None)
+    records: list[ResultsHeader | ProblemRecord | SampleRecord] = [header, *problems.values(), *samples]
+    wrong = next((one for one in records if not _is_of_ours(one)), None)
     if wrong is not None:
         where = f" of problem {getattr(wrong, 'problem_id', '')!r}" if wrong is not header else ""
         raise _unreadable(path, f"a {type(wrong).__name__}{where} has a value of another kind than it is written with")
