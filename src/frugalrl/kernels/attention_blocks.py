@@ -8,20 +8,20 @@ import numpy as np
 from numpy import float32 as f32
 
 from frugalrl.kernels import vectors
-from frugalrl.kernels.jit import Floats, compiled
+from frugalrl.kernels.jit import Floats, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
 BLOCK = 32
 """Queries, keys and columns of a head are taken so many at a time; a head has a multiple of it."""
 
 
-@compiled
+@compiled_inside
 def padded(count: int) -> int:
     """The next multiple of a block."""
     return (count + BLOCK - 1) // BLOCK * BLOCK
 
 
-@compiled
+@compiled_inside
 def _tile(
     out: Floats,
     to: int,
@@ -66,7 +66,7 @@ def _tile(
     vectors.store(out, to + 3 * stride + LANES, s31)
 
 
-@compiled
+@compiled_inside
 def products_with_panels(left: Floats, here: int, panels: Floats, width: int, dim: int, out: Floats) -> None:
     """Rows of `left` [32, dim] times keys in panels: out [32, width]; rows from `here` on mean nothing."""
     for panel in range(0, width, BLOCK):
@@ -74,7 +74,7 @@ def products_with_panels(left: Floats, here: int, panels: Floats, width: int, di
             _tile(out, row * width + panel, width, left, row * dim, dim, 1, panels, panel * dim, BLOCK, dim, False)
 
 
-@compiled
+@compiled_inside
 def products_with_rows(left: Floats, here: int, width: int, rows: Floats, count: int, dim: int, out: Floats) -> None:
     """left [32, width], of which `count` columns count, times rows [count, dim]: out [32, dim]."""
     for column in range(0, dim, BLOCK):
@@ -82,7 +82,7 @@ def products_with_rows(left: Floats, here: int, width: int, rows: Floats, count:
             _tile(out, row * dim + column, dim, left, row * width, width, 1, rows, column, dim, count, False)
 
 
-@compiled
+@compiled_inside
 def add_transposed_products(
     left: Floats, here: int, width: int, right: Floats, count: int, dim: int, out: Floats
 ) -> None:
@@ -92,7 +92,7 @@ def add_transposed_products(
             _tile(out, row * dim + column, dim, left, row, 1, width, right, column, dim, here, True)
 
 
-@compiled
+@compiled_inside
 def dot(left: Floats, a: int, right: Floats, b: int, count: int) -> np.float32:
     """Of so many numbers, a multiple of 16."""
     sums = vectors.zeros()
@@ -102,7 +102,7 @@ def dot(left: Floats, a: int, right: Floats, b: int, count: int) -> np.float32:
     return total
 
 
-@compiled
+@compiled_inside
 def softmax(scores: Floats, first: int, count: int, width: int) -> np.float32:
     """Of the first `count` of a row's scores, in place; the rest of the row becomes 0. Returns log of the sum."""
     full = (count - 1) // LANES * LANES
@@ -129,7 +129,7 @@ def softmax(scores: Floats, first: int, count: int, width: int) -> np.float32:
     return logsum
 
 
-@compiled
+@compiled_inside
 def slopes_of(
     scores: Floats, slopes: Floats, first: int, count: int, width: int, logsum: np.float32, mean: np.float32
 ) -> None:
@@ -151,7 +151,7 @@ def slopes_of(
         vectors.store(slopes, at, vectors.zeros())
 
 
-@compiled
+@compiled_inside
 def read_rows(heads: Floats, head: int, first: int, count: int, rows: Floats, to: int) -> None:
     """Columns of a head, of `count` tokens: rows from `to` on."""
     dim = heads.shape[2]
@@ -160,7 +160,7 @@ def read_rows(heads: Floats, head: int, first: int, count: int, rows: Floats, to
             rows[(to + token) * dim + d] = heads[first + token, head, d]
 
 
-@compiled
+@compiled_inside
 def read_turned(
     heads: Floats,
     head: int,
@@ -183,7 +183,7 @@ def read_turned(
             rows[at + half + d] = (two * cosines[token, half + d] + one * sines[token, half + d]) * scale
 
 
-@compiled
+@compiled_inside
 def turn_back(
     rows: Floats, start: int, count: int, first: int, cosines: Floats, sines: Floats, scale: np.float32
 ) -> None:
@@ -198,7 +198,7 @@ def turn_back(
             rows[at + half + d] = two * cosines[token, half + d] - one * sines[token, d]
 
 
-@compiled
+@compiled_inside
 def write_rows(rows: Floats, start: int, count: int, heads: Floats, head: int, first: int) -> None:
     """Rows from `start` on, to the columns of a head of `count` tokens."""
     dim = heads.shape[2]
@@ -207,7 +207,7 @@ def write_rows(rows: Floats, start: int, count: int, heads: Floats, head: int, f
             heads[first + row, head, d] = rows[(start + row) * dim + d]
 
 
-@compiled
+@compiled_inside
 def add_rows(rows: Floats, start: int, count: int, heads: Floats, head: int, first: int) -> None:
     """The same, added to what is there."""
     dim = heads.shape[2]
@@ -216,7 +216,7 @@ def add_rows(rows: Floats, start: int, count: int, heads: Floats, head: int, fir
             heads[first + row, head, d] += rows[(start + row) * dim + d]
 
 
-@compiled
+@compiled_inside
 def rows_to_panels(rows: Floats, start: int, count: int, dim: int, panels: Floats) -> None:
     """Rows from `start` on into panels, where they were; the rest of the last panel becomes 0."""
     for row in range(start, start + count):

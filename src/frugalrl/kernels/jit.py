@@ -5,7 +5,10 @@ do. A division by zero is not looked for: the check would keep a loop from being
 given up, so that lanes run side by side.
 """
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -37,7 +40,18 @@ def summed_freely(function: Kernel) -> Kernel:
 
 def _kept(function: Kernel, **more: Any) -> Kernel:
     try:
-        kernel: Kernel = numba.njit(cache=True, **_OPTIONS, **more)(function)
+        kernel: Any = numba.njit(cache=True, **_OPTIONS, **more)(function)
     except RuntimeError:  # no folder to write to: compiled anew in each process
         kernel = numba.njit(**_OPTIONS, **more)(function)
-    return kernel
+    else:
+        # numba looks at the kernel's own file only; what it is made of may stand in another one.
+        kernel._cache._cache_file._source_stamp = sources_hash()
+    compiled_kernel: Kernel = kernel
+    return compiled_kernel
+
+
+@cache
+def sources_hash() -> str:
+    """Of all files of this package: a kernel that is kept on disk is one of these sources."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
