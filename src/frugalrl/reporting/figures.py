@@ -37,8 +37,9 @@ FIGURE_CSS = (
     ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}.fig .guide{stroke:var(--edge,#777)}"
     ".fig .zero{fill:none;stroke:var(--muted,#555);stroke-width:1.2}"
     + "".join(f".fig .c{i}{{stroke:var(--s{i});fill:var(--s{i})}}.fig .line.c{i}{{fill:none}}" for i in range(_COLOURS))
-    + "".join(f".fig .{name}{{stroke:var(--{name});fill:var(--{name})}}" for name in ("good", "bad"))
-    + ".fig .bad{fill-opacity:.3}.fig .cut{stroke:var(--muted);fill:var(--muted)}"
+    + ".fig .good{stroke:var(--good,#0b6b3a);fill:var(--good,#0b6b3a)}"
+    ".fig .bad{stroke:var(--bad,#a8261c);fill:var(--bad,#a8261c);fill-opacity:.3}"
+    ".fig .cut{stroke:var(--muted,#555);fill:var(--muted,#555)}"
 )
 DARK_CSS = f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
 
