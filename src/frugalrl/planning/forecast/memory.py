@@ -4,10 +4,10 @@ What is held follows from the code: weights and a reference in the compute dtype
 (`training.model.optimizer`), two fp32 moments, fp32 gradients; while sampling, and only then, the engine's copy of the
 weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is transient is counted in values a token:
 
-- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its two
-  constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
+- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its
+  constants are those of the program's own code on fake tensors;
 - of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
-  to it (`algorithms.logprobs`);
+  to it, and on a CPU its fp32 copy (`algorithms.logprobs`);
 - of a reference that waits in host memory, nothing: it scores before there are gradients, which are larger;
 - while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`);
 - in lanes (`training.gradients`), a micro-batch in each, and up to three gradients a lane: its own, and two that wait.
@@ -21,14 +21,19 @@ GB = 1e9
 _LOGIT_COPIES = 2
 _DRAW_BYTES = 12
 """Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
-_PER_HIDDEN, _PER_INTERMEDIATE = {2: 11.4, 4: 9.8}, 4.03
-"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size; by bytes of a
-value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: R1-Distill-Qwen-1.5B without
-checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
-_PER_NORMED = {2: 4.9, 4: 2.0}
-"""The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
-_PASSING_INTERMEDIATE = 3.0
-"""Gradients of the intermediate size that a layer's backward pass holds at once."""
+_KEPT_HIDDEN, _KEPT_NORMED = {2: 8, 4: 6}, {2: 3, 4: 2}
+"""Values that a layer's graph keeps for a token, in multiples of the hidden size, and of queries and keys where they
+are normalised (Qwen3); by bytes of a value, since norms keep fp32 copies of 16-bit states. These and the next are the
+exact growth of the code on fake tensors from layer to layer, on eight shapes."""
+_KEPT_INTERMEDIATE, _KEPT_QUERIES, _KEPT_KEYS = 4, 3, 2
+"""The same in multiples of the intermediate size, of all queries, and of all keys."""
+_KEPT_FOR_NORMS = 2, 1
+"""How much less of the first two where norms are not trained, as with adapters, which keep their own products."""
+_PASSING_INTERMEDIATE, _PASSING_HIDDEN = 3, {2: 5, 4: 0}
+"""Gradients of the intermediate size that a layer's backward pass holds at once, and without checkpointing fp32 copies
+of the hidden size."""
+_BEFORE_HEAD = {2: 5, 4: 3.5}
+"""Values of the hidden size that the last norm and the head's input keep until the head's backward pass is done."""
 _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
 NO_TENSORS = ("process", "kept by the C library", "other lanes", "server")
@@ -72,6 +77,10 @@ class MemorySettings:
     """Whether the reference's weights are in host memory but while they score a batch."""
     on_cpu: bool = False
     """Whether host memory is all there is."""
+    adapted_values: int = 0
+    """Rank times targets of adapters; 0 where all weights are trained."""
+    merged_parameters: int = 0
+    """Of the matrices that have adapters, which are merged for an evaluation, and in fp32 for any sampling."""
     lanes: int = 1
     """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
 
@@ -128,8 +137,10 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         _cache(shape, settings.evaluation_rows, settings.evaluation_tokens, width),
     )
     rows = max(settings.rollout_rows, settings.evaluation_rows)
+    merged = settings.merged_parameters * width if rows else 0
     sampling = {
         "copy of the weights": weights * width if rows else 0,
+        "merged adapters": merged,
         "cache": max(caches),
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
     }
@@ -167,11 +178,12 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
 
 def _layer_bytes(shape: ModelShape, settings: MemorySettings) -> float:
     """Of a layer's graph."""
-    width = settings.value_bytes
-    values = _PER_HIDDEN[width] * shape.hidden + _PER_INTERMEDIATE * shape.intermediate
-    if shape.head_norms:
-        values += _PER_NORMED[width] * (shape.heads + shape.kv_heads) * shape.head_dim
-    return settings.micro_batch_tokens * values * width
+    width, adapted = settings.value_bytes, settings.adapted_values > 0
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    values = (_KEPT_HIDDEN[width] - adapted * _KEPT_FOR_NORMS[0]) * shape.hidden
+    values += _KEPT_INTERMEDIATE * shape.intermediate + _KEPT_QUERIES * queries + _KEPT_KEYS * keys
+    values += shape.head_norms * (_KEPT_NORMED[width] - adapted * _KEPT_FOR_NORMS[1]) * (queries + keys)
+    return settings.micro_batch_tokens * (values + settings.adapted_values) * width
 
 
 def kept_activations(shape: ModelShape, settings: MemorySettings) -> float:
@@ -189,7 +201,11 @@ def _passing(shape: ModelShape, settings: MemorySettings) -> dict[str, float]:
     chunk = min(settings.logits_chunk, settings.loss_tokens)
     head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
     head += settings.trains_head * 2 * shape.embedding * 4
-    layer = _PASSING_INTERMEDIATE * settings.micro_batch_tokens * shape.intermediate * width
+    head += shape.embedding * 4 if settings.on_cpu and width < 4 else 0
+    head += _BEFORE_HEAD[width] * settings.micro_batch_tokens * shape.hidden * width
+    norms = 0 if settings.checkpointing else _PASSING_HIDDEN[width]
+    passing = _PASSING_INTERMEDIATE * shape.intermediate + norms * shape.hidden
+    layer: float = settings.micro_batch_tokens * passing * width
     layer += _layer_bytes(shape, settings) if settings.checkpointing else 0.0
     return {"head": head} if head >= layer else {"a layer's backward pass": layer}
 
