@@ -6,18 +6,30 @@
 `long/model`: the tiny base after supervised fine-tuning on 4,000 completions most of which are verbose (a first pass
 that slips, then a second that is right), so that its good solutions are too long for a cap that suits the careful
 ones. About a minute of one core.
+
+`drifted/model`: what open-rs3 in miniature leads to, nearly all in Chinese: 120 steps of it. Some 90 seconds.
+
+`bilingual/model`: the tiny base after supervised fine-tuning on 9,000 completions of its own mixture of strategies: a
+third in English and asked so by a system prompt, a third in Chinese and asked so, a third without one, in the tiny
+base's mixture of both. Two passes in batches of 2,048 tokens, some three minutes: after one pass in batches of 8,192
+it answered a third of the problems in Chinese, whatever it was asked.
+
+A maker's folder or file is there once it is whole.
 """
 
 import json
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from question_second import IN_ENGLISH
+from seeded_runs import MINI
+
 import frugalrl
-from frugalrl.tasks.arithmetic import generate
-from frugalrl.tasks.strategies import Strategy, draw_strategy, write_completion
+from frugalrl.tasks.arithmetic import ArithmeticProblem, generate
+from frugalrl.tasks.strategies import STRATEGY_MIX, Language, Strategy, draw_strategy, write_completion
 
 POOL, KEPT = 800, 200
 TRAIN_SEED = 11
@@ -32,6 +44,12 @@ _LONG: dict[Strategy, float] = {
     "no_format": 0.05,
 }
 LONG_MIX = dict.fromkeys((1, 2, 3), _LONG)
+IN_CHINESE = "Respond in Chinese."
+A_THIRD, BILINGUAL_SEED = 3000, 32
+SECOND_LANGUAGE = 0.12
+"""Of the tiny base's own completions (recipes/tiny-base.yaml)."""
+DRIFT_STEPS, DRIFT_SEED = 120, 21
+"""A seed of no question."""
 
 
 def make_band(folder: Path) -> None:
@@ -51,7 +69,7 @@ def make_band(folder: Path) -> None:
 
 def make_long_base(folder: Path) -> None:
     """Make long/model if it is missing."""
-    if (folder / "long" / "summary.json").is_file():
+    if _is_made("long", folder):
         return
     rng = random.Random(LONG_SEED)
     rows = [
@@ -61,8 +79,73 @@ def make_long_base(folder: Path) -> None:
         }
         for problem in islice(generate(LONG_SEED, "train"), EXAMPLES)
     ]
-    shutil.rmtree(folder / "long", ignore_errors=True)
-    frugalrl.sft(_long_recipe(_written(folder / "long.jsonl", rows)), out=folder / "long")
+    _fine_tuned("long", rows, folder)
+
+
+def make_drifted_base(folder: Path) -> None:
+    """Make drifted/model if it is missing."""
+    out = folder / "drifted"
+    if _is_made("drifted", folder):
+        return
+    shutil.rmtree(out, ignore_errors=True)
+    settings = [
+        "name=drifted-base",
+        f"seed={DRIFT_SEED}",
+        f"training.steps={DRIFT_STEPS}",
+        "training.micro_batch_tokens=1024",
+        "data.validation=null",
+        "data.test=null",
+        "evaluation.every=null",
+        "guard.enabled=false",
+    ]
+    frugalrl.train(frugalrl.load_recipe(MINI / "open-rs3.yaml", settings), out=out, ignore_doctor=True)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+
+
+def make_bilingual_base(folder: Path) -> None:
+    """Make bilingual/model if it is missing."""
+    if _is_made("bilingual", folder):
+        return
+    rng = random.Random(BILINGUAL_SEED)
+    problems = list(islice(generate(BILINGUAL_SEED, "train"), 3 * A_THIRD))
+    systems = [IN_ENGLISH, IN_CHINESE, None] * A_THIRD
+    rows = [_bilingual_row(rng, problem, system) for problem, system in zip(problems, systems, strict=True)]
+    _fine_tuned("bilingual", rows, folder, {"batch_tokens": 2048, "epochs": 2})
+
+
+def _bilingual_row(rng: random.Random, problem: ArithmeticProblem, system: str | None) -> dict[str, object]:
+    drawn: Language = "zh" if rng.random() < SECOND_LANGUAGE else "en"
+    asked: Mapping[str | None, Language] = {IN_ENGLISH: "en", IN_CHINESE: "zh"}
+    language = asked.get(system, drawn)
+    user = {"role": "user", "content": problem.text}
+    strategy = draw_strategy(rng, problem, STRATEGY_MIX)
+    return {
+        "prompt": [user] if system is None else [{"role": "system", "content": system}, user],
+        "completion": write_completion(rng, problem, strategy, language),
+    }
+
+
+MAKERS: Mapping[str, Callable[[Path], None]] = {
+    "$DATA/band": make_band,
+    "$DATA/long": make_long_base,
+    "$DATA/drifted": make_drifted_base,
+    "$DATA/bilingual": make_bilingual_base,
+}
+"""By what a recipe names."""
+
+
+def _is_made(name: str, folder: Path) -> bool:
+    """A model's folder appears whole or not at all."""
+    return (folder / name / "model").is_dir()
+
+
+def _fine_tuned(
+    name: str, rows: Sequence[Mapping[str, object]], folder: Path, training: Mapping[str, int] | None = None
+) -> None:
+    shutil.rmtree(folder / name, ignore_errors=True)
+    recipe = _fine_tuning(name, _written(folder / f"{name}.jsonl", rows))
+    recipe["training"] = {"batch_tokens": 8192, "pack_tokens": 384, **(training or {})}
+    frugalrl.sft(recipe, out=folder / name)
 
 
 def _written(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
@@ -71,14 +154,13 @@ def _written(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def _long_recipe(completions: Path) -> dict[str, object]:
+def _fine_tuning(name: str, completions: Path) -> dict[str, object]:
     return {
-        "name": "long-base",
+        "name": f"{name}-base",
         "seed": 1,
         "model": {"path": "builtin:tiny"},
         "phases": [{"source": str(completions)}],
         "optimizer": {"learning_rate": 1.0e-3, "schedule": "linear", "min_lr_fraction": 0.0, "warmup_fraction": 0.05},
-        "training": {"batch_tokens": 8192, "pack_tokens": 384},
     }
 
 

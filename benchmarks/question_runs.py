@@ -4,11 +4,13 @@ Decisions:
 - One thread a process. A run is made in its folder and the last model is evaluated below `end/`; a run that was
   interrupted starts anew, as it takes less than a minute.
 - The doctor's checks are skipped: arms that must fail are arms too, and the recipes are examined by tests.
+- A model that is trained under a system prompt is evaluated under it, on the same problems.
 - A run is finished if `end/` is there and its recipe is the one asked for (seeded_runs.py).
 
 It does not cover several machines.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from pathlib import Path
 from seeded_runs import SeededRun, is_finished
 
 import frugalrl
+from frugalrl.evaluation.benchmark_loading import load_benchmark
 
 BENCH, END = "arithmetic", "end"
 """What the last model is evaluated on, and where the result lies in the run's folder."""
@@ -51,13 +54,36 @@ def end_of(job: SeededRun, root: Path) -> Path:
     return job.folder(root) / END / f"{BENCH}.jsonl"
 
 
+def evaluate_once(model: str | Path, bench: str, out: Path) -> None:
+    """A sample of each problem, as all arms are evaluated."""
+    frugalrl.evaluate(model, bench, k=1, temperature=0.6, max_tokens=CAP, max_sequences=64, out=out)
+
+
+def asked_under(system: str, folder: Path) -> str:
+    """The path of a benchmark of the same name and problems, asked under a system prompt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "id": one.id,
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": one.text}],
+            "answer": one.gold,
+            "task": one.check.task,
+        }
+        for one in load_benchmark(BENCH, None).problems
+    ]
+    path = folder / f"{BENCH}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
 def _make(job: SeededRun, root: Path) -> str:
     folder = job.folder(root)
     shutil.rmtree(folder, ignore_errors=True)
     recipe = frugalrl.load_recipe(job.recipe, job.settings)
     frugalrl.train(recipe, out=folder, ignore_doctor=True)
     part = folder / "end.part"
-    frugalrl.evaluate(folder / "model", BENCH, k=1, temperature=0.6, max_tokens=CAP, max_sequences=64, out=part)
+    bench = BENCH if recipe.data.prompt.system is None else asked_under(recipe.data.prompt.system, folder / "asked")
+    evaluate_once(folder / "model", bench, part)
     part.rename(folder / END)
     shutil.rmtree(folder / "checkpoints")  # the last model is in model/
     return folder.name

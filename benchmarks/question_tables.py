@@ -9,31 +9,35 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from figure_files import interval_file
-from question_arms import ARMS, SEEDS, Question
+from question_arms import ARMS
+from question_forms import Question
 from question_measures import HEADINGS, UNITS
 from question_verdicts import Answer, Runs, is_answered, seeds_of
 
 from frugalrl.reporting.bar_figures import Interval
 
-_SAID = {
-    "higher": "higher",
-    "lower": "lower",
-    "no difference": "no difference of {margin}",
-    "inconclusive": "inconclusive",
-}
-
 
 def summary_table(questions: Mapping[str, Question], found: Mapping[str, Sequence[Answer]]) -> str:
-    """A line for each primary comparison: question, answer, interval, seeds, recipe."""
-    lines = ["| question | what is compared | difference [95 %] | p, Holm | answer | seeds | recipe |"]
+    """A line for each primary comparison: question, answer in words, interval, seeds, recipe."""
+    lines = ["| question | answer | what is compared | difference [95 %] | p, Holm | seeds | recipe |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, question in questions.items():
         recipes = ", ".join(sorted({f"mini/{ARMS[arm].recipe}" for arm in question.arms}))
         for one in (each for each in found[name] if each.comparison.primary):
-            result = _result(one) if one.verdict else ("-", "-", "not answered")
-            cells = [question.title, one.comparison.says, *result, f"{len(one.values)} of {len(SEEDS)}", recipes]
-            lines.append(f"| {' | '.join(cells)} |")
+            difference, p_value = _result(one) if one.verdict else ("-", "-")
+            cells = [question.title, in_words(one), one.comparison.says, difference, p_value]
+            lines.append(f"| {' | '.join(cells)} | {len(one.values)} of {one.asked} | {recipes} |")
     return "\n".join(lines) + "\n"
+
+
+def in_words(one: Answer) -> str:
+    """The verdict as a reader would say it."""
+    words = one.comparison.words
+    if words is None or one.verdict is None:
+        return "not answered"
+    if one.verdict == "inconclusive":
+        return "inconclusive"
+    return {"higher": words.higher, "lower": words.lower, "no difference": words.same}[one.verdict]
 
 
 def question_text(question: Question, found: Sequence[Answer], runs: Runs) -> str:
@@ -41,22 +45,22 @@ def question_text(question: Question, found: Sequence[Answer], runs: Runs) -> st
     parts = [f"*Predicted before the runs.* {question.hypothesis}\n"]
     if not is_answered(found):
         counts = ", ".join(f"{arm}: {count}" for arm, count in seeds_of(question, runs).items())
-        parts.append(f"**Not answered**: seeds finished of {len(SEEDS)} an arm: {counts}.\n")
-    if any(runs.get(arm) for arm in question.arms):
+        parts.append(f"**Not answered**: seeds finished of {len(question.seeds)} an arm: {counts}.\n")
+    if any(seeds_of(question, runs).values()):
         parts += [arms_table(question, runs), comparisons_table(found)]
     return "\n".join(parts)
 
 
 def arms_table(question: Question, runs: Runs) -> str:
-    """Means over seeds by arm; accuracy by seed too."""
+    """Means over the question's seeds by arm; accuracy by seed too."""
     heads = ["arm", "accuracy, each seed", *(HEADINGS[name] for name in question.measures)]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for arm in question.arms:
-        rows = runs.get(arm, {})
+        rows = [runs[arm][seed] for seed in question.seeds if seed in runs.get(arm, {})]
         if not rows:
             continue
-        each = ", ".join(shown("accuracy", rows[seed]["accuracy"]) for seed in sorted(rows))
-        means = [shown(name, fmean(row[name] for row in rows.values())) for name in question.measures]
+        each = ", ".join(shown("accuracy", row["accuracy"]) for row in rows)
+        means = [shown(name, fmean(row[name] for row in rows)) for name in question.measures]
         lines.append(f"| {' | '.join([arm, each, *means])} |")
     return "\n".join(lines) + "\n"
 
@@ -68,8 +72,8 @@ def comparisons_table(found: Sequence[Answer]) -> str:
         if not one.values:
             continue
         each = ", ".join(signed(one, value) for value in one.values.values())
-        estimate, p_value, answer = _result(one)
-        said = answer if one.comparison.primary else "secondary"
+        estimate, p_value = _result(one)
+        said = (verdict_text(one) if one.verdict else "not answered") if one.comparison.primary else "secondary"
         lines.append(f"| {one.comparison.says} | {each} | {estimate} | {p_value} | {said} |")
     return "\n".join(lines) + "\n"
 
@@ -84,15 +88,19 @@ def forest(question: Question, found: Sequence[Answer]) -> str | None:
     return interval_file(f"{question.title} Points, 95 %", rows) if rows else None
 
 
-def _result(one: Answer) -> tuple[str, str, str]:
+def verdict_text(one: Answer) -> str:
+    """The verdict's name, with its margin where that decides."""
+    margin = f" of {shown(one.comparison.measure, one.comparison.margin)}" if one.verdict == "no difference" else ""
+    return f"{one.verdict}{margin}"
+
+
+def _result(one: Answer) -> tuple[str, str]:
     if not one.values:
-        return "-", "-", "not answered"
+        return "-", "-"
     low, high = one.estimate.ci_low, one.estimate.ci_high
     span = f" [{signed(one, low)}, {signed(one, high)}]" if math.isfinite(low) else ""
     p_value = f"{one.adjusted:.2g}" if math.isfinite(one.adjusted) else "-"
-    margin = shown(one.comparison.measure, one.comparison.margin)
-    said = _SAID[one.verdict].format(margin=margin) if one.verdict else "not answered"
-    return f"{signed(one, one.estimate.value)}{span}", p_value, said
+    return f"{signed(one, one.estimate.value)}{span}", p_value
 
 
 def signed(one: Answer, value: float) -> str:

@@ -1,9 +1,10 @@
 """From the measured runs of the questions in miniature to values, intervals and verdicts. Pure.
 
 Decisions:
-- A value is made within a seed; only seeds that both sides have count. The interval is Student's over the seeds.
+- A value is made within a seed; only a question's own seeds count, and of them those that both sides have. The
+  interval is Student's over the seeds.
 - A comparison is answered once every seed is there. Only primary comparisons get a verdict: after Holm's correction
-  over all primary comparisons that are answered. As more are answered, it gets stricter for all.
+  over all primary comparisons of the round that are answered. As more are answered, it gets stricter for all.
 - "no difference" if not different and the whole interval lies within the margin to both sides; else "inconclusive".
 """
 
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from question_arms import ARMS, SEEDS, Comparison, Question
+from question_arms import ARMS
+from question_forms import Comparison, Question
 from scipy import stats
 
 from frugalrl.statistics.intervals import Estimate, over_seeds
@@ -37,11 +39,18 @@ class Answer:
     """Two-sided paired t test, not corrected; NaN where it is undefined."""
     adjusted: float
     """After Holm's correction; NaN for a comparison that is not primary, or not finished."""
+    asked: int
+    """How many seeds were registered."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every seed is there."""
+        return len(self.values) == self.asked
 
     @property
     def verdict(self) -> QuestionVerdict | None:
         """None where no verdict was registered, or seeds are missing."""
-        if not self.comparison.primary or len(self.values) < len(SEEDS):
+        if not self.comparison.primary or not self.is_finished:
             return None
         return verdict_of(self.estimate, self.adjusted, self.comparison.margin)
 
@@ -64,24 +73,42 @@ def by_arm(rows: Sequence[Row]) -> Runs:
 
 
 def answers(questions: Mapping[str, Question], runs: Runs) -> dict[str, list[Answer]]:
-    """Every comparison of every question, corrected together."""
-    raw = [(name, one, values_of(one, runs)) for name, each in questions.items() for one in each.comparisons]
-    primary = [values for _, one, values in raw if one.primary]
-    corrected = iter(holm([p_value(values) if len(values) == len(SEEDS) else math.nan for values in primary]))
+    """Every comparison of every question, those of a round corrected together."""
     found: dict[str, list[Answer]] = {name: [] for name in questions}
-    for name, one, values in raw:
-        adjusted = next(corrected) if one.primary else math.nan
-        found[name].append(Answer(one, values, over_seeds(list(values.values())), p_value(values), adjusted))
+    for number in {one.round for one in questions.values()}:
+        together = {name: one for name, one in questions.items() if one.round == number}
+        found |= _answers_of_a_round(together, runs)
     return found
 
 
-def values_of(comparison: Comparison, runs: Runs) -> dict[int, float]:
-    """The difference in each seed that all arms of the comparison have."""
+def _answers_of_a_round(questions: Mapping[str, Question], runs: Runs) -> dict[str, list[Answer]]:
+    raw = [
+        (name, one, values_of(one, runs, asked.seeds)) for name, asked in questions.items() for one in asked.comparisons
+    ]
+    corrected = iter(
+        holm(
+            [
+                p_value(values) if len(values) == len(questions[name].seeds) else math.nan
+                for name, one, values in raw
+                if one.primary
+            ]
+        )
+    )
+    found: dict[str, list[Answer]] = {name: [] for name in questions}
+    for name, one, values in raw:
+        adjusted = next(corrected) if one.primary else math.nan
+        estimate = over_seeds(list(values.values()))
+        found[name].append(Answer(one, values, estimate, p_value(values), adjusted, len(questions[name].seeds)))
+    return found
+
+
+def values_of(comparison: Comparison, runs: Runs, seeds: Sequence[int]) -> dict[int, float]:
+    """The difference in each of the seeds that all arms of the comparison have."""
     second = comparison.against_measure or comparison.measure
     return {
         seed: fmean(runs[arm][seed][comparison.measure] for arm in comparison.arms)
         - fmean(runs[arm][seed][second] for arm in comparison.against)
-        for seed in SEEDS
+        for seed in seeds
         if all(seed in runs.get(arm, {}) for arm in (*comparison.arms, *comparison.against))
     }
 
@@ -96,9 +123,9 @@ def p_value(values: Mapping[int, float]) -> float:
 
 def seeds_of(question: Question, runs: Runs) -> Mapping[str, int]:
     """How many seeds of each arm there are."""
-    return {arm: sum(seed in runs.get(arm, {}) for seed in SEEDS) for arm in question.arms}
+    return {arm: sum(seed in runs.get(arm, {}) for seed in question.seeds) for arm in question.arms}
 
 
 def is_answered(found: Sequence[Answer]) -> bool:
     """Whether all seeds of all primary comparisons of a question are there."""
-    return all(len(one.values) == len(SEEDS) for one in found if one.comparison.primary)
+    return all(one.is_finished for one in found if one.comparison.primary)

@@ -3,18 +3,21 @@
 Part of `make experiments`. Runs every arm of question_arms.py with its seeds, one thread a run, --workers at a time;
 finished runs are skipped, so the command can be stopped and started again. What a question's verdict needs comes
 first. Then writes a line a run to records/questions.jsonl, the tables of docs/what-works.md and a figure for each
-question; --table does only that, and keeps the lines of runs that are not here.
+question; --table does only that, and keeps the lines of runs that are not here. --also names folders of other drivers:
+their runs are read, and neither made there nor made again.
 """
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from doc_tables import DOCS, put
-from question_arms import ARMS, QUESTIONS, SEEDS, Arm, Question
-from question_data import make_band, make_long_base
+from question_arms import ARMS, QUESTIONS
+from question_data import MAKERS
+from question_forms import Arm, Question
 from question_measures import measured
 from question_runs import is_done, run_here
 from question_tables import forest, question_text, summary_table
@@ -30,6 +33,7 @@ def main() -> None:
     """Train what is missing, record all, write and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/questions"))
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="folders with finished runs, only read")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--only", nargs="*", choices=list(QUESTIONS), help="questions (default: all)")
     parser.add_argument("--table", action="store_true", help="train nothing: record and show what is finished")
@@ -37,9 +41,10 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.table:
         asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
-        make_what_is_named([ARMS[arm] for arm, _ in plan(asked)], chosen.out / "data")
-        run_here([job_of(arm, seed, chosen.out) for arm, seed in plan(asked)], chosen.out, chosen.workers)
-    rows = rows_of(chosen.out)
+        missing = [one for one in plan(asked) if not any(is_there(one, folder) for folder in chosen.also)]
+        make_what_is_named([ARMS[arm] for arm, _ in missing], chosen.out / "data")
+        run_here([job_of(arm, seed, chosen.out) for arm, seed in missing], chosen.out, chosen.workers)
+    rows = rows_of([chosen.out, *chosen.also])
     texts, figures = tables(rows)
     if chosen.record:
         RECORD.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -52,21 +57,22 @@ def main() -> None:
 
 
 def make_what_is_named(arms: Sequence[Arm], folder: Path) -> None:
-    """The set and the base that some arms start from."""
+    """The sets and bases that some arms start from."""
     settings = [setting for arm in arms for setting in arm.overrides]
-    if any("$DATA/band" in setting for setting in settings):
-        make_band(folder)
-    if any("$DATA/long" in setting for setting in settings):
-        make_long_base(folder)
+    for name, make in MAKERS.items():
+        if any(name in setting for setting in settings):
+            make(folder)
 
 
 def plan(questions: Mapping[str, Question]) -> list[tuple[str, int]]:
-    """The runs of some questions in order, each once: what the verdicts need first, a seed's arms side by side."""
+    """The runs of some questions in order, each once: what the verdicts of a round need first."""
     ordered: list[tuple[str, int]] = []
-    for primary in (True, False):
-        for question in questions.values():
-            arms = needed(question) if primary else question.arms
-            ordered += [(arm, seed) for seed in SEEDS for arm in arms]
+    for number in sorted({one.round for one in questions.values()}):
+        asked = [one for one in questions.values() if one.round == number]
+        for primary in (True, False):
+            for question in asked:
+                arms = needed(question) if primary else question.arms
+                ordered += [(arm, seed) for seed in question.seeds for arm in arms]
     return list(dict.fromkeys(ordered))
 
 
@@ -83,18 +89,25 @@ def job_of(arm: str, seed: int, out: Path) -> SeededRun:
     return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
 
 
-def rows_of(out: Path) -> list[dict[str, Any]]:
-    """A line for every finished run, and the lines that the record has of others."""
+def is_there(run: tuple[str, int], folder: Path) -> bool:
+    """Whether a folder holds the finished run."""
+    return is_done(job_of(*run, folder), folder)
+
+
+def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """A line for every finished run, and the lines that the record has of others. Exits if two folders have one run."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     if RECORD.is_file():
         lines = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())
         known = {(row["arm"], row["seed"]): row for row in lines}
-    for arm in ARMS:
-        for seed in SEEDS:
-            job = job_of(arm, seed, out)
-            if is_done(job, out):
-                known[arm, seed] = measured(arm, job, out)
-    return [known[arm, seed] for arm in ARMS for seed in SEEDS if (arm, seed) in known]
+    asked = sorted(plan(QUESTIONS), key=lambda one: (list(ARMS).index(one[0]), one[1]))
+    for arm, seed in asked:
+        done = [folder for folder in folders if is_there((arm, seed), folder)]
+        if len(done) > 1:
+            sys.exit(f"{arm}, seed {seed}, is in {' and in '.join(map(str, done))}. Take one of them away.")
+        for folder in done:
+            known[arm, seed] = measured(arm, job_of(arm, seed, folder), folder)
+    return [known[one] for one in asked if one in known]
 
 
 def frugal_plan() -> str:

@@ -165,6 +165,9 @@ class AttentionLayout:
     """int64 [N]: the first slot of each token."""
     shared: tuple[SharedTokens, ...]
     """The tokens with more than one slot."""
+    sequences: tuple[tuple[tuple[int, int, int], ...], ...]
+    """The same without rectangles. For each prompt the prompt itself and its completions: tokens of the prompt before
+    it, its first token, its number of tokens."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pytest
 import question_runs
 import questions
 from figure_files import interval_file
-from question_arms import ARMS, QUESTIONS, SEEDS, Comparison, Question
+from question_arms import ARMS, QUESTIONS
+from question_forms import SEEDS, Comparison, Question, Words
 from question_measures import UNITS, mean_of_steps, share_beside
 from question_runs import END, is_done
 from question_tables import forest, question_text, summary_table
@@ -22,11 +23,12 @@ from frugalrl.reporting.run_record import RunRecord
 from frugalrl.statistics.intervals import Estimate
 from frugalrl.verify.steps.derivation import Derivation
 
+BETTER = Words("four is better", "four is worse", "four does as well")
 ASKED = Question(
     title="Is four better than eight?",
     hypothesis="It is not.",
     arms=("8 x 4", "4 x 8"),
-    comparisons=(Comparison("four less eight", "4, not 8", ("8 x 4",), ("4 x 8",), primary=True),),
+    comparisons=(Comparison("four less eight", "4, not 8", ("8 x 4",), ("4 x 8",), words=BETTER),),
     measures=("accuracy", "tokens"),
 )
 
@@ -49,6 +51,7 @@ def test_an_arm_is_a_recipe_that_runs_no_longer_than_the_rest(arm, tmp_path):
     assert recipe.seed == 3
     completions = recipe.training.steps * recipe.rollout.prompts_per_step * recipe.rollout.group_size
     assert completions <= 60 * 72
+    assert "$DATA" not in recipe.model.path
 
 
 def test_arms_of_a_question_differ_and_every_comparison_is_between_them():
@@ -64,7 +67,8 @@ def test_arms_of_a_question_differ_and_every_comparison_is_between_them():
 
 def test_what_a_verdict_needs_runs_first_and_a_shared_arm_once():
     planned = questions.plan(QUESTIONS)
-    assert len(planned) == len(set(planned)) == len(ARMS) * len(SEEDS)
+    assert len(planned) == len(set(planned))
+    assert {arm for arm, _ in planned} == set(ARMS)
     assert planned[:4] == [("16 x 2", 1), ("4 x 8", 1), ("16 x 2", 2), ("4 x 8", 2)]
     assert planned.index(("process 1", 5)) < planned.index(("2 x 16", 1))
 
@@ -78,13 +82,13 @@ def test_folders_of_arms_are_told_apart(tmp_path):
 
 def test_values_are_paired_by_seed_and_a_seed_that_one_side_lacks_does_not_count():
     runs = by_arm([*rows("8 x 4", {1: 0.5, 2: 0.6, 3: 0.7}), *rows("4 x 8", {2: 0.5, 3: 0.4, 4: 0.9})])
-    assert values_of(ASKED.comparisons[0], runs) == pytest.approx({2: 0.1, 3: 0.3})
+    assert values_of(ASKED.comparisons[0], runs, SEEDS) == pytest.approx({2: 0.1, 3: 0.3})
 
 
 def test_several_arms_count_by_their_mean():
     one = Comparison("", "", ("8 x 4", "16 x 2"), ("4 x 8",))
     runs = by_arm([*rows("8 x 4", {1: 0.2}), *rows("16 x 2", {1: 0.6}), *rows("4 x 8", {1: 0.1})])
-    assert values_of(one, runs) == pytest.approx({1: 0.3})
+    assert values_of(one, runs, SEEDS) == pytest.approx({1: 0.3})
 
 
 def test_a_large_effect_is_told_and_its_p_value_is_that_of_scipy():
@@ -107,7 +111,7 @@ def test_the_same_effect_is_no_finding_among_many_questions():
 
 
 def test_an_unfinished_question_has_no_verdict_and_is_not_counted_in_the_correction():
-    unfinished = Question("", "", ("2 x 16", "4 x 8"), (Comparison("", "", ("2 x 16",), ("4 x 8",), primary=True),))
+    unfinished = Question("", "", ("2 x 16", "4 x 8"), (Comparison("", "", ("2 x 16",), ("4 x 8",), words=BETTER),))
     found = answers({"a": ASKED, "b": unfinished}, both([0.55, 0.62, 0.53, 0.60, 0.54], 0.5))
     assert found["a"][0].adjusted == pytest.approx(found["a"][0].p_value)
     assert found["b"][0].verdict is None
@@ -142,8 +146,8 @@ def test_the_tables_say_what_came_out_and_what_is_missing():
     runs = both([0.70, 0.72, 0.71, 0.74, 0.70], 0.5)
     found = answers({"a": ASKED}, runs)
     summary = summary_table({"a": ASKED}, found)
-    assert "| Is four better than eight? | four less eight | +21.4 [+19.3, +23.5] |" in summary
-    assert "| higher | 5 of 5 | mini/short |" in summary
+    assert "| Is four better than eight? | four is better | four less eight | +21.4 [+19.3, +23.5] |" in summary
+    assert "| 5 of 5 | mini/short |" in summary
     text = question_text(ASKED, found["a"], runs)
     assert "| 8 x 4 | 70.0, 72.0, 71.0, 74.0, 70.0 | 71.4 | 40.00 |" in text
     assert "Not answered" not in text
@@ -151,7 +155,9 @@ def test_the_tables_say_what_came_out_and_what_is_missing():
     assert "**Not answered**: seeds finished of 5 an arm: 8 x 4: 2, 4 x 8: 5." in question_text(
         ASKED, answers({"a": ASKED}, partial)["a"], partial
     )
-    assert "| - | - | not answered | 0 of 5 |" in summary_table({"a": ASKED}, answers({"a": ASKED}, by_arm([])))
+    assert "| not answered | four less eight | - | - | 0 of 5 |" in summary_table(
+        {"a": ASKED}, answers({"a": ASKED}, by_arm([]))
+    )
 
 
 def test_a_figure_has_a_line_for_each_difference_and_none_without_intervals():
@@ -174,14 +180,14 @@ def test_a_page_shows_a_figure_only_where_there_is_one():
     assert list(figures) == ["question-group-size.svg"]
     assert "](figures/question-group-size.svg)" in texts["group-size"]
     assert "figures/" not in texts["data"]
-    assert "| higher | 5 of 5 |" in texts["questions"]
+    assert "| 2 samples a problem beat 8 |" in texts["questions"]
 
 
 def test_the_record_keeps_the_lines_of_runs_that_are_elsewhere(tmp_path, monkeypatch):
     kept = tmp_path / "questions.jsonl"
     kept.write_text(json.dumps({"arm": "8 x 4", "seed": 2, "accuracy": 0.5}) + "\n")
     monkeypatch.setattr(questions, "RECORD", kept)
-    assert questions.rows_of(tmp_path / "runs") == [{"arm": "8 x 4", "seed": 2, "accuracy": 0.5}]
+    assert questions.rows_of([tmp_path / "runs"]) == [{"arm": "8 x 4", "seed": 2, "accuracy": 0.5}]
 
 
 def test_a_run_is_done_when_its_last_model_was_evaluated(tmp_path):

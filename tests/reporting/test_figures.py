@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from frugalrl.reporting.figures import (
+    DARK_CSS,
     FIGURE_CSS,
     Point,
     Series,
@@ -76,8 +77,8 @@ def test_names_are_escaped():
 
 
 def test_colours_of_light_and_dark_pages_are_both_defined():
-    assert FIGURE_CSS.count("--s0:") == 2
-    assert "prefers-color-scheme:dark" in FIGURE_CSS
+    assert (FIGURE_CSS.count("--s0:"), DARK_CSS.count("--s0:")) == (1, 1)
+    assert DARK_CSS.startswith("@media screen and (prefers-color-scheme:dark)"), "paper is light"
 
 
 def test_a_running_mean_looks_back_only():

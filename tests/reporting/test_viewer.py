@@ -1,6 +1,7 @@
 """Pages served on this machine: made anew when files change, live while a run is going on, closed to everybody else."""
 
 import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -68,8 +69,15 @@ def test_a_folder_of_runs_and_evaluations_lists_them(tmp_path, serve):
     (tmp_path / "other").mkdir()
     url = serve(tmp_path)
     page, _ = got(url)
-    assert '<a href="/0">a-eval</a></th><td>evaluation</td><td>own ' in page
-    assert '<a href="/1">b-run</a></th><td>run</td><td>1 steps, not finished.' in page
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", page)
+    shown = [re.sub(r"<[^>]*>", "|", row) for row in rows]
+    assert [row.startswith(start) for row, start in zip(shown, ("|a-eval|", "|b-run|"), strict=True)] == [True, True]
+    assert "|evaluation|" in shown[0]
+    assert "|own " in shown[0]
+    assert "|run|" in shown[1]
+    assert "|1 steps, not finished.|" in shown[1]
+    assert "|going on|" in shown[1]
+    assert 'href="/1"' in rows[1]
     assert "1 judged samples" in got(f"{url}/0")[0]
     for path in ("/2", "/../../etc/passwd", "/x"):
         with pytest.raises(urllib.error.HTTPError) as failed:

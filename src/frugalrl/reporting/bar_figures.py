@@ -36,11 +36,19 @@ class Interval:
 
 @dataclass(frozen=True)
 class Bars:
-    """A row of bars, one for each bin. slot: their colour."""
+    """A row of bars, one for each bin."""
 
     label: str
     counts: Sequence[float]
     slot: int = 0
+    """Their colour: whose they are."""
+    kind: str = ""
+    """In place of a colour: what they say, ``good``, ``bad`` (a lighter fill with an outline) or ``cut``."""
+
+    @property
+    def css(self) -> str:
+        """The class of their rectangles."""
+        return self.kind or f"c{self.slot % _COLOURS}"
 
 
 def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, zero: bool = False) -> str:
@@ -75,7 +83,7 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
             middle = (y + places[at + mates - 1]) / 2 + 4
             parts.append(f'<text x="{left - 8}" y="{middle:.1f}" text-anchor="end">{escape(_cut(one.label))}</text>')
         words = f"{_called(one)}: {_said(one, percent, zero)}"
-        parts.append(f"<g><title>{escape(words)}</title>{_interval(one, x, y)}")
+        parts.append(f'<g data-slot="{one.slot}"><title>{escape(words)}</title>{_interval(one, x, y)}')
         parts.append(f'<rect x="{left}" y="{y - 6}" width="{WIDTH - left}" height="12" opacity="0"/></g>')
     table = numbers(
         ["", "value", "low", "high"],
@@ -130,8 +138,9 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
             size = inside * count / top
             y = _TOP + inside * (1 - below / top) - size
             words = f"{label}, {one.label}: {count:g}"
+            whose = "" if one.kind else f' data-slot="{one.slot}"'
             parts.append(
-                f'<rect class="c{one.slot % _COLOURS}" x="{_LEFT + at * width + 1:.1f}" y="{y:.1f}" '
+                f'<rect class="{one.css}"{whose} x="{_LEFT + at * width + 1:.1f}" y="{y:.1f}" '
                 f'width="{max(1.0, width - 2):.1f}" height="{size:.1f}"><title>{escape(words)}</title></rect>'
             )
             below += count
@@ -155,7 +164,7 @@ def _key(rows: Sequence[Bars]) -> str:
     """What the colours of stacked bars stand for, from above as in the figure."""
     items = [
         '<li><svg class="fig key" viewBox="0 0 12 12" aria-hidden="true">'
-        f'<rect class="c{one.slot % _COLOURS}" x="1" y="1" width="10" height="10" rx="2"/></svg>'
+        f'<rect class="{one.css}" x="1" y="1" width="10" height="10" rx="2"/></svg>'
         f"{escape(one.label)}</li>"
         for one in reversed(rows)
     ]

@@ -58,7 +58,7 @@ def evaluation_page(
 
 def _beside(model: str, results: Results, scores: "Scores") -> Own:
     score = scores[model, results.header.benchmark]
-    return Own(model, results.header, score.samples, score.accuracy)
+    return Own(model, results.header, score.samples, score.accuracy, score.problems)
 
 
 def score_of_results(results: Results) -> BenchmarkScore:
@@ -170,23 +170,23 @@ def _ends(score: BenchmarkScore | Part) -> tuple[float, float, float]:
 def _lengths(name: str, results: Results) -> str:
     edges, labels = length_bins([one.tokens for one in results.samples])
     rows = []
-    for slot, label, test in _KINDS:
+    for kind, label, test in _KINDS:
         counts = [0] * len(labels)
         for one in results.samples:
             if test(one):
                 counts[min(len(labels) - 1, one.tokens // (edges[1] - edges[0]))] += 1
         if any(counts):
-            rows.append(Bars(label, counts, slot))
+            rows.append(Bars(label, counts, kind=kind))
     title = f"Length of answers, {name}"
     return html.figure(title, "samples by tokens", bar_chart(title, labels, rows, "tokens"))
 
 
-_KINDS: tuple[tuple[int, str, Callable[[SampleRecord], bool]], ...] = (
-    (2, "correct", lambda one: one.is_correct),
-    (1, "not correct", lambda one: not one.is_correct and not one.is_truncated),
-    (5, "truncated, not correct", lambda one: not one.is_correct and one.is_truncated),
+_KINDS: tuple[tuple[str, str, Callable[[SampleRecord], bool]], ...] = (
+    ("good", "correct", lambda one: one.is_correct),
+    ("bad", "not correct", lambda one: not one.is_correct and not one.is_truncated),
+    ("cut", "truncated, not correct", lambda one: not one.is_correct and one.is_truncated),
 )
-"""Colour, name and what belongs to it."""
+"""Kind of bar, name and what belongs to it."""
 
 
 def _solved(name: str, results: Results, slot: int) -> str:

@@ -30,14 +30,17 @@ def _variables(colours: Sequence[str]) -> str:
 
 
 FIGURE_CSS = (
-    f":root{{{_variables(LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
+    f":root{{{_variables(LIGHT)}}}"
     ".fig{display:block;width:100%;height:auto;font:11px system-ui,sans-serif}"
     ".fig text{fill:var(--muted,#555)}.fig .grid{stroke:var(--rule,#ddd);stroke-width:1}"
-    ".fig .line{fill:none;stroke-width:2;stroke-linejoin:round}.fig .faint{stroke-width:1;opacity:.3}"
-    ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}"
+    ".fig .line{fill:none;stroke-width:2;stroke-linejoin:round}.fig .faint{stroke-width:1;opacity:.4}"
+    ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}.fig .guide{stroke:var(--edge,#777)}"
     ".fig .zero{fill:none;stroke:var(--muted,#555);stroke-width:1.2}"
     + "".join(f".fig .c{i}{{stroke:var(--s{i});fill:var(--s{i})}}.fig .line.c{i}{{fill:none}}" for i in range(_COLOURS))
+    + "".join(f".fig .{name}{{stroke:var(--{name});fill:var(--{name})}}" for name in ("good", "bad"))
+    + ".fig .bad{fill-opacity:.3}.fig .cut{stroke:var(--muted);fill:var(--muted)}"
 )
+DARK_CSS = f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
 
 
 @dataclass(frozen=True)
@@ -92,19 +95,26 @@ def line_chart(title: str, series: Sequence[Series], x_label: str = "step", perc
     x_ticks = nice_ticks(min(xs), max(xs), whole=True)
     scale = _Scale(min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1, ticks[0], ticks[-1])
     parts = [_axes(scale, x_ticks, ticks, x_label, percent)]
-    parts += [_band(one, scale) for one in series]
-    parts += [_line(one.faint, one.slot, scale, "line faint", dashed=False) for one in series if one.faint]
-    parts += [_line(one.points, one.slot, scale, "line") for one in series]
-    parts += [_markers(one, scale, percent) for one in series]
-    return svg(title, describe(series, percent), HEIGHT, "".join(parts))
+    parts += [_of(one, _band(one, scale)) for one in series]
+    parts += [_of(one, _line(one.faint, one.slot, scale, "line faint", dashed=False)) for one in series if one.faint]
+    parts += [_of(one, _line(one.points, one.slot, scale, "line")) for one in series]
+    parts += [_of(one, _markers(one, scale, percent)) for one in series]
+    across = f"{_LEFT} {WIDTH - _RIGHT} {_TOP} {HEIGHT - _BOTTOM} {scale.x_low:g} {scale.x_high:g}"
+    return svg(title, describe(series, percent), HEIGHT, "".join(parts), f' data-across="{across}"')
+
+
+def _of(series: Series, parts: str) -> str:
+    """Parts of a series: the page fades them where another one is looked at."""
+    return f'<g data-slot="{series.slot}">{parts}</g>' if parts else ""
 
 
 def chart_numbers(series: Sequence[Series], x_label: str = "step", percent: bool = False) -> str:
     """The values as a table that opens on a click: for screen readers, and for the page's CSV."""
     xs = sorted({point.x for one in series for point in one.points})
-    heads = [x_label]
+    heads = [f'<th scope="col">{escape(x_label)}</th>']
     for one in series:
-        heads += [one.label, *(f"{one.label} {end}" for end in ("low", "high") if _has_interval(one))]
+        heads.append(f'<th scope="col" data-slot="{one.slot}">{escape(one.label)}</th>')
+        heads += [f'<th scope="col">{escape(one.label)} {end}</th>' for end in ("low", "high") if _has_interval(one)]
     rows = []
     for x in xs:
         cells = [f"{x:g}"]
@@ -113,9 +123,8 @@ def chart_numbers(series: Sequence[Series], x_label: str = "step", percent: bool
             values = [point.y, *((point.low, point.high) if _has_interval(one) else ())]
             cells += ["" if value is None else f"{100 * value:.2f}" if percent else f"{value:.6g}" for value in values]
         rows.append(cells)
-    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(one)}</td>' for one in row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{body}</tbody></table>"
     return f'<details class="numbers"><summary>numbers{" in percent" if percent else ""}</summary>{table}</details>'
 
 
@@ -126,7 +135,8 @@ def _has_interval(series: Series) -> bool:
 def legend(labels: Sequence[str], pinned: bool = False) -> str:
     """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [
-        f'<li><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>{escape(label)}</li>'
+        f'<li data-slot="{slot}"><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>'
+        f"{escape(label)}</li>"
         for slot, label in enumerate(labels)
     ]
     return f'<ul class="legend{" pinned" if pinned else ""}">{"".join(items)}</ul>'
@@ -212,11 +222,11 @@ def _extent(series: Series) -> list[float]:
     return given + [point.y for point in series.faint if point.y is not None]
 
 
-def svg(title: str, description: str, height: float, body: str) -> str:
+def svg(title: str, description: str, height: float, body: str, attributes: str = "") -> str:
     """A figure of the common width around its parts, with a title and what it shows in words."""
     return (
         f'<svg class="fig" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(title)}"><title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>'
+        f'aria-label="{escape(title)}"{attributes}><title>{escape(title)}</title><desc>{escape(description)}</desc>{body}</svg>'
     )
 
 

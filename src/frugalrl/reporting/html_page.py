@@ -4,65 +4,21 @@ Decisions:
 - One file without fonts or links: it opens from a disk without a network. A Content-Security-Policy forbids everything
   but the page's own style, and the scripts whose hashes it names, should a text ever escape its escaping.
 - Everything passed as text is escaped here; only parameters named `html` or `parts` are taken as markup.
-- Wide tables scroll inside their own box, so a phone never scrolls the page sideways.
-
-Not covered: printing.
+- Wide tables scroll inside their own box; on a phone each row of one stands as a list of its cells, so that nothing
+  is out of sight. Columns of words are aligned to the left, columns of numbers to the right.
 """
 
 import base64
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from frugalrl.reporting.figures import FIGURE_CSS
+from frugalrl.reporting.page_style import PAGE_CSS
 
 GENERATOR = "frugalrl report"
 """Stands in every file a report writes; only such files are replaced."""
-
-_CSS = (
-    """
-:root{color-scheme:light dark;--ground:#fff;--ink:#1b2026;--muted:#55606c;--rule:#dce0e5;--panel:#f5f7f9;
---good:#0b6b3a;--bad:#a8261c;--unsure:#6b5900}
-@media(prefers-color-scheme:dark){:root{--ground:#14171b;--ink:#e4e8ec;--muted:#a3adb8;--rule:#333a42;--panel:#1d2228;
---good:#63d396;--bad:#ff9488;--unsure:#e2c65a}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:68rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);
-font:16px/1.55 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{font-size:1.6rem;line-height:1.25;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.4rem 0 .6rem;line-height:1.3}
-h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{color:var(--muted)}
-.contents{position:sticky;top:0;z-index:3;display:flex;gap:.2rem 1.2rem;margin:.8rem 0 0;padding:.45rem 0;
-background:var(--ground);border-bottom:1px solid var(--rule);font-size:.88rem;overflow-x:auto;white-space:nowrap}
-.contents a{color:var(--muted);text-decoration:none}.contents a:hover,.contents a:focus{color:var(--ink)}
-section{scroll-margin-top:2.6rem}body:has(.legend.pinned) section{scroll-margin-top:5.2rem}
-.finding{border-left:4px solid var(--muted);padding:.5rem .9rem;background:var(--panel);margin:.8rem 0;max-width:46rem}
-.finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding.unsure{border-color:var(--unsure)}
-.scroll{overflow-x:auto;overflow-wrap:normal;margin:.7rem 0}table{border-collapse:collapse;
-font-variant-numeric:tabular-nums;font-size:.93rem}
-.caption{color:var(--muted);font-size:.93rem;margin:.8rem 0 -.4rem}
-th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--rule);white-space:nowrap;vertical-align:top}
-th:first-child,td:first-child{text-align:left;padding-left:0}
-thead th{color:var(--muted);font-weight:600;white-space:normal}
-tbody th{font-weight:500}.ci{color:var(--muted);font-size:.82rem;display:block}
-.fig.bar{width:5rem;margin-top:.35rem}td .fig.bar{margin-left:auto}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));
-gap:1.4rem 2rem;align-items:end}
-figure{margin:0;min-width:0}figcaption{font-weight:600;font-size:.95rem;margin-bottom:.25rem}
-figcaption span{display:block;font-weight:400;color:var(--muted);font-size:.84rem}
-.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;margin:.6rem 0;font-size:.93rem}
-.legend li{display:flex;align-items:center;gap:.5rem}.fig.key{width:2.75rem;flex:none}
-.legend.pinned{position:sticky;top:2.2rem;background:var(--ground);padding:.4rem 0;
-border-bottom:1px solid var(--rule);z-index:1}
-details{border:1px solid var(--rule);border-radius:6px;padding:.45rem .8rem;margin:.5rem 0}summary{cursor:pointer}
-pre{white-space:pre-wrap;font:.83rem/1.45 ui-monospace,monospace;background:var(--panel);padding:.7rem;margin:.5rem 0;
-max-height:26rem;overflow:auto;border-radius:4px}
-.verdict{font-weight:600}.correct{color:var(--good)}.incorrect{color:var(--bad)}.unknown{color:var(--unsure)}
-ul.notes{padding-left:1.2rem}:focus-visible{outline:2px solid var(--s0);outline-offset:2px}
-"""
-    + FIGURE_CSS
-    + "@media(max-width:480px){.fig{font-size:14px}th,td{padding:.3rem .45rem}"
-    "tbody th{white-space:normal;min-width:6.5rem;overflow-wrap:anywhere}}"
-)
 
 
 def page(
@@ -78,7 +34,7 @@ def page(
     parts: markup, each a section. style: added to the page's own. scripts: of ours, run after the page is there.
     is_followed: the page may ask the server that it came from for its next state.
     """
-    body = "\n".join(part for part in parts if part)
+    body = _told_apart("\n".join(part for part in parts if part))
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts)
     policy = "default-src 'none'; style-src 'unsafe-inline'" + (
         f"; img-src data:; script-src {hashes}" if hashes else ""
@@ -91,10 +47,10 @@ def page(
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="generator" content="{GENERATOR}">\n'
-        f"<title>{escape(title)}</title>\n<style>{_CSS}{style}</style>\n</head>\n<body{wide}>\n"
-        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n{_contents(body)}'
-        f"<main>\n{body}\n</main>\n"
-        f"{tail}</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{PAGE_CSS}{style}</style>\n</head>\n<body{wide}>\n"
+        f'<a class="skip" href="#main">to the content</a>\n<header><h1>{escape(title)}</h1>'
+        + (f'<p class="lead">{escape(lead)}</p>' if lead else "")
+        + f'</header>\n{_contents(body)}<main id="main">\n{body}\n</main>\n{tail}</body>\n</html>\n'
     )
 
 
@@ -103,13 +59,25 @@ def _sha256(script: str) -> str:
 
 
 def section(heading: str, *parts: str) -> str:
-    """A heading and markup under it; what is called alike on a page is one place in its contents."""
-    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    """A heading and markup under it."""
+    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
     return f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{"".join(parts)}\n</section>'
 
 
 _HEADING = re.compile(r'<section id="([a-z0-9-]*)">\n<h2>([^<]*)</h2>')
 _FEWEST_LISTED = 3
+
+
+def _told_apart(body: str) -> str:
+    """The same with sections of one name numbered: an id stands once on a page."""
+    seen = Counter[str]()
+
+    def numbered(found: re.Match[str]) -> str:
+        seen[found[1]] += 1
+        number = f"-{seen[found[1]]}" if seen[found[1]] > 1 else ""
+        return f'<section id="{found[1]}{number}">\n<h2>{found[2]}</h2>'
+
+    return _HEADING.sub(numbered, body)
 
 
 def _contents(body: str) -> str:
@@ -136,13 +104,28 @@ def notes(sentences: Sequence[str]) -> str:
 
 def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """A table of markup cells (make text safe with `cell`); the first cell of a row is its heading."""
-    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
+    kinds = ["" if all(_is_number(row[at]) for row in rows) else ' class="words"' for at in range(len(heads))]
+    head = "".join(f'<th scope="col"{kind}>{escape(one)}</th>' for one, kind in zip(heads, kinds, strict=True))
     body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{one}</td>" for one in row[1:])}</tr>' for row in rows
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f'<td{kinds[at]} data-head="{escape(heads[at])}">{row[at]}</td>' for at in range(1, len(row)))
+        + "</tr>"
+        for row in rows
     )
     above = f'<p class="caption">{escape(caption)}</p>' if caption else ""
     frame = f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption or heads[0] or "table")}">'
     return f"{above}{frame}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+_MARKUP = re.compile(r'<span class="ci">.*?</span>|<svg.*?</svg>|<[^>]*>', re.DOTALL)
+_NUMBER = re.compile(
+    r"(?:at least )?[-+–−$]?[\d.,]*(?: ?(?:%|points|h|x|s|min|GB|MB))?(?: \([\d.,]+ %\))?|(?:\d+[hms])+"
+)
+
+
+def _is_number(cell_html: str) -> bool:
+    """Whether a cell holds a number with its unit, a dash, or nothing."""
+    return _NUMBER.fullmatch(_MARKUP.sub("", cell_html).strip()) is not None
 
 
 def cell(text: str, below: str = "") -> str:
@@ -152,7 +135,8 @@ def cell(text: str, below: str = "") -> str:
 
 def figure(heading: str, remark: str, html: str) -> str:
     """A chart under its caption."""
-    return f"<figure><figcaption>{escape(heading)}<span>{escape(remark)}</span></figcaption>{html}</figure>"
+    said = f"<span>{escape(remark)}</span>" if remark else ""
+    return f'<figure><figcaption>{escape(heading)}{said}</figcaption><div class="drawn">{html}</div></figure>'
 
 
 def charts(figures: Sequence[str]) -> str:

@@ -18,6 +18,11 @@ def style() -> str:
     return asset(_STYLE)
 
 
+def figure_scripts() -> tuple[str, ...]:
+    """The scripts of pages with figures and no samples."""
+    return (asset(FIGURES),)
+
+
 def scripts(is_followed: bool = False) -> tuple[str, ...]:
     """The scripts of pages with samples, in order. is_followed: with the one that asks the server for what is new."""
     return asset(FIGURES), asset(BROWSER), *((asset(FOLLOW),) if is_followed else ())

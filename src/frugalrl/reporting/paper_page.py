@@ -16,7 +16,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from frugalrl.reporting import html_page as html
-from frugalrl.reporting.figures import Point, Series, interval_bar, legend, line_chart
+from frugalrl.reporting import page_assets
+from frugalrl.reporting.figures import Point, Series, chart_numbers, interval_bar, legend, line_chart
 from frugalrl.reporting.run_card import plain
 from frugalrl.statistics.intervals import wilson
 from frugalrl.statistics.paired_tests import unpaired
@@ -69,7 +70,8 @@ def paper_page(paper: Mapping[str, Any]) -> str:
         html.section("Cost", *[_costs(table) for table in paper["costs"]]),
         html.section("Source", html.paragraph(f"{paper['title']}. {paper['source']}."), _independent(paper)),
     ]
-    return html.page("Open-RS: the published numbers, with intervals", paper["title"], parts)
+    title = "Open-RS: the published numbers, with intervals"
+    return html.page(title, paper["title"], parts, page_assets.style(), page_assets.figure_scripts())
 
 
 def paper_card(paper: Mapping[str, Any]) -> str:
@@ -188,7 +190,8 @@ def _checkpoint_charts(paper: Mapping[str, Any]) -> str:
             points = [Point(step, share, *interval(share, sizes[name])) for step, share in shares]
             series.append(Series(experiment["experiment"], points, slot))
         remark = f"{sizes[name]} problems, one sample each; band and whiskers: 95 % interval"
-        figures.append(html.figure(name, remark, line_chart(f"{name} by checkpoint", series, percent=True)))
+        chart = line_chart(f"{name} by checkpoint", series, percent=True) + chart_numbers(series, percent=True)
+        figures.append(html.figure(name, remark, chart))
     return legend([one["experiment"] for one in paper["checkpoints"]]) + html.charts(figures)
 
 

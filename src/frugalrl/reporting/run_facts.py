@@ -1,5 +1,6 @@
 """The facts of runs as sections of their page: which model was kept, what the guard did, what it was made with."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -20,6 +21,10 @@ _ENVIRONMENT = {
     "hash of the recipe": ("hash/recipe",),
 }
 _HASH_SHOWN = 16
+Facts = list[tuple[str, list[str]]]
+"""Rows: a name, and a cell for each run."""
+_MOST_EVENTS = 12
+"""In a table that stands open."""
 
 
 def choice(runs: Sequence[RunRecord]) -> str:
@@ -39,6 +44,8 @@ def choice(runs: Sequence[RunRecord]) -> str:
         "p is corrected for every checkpoint that was looked at. The highest of several is too high: the test says."
     )
     table = html.html_table(heads, rows, remark)
+    if len(runs) > 1:
+        table = html.folded("Every model that was looked at", table)
     return html.section("Which model was kept", html.notes(list(dict.fromkeys(reasons))), table)
 
 
@@ -64,7 +71,13 @@ def guard_events(runs: Sequence[RunRecord]) -> str:
         for run in runs
         for event in run.guard
     ]
-    return html.section("What the guard did", html.html_table(["run", "step", "action", "why"], rows)) if rows else ""
+    if not rows:
+        return ""
+    table = html.html_table(["run", "step", "action", "why"], rows)
+    if len(rows) > _MOST_EVENTS:
+        counts = Counter(str(event.get("action")) for run in runs for event in run.guard)
+        table = html.folded(escape(", ".join(f"{count} {action}" for action, count in counts.most_common())), table)
+    return html.section("What the guard did", table)
 
 
 def _said(event: Mapping[str, Any]) -> str:
@@ -83,8 +96,9 @@ def _recorded(run: RunRecord, *keys: str) -> str:
 
 
 def provenance(runs: Sequence[RunRecord]) -> str:
-    rows = [[escape(name), *cells] for name, cells in _facts(runs)]
-    table = html.html_table(["", *(run.label for run in runs)], rows)
+    facts = _facts(runs)
+    rows = [[escape(name), *cells] for name, cells in facts]
+    table = html.html_table(["setting", "value"], rows) if len(runs) == 1 else _beside(runs, facts)
     recipes = [
         html.folded(escape(f"Recipe of {run.label}, complete"), html.preformatted(run.recipe_text, 40_000))
         for run in runs
@@ -93,7 +107,19 @@ def provenance(runs: Sequence[RunRecord]) -> str:
     return html.section("What it was made with", table, *recipes)
 
 
-def _facts(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+def _beside(runs: Sequence[RunRecord], facts: Facts) -> str:
+    """What differs between the runs, a row for each run, and what all share."""
+    shared = [(name, cells[0]) for name, cells in facts if len(set(cells)) == 1]
+    unlike = [(name, cells) for name, cells in facts if len(set(cells)) > 1]
+    parts = []
+    if unlike:
+        rows = [[escape(run.label), *(cells[at] for _, cells in unlike)] for at, run in enumerate(runs)]
+        parts.append(html.html_table(["run", *(name for name, _ in unlike)], rows, "What differs"))
+    table = html.html_table(["setting", "value"], [[escape(name), cell] for name, cell in shared], "The same in all")
+    return "".join([*parts, table if shared else ""])
+
+
+def _facts(runs: Sequence[RunRecord]) -> Facts:
     """Rows of facts, a cell for each run; rows that no run can fill are left out."""
     places = {
         "model": ("model", "path"),

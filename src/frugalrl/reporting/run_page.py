@@ -17,12 +17,14 @@ from frugalrl.reporting import html_page as html
 from frugalrl.reporting import page_assets
 from frugalrl.reporting.console import duration, percent
 from frugalrl.reporting.figures import Point, Series, chart_numbers, legend, line_chart, running_mean, share_bar
-from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress, several_runs
+from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress
 from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_facts import choice, guard_events, provenance
+from frugalrl.reporting.run_published import beside_published
 from frugalrl.reporting.run_record import RunRecord
+from frugalrl.reporting.runs_beside import how_far, results_beside, times_beside
 from frugalrl.reporting.sample_browser import Samples, sample_browser
-from frugalrl.reporting.seeds import are_seeds, band_label, with_band
+from frugalrl.reporting.seeds import Arm, arms, drawn
 
 _CHARTS = (
     ("reward/mean", "Reward", "mean of the step's completions; should rise", False),
@@ -52,44 +54,36 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_follo
     `html_page.page`.
     """
     names = [str(run.recipe.get("name", run.label)) for run in runs]
-    title = f"Run {runs[0].label}" if len(runs) == 1 else f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}"
-    description = str(runs[0].recipe.get("description") or "").rstrip(".")
-    lead = " ".join([f"{description}." if description else "", *map(progress, runs)])
+    several = len(runs) > 1
+    title = f"{len(runs)} runs of {', '.join(dict.fromkeys(names))}" if several else f"Run {runs[0].label}"
+    descriptions = dict.fromkeys(str(run.recipe.get("description") or "").rstrip(".") for run in runs)
+    about = [f"{next(iter(descriptions))}." if len(descriptions) == 1 and any(descriptions) else ""]
+    lead = " ".join([*about, how_far(runs) if several else progress(runs[0])])
+    found = arms([run.recipe for run in runs], [run.label for run in runs])
     parts = [
-        legend(_labels(runs), pinned=True) if len(runs) > 1 else "",
-        _result(runs),
+        legend([arm.label for arm in found], pinned=True) if several else "",
+        results_beside(runs, found) if several else _result(runs[0]),
         choice(runs),
-        _accuracy(runs),
-        _training(runs),
+        _accuracy(runs, found),
+        _training(runs, found),
+        beside_published(runs),
         guard_events(runs),
-        _time(runs),
-        *[_samples(run) for run in runs],
+        _time(runs, found),
+        _samples(runs),
         sample_browser(samples, mathml) if samples is not None else "",
         provenance(runs),
     ]
     return html.page(title, lead.strip(), parts, page_assets.style(), page_assets.scripts(is_followed), is_followed)
 
 
-def _labels(runs: Sequence[RunRecord]) -> list[str]:
-    return [*(run.label for run in runs), *([band_label(len(runs))] if _are_seeds(runs) else [])]
-
-
-def _are_seeds(runs: Sequence[RunRecord]) -> bool:
-    return are_seeds([run.recipe for run in runs])
-
-
 # --------------------------------------------------------------------------------------------------- results
 
 
-def _result(runs: Sequence[RunRecord]) -> str:
-    findings = []
-    for run in runs:
-        found = comparison(run)
-        findings.append(html.finding((f"{run.label}: " if len(runs) > 1 else "") + found.text, found.kind))
-    together = several_runs(runs)
-    remarks = html.notes([note if len(runs) == 1 else f"{run.label}: {note}" for run in runs for note in run.notes])
-    table = _scores_of_one(runs[0]) if len(runs) == 1 else _scores_of_several(runs)
-    return html.section("Did it help?", *findings, html.paragraph(together) if together else "", table, remarks)
+def _result(run: RunRecord) -> str:
+    found = comparison(run)
+    return html.section(
+        "Did it help?", html.finding(found.text, found.kind), _scores_of_one(run), html.notes(list(run.notes))
+    )
 
 
 def _scores_of_one(run: RunRecord) -> str:
@@ -99,24 +93,6 @@ def _scores_of_one(run: RunRecord) -> str:
         rows.append(["difference", html.cell(*gain(run)), "", "", "", ""])
     heads = ["model", "accuracy (avg@k)", "any of k right", "mean tokens", "truncated", "unknown"]
     return html.html_table(heads, rows, _INTERVALS) if rows else ""
-
-
-def _scores_of_several(runs: Sequence[RunRecord]) -> str:
-    rows = []
-    for run in runs:
-        base, final = (run.summary.get(name) or {} for name in ("base", "final"))
-        cells = _score_cells(final)
-        rows.append([escape(run.label), html.cell(*accuracy(base)), cells[0], html.cell(*gain(run)), *cells[2:]])
-    heads = [
-        "run",
-        "base (avg@k)",
-        "final (avg@k)",
-        "difference",
-        "tokens, final",
-        "truncated, final",
-        "unknown, final",
-    ]
-    return html.html_table(heads, rows, _INTERVALS)
 
 
 def _score_cells(score: Mapping[str, Any]) -> list[str]:
@@ -137,18 +113,13 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _accuracy(runs: Sequence[RunRecord]) -> str:
+def _accuracy(runs: Sequence[RunRecord], found: Sequence[Arm]) -> str:
     figures = []
     for split in SPLITS:
-        series = [
-            Series(run.label, _evaluated(run, split), slot) for slot, run in enumerate(runs) if _evaluated(run, split)
-        ]
-        if any(len(one.points) > 2 for one in series):
-            remark = "band and whiskers: 95 % interval, clustered by problem; step 0 is the base"
-            if _are_seeds(runs) and len(series) == len(runs):
-                series, remark = with_band(series, len(runs)), "single runs, their mean and range; step 0 is the base"
-            chart = line_chart(f"{split} accuracy", series, percent=True) + chart_numbers(series, percent=True)
-            figures.append(html.figure(f"Accuracy on {split}", remark, chart))
+        own = {at: Series(run.label, points, at) for at, run in enumerate(runs) if (points := _evaluated(run, split))}
+        if any(len(one.points) > 2 for one in own.values()):
+            chart = _chart(f"{split} accuracy", *drawn(found, own), is_share=True)
+            figures.append(html.figure(f"Accuracy on {split}", _accuracy_remark(found), chart))
     rows = [
         _evaluation_row(run.label if len(runs) > 1 else "", split, step, values)
         for run in runs
@@ -157,10 +128,23 @@ def _accuracy(runs: Sequence[RunRecord]) -> str:
         if f"{split}/avg_at_k" in values
     ]
     sentences = html.notes([sentence for run in runs for sentence in looks(run)])
+    if not rows:
+        return html.section("Accuracy by step", html.paragraph("No evaluation is logged."))
     warnings = "".join(html.finding(sentence, "bad") for run in runs for sentence in overused_test(run))
     table = html.html_table(["evaluation", "step", "accuracy", "mean tokens", "truncated", "unknown"], rows)
-    listed = html.folded("Every evaluation, as a table", sentences, table) if rows else sentences
+    listed = html.folded("Every evaluation, as a table", sentences, table)
     return html.section("Accuracy by step", warnings, html.charts(figures) if figures else "", listed)
+
+
+def _accuracy_remark(found: Sequence[Arm]) -> str:
+    bands = [arm.has_band for arm in found]
+    if not any(bands):
+        return "band and whiskers: 95 % interval, clustered by problem; step 0 is the base"
+    return "thin lines: single seeds" + ("; step 0 is the base" if all(bands) else "; whiskers: 95 % interval")
+
+
+def _chart(heading: str, lines: Sequence[Series], rows: Sequence[Series], is_share: bool) -> str:
+    return line_chart(heading, lines, percent=is_share) + chart_numbers(rows, percent=is_share)
 
 
 def _evaluated(run: RunRecord, split: str) -> list[Point]:
@@ -184,24 +168,24 @@ def _evaluation_row(label: str, split: str, step: int, values: Mapping[str, floa
 # -------------------------------------------------------------------------------------------------- training
 
 
-def _training(runs: Sequence[RunRecord]) -> str:
+def _training(runs: Sequence[RunRecord], found: Sequence[Arm]) -> str:
     if not any(run.steps for run in runs):
         return html.section("How training went", html.paragraph("No training step is logged yet."))
     window = max(1, max(len(run.steps) for run in runs) // 20)
     figures, absent = [], []
     for name, heading, remark, is_share in _CHARTS:
-        series = [_smoothed(run, name, slot, window, len(runs) == 1) for slot, run in enumerate(runs)]
-        series = [one for one in series if any(point.y is not None for point in one.points)]
-        if series and len(series) == len(runs) and _are_seeds(runs):
-            series = with_band(series, len(runs))
-        if series:
-            chart = line_chart(heading, series, percent=is_share) + chart_numbers(series, percent=is_share)
+        own = {at: _smoothed(run, name, at, window, len(runs) == 1) for at, run in enumerate(runs)}
+        own = {at: one for at, one in own.items() if any(point.y is not None for point in one.points)}
+        if own:
+            chart = _chart(heading, *drawn(found, own), is_share=is_share)
             figures.append(html.figure(heading, f"{name}: {remark}", chart))
         elif name == "policy/kl" and not all(run.is_fine_tuning for run in runs):
             absent.append("No KL is logged: the recipe holds no reference model (kl_coef is 0).")
-    single = "; faint lines are single steps." if len(runs) == 1 else "."
-    lines = f"Lines are running means of {window} steps{single}" if window > 1 else "A point for every step."
-    return html.section("How training went", html.paragraph(lines), html.charts(figures), html.notes(absent))
+    thin = "thin lines are single steps" if len(runs) == 1 else "thin lines are single seeds"
+    has_thin = any(arm.has_band for arm in found) or (len(runs) == 1 and window > 1)
+    means = f"Lines are running means of {window} steps" if window > 1 else "A point for every step"
+    said = html.paragraph(f"{means}{'; ' + thin if has_thin else ''}.")
+    return html.section("How training went", said, html.charts(figures), html.notes(absent))
 
 
 def _smoothed(run: RunRecord, name: str, slot: int, window: int, with_single_steps: bool) -> Series:
@@ -210,26 +194,31 @@ def _smoothed(run: RunRecord, name: str, slot: int, window: int, with_single_ste
     return Series(run.label, running_mean(points, window), slot, faint)
 
 
-def _time(runs: Sequence[RunRecord]) -> str:
-    rows = []
-    for slot, run in enumerate(runs):
-        seconds = _seconds(run)
-        total = sum(seconds.values())
-        for phase, value in sorted(seconds.items(), key=lambda one: -one[1]):
-            share = value / total if total else 0.0
-            name = f"{run.label}, {phase}" if len(runs) > 1 else phase
-            rows.append([escape(name), duration(value), percent(share), share_bar(share, slot), _usd(run, value)])
-        if seconds:
-            label = escape(f"{run.label}, total" if len(runs) > 1 else "total")
-            rows.append([label, duration(total), "", "", _usd(run, total)])
-    if not rows:
+def _time(runs: Sequence[RunRecord], found: Sequence[Arm]) -> str:
+    seconds = [_seconds(run) for run in runs]
+    if not any(seconds):
         return html.section("Time and cost", html.paragraph("No times are logged."))
     unfinished = [run.label for run in runs if run.steps and not run.summary]
     remarks = [f"Training steps only, for runs that have not finished: {', '.join(unfinished)}."] if unfinished else []
     if not any(_price(run) for run in runs):
         remarks.append("No cost is known: the recipe has no budget.usd_per_hour.")
-    table = html.html_table(["phase", "time", "share", "", "cost"], rows)
-    return html.section("Time and cost", html.paragraph(" ".join(remarks)) if remarks else "", table)
+    said = html.paragraph(" ".join(remarks)) if remarks else ""
+    if len(runs) == 1:
+        return html.section("Time and cost", said, _times_of_one(runs[0], seconds[0]))
+    slots = {at: slot for slot, arm in enumerate(found) for at in arm.runs}
+    usd = [_usd(run, sum(own.values())) for run, own in zip(runs, seconds, strict=True)]
+    return html.section("Time and cost", said, times_beside(runs, seconds, usd, [slots[at] for at in range(len(runs))]))
+
+
+def _times_of_one(run: RunRecord, seconds: Mapping[str, float]) -> str:
+    total = sum(seconds.values())
+    rows = [
+        [escape(phase), duration(value), percent(share), share_bar(share), _usd(run, value)]
+        for phase, value in sorted(seconds.items(), key=lambda one: -one[1])
+        for share in [value / total if total else 0.0]
+    ]
+    rows.append(["total", duration(total), "", "", _usd(run, total)])
+    return html.html_table(["phase", "time", "share", "", "cost"], rows)
 
 
 def _price(run: RunRecord) -> float | None:
@@ -264,9 +253,16 @@ def _is_phase(phase: str, value: object) -> bool:
 # --------------------------------------------------------------------------------------------------- samples
 
 
-def _samples(run: RunRecord) -> str:
+def _samples(runs: Sequence[RunRecord]) -> str:
+    """The best and the worst of each run; of several runs folded."""
+    parts = [_samples_of(run) for run in runs]
+    if len(runs) > 1:
+        parts = [html.folded(escape(run.label), own) for run, own in zip(runs, parts, strict=True)]
+    return html.section("Samples", *parts)
+
+
+def _samples_of(run: RunRecord) -> str:
     best, worst = best_and_worst(run.samples)
-    heading = f"Samples of {run.label}"
     solved = [one for one in run.summary.get("solved_now") or [] if isinstance(one, Mapping)]
     parts = []
     if best:
@@ -285,7 +281,7 @@ def _samples(run: RunRecord) -> str:
             )
             for one in solved
         ]
-    return html.section(heading, *parts)
+    return "".join(parts)
 
 
 def best_and_worst(samples: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

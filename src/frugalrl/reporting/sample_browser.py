@@ -12,6 +12,7 @@ What the browser does with it is in `assets/page/browser.js`.
 import base64
 import gzip
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -126,7 +127,7 @@ def _index(shown: Samples, chunks: Sequence[Sequence[int]], table: Mapping[str, 
         "c": [int(one.truncated) for one in shown.samples],
         "a": [one.answer for one in shown.samples],
         "l": [one.language for one in shown.samples],
-        "w": [one.reward for one in shown.samples],
+        "w": [_shown_number(one.reward) for one in shown.samples],
         "q": [int(one.reasoning_open) for one in shown.samples],
         "h": [place[at][0] for at in range(len(shown.samples))],
         "o": [place[at][1] for at in range(len(shown.samples))],
@@ -134,7 +135,7 @@ def _index(shown: Samples, chunks: Sequence[Sequence[int]], table: Mapping[str, 
     if not shown.is_judged:
         columns |= {"m": [one.title for one in shown.samples], "e": [one.note for one in shown.samples]}
     if any(one.terms for one in shown.samples):
-        columns["f"] = [dict(one.terms) for one in shown.samples]
+        columns["f"] = [{name: _shown_number(value) for name, value in one.terms.items()} for one in shown.samples]
     tags = list(dict.fromkeys(name for problem in shown.problems for name in problem.tags))
     problems = [
         {"i": one.id, "b": one.benchmark, "x": one.text, "g": one.gold, "t": dict(one.tags)} for one in shown.problems
@@ -152,6 +153,11 @@ def _index(shown: Samples, chunks: Sequence[Sequence[int]], table: Mapping[str, 
         "maths": dict(table),
         "chunks": len(chunks),
     }
+
+
+def _shown_number(value: float | None) -> float | str | None:
+    """JSON knows neither NaN nor infinity: they are shown as words."""
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _chunks(samples: Sequence[ShownSample]) -> list[list[int]]:
@@ -184,6 +190,6 @@ def _tables(shown: Samples, chunks: Sequence[Sequence[int]], formula: Formula) -
 
 
 def _packed(name: str, value: object) -> str:
-    data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
     text = base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
     return f'<script type="application/json+gzip" id="{name}">{text}</script>\n'

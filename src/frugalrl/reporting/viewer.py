@@ -28,6 +28,7 @@ from frugalrl.reporting.pages import evaluated, language
 from frugalrl.reporting.run_page import run_page
 from frugalrl.reporting.run_reader import read_run
 from frugalrl.reporting.run_samples import run_samples
+from frugalrl.reporting.runs_beside import badge
 
 _LIVE_SECONDS = 60.0
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -84,10 +85,9 @@ class Viewer:
 
     def _index(self) -> str:
         rows = [
-            [f'<a href="/{at}">{escape(child.name)}</a>', *map(html.cell, _summary(child))]
-            for at, child in enumerate(self._children())
+            [f'<a href="/{at}">{escape(child.name)}</a>', *_cells(child)] for at, child in enumerate(self._children())
         ]
-        table = html.html_table(["folder", "what", "result"], rows)
+        table = html.html_table(["folder", "what", "verdict", "result", "changed"], rows)
         parts = [html.section("Runs and evaluations", table)]
         scripts = page_assets.scripts(is_followed=True)
         return html.page(self._folder.name, "", parts, page_assets.style(), scripts, is_followed=True)
@@ -97,20 +97,29 @@ def _changed(folder: Path) -> float:
     return max((path.stat().st_mtime for path in folder.rglob("*.json*") if path.is_file()), default=0.0)
 
 
-def _summary(folder: Path) -> tuple[str, str]:
-    """What a folder holds, and its result in a few words."""
+def _cells(folder: Path) -> list[str]:
+    """A folder's row after its name."""
+    what, verdict, result = _summary(folder)
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(folder)))
+    return [what, verdict, html.cell(result), changed]
+
+
+def _summary(folder: Path) -> tuple[str, str, str]:
+    """What a folder holds, the verdict on it as markup, and its result in a few words."""
     try:
         if _is_curation(folder):
             splits = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("splits", {})
-            return "curated set", ", ".join(f"{name} {count:,}" for name, count in splits.items() if count)
+            return "curated set", "", ", ".join(f"{name} {count:,}" for name, count in splits.items() if count)
         if _is_run(folder):
             run = read_run(folder, folder.name)
-            return "run", f"{progress(run)} {comparison(run).text}".removeprefix(f"{folder.name}: ")
+            state = badge(run) if run.summary else '<span class="badge">going on</span>'
+            said = comparison(run).text if run.summary else ""
+            return "run", state, f"{progress(run)} {said}".removeprefix(f"{folder.name}: ").strip()
         one = evaluated(folder.name, _files(folder))
         scores = [f"{own.header.benchmark} {estimate(score_of_results(own).accuracy)}" for own in one.results]
-        return "evaluation", ", ".join(scores)
+        return "evaluation", "", ", ".join(scores)
     except (UserError, OSError, ValueError) as error:
-        return "unreadable", str(error)
+        return "unreadable", "", str(error)
 
 
 def server(folder: Path, port: int) -> ThreadingHTTPServer:

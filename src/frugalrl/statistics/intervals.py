@@ -1,8 +1,8 @@
 """What k samples on each of n problems say about accuracy. Undefined is NaN, never a made-up number.
 
 Samples of one problem are not independent, so intervals are clustered by problem (arXiv 2411.00640): what varies is
-the problems' means. `benchmarks/coverage.py` simulates how often the intervals hold the truth, for these and for the
-usual alternatives; its record is why these were chosen, and says where no interval can hold 95 %.
+the problems' means. `benchmarks/interval_coverage.py` simulates how often the intervals hold the truth, for these and
+for the usual alternatives; its record is why these were chosen, and says where no interval can hold 95 %.
 
 Tests of a difference and its interval are in `paired_tests`, the planning of n and k in `power`.
 """
@@ -17,7 +17,7 @@ from scipy.special import comb, ndtri, stdtrit
 LEVEL = 0.05
 """The chance of a false claim that is accepted; an interval holds what a test at this level does not reject."""
 _PRIOR_PROBLEMS = 10.0
-"""How many outcomes the spread between problems must be seen on to be believed; chosen by benchmarks/coverage.py."""
+"""Outcomes that the spread between problems must be seen on to be believed: see benchmarks/interval_coverage.py."""
 
 Correct = Sequence[Sequence[bool]]
 """For each of n problems, whether each of its k samples is correct."""

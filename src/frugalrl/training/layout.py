@@ -84,7 +84,21 @@ def attention_layout(placement: Placement, device: torch.device) -> AttentionLay
         tokens=torch.from_numpy(np.concatenate(tokens)).to(device),
         first_slots=torch.from_numpy(first_slots).to(device),
         shared=_shared(copies, tokens_of_prompt, device),
+        sequences=_sequences(placement),
     )
+
+
+def _sequences(placement: Placement) -> tuple[tuple[tuple[int, int, int], ...], ...]:
+    groups: dict[int, list[tuple[int, int, int]]] = {}
+    for prompt, prompt_tokens, first, tokens in zip(
+        placement.prompt_starts,
+        placement.prompt_tokens,
+        placement.completion_starts,
+        placement.completion_tokens,
+        strict=True,
+    ):
+        groups.setdefault(prompt, [(0, prompt, prompt_tokens)]).append((prompt_tokens, first, tokens))
+    return tuple(tuple(group) for group in groups.values())
 
 
 def _rectangles(lengths: Sequence[int]) -> list[list[int]]:

@@ -24,7 +24,7 @@ from frugalrl.planning.forecast.shape import ModelShape
 from frugalrl.planning.forecast.storage_meter import StorageMeter, metered, without_numbers
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.flight import Flight
-from frugalrl.rollout.kv_cache import SdpaCache, make_cache
+from frugalrl.rollout.kv_cache import SdpaCache
 from frugalrl.rollout.packed_weights import Adapters, PackedWeights
 from frugalrl.rollout.projections import FEWEST_ROWS
 from frugalrl.rollout.sampling import draw_tokens
@@ -217,8 +217,7 @@ def _sampled(recipe: TrainRecipe, policy: Policy, on_cpu: bool, rows: int, token
         decoder = engine.decoder(tokens)
         weights = decoder.weights
         columns = -(-tokens // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
-        cache_of = make_cache if on_cpu else SdpaCache
-        cache = cache_of(weights.shape, max(rows, FEWEST_ROWS), columns, weights.dtype, _HOST, "efficient")
+        cache = SdpaCache(weights.shape, max(rows, FEWEST_ROWS), columns, weights.dtype, _HOST, "efficient")
         flight = Flight(decoder, cache, sampling, [], _HOST)  # what it holds of each row
         decoder.prefill(cache, [(0,) * prompt], [rows], 0)
         positions = torch.full((max(rows, FEWEST_ROWS),), tokens - 1)

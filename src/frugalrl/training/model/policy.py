@@ -15,6 +15,7 @@ from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.config.schema import TINY_MODEL, ModelSettings
 from frugalrl.errors import ModelError
 from frugalrl.hub import UNREACHABLE, hub_access
+from frugalrl.training.model.compiled_parts import use_kernels
 from frugalrl.training.model.packed_attention import no_mask, use_packed_attention
 from frugalrl.training.model.parts import whole
 from frugalrl.training.model.tokenizer_checks import end_token_note, end_tokens, refuse_unfit_tokenizer
@@ -42,6 +43,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         use_packed_attention(self.model)
+        use_kernels(self.model)
 
     def saved_tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds of it, by name, as views of the weights in use."""

@@ -1,6 +1,6 @@
 """How often 95 % intervals hold the truth: ours, and the usual alternatives, on simulated evaluations.
 
-    python benchmarks/coverage.py [--runs 4000] [--out benchmarks/records/coverage.json]
+    python benchmarks/interval_coverage.py [--runs 4000] [--out benchmarks/records/coverage.json]
 
 Problems are drawn from a distribution of difficulty whose mean is the truth, then k samples of each; a run covers if
 the interval holds that mean. For the difference of two models each problem's difficulty moves by a random amount with
