@@ -38,8 +38,11 @@ _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
 NO_TENSORS = ("process", "kept by the C library", "other lanes", "server")
 """What a plan has beside the tensors of one lane, by the names of its parts."""
-_CONTEXT_GB, _PYTHON_GB = 0.45, 0.47
-"""CUDA's context; Python with torch, transformers and this program: 0.46 before the first update, 0.48 after it."""
+_CONTEXT_GB, _PYTHON_GB = 0.45, 0.56
+"""CUDA's context; Python on a CPU with torch, transformers, compiled kernels and this program after the first update,
+less the tensors of the tiny model. Of it 0.1 are the kernels; in the run that compiles them, 0.17."""
+_LIBRARIES_GB = 0.07
+"""peft, bitsandbytes, or both."""
 _KEPT_SHARE = 0.2
 """Of what an update makes and frees, on a CPU: the C library keeps blocks of less than 32 MB, and some of the gaps
 between them fit nothing. 0.17 at 0.9 M, 0.31 at 10 M and 0.16 at 97 M parameters, by resident sets (docs/plan.md)."""
@@ -128,7 +131,7 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "reference": weights * width if settings.has_reference and not settings.reference_waits else 0,
         "fp32 masters": settings.trained * 4 if width < 4 and not settings.offload else 0,
         "moments": 0 if settings.offload else moment_bytes(shape, settings),
-        "process": (_PYTHON_GB if settings.on_cpu else _CONTEXT_GB) * GB,
+        "process": _process_gb(settings) * GB,
     }
     if settings.on_cpu:
         held, on_host = {name: size + on_host.get(name, 0) for name, size in held.items()}, {}
@@ -153,6 +156,13 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         updating["other lanes"] = (settings.lanes - 1) * (2 * settings.trained * 4 + sum(updating.values()))
         updating["kept by the C library"] = sampling["kept by the C library"] = _KEPT_SHARE * sum(updating.values())
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
+
+
+def _process_gb(settings: MemorySettings) -> float:
+    """What is there before any tensor: of the device's memory."""
+    if not settings.on_cpu:
+        return _CONTEXT_GB
+    return _PYTHON_GB + _LIBRARIES_GB * (settings.adapted_values > 0 or settings.state_bits == 8)
 
 
 def moment_bytes(shape: ModelShape, settings: MemorySettings) -> float:
