@@ -209,7 +209,7 @@ def _passing(shape: ModelShape, settings: MemorySettings) -> dict[str, float]:
     With checkpointing a layer's graph is made again for its backward pass."""
     width = settings.value_bytes
     chunk = min(settings.logits_chunk, settings.loss_tokens)
-    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
+    head: float = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
     head += settings.trains_head * 2 * shape.embedding * 4
     head += shape.embedding * 4 if settings.on_cpu and width < 4 else 0
     head += _BEFORE_HEAD[width] * settings.micro_batch_tokens * shape.hidden * width
