@@ -9,7 +9,6 @@ their runs are read, and neither made there nor made again.
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -95,17 +94,15 @@ def is_there(run: tuple[str, int], folder: Path) -> bool:
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """A line for every finished run, and the lines that the record has of others. Exits if two folders have one run."""
+    """A line for every finished run, and the lines that the record has of others. The first folder that has a run counts."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     if RECORD.is_file():
         lines = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())
         known = {(row["arm"], row["seed"]): row for row in lines}
     asked = sorted(plan(QUESTIONS), key=lambda one: (list(ARMS).index(one[0]), one[1]))
     for arm, seed in asked:
-        done = [folder for folder in folders if is_there((arm, seed), folder)]
-        if len(done) > 1:
-            sys.exit(f"{arm}, seed {seed}, is in {' and in '.join(map(str, done))}. Take one of them away.")
-        for folder in done:
+        folder = next((one for one in folders if is_there((arm, seed), one)), None)
+        if folder is not None:
             known[arm, seed] = measured(arm, job_of(arm, seed, folder), folder)
     return [known[one] for one in asked if one in known]
 
