@@ -40,7 +40,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.table:
         asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
-        missing = [one for one in plan(asked) if not any(is_there(one, folder) for folder in chosen.also)]
+        missing = not_in(chosen.also, plan(asked))
         make_what_is_named([ARMS[arm] for arm, _ in missing], chosen.out / "data")
         run_here([job_of(arm, seed, chosen.out) for arm, seed in missing], chosen.out, chosen.workers)
     rows = rows_of([chosen.out, *chosen.also])
@@ -88,13 +88,18 @@ def job_of(arm: str, seed: int, out: Path) -> SeededRun:
     return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
 
 
+def not_in(folders: Sequence[Path], runs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The runs that none of the folders has."""
+    return [one for one in runs if not any(is_there(one, folder) for folder in folders)]
+
+
 def is_there(run: tuple[str, int], folder: Path) -> bool:
     """Whether a folder holds the finished run."""
     return is_done(job_of(*run, folder), folder)
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """A line for every finished run, and the lines that the record has of others. The first folder that has a run counts."""
+    """A line for every finished run, in the first folder that has it, and the lines that the record has of others."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     if RECORD.is_file():
         lines = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())

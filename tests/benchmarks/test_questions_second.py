@@ -61,6 +61,7 @@ def test_a_second_folder_is_read_and_its_runs_are_not_made_again(tmp_path, monke
     monkeypatch.setattr(questions, "measured", lambda arm, job, root: {"arm": arm, "seed": job.seed, "in": root})
     found = questions.rows_of([here, there])
     assert {(row["arm"], row["seed"], row["in"]) for row in found} == {("growing", seed, there) for seed in SEEDS}
+    assert questions.not_in([there], [("growing", 1), ("hard", 1)]) == [("hard", 1)]
     monkeypatch.setattr(questions, "is_done", lambda job, root: job.name.endswith("growing"))
     assert {row["in"] for row in questions.rows_of([here, there])} == {here}, "the first that has it"
 
