@@ -92,6 +92,8 @@ def test_the_bilingual_base_is_taught_in_thirds_what_the_prompt_asks(tmp_path, m
     assert chinese[IN_ENGLISH] == 0
     assert chinese[question_data.IN_CHINESE] > 30, "but for those that never end"
     assert 0 < chinese[None] < 20
+    families = {(row.prompt[0]["content"], "Find" in row.prompt[-1]["content"]) for row in rows if len(row.prompt) > 1}
+    assert len(families) == 4, "neither prompt goes with one kind of problem"
 
 
 @pytest.mark.parametrize("maker", ["$DATA/long", "$DATA/drifted", "$DATA/bilingual"])
