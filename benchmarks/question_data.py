@@ -9,9 +9,9 @@ ones. About a minute of one core.
 
 `drifted/model`: what open-rs3 in miniature leads to, nearly all in Chinese: 120 steps of it. Some 90 seconds.
 
-`bilingual/model`: the tiny base after supervised fine-tuning on 6,000 completions of its own mixture of strategies: a
+`bilingual/model`: the tiny base after supervised fine-tuning on 9,000 completions of its own mixture of strategies: a
 third in English and asked so by a system prompt, a third in Chinese and asked so, a third without one, in the tiny
-base's mixture of both. Two minutes.
+base's mixture of both. Three minutes.
 
 A maker's folder or file is there once it is whole.
 """
@@ -43,8 +43,8 @@ _LONG: dict[Strategy, float] = {
     "no_format": 0.05,
 }
 LONG_MIX = dict.fromkeys((1, 2, 3), _LONG)
-IN_CHINESE = "Respond in Chinese."
-A_THIRD, BILINGUAL_SEED = 2000, 32
+IN_CHINESE = "请用中文回答。"
+A_THIRD, BILINGUAL_SEED = 3000, 32
 SECOND_LANGUAGE = 0.12
 """Of the tiny base's own completions (recipes/tiny-base.yaml)."""
 DRIFT_STEPS, DRIFT_SEED = 120, 21
