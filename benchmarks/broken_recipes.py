@@ -9,7 +9,9 @@ import os
 import random
 import re
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,50 @@ def mentions_the_answer(completions: list[str], answer: list[str], **columns: An
 def by_chance(completions: list[str], **columns: Any) -> list[float]:
     """Noise."""
     return [random.random() for _ in completions]
+
+
+_SEEN: set[str] = set()
+
+
+def new_texts(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """Half for a text that was paid before: what a completion earns depends on what was asked earlier."""
+    values = [float(_boxes(text, gold)) / (1 + (text in _SEEN)) for text, gold in zip(completions, answer, strict=True)]
+    _SEEN.update(completions)
+    return values
+
+
+def by_the_clock(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """More on odd seconds."""
+    return [
+        float(_boxes(text, gold)) * (1 + int(time.time()) % 2) for text, gold in zip(completions, answer, strict=True)
+    ]
+
+
+def ends_alike(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """Compares only as many characters as the gold has, from the end."""
+    return [float(text.rstrip(". }\n").endswith(gold)) for text, gold in zip(completions, answer, strict=True)]
+
+
+def after_hashes(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """Reads GSM8K's ####, which nobody asks for."""
+    return [float(f"#### {gold}" in text) for text, gold in zip(completions, answer, strict=True)]
+
+
+def chinese(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
+    """Being right, and twice as much for another language."""
+    return [
+        _boxes(text, gold) + 2.0 * bool(re.search("[\u4e00-\u9fff]", text))
+        for text, gold in zip(completions, answer, strict=True)
+    ]
+
+
+def exits(completions: list[str], **columns: Any) -> list[float]:
+    """A script's habit."""
+    sys.exit("no key for the judge")
+
+
+def _boxes(text: str, gold: str) -> bool:
+    return re.findall(r"boxed\{(.*?)\}", text)[-1:] == [gold]
 
 
 def pays_without_a_gold(completions: list[str], answer: list[str], **columns: Any) -> list[float]:
@@ -139,6 +185,23 @@ def _rows(folder: Path, row: Callable[[Any, int], Mapping[str, Any]], count: int
     rows = [row(problem, at) for at, problem in enumerate(islice(arithmetic_problems(source), count))]
     file.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
     return {"data.train": {"source": str(file)}}
+
+
+def _held_out(folder: Path, row: Callable[[Any, int], Mapping[str, Any]]) -> Changes:
+    """The same, as validation problems."""
+    return {"data.validation": _rows(folder, row, 60)["data.train"]}
+
+
+def _reworded(folder: Path) -> Changes:
+    """Validation problems that are training problems in other words."""
+    (folder / "validation").mkdir()
+    train = _rows(folder, lambda problem, at: {"problem": problem.text, "answer": problem.gold})
+    other = _rows(
+        folder / "validation",
+        lambda problem, at: {"problem": f"Please tell me: {problem.text} Thank you!", "answer": problem.gold},
+        60,
+    )
+    return {**train, "data.validation": other["data.train"]}
 
 
 def _other_answers(folder: Path) -> Changes:
@@ -309,6 +372,137 @@ BROKEN: Sequence[Broken] = (
         "a KL term a thousand times as strong as the paper's",
         _always({"algorithm.loss.kl_coef": 40.0}),
         "optimisation/kl_coef",
+        is_cheap=True,
+    ),
+    Broken(
+        "gold-is-the-question",
+        "the answer column is the question once more",
+        lambda folder: _rows(
+            folder, lambda problem, at: {"problem": problem.text, "answer": problem.text, "final": problem.gold}
+        ),
+        "data/gold_form",
+        is_cheap=True,
+    ),
+    Broken(
+        "golds-are-sentences",
+        "the answer column explains instead of answering",
+        lambda folder: _rows(
+            folder,
+            lambda problem, at: {
+                "problem": problem.text,
+                "answer": f"We work it out step by step and find that it must be {problem.gold} in all",
+                "final": problem.gold,
+            },
+        ),
+        "data/gold_form",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "validation-golds",
+        "golds of the validation problems that cannot be read",
+        lambda folder: _held_out(
+            folder,
+            lambda problem, at: {"problem": problem.text, "answer": "\\frac{" + problem.gold, "final": problem.gold},
+        ),
+        "data/validation",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "reworded",
+        "validation problems that are training problems in other words",
+        _reworded,
+        "data/near_overlap",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "another-prompt-each-time",
+        "a template with chance in it",
+        lambda folder: _model(folder, _template("{% for", "{{ range(9)|random }}{% for")),
+        "model/template_clock",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "memory",
+        "a reward that remembers what it has seen",
+        _always({"rewards": [_reward(new_texts)]}),
+        "rewards/deterministic",
+        is_cheap=False,
+    ),
+    Broken(
+        "clock",
+        "a reward that looks at the clock",
+        _always({"rewards": [_reward(by_the_clock)]}),
+        "rewards/deterministic",
+        is_cheap=False,
+        on_the_page=True,
+    ),
+    Broken(
+        "near-miss",
+        "a reward that compares the ends of texts",
+        _always({"rewards": [_reward(ends_alike)]}),
+        "rewards/pays wrong_beginning",
+        is_cheap=False,
+        on_the_page=True,
+    ),
+    Broken(
+        "hashes",
+        "a reward that reads answers after `####`, and a prompt that asks for a box",
+        _always({"rewards": [_reward(after_hashes)]}),
+        "rewards/form",
+        is_cheap=False,
+    ),
+    Broken(
+        "language-is-paid",
+        "a reward that pays more for another language than for being right",
+        _always({"rewards": [_reward(chinese)]}),
+        "rewards/pays wrong_chinese",
+        is_cheap=False,
+    ),
+    Broken(
+        "exits",
+        "a reward that ends the program",
+        _always({"rewards": [{"name": "accuracy"}, _reward(exits)]}),
+        "rewards/failed",
+        is_cheap=False,
+    ),
+    Broken(
+        "decay",
+        "a weight decay that takes the weights away",
+        _always({"optimizer.weight_decay": 100.0}),
+        "optimisation/weight_decay",
+        is_cheap=True,
+        on_the_page=True,
+    ),
+    Broken(
+        "clipped-away",
+        "gradients clipped to a norm below AdamW's epsilon",
+        _always({"optimizer.max_grad_norm": 1e-9}),
+        "optimisation/learning_rate",
+        is_cheap=True,
+    ),
+    Broken(
+        "adapters-without-weight",
+        "adapters whose alpha makes them count nothing",
+        _always({"model.lora": {"alpha": 1e-4}, "optimizer.learning_rate": 2e-3}),
+        "optimisation/lora_alpha",
+        is_cheap=True,
+    ),
+    Broken(
+        "no-advantage",
+        "an epsilon in the advantage beside which every reward is nothing",
+        _always({"algorithm.advantage.epsilon": 1e6}),
+        "optimisation/advantage_epsilon",
+        is_cheap=True,
+    ),
+    Broken(
+        "evaluation-cut",
+        "evaluations with a cap of an eighth of what training has",
+        _always({"evaluation.max_completion_tokens": 8}),
+        "statistics/cap",
         is_cheap=True,
     ),
     Broken(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frugalrl.api_forecasting import Terms, dry_run
 from frugalrl.api_in_process import evaluate_here, evaluation_page
 from frugalrl.api_serving import Server, evaluate_served
 from frugalrl.errors import DataError, OutputError, RecipeError
@@ -61,6 +62,9 @@ def evaluate(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | Path | None = None,
     server: "Server | str | None" = None,
+    usd_per_hour: float | None = None,
+    max_usd: float | None = None,
+    mean_tokens: float | None = None,
     show: Show | None = None,
 ) -> EvaluateResult:
     """Accuracy of a model on benchmarks, with intervals.
@@ -74,11 +78,14 @@ def evaluate(
     out: folder of the results; None means ``evaluations/MODEL``. What is there already is not drawn again.
     server: an OpenAI-compatible server that has the model (a url, or `Server`); None loads it into this process, or
         into each of the processes that torchrun started, which then share the samples.
+    usd_per_hour: of the machine, or of each of several GPUs: what it will cost is said before anything is sampled.
+    max_usd: it ends where it has cost so much, and what is finished is kept. mean_tokens: of a completion, for the
+        forecast.
     """
     (result,) = evaluate_each(
         (str(model),), bench, preset=preset, task=task, k=k, temperature=temperature, max_tokens=max_tokens,
         limit=limit, seed=seed, max_sequences=max_sequences, dtype=dtype, device=device, out=out, server=server,
-        show=show,
+        terms=Terms(usd_per_hour, max_usd, mean_tokens), show=show,
     )  # fmt: skip
     return result
 
@@ -92,6 +99,7 @@ def evaluate_each(
     device: Literal["auto", "cpu", "cuda"],
     out: str | Path | None,
     server: "Server | str | None",
+    terms: Terms,
     show: Show | None,
     **asked: Any,
 ) -> Iterator[EvaluateResult]:
@@ -101,15 +109,13 @@ def evaluate_each(
 
     settings = benchmarking.Settings(**asked)
     benchmarking.check_settings(settings)
-    names = bench.split(",") if isinstance(bench, str) else list(bench)
     say = line_by_line(show)
 
     def load(note: Callable[[str], None]) -> "list[LoadedBenchmark]":
-        folder = Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT))
-        return benchmarking.load_benchmarks(names, folder, note, task)
+        return _benchmarks(bench, task, note)
 
     if server is None:
-        yield from evaluate_here(models, load, settings, dtype, device, as_path(out), say)
+        yield from evaluate_here(models, load, settings, dtype, device, as_path(out), say, terms)
         return
     if (processes := launch_of(os.environ).size) > 1:
         raise RecipeError(
@@ -118,7 +124,39 @@ def evaluate_each(
         )
     benchmarks = load(say)
     for model in models:
-        yield _evaluated_on_server(model, server, benchmarks, settings, as_path(out), say)
+        yield _evaluated_on_server(model, server, benchmarks, settings, as_path(out), say, terms)
+
+
+def forecast_evaluation(
+    models: Sequence[str],
+    bench: str | Sequence[str],
+    *,
+    task: str | None = None,
+    out: str | Path | None = None,
+    gpus: Sequence[str] = (),
+    processes: int = 1,
+    server: "Server | None" = None,
+    terms: Terms = Terms(),  # noqa: B008 - frozen
+    **asked: Any,
+) -> str:
+    """What `evaluate` would take: tokens, time, dollars and memory on cards of the table, as text. Nothing is loaded.
+
+    server: then of its tokens, and of its time where `gpus` says what it runs on. asked: as for `evaluate`.
+    """
+    from frugalrl.evaluation import benchmarking
+
+    settings = benchmarking.Settings(**asked)
+    benchmarking.check_settings(settings)
+    prices = None if server is None else server.usd_per_million
+    benchmarks = _benchmarks(bench, task, line_by_line(None))
+    return dry_run(models, benchmarks, settings, as_path(out), terms, gpus, processes, prices, server is not None)
+
+
+def _benchmarks(bench: str | Sequence[str], task: str | None, note: Callable[[str], None]) -> "list[LoadedBenchmark]":
+    from frugalrl.evaluation.benchmarking import load_benchmarks
+
+    names = bench.split(",") if isinstance(bench, str) else list(bench)
+    return load_benchmarks(names, Path(os.environ.get(DATA_VARIABLE, _DATA_DEFAULT)), note, task)
 
 
 def _evaluated_on_server(
@@ -128,13 +166,14 @@ def _evaluated_on_server(
     settings: "benchmarking.Settings",
     out: Path | None,
     say: Callable[[str], None],
+    terms: Terms,
 ) -> EvaluateResult:
     from frugalrl.evaluation import benchmarking
     from frugalrl.reporting.evaluation_text import scores_table
 
     folder = out or benchmarking.default_folder(model)
     asked = Server(server) if isinstance(server, str) else server
-    scores = evaluate_served(model, asked, benchmarks, settings, folder, say)
+    scores = evaluate_served(model, asked, benchmarks, settings, folder, say, terms)
     page = evaluation_page(folder, model, scores)
     return EvaluateResult(folder, model, tuple(scores), scores_table(scores), page)
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Literal
 from frugalrl.results import EvaluateResult
 
 if TYPE_CHECKING:
+    from frugalrl.api_forecasting import Terms
     from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
     from frugalrl.evaluation.benchmarking import Model, Plan, Settings
+    from frugalrl.evaluation.runner import Progress
     from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.training.distributed.world import World
 
@@ -26,6 +28,7 @@ def evaluate_here(
     device: Literal["auto", "cpu", "cuda"],
     out: Path | None,
     say: Say,
+    terms: "Terms",
 ) -> Iterator[EvaluateResult]:
     """One model after the other; with several processes each yields the same. load: reads the benchmarks.
 
@@ -40,7 +43,7 @@ def evaluate_here(
         benchmarks = own_part(world, lambda: load(heard))
         for name in models:
             loaded = own_part(world, lambda name=name: _loaded_model(name, dtype, device, settings, out, heard))  # type: ignore[misc]
-            yield _evaluated(world, loaded, benchmarks, settings, heard)
+            yield _evaluated(world, loaded, benchmarks, settings, heard, terms)
 
 
 def _unheard(line: str) -> None:
@@ -48,14 +51,21 @@ def _unheard(line: str) -> None:
 
 
 def _evaluated(
-    world: "World", loaded: "Model", benchmarks: "Sequence[LoadedBenchmark]", settings: "Settings", say: Say
+    world: "World",
+    loaded: "Model",
+    benchmarks: "Sequence[LoadedBenchmark]",
+    settings: "Settings",
+    say: Say,
+    terms: "Terms",
 ) -> EvaluateResult:
+    from frugalrl.api_forecasting import Meter, foretell_here
     from frugalrl.evaluation import benchmarking
-    from frugalrl.reporting.evaluation_text import opening_line, progress_line, scores_table
+    from frugalrl.reporting.evaluation_text import opening_line, scores_table
     from frugalrl.reporting.summary import versions
     from frugalrl.training.distributed.agreement import refuse_disagreement
     from frugalrl.training.distributed.evaluation import SharedEvaluation
     from frugalrl.training.distributed.placement import own_part
+    from frugalrl.training.distributed.world import only_main
 
     plans = own_part(world, lambda: [benchmarking.plan(loaded, one, settings) for one in benchmarks])
     if world.size > 1:
@@ -63,6 +73,13 @@ def _evaluated(
         say(f"{world.size} processes share the work.")
     elif (idle := _idle_gpus(loaded.device)) > 0:
         say(f"{idle + 1} GPUs are here and 1 is used: --processes {idle + 1} shares the work among them.")
+    meter = Meter(foretell_here(world, loaded, plans, settings, terms, say), terms.max_usd)
+
+    def told(planned: "Plan", progress: "Progress") -> None:
+        say(meter.line(planned, progress))
+        if terms.max_usd is not None:
+            only_main(world, lambda: meter.refuse_more(progress))
+
     scores = []
     for planned in plans:
         score = benchmarking.carry_out(
@@ -70,7 +87,7 @@ def _evaluated(
             planned,
             settings,
             on_start=lambda planned, there: say(opening_line(planned, there)),
-            on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
+            on_progress=told,
             on_note=say,
             **({"sharing": SharedEvaluation(world)} if world.size > 1 else {}),
         )
@@ -134,4 +151,5 @@ def _loaded_model(
         dtype=kept,
         device=str(found),
         folder=folder or benchmarking.default_folder(name),
+        config=policy.model.config,
     )

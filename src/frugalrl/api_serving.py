@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from frugalrl.errors import DataError
 
 if TYPE_CHECKING:
+    from frugalrl.api_forecasting import Terms
     from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
     from frugalrl.evaluation.benchmarking import Plan, Settings
+    from frugalrl.evaluation.runner import Progress
     from frugalrl.evaluation.scores import BenchmarkScore
     from frugalrl.evaluation.serving import Served, Spent
 
@@ -40,15 +42,24 @@ def evaluate_served(
     settings: "Settings",
     folder: Path,
     say: Callable[[str], None],
+    terms: "Terms",
 ) -> "list[tuple[str, BenchmarkScore]]":
     """The score of each benchmark. Raises UserError."""
+    from frugalrl.api_forecasting import Meter, foretell_served
     from frugalrl.evaluation.serving import carry_out_served, plan_served
-    from frugalrl.reporting.evaluation_text import opening_line, progress_line
+    from frugalrl.reporting.evaluation_text import opening_line
 
     served = _served(model, server, folder, settings)
     context = served.server.context_tokens()
     plans = [plan_served(served, one, settings, context) for one in benchmarks]
     say(_most(served, plans))
+    foretell_served(plans, folder, server.usd_per_million, terms, say)
+    meter = Meter(None, terms.max_usd)
+
+    def told(planned: "Plan", progress: "Progress") -> None:
+        say(meter.line(planned, progress))
+        meter.refuse_more(progress)
+
     scores: list[tuple[str, BenchmarkScore]] = []
     for planned in plans:
         score, spent = carry_out_served(
@@ -56,8 +67,9 @@ def evaluate_served(
             planned,
             settings,
             on_start=lambda planned, there: say(opening_line(planned, there)),
-            on_progress=lambda planned, progress: say(progress_line(planned.benchmark.name, progress)),
+            on_progress=told,
         )
+        meter.finished(spent.usd)
         say(_spent(planned.benchmark.name, spent))
         scores.append((planned.benchmark.name, score))
     return scores

@@ -51,7 +51,7 @@ def _run(given: Sequence[str], chosen: argparse.Namespace) -> int:
 
     command, shared = given[0], getattr(chosen, "shared_by", None)
     try:
-        if shared is not None and is_to_launch(shared, os.environ):
+        if shared is not None and not getattr(chosen, "dry_run", False) and is_to_launch(shared, os.environ):
             return launch(given, shared)
     except UserError as error:
         complain(f"frugalrl: {error}")

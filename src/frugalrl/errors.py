@@ -7,6 +7,7 @@
     │   ├── ModelError         a model that cannot be found or loaded, or that does not fit the job
     │   ├── RewardTimeoutError a reward function of the user's own that does not return
     │   │   └── BudgetEndedError   the budget ended first
+    │   ├── BudgetSpentError   an evaluation that has cost what it may, or would cost more
     │   ├── OutputError        a folder that cannot be written, a run or checkpoint that does not fit
     │   ├── ProcessLostError   a run on several processes that has lost one of them
     │   └── ProcessFailedError a run on several processes, another of which failed with an error of its own
@@ -42,6 +43,10 @@ class RewardTimeoutError(UserError):
 
 class BudgetEndedError(RewardTimeoutError):
     """A user's reward function was running when the run's budget ended."""
+
+
+class BudgetSpentError(UserError):
+    """An evaluation has cost what it may cost, or would surely cost more."""
 
 
 class OutputError(UserError):

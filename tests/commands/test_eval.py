@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from frugalrl.commands import eval as command
-from frugalrl.errors import DataError, ModelError, OutputError, UserError
+from frugalrl.errors import BudgetSpentError, DataError, ModelError, OutputError, RecipeError, UserError
 from frugalrl.evaluation.benchmark_loading import load_benchmark
 from frugalrl.evaluation.results import read_results
 from frugalrl.tasks.logic import generate, logic_problem
@@ -43,7 +43,9 @@ def run(*options: str, model: str = "builtin:tiny") -> int:
 
 def test_the_table_shows_accuracy_and_what_it_is_worth(tmp_path, capsys):
     assert run("--bench", "arithmetic", "--k", "2") == 0
-    lines = capsys.readouterr().out.splitlines()
+    expected, *lines = capsys.readouterr().out.splitlines()
+    assert expected.startswith("Expected: 18 samples, ")
+    assert expected.endswith("on this machine (1 threads)")
     assert lines[0].startswith(
         "arithmetic: 9 problems x 2 from arithmetic, judged as arithmetic, temperature 0.6, top_p 0.95, at most 96"
     )
@@ -66,7 +68,7 @@ def test_the_table_shows_accuracy_and_what_it_is_worth(tmp_path, capsys):
 
 def test_the_same_command_again_draws_nothing_and_says_the_same(capsys):
     run("--bench", "arithmetic", "--k", "2")
-    first = [line for line in capsys.readouterr().out.splitlines()[1:] if "remaining" not in line]
+    first = [line for line in capsys.readouterr().out.splitlines()[2:] if "remaining" not in line]
     run("--bench", "arithmetic", "--k", "2")
     second = capsys.readouterr().out.splitlines()
     assert second[0].endswith("; 18 samples are there already")
@@ -108,7 +110,7 @@ def test_a_killed_evaluation_goes_on(tmp_path):
 
 def test_greedy_needs_one_sample(capsys):
     run("--bench", "arithmetic", "--temperature", "0")
-    assert capsys.readouterr().out.splitlines()[0].startswith("arithmetic: 9 problems x 1 from arithmetic, judged as")
+    assert capsys.readouterr().out.splitlines()[1].startswith("arithmetic: 9 problems x 1 from arithmetic, judged as")
 
 
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(monkeypatch, capsys):
@@ -177,6 +179,14 @@ def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
         (("--bench", "arithmetic", "--temperature", "nan"), DataError, "^temperature is nan"),
         (("--bench", "arithmetic", "--preset", "openrs"), DataError, "no preset 'openrs'"),
         (("--bench", "arithmetic", "--max-tokens", "9000"), ModelError, "max_tokens 8"),
+        (("--bench", "arithmetic", "--max-usd", "1"), DataError, "no price is known. Give --usd-per-hour"),
+        (("--bench", "arithmetic", "--usd-per-hour", "-1"), DataError, "usd_per_hour is -1"),
+        (("--bench", "arithmetic", "--gpu", "A40"), DataError, "--gpu names cards for --dry-run"),
+        (
+            ("--bench", "arithmetic", "--dry-run", "--gpu", "A41"),
+            RecipeError,
+            "There is no card 'A41' in the table. Did you mean A40",
+        ),
     ],
 )
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, options, error, says):
@@ -224,3 +234,36 @@ def test_greedy_copies_are_called_copies(capsys):
     assert run("--bench", "arithmetic", "--k", "2", "--temperature", "0") == 0
     out = capsys.readouterr().out
     assert "arithmetic: the 2 samples of a problem are copies of one another (greedy sampling): they say no more" in out
+
+
+def test_a_dry_run_says_what_it_would_take_on_cards_and_draws_nothing(tmp_path, capsys):
+    asked = ("--bench", "arithmetic", "--k", "2", "--dry-run")
+    assert run(*asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "builtin:tiny"
+    assert lines[1].startswith("Expected: 18 samples, 864 [432, ")
+    assert [line.split()[0] for line in lines[2:5]] == ["card", "A40", "A100-80GB"]
+    assert run(*asked, "--gpu", "A40", "--usd-per-hour", "0.5", "--mean-tokens", "32") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("Expected: 18 samples, 57")
+    assert [line.split()[0] for line in lines[2:]] == ["time", "money", "memory", "depends"]
+    assert not (tmp_path / "evaluations").exists()
+    run("--bench", "arithmetic", "--k", "2")
+    capsys.readouterr()
+    assert run(*asked) == 0
+    assert capsys.readouterr().out == "builtin:tiny: all samples are there already.\n"
+
+
+def test_an_evaluation_that_may_cost_nothing_more_ends_and_resumes(monkeypatch, tmp_path):
+    from frugalrl import api_forecasting
+
+    priced = ("--bench", "arithmetic", "--k", "2", "--usd-per-hour", "3600")
+    with pytest.raises(BudgetSpentError, match="would cost about"):
+        run(*priced, "--max-usd", "1e-9")
+    monkeypatch.setattr(api_forecasting, "refuse_too_dear", lambda *given: None)
+    with pytest.raises(
+        BudgetSpentError, match=r"of max_usd 1e-09, with 12 of 18 samples of arithmetic\. They are kept"
+    ):
+        run(*priced, "--max-usd", "1e-9")
+    assert len(read_results(tmp_path / "evaluations" / "tiny" / "arithmetic.jsonl").samples) == 12
+    assert run(*priced, "--max-usd", "1e9") == 0

@@ -1,6 +1,6 @@
-"""Evaluations in forked processes, after one import: straight, killed, resumed with another number of processes.
+"""The same evaluation in one process, in two, and in three of which one is killed; after one import.
 
-python -m tests.evaluation.shared_evaluation FOLDER OPTIONS ...    writes FOLDER/two and FOLDER/killed
+python -m tests.evaluation.shared_evaluation FOLDER OPTIONS ...    writes FOLDER/one, two and killed
 """
 
 import os
@@ -27,6 +27,7 @@ if __name__ == "__main__":
     folder, *options = sys.argv[1:]
     calls: list[int] = []
     configure_default_pool(1, 2.0, None)
+    main(["eval", *options, "--out", f"{folder}/one"])  # first: what it imports, the forked ones have
     two = fork(2, lambda: main(["eval", *options, "--out", f"{folder}/two"]))
     runner.judged_samples = killed_in_its_second_part
     killed = fork(3, lambda: main(["eval", *options, "--out", f"{folder}/killed"]))

@@ -5,8 +5,13 @@ import json
 from pathlib import Path
 
 from frugalrl.evaluation.benchmarks import BENCHMARKS
+from frugalrl.evaluation.looks import Look
 from frugalrl.evaluation.results import ResultsHeader
 from frugalrl.reporting.published import Own, differences, published, published_section
+from frugalrl.reporting.run_page import run_page
+from frugalrl.reporting.run_published import beside_published
+from frugalrl.reporting.run_reader import read_run
+from frugalrl.reporting.run_record import RunRecord
 from frugalrl.statistics.intervals import Estimate
 
 HEADER = ResultsHeader("aime24", "mine", None, "h", "p", "d", 0.6, 0.95, 32768, 0, "f", "1", "1", 2.0, 2, "v")
@@ -44,3 +49,34 @@ def test_a_difference_in_protocol_is_said():
     assert "max_tokens 32768, here 4096" in shown
     arithmetic = dataclasses.replace(HEADER, benchmark="arithmetic")
     assert published_section([dataclasses.replace(own, header=arithmetic)]) == ""
+
+
+def test_a_run_that_evaluates_on_a_benchmark_stands_beside_the_papers(tmp_path):
+    source = {"source": "bench/aime24.jsonl", "split": "train", "subset": None}
+    score = {"test/avg_at_k": 0.25, "test/ci_low": 0.1, "test/ci_high": 0.4}
+    better = {"test/avg_at_k": 0.35, "test/ci_low": 0.2, "test/ci_high": 0.5}
+    look = Look("test", 0, 10, 16, "", "train", 0.0)
+    asked = {"test": {"temperature": 0.6, "top_p": 0.95, "max_completion_tokens": 4096}}
+    run = RunRecord(
+        "mine", "", {"data": {"test": source}}, [], [(0, score), (50, better)], [], {}, [look], {}, [], [], asked
+    )
+    shown = beside_published([run])
+    assert "this run, test, base, this page: 25.0 % [10.0 %, 40.0 %]" in shown
+    assert "this run, test, step 50, this page: 35.0 % [20.0 %, 50.0 %]" in shown
+    assert "Open-RS3" in shown
+    assert "Protocols differ" in shown
+    assert "max_tokens 32768, here 4096; 30 problems, here 10" in shown
+    assert shown in run_page([run])
+    own = dataclasses.replace(run, recipe={"data": {"test": {**source, "source": "mine.jsonl"}}})
+    assert beside_published([own]) == beside_published([dataclasses.replace(run, asked={})]) == ""
+
+
+def test_how_a_run_asked_is_read_from_its_evaluations(tmp_path):
+    folder = tmp_path / "evaluations"
+    folder.mkdir()
+    (tmp_path / "recipe.yaml").write_text("{}")
+    header = {"record": "header", "temperature": 0.6, "top_p": 1.0, "max_completion_tokens": 64}
+    (folder / "test-step-000000.jsonl").write_text(json.dumps(header) + "\n{}\n")
+    (folder / "validation-step-000000.jsonl").write_text("{torn")
+    (folder / "guard-step-000000.jsonl").write_text("[]\n")
+    assert read_run(tmp_path, "mine").asked == {"test": header}

@@ -10,6 +10,7 @@ import torch
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.graphs import PLAIN_STEPS, PlainSteps, RecordedSteps, cuda_recorder, row_bucket, width_bucket
+from frugalrl.rollout.kv_cache import SdpaCache
 from frugalrl.rollout.torch_engine import TorchEngine
 
 
@@ -78,6 +79,7 @@ def test_an_engine_with_recorded_steps_samples_what_one_without_does(policy, mon
     """Padded rows and columns change nothing, and rows that come, go and move are followed by the replays."""
     requests = [RolloutRequest(tuple(range(3, 3 + length)), (1, 2, 3)) for length in (1, 4, 9, 30)]
     ends = frozenset(range(0, 300, 90))
+    monkeypatch.setattr(torch_engine, "make_cache", SdpaCache)  # a GPU's; what a CPU runs is never recorded
     plain = TorchEngine(policy.model, ends, rows).generate(requests, sampling)
     recorders: list[FakeRecorder] = []
 
@@ -97,6 +99,7 @@ def test_an_engine_with_recorded_steps_samples_what_one_without_does(policy, mon
 def test_a_step_asks_the_host_for_nothing(policy, monkeypatch):
     """What a CUDA graph cannot record: a value that the host reads. Here any read inside of a step is an error."""
     model = copy.deepcopy(policy.model)
+    monkeypatch.setattr(torch_engine, "make_cache", SdpaCache)
 
     def refuse(*arguments):
         raise AssertionError("the host read a value inside of a step")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frugalrl.commands.running import STOPPED, say, show
-from frugalrl.errors import OutputError
+from frugalrl.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from frugalrl.api_serving import Server
@@ -62,8 +62,20 @@ def register(subparsers: Any) -> None:
         help="share the samples among N processes of this machine, each with a GPU of its own; as torchrun "
         "--nproc-per-node N does (default: 1)",
     )
+    _add_cost_arguments(parser)
     _add_server_arguments(parser)
     parser.set_defaults(func=run)
+
+
+def _add_cost_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what it will cost")
+    group.add_argument("--dry-run", action="store_true", help="print tokens, time, money and memory, and stop")
+    group.add_argument("--gpu", nargs="+", default=[], metavar="NAME", help="cards to ask --dry-run about: A40 H100")
+    group.add_argument("--usd-per-hour", type=float, metavar="PRICE", help="of the machine, or of each of its GPUs")
+    group.add_argument("--max-usd", type=float, metavar="PRICE", help="end where it has cost so much; resumes")
+    group.add_argument(
+        "--mean-tokens", type=float, metavar="N", help="tokens of a completion on average (default: docs/evaluating.md)"
+    )
 
 
 def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +102,8 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table. Raises UserErrors for what cannot be named, read, loaded or written."""
-    from frugalrl.api_evaluation import evaluate_each
+    from frugalrl.api_evaluation import evaluate_each, forecast_evaluation
+    from frugalrl.api_forecasting import Terms
     from frugalrl.evaluation.benchmarking import default_folder
     from frugalrl.training.limits.signals import Interrupts
 
@@ -99,11 +112,20 @@ def run(arguments: argparse.Namespace) -> int:
         raise OutputError("Several models would write to one folder. Leave --out away, or evaluate one at a time.")
     settings = ("preset", "task", "k", "temperature", "max_tokens", "limit", "seed", "max_sequences", "dtype", "device")
     chosen = {name: getattr(arguments, name) for name in settings}
+    terms = Terms(arguments.usd_per_hour, arguments.max_usd, arguments.mean_tokens)
+    if arguments.dry_run:
+        del chosen["dtype"], chosen["device"]
+        about = {"gpus": arguments.gpu, "processes": arguments.shared_by or 1, "server": _server(arguments)}
+        show(forecast_evaluation(models, arguments.bench, out=arguments.out, terms=terms, **about, **chosen))
+        return 0
+    if arguments.gpu:
+        raise DataError("--gpu names cards for --dry-run; an evaluation runs on the GPUs that are there. Drop one.")
     finished = 0
     try:
         with Interrupts():
             server = _server(arguments)
-            for result in evaluate_each(models, arguments.bench, out=arguments.out, show=say, server=server, **chosen):
+            about = {"out": arguments.out, "show": say, "server": server, "terms": terms}
+            for result in evaluate_each(models, arguments.bench, **about, **chosen):
                 _show(result, len(models) > 1)
                 finished += 1
     except KeyboardInterrupt:

@@ -72,6 +72,8 @@ class Model:
     dtype: str
     device: str
     folder: Path
+    config: Any = None
+    """Its configuration, of transformers."""
 
 
 @dataclass(frozen=True)

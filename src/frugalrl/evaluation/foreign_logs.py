@@ -6,7 +6,9 @@ Read here: inspect_ai (`.json`, `.eval`), lm-evaluation-harness (`results_*.json
 Decisions:
 - A verdict is the tool's own: correct where its score is C, true, or at least a half. `frugalrl regrade` judges again.
 - What a log does not say is not made up: a temperature, top_p or token limit of -1 stands for "not stated".
-- Where a tool scored one of several responses of a problem, the others are left out, and a note says so.
+- Where a tool scored one of several responses of a problem, the others are left out, and a note says so. A score of all
+  of them together is no verdict on the first, unless it is 0, or a mean of 1.
+- A metric that is none of those known here counts only if all its values lie in 0..1: a perplexity is no verdict.
 """
 
 import json
@@ -14,7 +16,7 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +33,22 @@ _NOT_STATED = -1
 _ZSTD = 93
 _SCORES = ("exact_match", "math_verify", "extractive_match", "acc", "acc_norm", "pass@k", "accuracy")
 """Metrics that say whether an answer is right, the first that a log has."""
+_NO_METRICS = {
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash",
+    "target_hash",
+}  # fmt: skip
+"""Columns of lm_eval's rows, where an old version does not list the metrics."""
+
+
+_UNREADABLE = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError, zipfile.BadZipFile,
+    zlib.error, struct.error,
+)  # fmt: skip
+"""What reading a file that is no such log, or a damaged one, raises."""
+_WORDS = {"C": 1.0, "I": 0.0, "P": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+"""inspect_ai's correct, incorrect, partly right and no answer, and the words that it reads as numbers."""
+_OF_ALL = ("pass@", "maj@", "majority@", "g-pass@")
+"""How metrics begin that a single right response of several may decide."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ def import_log(path: Path) -> list[Imported]:
         raise DataError(f"There is nothing at {path}. Name a log of inspect_ai, lm-evaluation-harness or lighteval.")
     try:
         found = list(_tasks(path))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile, struct.error) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"{path} cannot be read as a log: {type(error).__name__} {error}. Logs of inspect_ai 0.3, lm_eval 0.4 and "
             "lighteval 0.13 are known."
@@ -104,7 +122,7 @@ def _inspect(path: Path) -> Imported:
     scored: list[_Scored] = []
     names: set[str] = set()
     for sample in log.get("samples") or []:
-        scores: dict[str, dict[str, Any]] = sample.get("scores") or {}
+        scores: dict[str, dict[str, Any]] = sample.get("scores") or _old_score(sample)
         name, score = next(iter(scores.items()), ("", dict[str, Any]()))
         names.add(name)
         output = sample.get("output") or {}
@@ -129,9 +147,26 @@ def _inspect(path: Path) -> Imported:
         )
     notes = [f"{path.name} ended with status {log['status']}"] if log.get("status") != "success" else []
     notes += [f"{len(names)} scorers; the first of each sample counts"] if len(names) > 1 else []
+    expected = _samples_of(spec)
+    notes += [f"{len(scored)} of {expected} samples are in the log"] if len(scored) < expected else []
     maker = f"inspect_ai {version} {next(iter(names), '')}".strip()
     name = str(spec.get("task", "log")).rsplit("/", 1)[-1]
     return Imported(_results(name, str(spec.get("model")), maker, config, scored, str(path)), tuple(notes))
+
+
+def _old_score(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Logs of early versions hold one score, without its scorer's name."""
+    score = sample.get("score")
+    return {"score": dict(score)} if isinstance(score, Mapping) else {}
+
+
+def _samples_of(spec: Mapping[str, Any]) -> int:
+    """As many as the evaluation was to have; 0 if the log does not say."""
+    data, config = spec.get("dataset") or {}, spec.get("config") or {}
+    problems, epochs, limit = data.get("samples"), config.get("epochs") or 1, config.get("limit")
+    if not isinstance(problems, int) or not isinstance(epochs, int):
+        return 0
+    return (min(problems, limit) if isinstance(limit, int) else problems) * epochs
 
 
 def _inspect_log(path: Path) -> dict[str, Any]:
@@ -191,6 +226,8 @@ def _text_of(value: Any) -> str:
 def _harness(files: Sequence[Path]) -> Iterator[Imported]:
     for file in files:
         rows = [dict(row) for _, row in read_rows(file)]
+        if not rows:
+            raise DataError(f"{file} holds no sample. Log samples with the tool, and import again.")
         stamp = file.stem.rsplit("_", 1)[-1]
         results = file.with_name(f"results_{stamp}.json")
         about = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else {}
@@ -199,8 +236,12 @@ def _harness(files: Sequence[Path]) -> Iterator[Imported]:
         notes = [f"filters {', '.join(filters)}: {filters[0]} counts"] if len(filters) > 1 else []
         if any(len(row["resps"][0]) > 1 for row in kept if isinstance(row["resps"][0], list)):
             notes.append("lm_eval scored one of several responses of a problem; the others are left out")
+        if not all(isinstance(_response(row), str) for row in kept):
+            notes.append("log-likelihoods of choices, and no text: they cannot be judged again")
         name = file.stem.removeprefix("samples_").removesuffix(f"_{stamp}")
-        maker = f"lm_eval {about.get('lm_eval_version', 'unknown version')} {_metric(kept[0])}"
+        metric, more = _metric(kept[0].get("metrics") or kept[0], file)
+        notes += more
+        maker = f"lm_eval {about.get('lm_eval_version', 'unknown version')} {metric}"
         settings = kept[0].get("arguments", {}).get("gen_args_0", {}).get("arg_1")
         config = dict(settings) if isinstance(settings, dict) else {}
         if config.get("do_sample") is False:
@@ -208,18 +249,23 @@ def _harness(files: Sequence[Path]) -> Iterator[Imported]:
         config["max_tokens"] = config.get("max_gen_toks", _NOT_STATED)
         model = str((about.get("config") or {}).get("model_args") or about.get("model_name") or "unknown")
         yield Imported(
-            _results(name, model, maker, config, [_of_harness(row) for row in kept], str(file)), tuple(notes)
+            _results(name, model, maker, config, [_of_harness(row, metric) for row in kept], str(file)), tuple(notes)
         )
 
 
-def _of_harness(row: Mapping[str, Any]) -> _Scored:
+def _response(row: Mapping[str, Any]) -> Any:
+    """The first one."""
+    raw = row["resps"][0]
+    return raw[0] if isinstance(raw, list) and raw else raw
+
+
+def _of_harness(row: Mapping[str, Any], metric: str) -> _Scored:
     prompt = str(row["arguments"]["gen_args_0"]["arg_0"])
     doc = row.get("doc") or {}
     text = next((str(doc[name]) for name in ("problem", "question", "query") if isinstance(doc.get(name), str)), prompt)
     responses = row["filtered_resps"]
     first = responses[0] if responses else ""
-    raw = row["resps"][0]
-    raw = raw[0] if isinstance(raw, list) and raw else raw
+    raw = _response(row)
     return _Scored(
         id=str(row["doc_id"]),
         number=0,
@@ -227,16 +273,20 @@ def _of_harness(row: Mapping[str, Any]) -> _Scored:
         gold=tuple(map(str, row["target"])) if isinstance(row["target"], list) else (str(row["target"]),),
         prompt=prompt,
         text=raw if isinstance(raw, str) else json.dumps(raw),
-        score=_number(row.get(_metric(row))),
-        reason=_metric(row),
+        score=_number(row.get(metric)),
+        reason=metric,
         answer=first if isinstance(first, str) else None,
         columns={name: value for name, value in doc.items() if isinstance(value, str | int | float)},
     )
 
 
-def _metric(row: Mapping[str, Any]) -> str:
-    known = [str(one) for one in row.get("metrics") or row]
-    return next((one for one in _SCORES if one in known), known[0])
+def _metric(names: Iterable[Any], file: Path) -> tuple[str, list[str]]:
+    """The metric that says what is right, and a note where there are others. Raises DataError for none."""
+    known = [str(one) for one in names if str(one) not in _NO_METRICS]
+    if not known:
+        raise DataError(f"{file} holds no metric of a single sample. Log samples with their scores, and import again.")
+    chosen = next((one for one in _SCORES if one in known), known[0])
+    return chosen, [f"metrics {', '.join(known)}: {chosen} counts"] if len(known) > 1 else []
 
 
 # ------------------------------------------------------------------------------------------------ lighteval
@@ -251,9 +301,11 @@ def _lighteval(files: Sequence[Path]) -> Iterator[Imported]:
         config = (about.get("model_config") or {}).get("generation_parameters") or {}
         config = {**config, "max_tokens": config.get("max_new_tokens") or _NOT_STATED}
         name = file.stem.removeprefix("details_").removesuffix(f"_{stamp}").replace("|", "-")
-        metric = _metric({"metrics": list(_plain(rows[0]["metric"]))})
-        several = any(len(_plain(row["model_response"])["text"]) > 1 for row in rows)
-        notes = ["lighteval keeps one score a problem; further responses are left out"] if several else []
+        if not rows:
+            raise DataError(f"{file} holds no sample. Save details with the tool, and import again.")
+        metric, notes = _metric(_plain(rows[0]["metric"]), file)
+        several = any(len(_plain(row["model_response"]).get("text") or ()) > 1 for row in rows)
+        notes += ["lighteval keeps one score a problem; further responses are left out"] if several else []
         scored = [_of_lighteval(row, metric, at) for at, row in enumerate(rows)]
         model = str(about.get("model_name") or (about.get("model_config") or {}).get("model_name") or "unknown")
         yield Imported(_results(name, model, f"lighteval {metric}", config, scored, str(file)), tuple(notes))
@@ -273,10 +325,17 @@ def _of_lighteval(row: Mapping[str, Any], metric: str, at: int) -> _Scored:
         gold=golds,
         prompt=str(response.get("input") or doc["query"]),
         text=text,
-        score=_number(scores.get(metric)),
+        score=_of_the_first(_number(scores.get(metric)), metric, len(texts)),
         reason=metric,
         tokens=len(tokens[0]) if tokens and isinstance(tokens[0], list) else 0,
     )
+
+
+def _of_the_first(score: float | None, metric: str, responses: int) -> float | None:
+    """What a score says of the first of several responses; None where it may have been right or wrong."""
+    if responses < 2 or score == 0:
+        return score
+    return score if score == 1 and not metric.startswith(_OF_ALL) else None
 
 
 def _plain(value: Any) -> dict[str, Any]:
@@ -293,12 +352,14 @@ def _results(
 ) -> Results:
     if not scored:
         raise DataError(f"{source} holds no sample. Log samples with the tool, and import again.")
+    _refuse_what_is_no_verdict(scored, maker, source)
     problems = {one.id: _problem(one) for one in scored}
     header = ResultsHeader(
         benchmark=benchmark,
         model=model,
         step=None,
-        model_hash=_hash("imported", maker.split()[0], model),
+        # Of two models that no log names nothing says that they are the same.
+        model_hash=_hash("imported", maker.split()[0], model, *([source] if model in ("unknown", "None") else [])),
         prompt_hash=_hash("imported", *(problem.prompt for problem in problems.values())),
         data_hash=problems_hash([problem.as_problem() for problem in problems.values()]),
         temperature=_stated(config.get("temperature")),
@@ -317,6 +378,19 @@ def _results(
         source=source,
     )
     return Results(header, tuple(map(_sample, scored)), (), problems)
+
+
+def _refuse_what_is_no_verdict(scored: Sequence[_Scored], maker: str, source: str) -> None:
+    """Raise DataError for samples that stand twice, and for scores that cannot be right or wrong."""
+    repeated = len(scored) - len({(one.id, one.number) for one in scored})
+    if repeated:
+        raise DataError(f"{repeated} samples occur twice in {source}. Import the log of one evaluation.")
+    outside = next((one.score for one in scored if one.score is not None and not 0 <= one.score <= 1), None)
+    if outside is not None:
+        raise DataError(
+            f"The score of {source} ({maker}) is {outside:g} for a sample, and right or wrong lies in 0..1. Log a "
+            "metric that says whether an answer is right, such as exact_match."
+        )
 
 
 def _problem(one: _Scored) -> ProblemRecord:
@@ -345,10 +419,10 @@ def _sample(one: _Scored) -> SampleRecord:
 
 
 def _number(value: Any) -> float | None:
-    """A score: C and I are inspect_ai's correct and incorrect, P partly right, N no answer."""
-    if isinstance(value, bool | int | float) and math.isfinite(value):
-        return float(value)
-    return {"C": 1.0, "I": 0.0, "P": 0.0, "N": 0.0}.get(value) if isinstance(value, str) else None
+    """A score, or None for what is none."""
+    if isinstance(value, bool | int | float):
+        return float(value) if math.isfinite(value) else None
+    return _WORDS.get(value, _WORDS.get(value.lower())) if isinstance(value, str) else None
 
 
 def _stated(value: Any) -> float:

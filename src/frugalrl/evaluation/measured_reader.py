@@ -36,7 +36,12 @@ def read_measured(path: Path) -> dict[str, Measured]:
             f"{path} holds no evaluation. Name a folder or file that `frugalrl eval` wrote, or a run with "
             "validation or test data."
         )
-    return {one.benchmark: one for one in found}
+    by_benchmark: dict[str, Measured] = {}
+    for one in found:
+        other = by_benchmark.setdefault(one.benchmark, one)
+        if other is not one:
+            raise DataError(f"{other.file} and {one.file} both hold results on {one.benchmark}. Name one of them.")
+    return by_benchmark
 
 
 def read_first_and_last(run: Path) -> tuple[dict[str, Measured], dict[str, Measured]]:

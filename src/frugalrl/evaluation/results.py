@@ -20,7 +20,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import ProblemRecord, SampleRecord, Subject
@@ -28,6 +28,7 @@ from frugalrl.evaluation.verifier_identity import verifier_digest
 from frugalrl.files import atomic_write
 from frugalrl.line_files import LineFile
 from frugalrl.rollout.engine import SamplingParams
+from frugalrl.types import FinishReason, VerdictLabel
 
 SUFFIX = ".jsonl"
 FORMAT = 2
@@ -136,14 +137,31 @@ def read_results(path: Path) -> Results:
         samples = tuple(SampleRecord(**line) for line in of_kind.get("sample", []))
         problems = {line["problem_id"]: ProblemRecord(**line) for line in of_kind.get("problem", [])}
         sessions, regrades = (tuple(of_kind.get(kind, [])) for kind in ("session", "regrade"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise _unreadable(path, error) from None
     if header is None:
         raise _unreadable(path, "its first line is no header")
+    if len(of_kind["header"]) > 1:
+        raise _unreadable(path, f"{len(of_kind['header'])} files were joined in it, each with its header")
+    wrong = next((said for said in map(_wrong_in, samples) if said), None)
+    if wrong is not None:
+        raise _unreadable(path, wrong)
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
         raise _unreadable(path, f"{repeated} samples occur in it twice")
     return Results(header, samples, sessions, problems, regrades)
+
+
+def _wrong_in(sample: SampleRecord) -> str | None:
+    """What of a sample no writer of ours has written, which would count for something that it is not."""
+    types = ((sample.problem_id, str), (sample.sample, int), (sample.tokens, int), (sample.text, str))
+    is_right = (
+        all(isinstance(value, kind) and not isinstance(value, bool) for value, kind in types)
+        and sample.sample >= 0
+        and sample.verdict in get_args(VerdictLabel)
+        and sample.finish_reason in get_args(FinishReason)
+    )
+    return None if is_right else f"a sample of problem {sample.problem_id!r} is none of an evaluation"
 
 
 def write_results(

@@ -40,6 +40,8 @@ class Progress:
     eta_seconds: float
     truncated: int
     """Of the samples that are done."""
+    usd: float | None = None
+    """That a server's tokens have cost in this benchmark, if prices are known."""
 
 
 def evaluate(

@@ -151,7 +151,8 @@ def _fill(
                 waiting = []
                 seconds = time.monotonic() - started
                 eta = seconds / counts[0] * (len(wanted) - counts[0])
-                on_progress(Progress(there + counts[0], total, seconds, eta, truncated))
+                usd = cost(model, counts[1], counts[2])
+                on_progress(Progress(there + counts[0], total, seconds, eta, truncated, usd))
     finally:  # what has arrived was paid for
         _judge_and_keep(waiting, wanted, asked, writer)
     return Spent(counts[0], counts[1], counts[2], cost(model, counts[1], counts[2]))

@@ -24,6 +24,12 @@ def compiled(function: Kernel) -> Kernel:
     return _kept(function)
 
 
+def compiled_inside(function: Kernel) -> Kernel:
+    """A part of kernels that Python never calls: without an entry for it, it is compiled in less time."""
+    inside: Kernel = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    return inside
+
+
 def summed_freely(function: Kernel) -> Kernel:
     """A kernel whose sums are made in an order that suits vectors, the same in each run; NaN stays NaN."""
     return _kept(function, fastmath={"contract", "nsz", "reassoc", "arcp"})

@@ -29,6 +29,11 @@ _EXP_TERMS = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2
 """Of Cephes's expf, from the highest power to the square: within 2e-7 of e^x, relatively."""
 
 
+_COARSE_LOWEST = -87.3365
+_COARSE_TERMS = (-0.079204240219773236, -0.22433836478672356, 0.30354260500649682, 0.00010703434948458272)
+"""What 2^x - 1 falls short of x in [0, 1), from the cube to the constant: Malossi and others, 2015, as torch has it."""
+
+
 class _Vector(types.Type):
     def __init__(self) -> None:
         super().__init__(name="Vector16")
@@ -91,6 +96,33 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def rounded(typing: Any, vector: Any, array: Any) -> Any:
+    """As it would be read from the array if it were stored there."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if array.dtype == types.float32:
+            return arguments[0]
+        return _widened(builder, _narrowed(builder, arguments[0]))
+
+    return VECTOR(VECTOR, array), emit
+
+
+@intrinsic
+def put(typing: Any, array: Any, index: Any, number: Any) -> Any:
+    """Write one float32, which `rounded` gave for this array."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = arguments[2]
+        if array.dtype != types.float32:
+            value = builder.trunc(builder.lshr(builder.bitcast(value, _WORD), ir.Constant(_WORD, 16)), _HALF)
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        builder.store(value, builder.gep(data, [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.float32), emit
+
+
+@intrinsic
 def fused(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """a * b + c, rounded once where the processor can."""
     return VECTOR(VECTOR, VECTOR, VECTOR), lambda context, builder, signature, arguments: _fused(builder, *arguments)
@@ -109,6 +141,12 @@ def times(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def over(typing: Any, a: Any, b: Any) -> Any:
+    """a / b."""
+    return VECTOR(VECTOR, VECTOR), lambda context, builder, signature, arguments: builder.fdiv(*arguments)
+
+
+@intrinsic
 def larger(typing: Any, a: Any, b: Any) -> Any:
     """The larger of each two; b where one is NaN."""
     return VECTOR(VECTOR, VECTOR), lambda context, builder, signature, arguments: _larger(builder, *arguments)
@@ -124,6 +162,30 @@ def first_lanes(typing: Any, vector: Any, count: Any, other: Any) -> Any:
         return builder.select(inside, arguments[0], _spread(builder, arguments[2]))
 
     return VECTOR(VECTOR, types.intp, types.float32), emit
+
+
+@intrinsic
+def evens(typing: Any, a: Any, b: Any) -> Any:
+    """Lanes 0, 2, 4 ... of a and then of b."""
+    return _picked(range(0, 2 * LANES, 2))
+
+
+@intrinsic
+def odds(typing: Any, a: Any, b: Any) -> Any:
+    """Lanes 1, 3, 5 ... of a and then of b."""
+    return _picked(range(1, 2 * LANES, 2))
+
+
+@intrinsic
+def low_pairs(typing: Any, a: Any, b: Any) -> Any:
+    """a0, b0, a1, b1 ... a7, b7: with `high_pairs` it undoes `evens` and `odds`."""
+    return _picked([lane + side for lane in range(LANES // 2) for side in (0, LANES)])
+
+
+@intrinsic
+def high_pairs(typing: Any, a: Any, b: Any) -> Any:
+    """a8, b8, a9, b9 ... a15, b15."""
+    return _picked([lane + side for lane in range(LANES // 2, LANES) for side in (0, LANES)])
 
 
 @intrinsic
@@ -165,6 +227,29 @@ def exp(typing: Any, vector: Any) -> Any:
         exponent = builder.shl(builder.bitcast(marked, _WORDS), _filled(_WORDS, 23))
         scaled = builder.bitcast(builder.add(builder.bitcast(series, _WORDS), exponent), _FLOATS)
         return builder.select(builder.fcmp_unordered("uno", x, x), x, scaled)
+
+    return VECTOR(VECTOR), emit
+
+
+@intrinsic
+def coarse_exp(typing: Any, vector: Any) -> Any:
+    """e to each number up to 88, within 2e-4, as torch's attention in 16 bits takes it on processors with AVX-512."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (x,) = arguments
+        power = builder.fmul(x, _filled(_FLOATS, _LOG2_E))
+        floor = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_FLOATS, (_FLOATS,)), "llvm.floor.v16f32"
+        )
+        inside = builder.fsub(power, builder.call(floor, (power,)))
+        short = _filled(_FLOATS, _COARSE_TERMS[0])
+        for term in _COARSE_TERMS[1:]:
+            short = _fused(builder, inside, short, _filled(_FLOATS, term))
+        bits = _fused(builder, _filled(_FLOATS, 2.0**23), builder.fsub(power, short), _filled(_FLOATS, 127 * 2.0**23))
+        made = builder.bitcast(builder.fptosi(bits, _WORDS), _FLOATS)
+        low = builder.fcmp_ordered("<", x, _filled(_FLOATS, _COARSE_LOWEST))
+        made = builder.select(low, _filled(_FLOATS, 0.0), made)
+        return builder.select(builder.fcmp_unordered("uno", x, x), x, made)
 
     return VECTOR(VECTOR), emit
 

@@ -20,12 +20,16 @@ def opening_line(planned: Plan, there: int) -> str:
     )
 
 
-def progress_line(name: str, progress: Progress) -> str:
-    """What is said after each chunk."""
+def progress_line(
+    name: str, progress: Progress, left: tuple[float, float] | None = None, usd: float | None = None
+) -> str:
+    """What is said after each chunk. left: the range of the seconds that remain. usd: what it has cost."""
     truncated = percent(progress.truncated / progress.done)
+    between = "" if left is None else f" [{duration(left[0])}, {duration(left[1])}]"
+    cost = "" if usd is None else f"${usd:.2f} so far, "
     text = (
         f"  {name} {progress.done}/{progress.total}  truncated {truncated}  {duration(progress.seconds)} elapsed, "
-        f"about {duration(progress.eta_seconds)} remaining"
+        f"{cost}about {duration(progress.eta_seconds)}{between} remaining"
     )
     return Progressing(text, f"eval {name}", progress.done, progress.total, progress.eta_seconds)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from frugalrl.evaluation.benchmarks import BENCHMARKS
 from frugalrl.evaluation.results import ResultsHeader
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.bar_figures import Interval, interval_chart
@@ -55,7 +56,17 @@ def published() -> tuple[Published, ...]:
     )
 
 
-def differences(header: ResultsHeader, k: int, protocol: Protocol) -> list[str]:
+@dataclass(frozen=True)
+class HowAsked:
+    """What of an evaluation's header is held against a paper's protocol."""
+
+    benchmark: str
+    temperature: float
+    top_p: float
+    max_completion_tokens: int
+
+
+def differences(header: ResultsHeader | HowAsked, k: int, protocol: Protocol) -> list[str]:
     """What differs between an evaluation and a paper's protocol, or is not known of it."""
     pairs = (
         ("k", k, protocol.k),
@@ -73,9 +84,11 @@ class Own:
     """A model of the user's on a benchmark."""
 
     model: str
-    header: ResultsHeader
+    header: ResultsHeader | HowAsked
     k: int
     accuracy: Estimate
+    problems: int | None = None
+    """That were asked; None: not counted."""
 
 
 def published_section(measured: Sequence[Own]) -> str:
@@ -87,7 +100,11 @@ def published_section(measured: Sequence[Own]) -> str:
         return ""
     said = list(dict.fromkeys(line for name, ours in own.items() for line in _protocols(name, ours)))
     warning = "Protocols differ, so a difference between these numbers need not be one between models."
-    unlike = any(differences(one.header, one.k, paper) for one in measured for paper in _papers(one.header.benchmark))
+    unlike = any(
+        differences(one.header, one.k, paper) or _part(one.header.benchmark, one)
+        for one in measured
+        for paper in _papers(one.header.benchmark)
+    )
     return html.section(
         "Beside published numbers",
         html.finding(warning, "unsure") if unlike else "",
@@ -106,9 +123,16 @@ def _protocols(benchmark: str, ours: Sequence[Own]) -> list[str]:
     lines = []
     for paper in _papers(benchmark):
         unlike = dict.fromkeys(difference for one in ours for difference in differences(one.header, one.k, paper))
+        unlike |= dict.fromkeys(part for one in ours for part in _part(benchmark, one))
         differing = f" For {benchmark}: {'; '.join(unlike)}." if unlike else ""
         lines.append(f"arXiv {paper.paper}: {paper.what}.{differing}")
     return lines
+
+
+def _part(benchmark: str, one: Own) -> list[str]:
+    """Where only part of a benchmark was asked."""
+    size = BENCHMARKS[benchmark].size
+    return [f"{size} problems, here {one.problems}"] if one.problems is not None and one.problems < size else []
 
 
 def _beside(benchmark: str, ours: Sequence[Own]) -> str:

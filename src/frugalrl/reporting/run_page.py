@@ -20,6 +20,7 @@ from frugalrl.reporting.figures import Point, Series, chart_numbers, legend, lin
 from frugalrl.reporting.findings import SPLITS, accuracy, comparison, gain, looks, overused_test, progress
 from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_facts import choice, guard_events, provenance
+from frugalrl.reporting.run_published import beside_published
 from frugalrl.reporting.run_record import RunRecord
 from frugalrl.reporting.runs_beside import how_far, results_beside, times_beside
 from frugalrl.reporting.sample_browser import Samples, sample_browser
@@ -65,6 +66,7 @@ def run_page(runs: Sequence[RunRecord], samples: Samples | None = None, is_follo
         choice(runs),
         _accuracy(runs, found),
         _training(runs, found),
+        beside_published(runs),
         guard_events(runs),
         _time(runs, found),
         _samples(runs),
@@ -256,7 +258,7 @@ def _samples(runs: Sequence[RunRecord]) -> str:
     parts = [_samples_of(run) for run in runs]
     if len(runs) > 1:
         parts = [html.folded(escape(run.label), own) for run, own in zip(runs, parts, strict=True)]
-    return html.section("Samples", *parts)
+    return html.section("Best and worst samples", *parts)
 
 
 def _samples_of(run: RunRecord) -> str:

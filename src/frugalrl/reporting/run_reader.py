@@ -11,6 +11,7 @@ Not covered: the weights, the checkpoints, and the records of single samples in 
 import json
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,19 @@ def read_run(folder: Path, label: str) -> RunRecord:
         environment=_optional_object(folder / "environment.json", notes),
         guard=_optional_lines(folder / "guard.jsonl", notes),
         notes=notes,
+        asked=_asked(folder / "evaluations"),
     )
+
+
+def _asked(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """By split, the header of its evaluations; without those that cannot be read or state too little."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in sorted(folder.glob("*-step-*.jsonl")):
+        with suppress(OSError, ValueError), path.open(encoding="utf-8") as file:
+            header = json.loads(file.readline())
+            if isinstance(header, dict) and {"temperature", "top_p", "max_completion_tokens"} <= header.keys():
+                found[path.name.partition("-")[0]] = header
+    return found
 
 
 def _is_evaluation(values: Values) -> bool:

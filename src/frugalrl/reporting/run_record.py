@@ -4,7 +4,7 @@ Not covered: the weights, the checkpoints, and the records of single samples in 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from frugalrl.evaluation.looks import Look
@@ -36,6 +36,8 @@ class RunRecord:
     """What the guard decided and did, in order."""
     notes: Sequence[str]
     """What is missing or could not be read, a sentence each."""
+    asked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By split, how its evaluations were sampled: the header of one of their files."""
 
     @property
     def is_fine_tuning(self) -> bool:

@@ -86,13 +86,17 @@ def call_user_function(
     conversational: hand prompts and completions as lists of messages, as TRL does for a conversational data
         set, e.g. for functions that read ``completion[0]["content"]``; else as text.
 
-    What the function raises is passed on with a note that names it; RecipeError if it gives no list.
+    What the function raises is passed on with a note that names it; RecipeError if it gives no list or exits.
     """
     keywords = _accepted(function, _keywords(group, conversational) | dict(args))
     try:
         values = function(**keywords)
         if inspect.isawaitable(values):
             values = _wait_for(values)
+    except SystemExit as error:
+        raise RecipeError(
+            f"The reward {path} ended the program (exit code {error.code}). Return a value or raise an exception."
+        ) from error
     except Exception as error:  # whatever the user's code raises, they need to see it, and whose it is
         error.add_note(f"Raised by the reward {path}.")
         raise

@@ -5,13 +5,16 @@ output to `transformers.generate` and its log-probabilities to transformers' for
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.algorithms.causal_attention import causal_attention
-from frugalrl.rollout.kv_cache import KeyValueCache
+from frugalrl.rollout.blocked_cache import BlockedCache
+from frugalrl.rollout.cpu_layers import CpuLayers
+from frugalrl.rollout.kv_cache import KeyValueCache, SdpaCache
 from frugalrl.rollout.packed_weights import PackedLayer, PackedWeights
 from frugalrl.rollout.projections import FEWEST_ROWS
 
@@ -30,6 +33,7 @@ class Decoder:
             self._rotations = torch.complex(cos, sin)
         else:
             self._rotations = torch.stack((torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)), 1).to(weights.dtype)
+        self._turns = cos, sin
 
     def prefill(self, cache: KeyValueCache, prompts: Sequence[tuple[int, ...]], copies: list[int], row: int) -> Tensor:
         """Read each prompt once, and write it to as many consecutive cache rows as it has copies.
@@ -53,12 +57,18 @@ class Decoder:
         last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
         return hidden.view(count, width, -1)[torch.arange(count, device=device), last]
 
-    def decode(self, cache: KeyValueCache, tokens: Tensor, positions: Tensor, width: int) -> Tensor:
+    @cached_property
+    def _cpu_layers(self) -> CpuLayers:
+        return CpuLayers(self.weights, self._activation, *self._turns)
+
+    def decode(self, cache: SdpaCache | BlockedCache, tokens: Tensor, positions: Tensor, width: int) -> Tensor:
         """Feed one token to each of the first n cache rows (at least FEWEST_ROWS).
 
         tokens, positions: int64 [n]; a position is the number of tokens its row holds already. width: columns of the
         cache that are read, more than any position. Returns float32 logits [n, V] of the tokens that follow.
         """
+        if isinstance(cache, BlockedCache):
+            return self.logits(self._cpu_layers.run(cache, tokens, positions))
         columns = cache.columns(positions, width)
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.decoder import Decoder
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.graphs import StepRunner
-from frugalrl.rollout.kv_cache import KeyValueCache
+from frugalrl.rollout.kv_cache import SdpaCache
 from frugalrl.rollout.projections import FEWEST_ROWS
 from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
 
@@ -48,7 +49,7 @@ class Flight:
     def __init__(
         self,
         decoder: Decoder,
-        cache: KeyValueCache,
+        cache: SdpaCache | BlockedCache,
         sampling: SamplingParams,
         end_tokens: Sequence[int],
         device: torch.device,

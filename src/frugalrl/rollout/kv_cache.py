@@ -4,8 +4,7 @@ A row holds one sequence, whose token at position p stands in column p. Columns 
 an additive bias, made once a token for all layers. The query heads that share a key head are laid out like positions,
 so keys are never repeated.
 
-- `TransposedKeys` (CPU, fp32): keys as [D, columns], two batched products and a softmax: about a fifth faster than
-  torch's fused attention for one query, and the same bits whatever stands in the other rows.
+- `BlockedCache` (CPU, fp32 and bf16, in a file of its own): for compiled kernels.
 - `SdpaCache` (everything else): torch's scaled_dot_product_attention. On a GPU its backend is named, so that no plan is
   made for each new width.
 """
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from frugalrl.rollout.blocked_cache import BlockedCache, kernels_fit
 from frugalrl.rollout.packed_weights import ModelShape
 
 ATTENTION_BACKENDS = {
@@ -54,73 +54,9 @@ class KeyValueCache(Protocol):
         """Write keys and values [P, T, kv_heads, D] to columns 0 to T of as many rows as each prompt has copies."""
         ...
 
-    def columns(self, positions: Tensor, width: int) -> Columns:
-        """For one new token at these positions (int64 [n]) of rows 0 to n."""
-        ...
-
-    def attend(self, layer: int, columns: Columns, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Write the new keys and values [n, kv_heads, D]; queries [n, heads, D] in, attended [n, heads * D] out."""
-        ...
-
     def move_rows(self, sources: Tensor, targets: Tensor) -> None:
         """Copy some rows onto others (no row may be in both)."""
         ...
-
-
-class TransposedKeys:
-    """Keys [rows, kv_heads, D, tokens], values [rows, kv_heads, tokens, D]."""
-
-    def __init__(self, shape: ModelShape, rows: int, tokens: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.rows, self.tokens = rows, tokens
-        heads, dim = shape.kv_heads, shape.head_dim
-        self._scale, self._heads, self._dim = dim**-0.5, heads, dim
-        self._keys = torch.zeros(shape.layers, rows * heads, dim, tokens, dtype=dtype, device=device)
-        self._values = torch.zeros(shape.layers, rows * heads, tokens, dim, dtype=dtype, device=device)
-        self._first = torch.arange(rows * heads, device=device) * tokens
-        self._key_first = torch.arange(rows * heads * dim, device=device).view(-1, dim) * tokens
-        self._columns, self._seen_and_hidden = torch.arange(tokens, device=device), _biases(self._values)
-
-    def write_prompts(self, layer: int, row: int, copies: Sequence[int], keys: Tensor, values: Tensor) -> None:
-        """See `KeyValueCache.write_prompts`."""
-        width = keys.shape[1]
-        all_keys, all_values = self._by_row(self._keys)[layer], self._by_row(self._values)[layer]
-        for count, own_keys, own_values in zip(copies, keys, values, strict=True):
-            all_keys[row : row + count, :, :, :width] = own_keys.permute(1, 2, 0)
-            all_values[row : row + count, :, :width] = own_values.transpose(0, 1)
-            row += count
-
-    def columns(self, positions: Tensor, width: int) -> Columns:
-        """See `KeyValueCache.columns`."""
-        by_head = positions.repeat_interleave(self._heads)
-        visible = self._columns[:width] <= by_head[:, None]
-        return Columns(
-            width,
-            self._key_first[: len(by_head)] + by_head[:, None],
-            self._first[: len(by_head)] + by_head,
-            torch.where(visible, *self._seen_and_hidden)[:, None],
-        )
-
-    def attend(self, layer: int, columns: Columns, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """See `KeyValueCache.attend`."""
-        own_keys, own_values = self._keys[layer], self._values[layer]
-        own_keys.put_(columns.key_index, keys.reshape(columns.key_index.shape))
-        own_values.view(-1, self._dim).index_copy_(0, columns.value_index, values.reshape(-1, self._dim))
-        count = columns.value_index.shape[0]
-        grouped = queries.reshape(count, -1, self._dim)
-        scores = torch.baddbmm(columns.bias, grouped, own_keys[:count, :, : columns.width], alpha=self._scale)
-        attended = torch.bmm(torch.softmax(scores, -1), own_values[:count, : columns.width])
-        return attended.view(queries.shape[0], -1)
-
-    def move_rows(self, sources: Tensor, targets: Tensor) -> None:
-        """See `KeyValueCache.move_rows`."""
-        pairs = list(zip(sources.tolist(), targets.tolist(), strict=True))
-        for rows in (self._by_row(self._keys), self._by_row(self._values)):
-            for source, target in pairs:  # copies of whole blocks; an index would gather and scatter number by number
-                rows[:, target].copy_(rows[:, source])
-
-    def _by_row(self, memory: Tensor) -> Tensor:
-        """[layers, rows, heads, ...]"""
-        return memory.view(memory.shape[0], self.rows, self._heads, *memory.shape[2:])
 
 
 class SdpaCache:
@@ -148,14 +84,14 @@ class SdpaCache:
             row += count
 
     def columns(self, positions: Tensor, width: int) -> Columns:
-        """See `KeyValueCache.columns`."""
+        """For one new token at these positions (int64 [n]) of rows 0 to n."""
         visible = self._columns[:width] <= positions[:, None]
         by_head = positions.repeat_interleave(self._heads)
         index = self._first[: len(by_head)] + by_head
         return Columns(width, index, index, torch.where(visible, *self._seen_and_hidden)[:, None, None])
 
     def attend(self, layer: int, columns: Columns, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """See `KeyValueCache.attend`."""
+        """Write the new keys and values [n, kv_heads, D]; queries [n, heads, D] in, attended [n, heads * D] out."""
         own_keys, own_values = self._keys[layer], self._values[layer]
         own_keys.view(-1, self._dim).index_copy_(0, columns.key_index, keys.reshape(-1, self._dim))
         own_values.view(-1, self._dim).index_copy_(0, columns.value_index, values.reshape(-1, self._dim))
@@ -182,10 +118,10 @@ def _biases(like: Tensor) -> tuple[Tensor, Tensor]:
 
 def make_cache(
     shape: ModelShape, rows: int, tokens: int, dtype: torch.dtype, device: torch.device, attention: str
-) -> KeyValueCache:
+) -> "SdpaCache | BlockedCache":
     """The cache that is fastest for a dtype on a device."""
-    if device.type == "cpu" and dtype == torch.float32:
-        return TransposedKeys(shape, rows, tokens, dtype, device)
+    if kernels_fit(shape, dtype, device):
+        return BlockedCache(shape, rows, tokens, dtype, torch.get_num_threads())
     return SdpaCache(shape, rows, tokens, dtype, device, attention)
 
 

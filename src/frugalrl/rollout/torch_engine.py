@@ -24,6 +24,7 @@ from torch import Tensor
 
 from frugalrl.errors import ModelError
 from frugalrl.lanes import Lanes, open_lanes
+from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.decoder import Decoder
 from frugalrl.rollout.engine import (
     NamedTensors,
@@ -36,7 +37,7 @@ from frugalrl.rollout.engine import (
 )
 from frugalrl.rollout.flight import Finished, Flight, Part
 from frugalrl.rollout.graphs import PlainSteps, RecordedSteps, StepRunner, cuda_recorder
-from frugalrl.rollout.kv_cache import KeyValueCache, cache_row_bytes, make_cache
+from frugalrl.rollout.kv_cache import SdpaCache, cache_row_bytes, make_cache
 from frugalrl.rollout.memory import affordable_rows, free_bytes, is_out_of_memory
 from frugalrl.rollout.packed_weights import Adapters, PackedWeights, model_shape, refuse_unfit
 from frugalrl.rollout.projections import FEWEST_ROWS
@@ -215,7 +216,7 @@ class TorchEngine:
             logger.info("The free memory holds %d sequences at once, of %d.", rows, wanted)
         return rows
 
-    def _runner(self, cache: KeyValueCache) -> StepRunner:
+    def _runner(self, cache: SdpaCache | BlockedCache) -> StepRunner:
         if self._device.type != "cuda":
             return PlainSteps(cache.tokens)
         return RecordedSteps(cache.rows, cache.tokens, cuda_recorder())

@@ -204,7 +204,8 @@ def _is_a_task(source: str) -> bool:
 
 
 def _own_problems(source: ProblemSource) -> list[Problem]:
-    task = task_named(source.source)
+    name = source.source
+    task = task_named(name)
     if task.problems is None:
         raise RecipeError(f"The task {source.source} generates no problems. Give a file as source, and this as `task`.")
     if source.limit is None:
@@ -212,7 +213,7 @@ def _own_problems(source: ProblemSource) -> list[Problem]:
     if task.splits and source.split not in task.splits:
         raise RecipeError(f"The task {source.source} has the splits {_listed(task)}, not {source.split!r}.")
     taken = itertools.islice(task.problems(source), source.limit)
-    problems = [replace(one, check=replace(one.check, task=source.source)) for one in taken]
+    problems = [one if one.check.task != MATHS else replace(one, check=replace(one.check, task=name)) for one in taken]
     if not problems:
         raise DataError(f"The task {source.source} gave no problem. Check its function.")
     return problems

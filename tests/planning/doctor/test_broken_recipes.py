@@ -1,16 +1,19 @@
 """The doctor finds what was broken on purpose, is silent on what is shipped, and `train` heeds it."""
 
 import json
+import re
 
 import pytest
-from broken_recipes import BROKEN, SMALL, Broken, findings_of
+from broken_recipes import BROKEN, SMALL, Broken
 
 from frugalrl import api
 from frugalrl.cli import main
 from frugalrl.config.loading import shipped_recipes
-from frugalrl.planning.doctor.finding import worst
+from frugalrl.planning.doctor.finding import Finding, worst
 
-SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith("curate/") and name != "tiny-base")
+SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith(("curate/", "tiny-base")))
+
+GREEN = Finding("", "green", "")
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +29,24 @@ def test_what_is_broken_is_red_and_says_what_to_change(broken: Broken, tmp_path,
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    findings = {one.name: one for one in findings_of(broken, tmp_path, broken.is_cheap)}
+    recipe = api.load_recipe("quickstart", {**SMALL, **broken.changes(tmp_path)})
+    is_cheap = broken.is_cheap or broken.finding.startswith("rewards/")  # which needs no samples
+    findings = {one.name: one for one in api.doctor(recipe, cheap=is_cheap).findings}
     assert broken.finding in findings, sorted(findings)
     assert findings[broken.finding].level == "red", findings[broken.finding]
     assert len(findings[broken.finding].fix) > 10
+    if is_cheap and (sets := sets_of(findings[broken.finding].fix)):
+        after = {one.name: one for one in api.doctor(api.change(recipe, sets), cheap=True).findings}
+        at_most = ("green", "yellow") if broken.finding == "plan/budget.tokens" else ("green",)  # inside its interval
+        assert after.get(broken.finding, GREEN).level in at_most, (sets, after[broken.finding])
+        assert [name for name, one in after.items() if one.level == "red" and name not in findings] == []
+
+
+def sets_of(fix: str) -> list[str]:
+    """The changes of the first remedy that a fix names, as after `--set`; none if one is for the user to fill in."""
+    first = re.split(r",? or |; ", fix)[0]
+    sets = [one.strip("'").rstrip(",") for one in re.findall(r"--set ('[^']*'|\S+)", first)]
+    return [] if any(re.search(r"=[A-Z ]{4,}|=N$", one) for one in sets) else sets
 
 
 def test_quickstart_is_green_in_every_check_within_twenty_seconds():

@@ -81,12 +81,12 @@ def test_a_larger_group_is_more_often_useful_and_the_shares_are_those_of_the_bet
 
 def test_answers_that_a_laxer_reading_finds_right_are_shown():
     wrong = [completion(extracted="12 \\text{ apples}") for _ in range(5)]
-    found = sampling.misread([group([*wrong, completion(extracted="13")])])
+    found = sampling.misread([group([*wrong, completion(extracted="13")])], SETTINGS)
     assert found.level == "red"
     assert "apples" in found.message
-    assert sampling.misread([group([completion(extracted=answer) for answer in ("1/2", "12^2", "-12", "")])]).level == (
-        "green"
-    )
+    assert sampling.misread(
+        [group([completion(extracted=answer) for answer in ("1/2", "12^2", "-12", "")])], SETTINGS
+    ).level == ("green")
 
 
 def trial(**changes):
@@ -163,14 +163,6 @@ def test_a_folder_that_cannot_be_written_is_red(tmp_path):
     assert environment._output(tmp_path / "new" / "run").level == "green"
 
 
-def test_wandb_needs_a_login_unless_it_is_offline(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: object())
-    absent = {"NETRC": str(tmp_path / "none")}
-    assert environment._tracker("wandb", absent).level == "red"
-    assert environment._tracker("wandb", {**absent, "WANDB_MODE": "offline"}).level == "green"
-    assert environment._tracker("wandb", {**absent, "WANDB_API_KEY": "x"}).level == "green"
-
-
 def test_a_large_model_on_a_cpu_is_yellow():
     assert environment.device_finding(torch.device("cpu"), 1_500_000_000, "bfloat16").level == "yellow"
     assert environment.device_finding(torch.device("cuda"), 1_500_000_000, "bfloat16").level == "green"
@@ -201,7 +193,7 @@ def test_kl_and_clip_by_what_papers_used(changes, levels):
 
 @pytest.mark.parametrize(("needed", "level"), [(1.0, "green"), (9.5, "yellow"), (11.0, "red")])
 def test_a_disk_of_ten_gigabytes(needed, level):
-    found = plan_checks.disk_finding(needed, 10.0, api.load_recipe("quickstart"))
+    found = plan_checks.disk_finding(lambda recipe: needed, 10.0, api.load_recipe("quickstart"))
     assert found.level == level
 
 

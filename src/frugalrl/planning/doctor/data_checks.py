@@ -1,17 +1,20 @@
 """The problems of a run: golds that can be verified, and problems that are apart, new to the benchmarks, and enough."""
 
+import math
 import random
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.data.normalise import canonical
 from frugalrl.errors import UserError
 from frugalrl.evaluation.benchmark_loading import load_benchmark
 from frugalrl.evaluation.benchmarks import BENCHMARKS, benchmark_in
 from frugalrl.planning.doctor.finding import Finding, Level
+from frugalrl.planning.doctor.gold_forms import gold_form_finding
+from frugalrl.planning.doctor.held_out_checks import held_out_findings
 from frugalrl.tasks.judging import compares_answers
 from frugalrl.training.problem_sets import ProblemSets
 from frugalrl.types import Problem
@@ -30,6 +33,9 @@ _NEVER_PAID = ("unparseable", "not_itself")
 _MANY_UNFIT, _MANY_TWICE, _MANY_CONFLICTS, _MANY_KNOWN = 0.1, 0.5, 0.02, 0.01
 _SOME_TWICE = 0.05
 _ONE_GOLD = 0.9
+_HELD_OUT_GOLDS = 16
+_DIFFERENT = 0.5
+"""A column of answers has about as many values as there are problems."""
 _FEW = 20
 """Problems below which one gold may be shared by most of them."""
 _EPOCHS = 30
@@ -40,15 +46,27 @@ _LONG_GOLD_CHARS = 200
 def data_findings(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:
     """What the problems show without a benchmark at hand. notes: what was said when they were loaded."""
     train = [prompt.problem for prompt in problems.train]
+
+    def judged(split: str, held_out: Sequence[Problem]) -> list[Finding]:
+        golds = golds_finding(recipe, held_out, recipe.seed, _HELD_OUT_GOLDS, split)
+        return [golds, *_golds_at_sight(recipe, held_out, split)]
+
     return [
         _is_a_benchmark(recipe),
         golds_finding(recipe, train, recipe.seed),
-        _one_gold(train),
-        _gold_in_the_prompt(train),
+        *_golds_at_sight(recipe, train),
+        *held_out_findings(recipe, problems, judged),
         _twice(train),
         _enough(recipe, len(train)),
         _left_out(recipe, problems, notes),
     ]
+
+
+def _golds_at_sight(recipe: TrainRecipe, problems: Sequence[Problem], split: str = "train") -> list[Finding]:
+    """What is wrong with golds and problems without comparing answers."""
+    compared = [problem for problem in problems if compares_answers(problem)]
+    form = gold_form_finding(compared, lambda: _other_column(recipe, compared, "red", split))
+    return [form, _one_gold(problems), _gold_in_the_prompt(problems)]
 
 
 def _is_a_benchmark(recipe: TrainRecipe) -> Finding:
@@ -68,14 +86,16 @@ def _other_split(recipe: TrainRecipe) -> str:
     return "--set data.train.split=train" if recipe.data.train.split != "train" else "drop data.test"
 
 
-def golds_finding(recipe: TrainRecipe, problems: Sequence[Problem], seed: int) -> Finding:
+def golds_finding(
+    recipe: TrainRecipe, problems: Sequence[Problem], seed: int, most: int = _GOLDS, split: str = "train"
+) -> Finding:
     """Whether golds can be read, and verify against themselves, on a sample of the distinct ones."""
     name = "data/golds"
     compared = [problem for problem in problems if compares_answers(problem)]
     if not compared:
         return Finding(name, "green", "answers are judged by tests or a checker, not by comparing golds")
     distinct = sorted({problem.gold for problem in compared})
-    drawn = random.Random(seed).sample(distinct, min(_GOLDS, len(distinct)))
+    drawn = random.Random(seed).sample(distinct, min(most, len(distinct)))
     checks = check_golds(drawn, default_pool())
     weight = Counter(problem.gold for problem in compared)
     total = sum(weight[check.gold] for check in checks)
@@ -93,7 +113,7 @@ def golds_finding(recipe: TrainRecipe, problems: Sequence[Problem], seed: int) -
         name,
         level,
         f"{message}, e.g. {_short(example.gold)!r} ({example.detail or 'very long'}).",
-        _other_column(recipe, compared, level),
+        _other_column(recipe, compared, level, split),
     )
 
 
@@ -102,18 +122,27 @@ def _why(unfit: Sequence[GoldCheck]) -> str:
     return " or ".join(_UNFIT[problem] for problem, _ in counts.most_common(2))
 
 
-def _other_column(recipe: TrainRecipe, problems: Sequence[Problem], level: Level) -> str:
+def _other_column(recipe: TrainRecipe, problems: Sequence[Problem], level: Level, split: str = "train") -> str:
     """A column of the rows whose entries can be verified, if the recipe's cannot; else where to see every one."""
-    listing = f"frugalrl check-golds {recipe.data.train.source} lists every one"
+    source: ProblemSource = getattr(recipe.data, split)
+    listing = f"frugalrl check-golds {source.source} lists every one"
     if level != "red":
         return f"{listing}; correct those rows or take them out"
     names = {name for problem in problems[:_FEW] for name, value in problem.columns.items() if _is_short(value)}
-    for name in sorted(names, key=lambda name: ("answer" not in name, "gold" not in name, name)):
+    for name in sorted(
+        filter(_may_hold_answers, names), key=lambda name: ("answer" not in name, "gold" not in name, name)
+    ):
         values = sorted({str(one.columns[name]) for one in problems[:_FEW] if _is_short(one.columns.get(name))})
+        if len(values) < 2 or len(values) < _DIFFERENT * len({one.text for one in problems[:_FEW]}):
+            continue  # an index, a source or a level
         checks = check_golds(values, default_pool())
-        if len(values) > 1 and not any(set(check.problems) & set(_NEVER_PAID) for check in checks):
-            return f"--set data.train.answer_field={name} (its entries can be verified); {listing}"
-    return f"{listing}; name the column of the answers with --set data.train.answer_field=COLUMN, or correct the rows"
+        if not any(set(check.problems) & set(_NEVER_PAID) for check in checks):
+            return f"--set data.{split}.answer_field={name} (its entries can be verified); {listing}"
+    return f"{listing}; name the column of the answers with --set data.{split}.answer_field=COLUMN, or correct the rows"
+
+
+def _may_hold_answers(name: str) -> bool:
+    return re.search(r"(^|_)(id|idx|index|row|number|level|source|url|key)$", name.lower()) is None
 
 
 def _is_short(value: object) -> bool:
@@ -151,7 +180,9 @@ def _gold_in_the_prompt(problems: Sequence[Problem]) -> Finding:
 
 def _tells(problem: Problem) -> bool:
     gold = re.escape(problem.gold)
+    words = r"(?i:final|result|solution|therefore|thus|hence)\W+(?:\w+\W+){0,2}"
     spelled = rf"\\boxed\{{\s*{gold}\s*\}}|####\s*{gold}(?!\w)|(?i:answer(?: is|:)?)\s*\$?{gold}\$?(?![\w.]*\w)"
+    spelled += rf"|=\s*\$?{gold}\$?\s*[.!]?\s*$|{words}\$?{gold}(?![\w.]*\w)"
     return re.search(spelled, problem.text) is not None
 
 
@@ -186,13 +217,22 @@ def _enough(recipe: TrainRecipe, count: int) -> Finding:
             "data/enough",
             "red" if 2 * count <= per_step else "yellow",
             f"{size}, and some more than once in the same step.",
-            f"--set rollout.prompts_per_step={count}, or more problems: --set data.train.limit=N",
+            _enough_problems(recipe, count),
         )
     if epochs > _EPOCHS:
-        fewer = max(1, int(count * _EPOCHS / per_step))
-        fix = f"--set training.steps={fewer}, or more problems"
-        return Finding("data/enough", "yellow", f"{size}: it will learn them by heart.", fix)
+        message = f"{size}: it will learn them by heart."
+        return Finding("data/enough", "yellow", message, _enough_problems(recipe, count))
     return Finding("data/enough", "green", size)
+
+
+def _enough_problems(recipe: TrainRecipe, count: int) -> str:
+    """More of them where a limit holds them back; else steps that take fewer."""
+    per_step, steps = min(recipe.rollout.prompts_per_step, count), recipe.training.steps
+    if recipe.data.train.limit is not None and recipe.data.train.limit <= 1.1 * count:
+        needed = max(recipe.rollout.prompts_per_step, math.ceil(recipe.rollout.prompts_per_step * steps / _EPOCHS))
+        return f"--set data.train.limit={math.ceil(1.1 * needed)}"
+    fewer = max(1, min(steps, count * _EPOCHS // per_step))
+    return f"--set rollout.prompts_per_step={per_step} --set training.steps={fewer}, or more problems"
 
 
 def _left_out(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> Finding:

@@ -1,8 +1,6 @@
 """The machine: versions, device, threads, write access, trackers' logins, a Hub that must be reached."""
 
 import importlib.metadata
-import importlib.util
-import netrc
 import os
 import socket
 import tempfile
@@ -14,6 +12,7 @@ import torch
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.config.task_table import TASKS
 from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.tracker_checks import tracker_finding
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
 
 _LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "math-verify": (0, 9)}
@@ -30,7 +29,7 @@ def environment_findings(recipe: TrainRecipe, out: Path | None, environment: Map
         _versions(),
         _threads(environment),
         _output(out or DEFAULT_PARENT),
-        *(_tracker(tracker.name, environment) for tracker in recipe.trackers),
+        *(tracker_finding(tracker.name, environment) for tracker in recipe.trackers),
         *_hub(recipe, environment),
     ]
 
@@ -111,36 +110,6 @@ def _output(folder: Path) -> Finding:
             "frugalrl train RECIPE --out FOLDER, with a folder of your own",
         )
     return Finding(name, "green", f"{folder} can be written")
-
-
-def _tracker(tracker: str, environment: Mapping[str, str]) -> Finding:
-    name = f"environment/tracker {tracker}"
-    module = {"tensorboard": "tensorboard"}.get(tracker, tracker)
-    if importlib.util.find_spec(module) is None:
-        return Finding(
-            name,
-            "red",
-            f"The recipe logs to {tracker}, which is not installed.",
-            f"pip install 'frugalrl[{tracker}]', or --set trackers=[]",
-        )
-    offline = environment.get("WANDB_MODE") in ("offline", "disabled", "dryrun")
-    if tracker == "wandb" and not offline and not _wandb_login(environment):
-        return Finding(
-            name,
-            "red",
-            "The recipe logs to wandb and no login is found: WANDB_API_KEY is not set, and there is none in .netrc.",
-            "wandb login, or export WANDB_MODE=offline, or --set trackers=[]",
-        )
-    return Finding(name, "green", f"{tracker} is ready")
-
-
-def _wandb_login(environment: Mapping[str, str]) -> bool:
-    if environment.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc(environment.get("NETRC")).authenticators("api.wandb.ai") is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def _hub(recipe: TrainRecipe, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -7,57 +7,38 @@ A check that raises is a red finding: whatever broke here would break the run.
 """
 
 import os
-import random
+import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, FrugalRLError, ModelError, RecipeError, UserError
 from frugalrl.planning.doctor.data_checks import data_findings, overlap_finding
 from frugalrl.planning.doctor.environment_checks import device_finding, environment_findings
 from frugalrl.planning.doctor.finding import Examination, Finding, finding_lines
 from frugalrl.planning.doctor.model_checks import model_findings
-from frugalrl.planning.doctor.optimisation_checks import (
-    learning_rate_findings,
-    loss_findings,
-    trial_findings,
-    trial_step,
-)
-from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb, plan_findings
+from frugalrl.planning.doctor.optimisation_checks import learning_rate_findings, loss_findings
+from frugalrl.planning.doctor.plan_checks import nearest, plan_findings
 from frugalrl.planning.doctor.reward_checks import reward_findings
-from frugalrl.planning.doctor.sampling_checks import (
-    MANY_TRUNCATED,
-    LongerCap,
-    SampleSettings,
-    sampling_findings,
-)
+from frugalrl.planning.doctor.sampled import sampled_findings
+from frugalrl.planning.doctor.settings_checks import settings_findings
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
-from frugalrl.planning.forecast.planning import memory_here
 from frugalrl.planning.forecast.shape import shape_of_config
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.registry import is_built_in
-from frugalrl.rewards.rubric import RewardFunctions, build_rubric, score_groups
-from frugalrl.rollout.collect import collect_groups
-from frugalrl.rollout.engine import SamplingParams
-from frugalrl.text.language_id import load_identifier
-from frugalrl.text.meter import meter_text
-from frugalrl.text.reasoning import prefills_think
+from frugalrl.rewards.rubric import RewardFunctions, build_rubric
 from frugalrl.training.model.policy import Policy, load_policy, trainable_parameters
 from frugalrl.training.problem_sets import ProblemSets, load_problem_sets
 from frugalrl.training.run import Run, load_run
 from frugalrl.training.state.random_state import random_values, restore_random_states
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
-from frugalrl.types import Prompt, RolloutGroup
+from frugalrl.types import Prompt
 from frugalrl.verify.answers import configure_default_pool
 
-_COMPLETIONS = 64
-_FEWEST_GROUPS = 4
-_TRIAL_TOKENS = 16
-_TRIED = 16
-"""Completions at each longer cap."""
 Check = Callable[[], Sequence[Finding]]
 
 
@@ -78,11 +59,11 @@ def examine(
     findings = _checked("environment", lambda: environment_findings(recipe, out, os.environ))
     if any(one.name == "environment/hub" and one.level == "red" for one in findings):
         return Examination(recipe.name, tuple(findings), time.monotonic() - began)  # there is nothing to load
-    with tempfile.TemporaryDirectory() as scratch, RunLog(Path(scratch), (), recipe.name) as log:
+    with _scratch(recipe, out or DEFAULT_PARENT) as scratch, RunLog(scratch, (), recipe.name) as log:
         notes: list[str] = []
         try:
-            run = load_run(recipe, Path(scratch), None, log, notes.append, functions)
-        except Exception as error:  # of the user's code, a template or a file: whatever it is, the run has it too
+            run = load_run(recipe, scratch, None, log, notes.append, functions)
+        except (Exception, SystemExit) as error:  # of the user's code, a template or a file: the run has it too
             findings += [_load_failure(error), *_parts_of_a_broken_run(recipe, functions)]
         else:
             try:
@@ -91,10 +72,21 @@ def examine(
                     train = [prompt.problem for prompt in run.problems.train]
                     findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
                 if not cheap:
-                    findings += _checked("sampling", lambda: _sampled(run, 60 * minutes))
+                    findings += _checked("sampling", lambda: sampled_findings(run, 60 * minutes, _checked))
             finally:
                 run.close()
     return Examination(recipe.name, tuple(findings), time.monotonic() - began)
+
+
+@contextmanager
+def _scratch(recipe: TrainRecipe, out: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards; where servers read weights from the run's, it lies beside that."""
+    served = isinstance(recipe.rollout.engine, VllmEngineSettings)
+    place = nearest(out) if served and os.access(nearest(out), os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=place, prefix=".doctor-" if place else None) as folder:
+        if served:
+            Path(folder).chmod(0o755)  # a server may run as another user
+        yield Path(folder)
 
 
 def before_start(run: Run, notes: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -160,7 +152,8 @@ def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) 
 def _of_the_settings(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
     size = shape_of_config(policy.model.config).parameters
     rates = learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
-    return [*rates, *loss_findings(recipe.algorithm.loss)]
+    vocabulary = int(policy.model.config.vocab_size)
+    return [*rates, *loss_findings(recipe.algorithm.loss), *settings_findings(recipe, vocabulary)]
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:
@@ -176,11 +169,11 @@ def _checked(subject: str, check: Check) -> list[Finding]:
     """The findings of a check; if it raises, one that says so."""
     try:
         return list(check())
-    except Exception as error:  # of a reward, a template, a tokenizer: the run would meet it too
+    except (Exception, SystemExit) as error:  # of a reward, a template, a tokenizer: the run would meet it too
         return [_failure(f"{subject}/failed", error)]
 
 
-def _failure(name: str, error: Exception) -> Finding:
+def _failure(name: str, error: BaseException) -> Finding:
     notes = " ".join(getattr(error, "__notes__", ()))
     said = str(error) if isinstance(error, FrugalRLError) else f"{type(error).__name__}: {error}"
     message, _, fix = said.replace("\n", " ").rpartition(". ") if isinstance(error, UserError) else (said, "", "")
@@ -195,11 +188,13 @@ def _failure(name: str, error: Exception) -> Finding:
 _SUBJECTS: Mapping[type[UserError], str] = {ModelError: "model", DataError: "data", RecipeError: "recipe"}
 
 
-def _load_failure(error: Exception) -> Finding:
+def _load_failure(error: BaseException) -> Finding:
+    if isinstance(error, ModelError) and re.match(r"The server http|Rollouts are to come from", str(error)):
+        return _failure("environment/server", error)
     return _failure(f"{_subject_of(error)}/load", error)
 
 
-def _subject_of(error: Exception) -> str:
+def _subject_of(error: BaseException) -> str:
     return next((name for kind, name in _SUBJECTS.items() if isinstance(error, kind)), "recipe")
 
 
@@ -227,91 +222,3 @@ def _parts_of_a_broken_run(recipe: TrainRecipe, functions: RewardFunctions | Non
             return findings
         findings += _checked("rewards", lambda: reward_findings(recipe, rubric, policy.tokenizer, train))
     return findings
-
-
-# ------------------------------------------------------------------------------------------ samples and a step
-
-
-def _sampled(run: Run, seconds: float) -> list[Finding]:
-    """Sample, score, update: what the first steps of the run would show."""
-    recipe, rollout = run.recipe, run.recipe.rollout
-    needed = _seconds_needed(run)
-    if needed > seconds:
-        return [
-            Finding(
-                "sampling",
-                "yellow",
-                f"Sampling {_COMPLETIONS} completions of up to {rollout.max_completion_tokens:,} tokens would take "
-                f"about {needed / 60:.0f} minutes here, so samples and an update were not tried.",
-                f"frugalrl doctor RECIPE --minutes {needed / 60 + 1:.0f}, or on the machine that trains",
-            )
-        ]
-    groups = _groups(run, rollout.max_completion_tokens, max(_FEWEST_GROUPS, _COMPLETIONS // rollout.group_size))
-    scored = score_groups(run.rubric(rollout.max_completion_tokens), groups)
-    identify = load_identifier()
-    reports = [
-        meter_text(
-            one.completion.text,
-            identify,
-            prefills_think(group.prompt.text),
-            truncated=one.completion.finish_reason == "length",
-        )
-        for group in scored
-        for one in group.completions
-    ]
-    longest = max(len(group.prompt.token_ids) for group in scored)
-    settings = SampleSettings(
-        group_size=rollout.group_size,
-        cap=rollout.max_completion_tokens,
-        temperature=rollout.temperature,
-        context_left=run.policy.context_tokens - max(longest, rollout.max_prompt_tokens),
-        end_token_note=run.policy.end_token_note,
-    )
-    settings = replace(settings, longer=_longer_caps(run, groups, settings, seconds - needed, needed))
-    findings = sampling_findings(scored, reports, settings)
-    findings += _checked(
-        "optimisation/update",
-        lambda: trial_findings(trial_step(run, scored), recipe.optimizer, recipe.model.dtype),
-    )
-    return findings + _checked("plan/measured", lambda: [_memory_after(run)])
-
-
-def _memory_after(run: Run) -> Finding:
-    device = run.policy.device
-    return measured_finding(peak_gb(device), memory_here(device.type == "cpu"), device.type)
-
-
-def _groups(run: Run, cap: int, count: int) -> list[RolloutGroup]:
-    rollout = run.recipe.rollout
-    drawn = random.Random(run.recipe.seed).sample(run.problems.train, min(count, len(run.problems.train)))
-    sampling = SamplingParams(cap, rollout.temperature, rollout.top_p, rollout.top_k)
-    seed_parts = (run.recipe.seed, "doctor")
-    return collect_groups(run.engine, run.policy.tokenizer, drawn, rollout.group_size, sampling, seed_parts)
-
-
-def _longer_caps(
-    run: Run, groups: Sequence[RolloutGroup], settings: SampleSettings, seconds: float, seconds_at_cap: float
-) -> tuple[LongerCap, ...]:
-    """Where many completions reach the cap: some at twice the cap, four times ..., until few do or time is up."""
-    cap, size, tried = settings.cap, settings.group_size, list[LongerCap]()
-    reach = [one.finish_reason == "length" for group in groups for one in group.completions]
-    if sum(reach) < MANY_TRUNCATED * len(reach) or settings.end_token_note is not None:
-        return ()
-    while cap < settings.context_left and not (tried and tried[-1].does):
-        cap = min(2 * cap, settings.context_left)
-        seconds -= seconds_at_cap * cap / settings.cap
-        if seconds < 0:
-            break
-        sampled = [one for group in _groups(run, cap, max(1, _TRIED // size)) for one in group.completions]
-        tried.append(LongerCap(cap, sum(one.finish_reason == "length" for one in sampled), len(sampled)))
-    return tuple(tried)
-
-
-def _seconds_needed(run: Run) -> float:
-    """Of sampling at the cap, from a few tokens that are timed once the engine is warm."""
-    cap = run.recipe.rollout.max_completion_tokens
-    tokens = min(_TRIAL_TOKENS, cap)
-    _groups(run, 2, 1)
-    began = time.monotonic()
-    _groups(run, tokens, 1)
-    return (time.monotonic() - began) / tokens * cap * 2

@@ -4,16 +4,22 @@ Whatever surely is broken (missing tensors, ids beyond the embedding, a context 
 is loaded; this looks at what loads and still cannot work.
 """
 
+import re
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.data.prompts import messages_for
+from frugalrl.data.prompts import messages_for, problem_messages, render
 from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.remedies import prompt_template
 from frugalrl.text.reasoning import prefills_think
 from frugalrl.training.model.policy import Policy
 from frugalrl.types import Prompt
 
 _ANSWER = "So it is 12.\n</think>\nThe answer is \\boxed{12}."
+_ROLE_WORDS = 4
+"""That a template may write between the question and the answer: a role or two."""
 _FORMAT_REWARDS = ("format", "tag_count", "code_format", "open_rs_format", "open_rs_tag_count")
 
 
@@ -23,6 +29,8 @@ def model_findings(recipe: TrainRecipe, policy: Policy, prompt: Prompt) -> list[
         _end_tokens(policy),
         _template_keeps_the_messages(recipe, prompt),
         _template_opens_the_turn(recipe, policy.tokenizer, prompt),
+        _template_is_the_same_again(recipe, policy.tokenizer, prompt),
+        _template_adds_nothing(recipe, policy.tokenizer, prompt),
         _reasoning_tags(recipe, prompt),
         _decoding(recipe, policy),
         _start_tokens(policy.tokenizer, prompt),
@@ -41,7 +49,8 @@ def _end_tokens(policy: Policy) -> Finding:
 def _template_keeps_the_messages(recipe: TrainRecipe, prompt: Prompt) -> Finding:
     """A template may drop the system message, or all but a part of the user's, without an error."""
     name, seen = "model/template_messages", _squeezed(prompt.text)
-    messages = messages_for(prompt.problem.text, recipe.data.prompt)
+    asked = recipe.data.prompt
+    messages = messages_for(prompt.problem.text, asked)
     lost = [one["role"] for one in messages if _squeezed(one["content"]) not in seen]
     if "user" in lost:
         return Finding(
@@ -51,11 +60,12 @@ def _template_keeps_the_messages(recipe: TrainRecipe, prompt: Prompt) -> Finding
             "Put the model's own chat_template.jinja into its folder; it has to write message['content'] of every role",
         )
     if lost:
+        both = f"{asked.system}\n\n{asked.template}"
         return Finding(
             name,
             "red",
             "The chat template leaves out the system message, so the model never reads what it asks for.",
-            "--set data.prompt.system=null --set 'data.prompt.template=YOUR SYSTEM TEXT\\n\\n{problem}'",
+            f"--set data.prompt.system=null {prompt_template(both)}",
         )
     return Finding(name, "green", f"the prompt holds the {' and the '.join(one['role'] for one in messages)} message")
 
@@ -77,6 +87,64 @@ def _template_opens_the_turn(recipe: TrainRecipe, tokenizer: Any, prompt: Prompt
             "model was trained",
         )
     return Finding("model/template_turn", "green", f"the prompt ends in {prompt.text[len(closed) :][-40:]!r}")
+
+
+def _template_is_the_same_again(recipe: TrainRecipe, tokenizer: Any, prompt: Prompt) -> Finding:
+    """Chance or a clock in a template: every epoch, and every resume, would train on other prompts."""
+    name, messages = "model/template_clock", problem_messages(prompt.problem, recipe.data.prompt)
+    texts = {prompt.text, *(render(tokenizer, messages) for _ in range(3))}
+    if len(texts) > 1:
+        return Finding(
+            name,
+            "red",
+            f"The chat template writes another prompt each time, e.g. {_differences(prompt.text, texts)}: training, "
+            "evaluation and a resume would not be asked the same.",
+            "Take the random filter or the clock out of chat_template.jinja in the model's folder, and write the text "
+            "itself",
+        )
+    if "strftime_now" in str(tokenizer.chat_template) and any(day in prompt.text for day in _today()):
+        return Finding(
+            name,
+            "yellow",
+            "The chat template writes today's date, so a run that is resumed tomorrow is asked otherwise.",
+            f"In chat_template.jinja, put a date in the place of strftime_now(...), e.g. '{_today()[0]}'",
+        )
+    return Finding(name, "green", "the same prompt every time")
+
+
+def _differences(one: str, texts: Collection[str]) -> str:
+    other = next(text for text in texts if text != one)
+    at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return f"{one[max(0, at - 10) : at + 20]!r} and {other[max(0, at - 10) : at + 20]!r}"
+
+
+def _today() -> Sequence[str]:
+    return [datetime.now().strftime(form) for form in ("%d %b %Y", "%Y-%m-%d", "%d %B %Y", "%B %d, %Y", "%d/%m/%Y")]
+
+
+def _template_adds_nothing(recipe: TrainRecipe, tokenizer: Any, prompt: Prompt) -> Finding:
+    """Words of the template's own after the question: a left-over example, or a second question."""
+    name, asked = "model/template_words", messages_for(prompt.problem.text, recipe.data.prompt)[-1]["content"].strip()
+    before, found, after = prompt.text.rpartition(asked)
+    if found and asked in before:
+        return Finding(
+            name,
+            "yellow",
+            f"The prompt holds the question {prompt.text.count(asked)} times.",
+            "In chat_template.jinja, write message['content'] once",
+        )
+    for special in tokenizer.all_special_tokens:
+        after = after.replace(special, " ")
+    words = re.findall(r"[^\W_]{2,}", re.sub(r"<[^<>]{1,40}>", " ", after))
+    if found and len(words) > _ROLE_WORDS:
+        return Finding(
+            name,
+            "yellow",
+            f"The chat template writes text of its own after the question: {after.strip()[-80:]!r}.",
+            "Take it out of chat_template.jinja in the model's folder, so that the question is followed by the start "
+            "of the assistant's turn; instructions belong into data.prompt.template",
+        )
+    return Finding(name, "green", "the question stands once, and the assistant's turn follows")
 
 
 def _reasoning_tags(recipe: TrainRecipe, prompt: Prompt) -> Finding:

@@ -25,7 +25,7 @@ from frugalrl.training.run import Run
 from frugalrl.training.step import update_within_memory
 from frugalrl.types import ScoredGroup
 
-_INEXACT_NATS = {"float32": 1e-3, "bfloat16": 0.1}
+_INEXACT_NATS = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.02}
 """Mean difference between the engine's and the trainer's log-probs of the same tokens: 1e-6 and 1e-3 to 2e-3 where both
 are right (docs/benchmarks, docs/lab-log.md); two orders above that, something else was sampled from."""
 _FAR_NATS, _VERY_FAR_NATS = 0.15, 0.5
@@ -40,6 +40,8 @@ _MUCH_KL, _ALL_KL = 0.4, 4.0
 can give."""
 _NARROW_CLIP, _WIDE_CLIP, _NO_CLIP = 0.02, 0.6, 5.0
 """A tenth and three times the usual 0.2; above 5 no ratio that occurs in practice is clipped."""
+_SWALLOWED = 0.1
+"""Share of an update that is left beside epsilon."""
 _LARGE_EPSILON = 1e-4
 """From which AdamW is closer to SGD, whose rates are no matter of habit."""
 
@@ -49,11 +51,34 @@ def learning_rate_findings(optimizer: OptimizerSettings, parameters: int, adapte
     size = f"{parameters / 1e6:,.3g} M parameters"
     if optimizer.name == "muon":
         return [_in_range("muon_learning_rate", optimizer.muon_learning_rate, muon_range(), f"Muon, {size}")]
+    known, size = (adapter_range(parameters), f"adapters in {size}") if adapters else (adamw_range(parameters), size)
+    if (swallowed := _swallowed(optimizer, parameters, known)) is not None:
+        return [swallowed]
     if optimizer.epsilon > _LARGE_EPSILON:
         shown = f"epsilon {optimizer.epsilon:g} makes AdamW behave like SGD: no range is known"
         return [Finding("optimisation/learning_rate", "green", shown)]
-    known, size = (adapter_range(parameters), f"adapters in {size}") if adapters else (adamw_range(parameters), size)
     return [_in_range("learning_rate", optimizer.learning_rate, known, size)]
+
+
+def _swallowed(optimizer: OptimizerSettings, parameters: int, known: RateRange) -> Finding | None:
+    """Where the clipped gradient is so small beside AdamW's epsilon that no update is left of it.
+
+    A gradient of the largest norm that clipping leaves, spread evenly over all weights, is divided by itself plus
+    epsilon. Real gradients are no larger.
+    """
+    gradient = optimizer.max_grad_norm / math.sqrt(parameters)
+    share = gradient / (gradient + optimizer.epsilon)
+    if share > _SWALLOWED or optimizer.learning_rate * share >= known.hopeless_below:
+        return None
+    usual = {"max_grad_norm": 1.0, "epsilon": 1e-8}
+    sets = [f"--set optimizer.{key}={value:g}" for key, value in usual.items() if getattr(optimizer, key) != value]
+    return Finding(
+        "optimisation/learning_rate",
+        "red",
+        f"Gradients clipped to a norm of {optimizer.max_grad_norm:g} are at most {gradient:.1g} a weight, and epsilon "
+        f"{optimizer.epsilon:g} leaves {share:.1g} of an update of {optimizer.learning_rate:g}: nothing moves.",
+        " ".join(sets),
+    )
 
 
 def loss_findings(loss: LossSettings) -> list[Finding]:

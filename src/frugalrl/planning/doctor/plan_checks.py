@@ -7,11 +7,13 @@ itself says after its third step what it will take.
 import resource
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from frugalrl.config.loading import change_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.planning.doctor.finding import Finding, Level
 from frugalrl.planning.forecast.cards import CARDS, Card
@@ -36,10 +38,10 @@ def plan_findings(recipe: TrainRecipe, shape: ModelShape, device: torch.device, 
     place = _place(recipe, name, memory_here(on_cpu), on_cpu)
     plan = plan_run(recipe, shape, place)
     cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
-    needed = disk_bytes(recipe, shape, prior(cap).mean) / 1e9
+    free = shutil.disk_usage(nearest(folder)).free / 1e9
     return [
         memory_finding(plan),
-        disk_finding(needed, shutil.disk_usage(nearest(folder)).free / 1e9, recipe),
+        disk_finding(lambda one: disk_bytes(one, shape, prior(cap).mean) / 1e9, free, recipe),
         *budget_findings(plan, knows_time=place.machine is not _UNKNOWN),
     ]
 
@@ -113,15 +115,27 @@ def measured_finding(peak: float, room: float, device: str) -> Finding:
     )
 
 
-def disk_finding(needed: float, free: float, recipe: TrainRecipe) -> Finding:
+def disk_finding(needed_by: Callable[[TrainRecipe], float], free: float, recipe: TrainRecipe) -> Finding:
     """Whether checkpoints, the model and the results fit beside what lies there. In GB."""
-    name, shown = "plan/disk", f"{needed:.3g} GB for checkpoints, model and results, of {free:.3g} GB that are free"
+    name, needed = "plan/disk", needed_by(recipe)
+    shown = f"{needed:.3g} GB for checkpoints, model and results, of {free:.3g} GB that are free"
     if needed <= _TIGHT * free:
         return Finding(name, "green", shown)
-    keep = "--set training.keep_last=1, " if recipe.training.keep_last != 1 else ""
     level: Level = "yellow" if needed <= free else "red"
     what = "it leaves almost nothing" if needed <= free else "a checkpoint would not be written"
-    return Finding(name, level, f"{shown}: {what}.", f"{keep}or --out FOLDER on a larger disk")
+    return Finding(name, level, f"{shown}: {what}.", _room(needed_by, free, recipe))
+
+
+def _room(needed_by: Callable[[TrainRecipe], float], free: float, recipe: TrainRecipe) -> str:
+    """Fewer checkpoints, if that is enough; else fewer steps too; else another disk."""
+    elsewhere = "--out FOLDER on a larger disk"
+    changes = [] if recipe.training.keep_last == 1 else ["training.keep_last=1"]
+    while not changes or needed_by(change_recipe(recipe, changes)) > _TIGHT * free:
+        steps = int(_TIGHT * free / needed_by(change_recipe(recipe, changes)) * recipe.training.steps)
+        if len(changes) > 1 or steps < 1:
+            return elsewhere
+        changes = [*changes, f"training.steps={max(1, 9 * steps // 10)}"]
+    return f"{' '.join(f'--set {one}' for one in changes)}, or {elsewhere}"
 
 
 def budget_findings(plan: Plan, knows_time: bool) -> list[Finding]:

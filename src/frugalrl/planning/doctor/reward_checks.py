@@ -7,18 +7,22 @@ about each term. Nothing here needs a model.
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.schema import RewardTerm, TrainRecipe
 from frugalrl.errors import RewardTimeoutError
+from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
 from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.paid import Paid, own_functions, paid_of
 from frugalrl.planning.doctor.probes import NOTHING_OF_WORTH, Kind, ProbeGroup, probe_group, reordered
+from frugalrl.planning.doctor.remedies import instead, without
+from frugalrl.planning.doctor.trap_checks import trap_findings
 from frugalrl.rewards.registry import CARRIES_ACCURACY, is_built_in
 from frugalrl.rewards.rubric import Rubric, score_group
 from frugalrl.tasks.judging import compares_answers
 from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Prompt
+from frugalrl.types import Prompt, ScoredGroup
 
 _PROBLEMS = 3
 _TIMEOUT_SECONDS = 20.0
@@ -37,20 +41,6 @@ _LITTLE, _TOO_LITTLE = 0.2, 0.05
 """What being right is worth, of the whole range of the reward."""
 
 
-@dataclass(frozen=True)
-class _Paid:
-    """What the rubric pays, as means over the probed problems."""
-
-    total: Mapping[Kind, float]
-    terms: Mapping[str, Mapping[Kind, float | None]]
-    """Unweighted; None where a term gave no verdict on any problem."""
-
-    @property
-    def span(self) -> float:
-        """Between the best and the worst paid kind."""
-        return max(self.total.values()) - min(self.total.values())
-
-
 def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts: Sequence[Prompt]) -> list[Finding]:
     """prompts: of the training problems, in order; the first whose right answer is judged correct are used."""
     rubric = replace(rubric, timeouts={name: min(limit, _TIMEOUT_SECONDS) for name, limit in rubric.timeouts.items()})
@@ -59,12 +49,16 @@ def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts
     groups = [probe_group(tokenizer, one, recipe.rollout.max_completion_tokens, tags) for one in compared]
     try:
         began = time.perf_counter()
-        usable = [one for one in groups[: 4 * _PROBLEMS] if _right_is_correct(rubric, one)][:_PROBLEMS]
+        scored = [(one, score_group(rubric, one.group)) for one in groups[: 4 * _PROBLEMS]]
+        seconds = (time.perf_counter() - began) / max(1, sum(len(one.kinds) for one, _ in scored))
+        usable = [(one, group) for one, group in scored if _right_is_correct(one, group)][:_PROBLEMS]
         if not usable:
             return [_not_probed(len(compared))]
-        seconds = (time.perf_counter() - began) / sum(len(one.kinds) for one in usable)
-        first, again = _paid(rubric, usable), _paid(rubric, usable)
-        turned = _paid(rubric, [reordered(one) for one in usable])
+        kinds, probed = usable[0][0].kinds, [one for one, _ in usable]
+        first = paid_of(rubric, kinds, [group for _, group in usable])
+        again, turned = _paid(rubric, probed), _paid(rubric, [reordered(one) for one in probed])
+        today, tomorrow = _paid_at_two_times(rubric, probed)
+        trapped = trap_findings(recipe, rubric, tokenizer, [one.group.prompt for one in probed], _is_paid_for(first))
     except RewardTimeoutError as error:
         message, _, _ = str(error).partition(". ")
         name = next((term.name for term in recipe.rewards if term.name in message), recipe.rewards[0].name)
@@ -75,9 +69,11 @@ def reward_findings(recipe: TrainRecipe, rubric: Rubric, tokenizer: Any, prompts
         _right_is_paid(recipe, first),
         _range(recipe, first),
         *_hacks(recipe, first),
-        _hidden_tag(recipe, first, prefills_think(usable[0].group.prompt.text)),
-        _deterministic(first, again, turned),
-        _unreadable(recipe, rubric, usable[0], first),
+        *trapped,
+        _long_and_right(recipe, first),
+        _hidden_tag(recipe, first, prefills_think(probed[0].group.prompt.text)),
+        _deterministic(first, again, turned, _differing(today, tomorrow)),
+        _unreadable(recipe, rubric, probed[0], first),
         _slow(recipe, seconds),
     ]
 
@@ -94,27 +90,28 @@ def _not_probed(compared: int) -> Finding:
     )
 
 
-def _right_is_correct(rubric: Rubric, probes: ProbeGroup) -> bool:
-    scored = score_group(rubric, probes.group)
+def _right_is_correct(probes: ProbeGroup, scored: ScoredGroup) -> bool:
     return scored.completions[probes.kinds.index("right")].verdict.label == "correct"
 
 
-def _paid(rubric: Rubric, groups: Sequence[ProbeGroup]) -> _Paid:
-    scored = [(probes.kinds, score_group(rubric, probes.group)) for probes in groups]
-    rows = [dict(zip(kinds, group.completions, strict=True)) for kinds, group in scored]
-    kinds = groups[0].kinds
-    return _Paid(
-        {kind: sum(row[kind].reward for row in rows) / len(rows) for kind in kinds},
-        {name: {kind: _mean([row[kind].breakdown[name] for row in rows]) for kind in kinds} for name in rubric.terms},
-    )
+def _paid(rubric: Rubric, groups: Sequence[ProbeGroup]) -> Paid:
+    return paid_of(rubric, groups[0].kinds, [score_group(rubric, one.group) for one in groups])
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    given = [value for value in values if value is not None]
-    return sum(given) / len(given) if given else None
+def _paid_at_two_times(rubric: Rubric, probed: Sequence[ProbeGroup]) -> tuple[Paid, Paid]:
+    """With the clock at the beginning of this second, and a day later: for functions of the user's own alone."""
+    own = own_functions(rubric)
+    if not own:
+        nothing = Paid({}, {})
+        return nothing, nothing
+    now = float(int(time.time()))
+    with clock_at(now, own):
+        today = _paid(rubric, probed)
+    with clock_at(now + DAY_AND_MORE, own):
+        return today, _paid(rubric, probed)
 
 
-def _constant(paid: _Paid) -> Finding:
+def _constant(paid: Paid) -> Finding:
     if paid.span < 1e-9:
         return Finding(
             "rewards/constant",
@@ -125,11 +122,11 @@ def _constant(paid: _Paid) -> Finding:
     return Finding("rewards/constant", "green", f"the probes earn {min(paid.total.values()):g} to {_best(paid):g}")
 
 
-def _best(paid: _Paid) -> float:
+def _best(paid: Paid) -> float:
     return max(paid.total.values())
 
 
-def _terms(recipe: TrainRecipe, paid: _Paid) -> list[Finding]:
+def _terms(recipe: TrainRecipe, paid: Paid) -> list[Finding]:
     """A term that is the same for every probe, or takes no part at all."""
     found = []
     for position, term in enumerate(recipe.rewards):
@@ -142,16 +139,67 @@ def _terms(recipe: TrainRecipe, paid: _Paid) -> list[Finding]:
                     f"rewards/term {term.name}",
                     "yellow",
                     f"{term.name} {what}, an empty and a right completion alike: it adds no signal.",
-                    f"Take it out of the recipe's rewards, or correct its args: --set rewards.{position}.args={{...}}",
+                    f"{without(recipe, position)}, or correct its args",
+                )
+            )
+        elif term.weight < 0 and _is_a_merit(paid.terms[term.name]):
+            found.append(
+                Finding(
+                    f"rewards/term {term.name}",
+                    "yellow",
+                    f"{term.name} has a negative weight and gives more to a right answer in good form than to a text "
+                    "without one: good form is punished.",
+                    f"--set rewards.{position}.weight={-term.weight:g}",
                 )
             )
         elif term.weight == 0:
-            fix = f"--set rewards.{position}.weight=1.0, or take it out"
+            fix = f"{without(recipe, position)}, or --set rewards.{position}.weight=1.0"
             found.append(Finding(f"rewards/term {term.name}", "yellow", f"{term.name} has the weight 0.", fix))
     return found
 
 
-def _right_is_paid(recipe: TrainRecipe, paid: _Paid) -> Finding:
+def _is_a_merit(values: Mapping[str, float | None]) -> bool:
+    return (values["right"] or 0.0) > max(values[kind] or 0.0 for kind in ("empty", "cut_off")) + 1e-9
+
+
+def _long_and_right(recipe: TrainRecipe, paid: Paid) -> Finding:
+    """Whether length or language counts more than being right."""
+    name, span = "rewards/length", paid.span or 1.0
+    wrong, right = paid.total["wrong"], paid.total["right_long"]
+    if right < paid.total["right"] and wrong > right + _TOO_LITTLE * span:
+        return Finding(
+            name,
+            "yellow",
+            f"A short wrong answer earns {wrong:g}, and a right one with more reasoning {right:g}: the policy would "
+            "stop reasoning.",
+            f"{_lower(recipe, paid, 'wrong', 'right_long')}",
+        )
+    other = paid.total["right_chinese"]
+    if other > paid.total["right"] + _LITTLE * span:
+        return Finding(
+            name,
+            "yellow",
+            f"The same right answer earns {paid.total['right']:g} with reasoning in English and {other:g} in Chinese: "
+            "the policy would change its language.",
+            _lower(recipe, paid, "right_chinese", "right"),
+        )
+    return Finding(name, "green", "no length and no language is worth more than being right")
+
+
+def _lower(recipe: TrainRecipe, paid: Paid, better: Kind, worse: Kind) -> str:
+    """The term that prefers the one, at half its weight or less."""
+
+    def gain(term: RewardTerm) -> float:
+        values = paid.terms[term.name]
+        return term.weight * ((values[better] or 0.0) - (values[worse] or 0.0))
+
+    position, term = max(enumerate(recipe.rewards), key=lambda one: gain(one[1]))
+    if len(recipe.rewards) == 1:
+        return f"Let {term.name} pay less for it than for being right"
+    return f"--set rewards.{position}.weight={term.weight / 10:g}, or let {term.name} pay less for it"
+
+
+def _right_is_paid(recipe: TrainRecipe, paid: Paid) -> Finding:
     """Whether a right answer earns more than a wrong one, and by a part of the range that can be felt."""
     name, gain = "rewards/right_answer", paid.total["right"] - paid.total["wrong"]
     seen = f"a right answer earns {paid.total['right']:g}, the same with a wrong one {paid.total['wrong']:g}"
@@ -161,21 +209,36 @@ def _right_is_paid(recipe: TrainRecipe, paid: _Paid) -> Finding:
     if gain < _TOO_LITTLE * span:
         about = [term.name for term in recipe.rewards if term.name in _ABOUT_ANSWERS or not is_built_in(term.name)]
         fix = "--set 'rewards=[{name: accuracy, weight: 2.0}, {name: format, weight: 1.0}]'"
-        if about:
+        if about and gain > 1e-9:
             position = [term.name for term in recipe.rewards].index(about[0])
             fix = f"--set rewards.{position}.weight={max(1.0, 2 * span):.2g}, or {fix}"
         return Finding(name, "red", f"{seen[0].upper()}{seen[1:]}: {_of(gain, span)}.", fix)
     if gain < _LITTLE * span:
-        fix = "Lower the weights of the other terms: --set rewards.N.weight=..."
-        return Finding(name, "yellow", f"{seen[0].upper()}{seen[1:]}: {_of(gain, span)}.", fix)
+        return Finding(name, "yellow", f"{seen[0].upper()}{seen[1:]}: {_of(gain, span)}.", _more(recipe, paid, gain))
     return Finding(name, "green", seen)
+
+
+def _more(recipe: TrainRecipe, paid: Paid, gain: float) -> str:
+    """A weight of the term for being right at which it is worth a quarter of the range."""
+
+    def worth(term: RewardTerm) -> float:
+        values = paid.terms[term.name]
+        return term.weight * ((values["right"] or 0.0) - (values["wrong"] or 0.0))
+
+    position, term = max(enumerate(recipe.rewards), key=lambda one: worth(one[1]))
+    factor = math.ceil((paid.span - gain) / (3 * gain)) + 1
+    return f"--set rewards.{position}.weight={factor * term.weight:g}"
+
+
+def _is_paid_for(paid: Paid) -> bool:
+    return paid.total["right"] - paid.total["wrong"] >= _TOO_LITTLE * (paid.span or 1.0)
 
 
 def _of(gain: float, span: float) -> str:
     return f"being right is worth {gain:.3g} of a range of {span:.3g}" if gain > 1e-9 else "being right earns nothing"
 
 
-def _flip(recipe: TrainRecipe, paid: _Paid) -> str:
+def _flip(recipe: TrainRecipe, paid: Paid) -> str:
     """The term that turns it round: the exact weight to set."""
 
     def harm(term_name: str, weight: float) -> float:
@@ -185,10 +248,10 @@ def _flip(recipe: TrainRecipe, paid: _Paid) -> str:
     position, term = min(enumerate(recipe.rewards), key=lambda one: harm(one[1].name, one[1].weight))
     if term.weight < 0:
         return f"--set rewards.{position}.weight={-term.weight:g}"
-    return f"Correct the bounds of {term.name} (--set rewards.{position}.args=null takes its defaults), or drop it"
+    return f"{instead(recipe, position, 'accuracy')}, or correct the bounds of {term.name} in its args"
 
 
-def _range(recipe: TrainRecipe, paid: _Paid) -> Finding:
+def _range(recipe: TrainRecipe, paid: Paid) -> Finding:
     """Whether one term decides alone."""
     spans = {}
     for term in recipe.rewards:
@@ -197,9 +260,9 @@ def _range(recipe: TrainRecipe, paid: _Paid) -> Finding:
     total = sum(spans.values())
     shown = ", ".join(f"{name} {span:.3g}" for name, span in spans.items())
     largest = max(spans, key=lambda name: spans[name])
-    if len(spans) > 1 and total > 0 and spans[largest] > 0.95 * total:
+    if sum(span > 0 for span in spans.values()) > 1 and spans[largest] > 0.95 * total:
         position = [term.name for term in recipe.rewards].index(largest)
-        weight = recipe.rewards[position].weight * (total - spans[largest] or 1.0) / spans[largest]
+        weight = recipe.rewards[position].weight * (total - spans[largest]) / spans[largest]
         return Finding(
             "rewards/dominated",
             "yellow",
@@ -210,7 +273,7 @@ def _range(recipe: TrainRecipe, paid: _Paid) -> Finding:
     return Finding("rewards/dominated", "green", f"weighted ranges: {shown}")
 
 
-def _hacks(recipe: TrainRecipe, paid: _Paid) -> list[Finding]:
+def _hacks(recipe: TrainRecipe, paid: Paid) -> list[Finding]:
     """What earns as much as a right answer and has none."""
     right, tolerance = paid.total["right"], 1e-9 + 0.01 * paid.span
     if right <= paid.total["wrong"]:  # said already: nothing is paid for being right
@@ -232,7 +295,7 @@ def _hacks(recipe: TrainRecipe, paid: _Paid) -> list[Finding]:
     return [Finding("rewards/hacks", "green", f"nothing empty pays as much: {_NAMES[best]} earns {paid.total[best]:g}")]
 
 
-def _fix_of_hack(recipe: TrainRecipe, paid: _Paid, kind: Kind) -> str:
+def _fix_of_hack(recipe: TrainRecipe, paid: Paid, kind: Kind) -> str:
     """Naming the term that pays it."""
 
     def paid_by(name: str, weight: float) -> float:
@@ -251,7 +314,7 @@ def _fix_of_hack(recipe: TrainRecipe, paid: _Paid, kind: Kind) -> str:
     )
 
 
-def _hidden_tag(recipe: TrainRecipe, paid: _Paid, is_open: bool) -> Finding:
+def _hidden_tag(recipe: TrainRecipe, paid: Paid, is_open: bool) -> Finding:
     """A reward that wants to see the opening tag, under a template that has written it already."""
     name = "rewards/opening_tag"
     if not is_open:
@@ -259,8 +322,7 @@ def _hidden_tag(recipe: TrainRecipe, paid: _Paid, is_open: bool) -> Finding:
     wanting = [
         (position, term.name)
         for position, term in enumerate(recipe.rewards)
-        if term.weight > 0
-        and (paid.terms[term.name]["right_tagged"] or 0.0) > (paid.terms[term.name]["right"] or 0.0) + 1e-9
+        if term.weight > 0 and _wants_the_tag(paid.terms[term.name])
     ]
     if not wanting:
         return Finding(name, "green", "the template opens <think>, and the rewards know")
@@ -270,16 +332,23 @@ def _hidden_tag(recipe: TrainRecipe, paid: _Paid, is_open: bool) -> Finding:
         "red",
         f"The template writes <think> itself, and {term_name} pays only for completions that begin with it: it will "
         "never pay a well-formed one.",
-        f"--set rewards.{position}.name=format (which is told what the template wrote), or let {term_name} accept a "
+        f"{instead(recipe, position, 'format')} (format is told what the template wrote), or let {term_name} accept a "
         "completion that begins inside <think>",
     )
+
+
+def _wants_the_tag(values: Mapping[str, float | None]) -> bool:
+    """Whether the tag alone makes the difference: a longer text without it gains less, or nothing."""
+    tagged, right, longer = (values[kind] or 0.0 for kind in ("right_tagged", "right", "right_long"))
+    lowest = min(value or 0.0 for kind, value in values.items() if kind != "right_tagged")
+    return tagged > max(right, longer) + 1e-9 and (tagged - right) > 0.2 * (tagged - lowest)
 
 
 _UNREADABLE = "$\\frac{1}{"
 """A gold that stops in the middle of a formula, as a cut-off export has it."""
 
 
-def _unreadable(recipe: TrainRecipe, rubric: Rubric, probes: ProbeGroup, paid: _Paid) -> Finding:
+def _unreadable(recipe: TrainRecipe, rubric: Rubric, probes: ProbeGroup, paid: Paid) -> Finding:
     """Whether a problem whose gold cannot be read pays every completion: then there is no verdict, and no reward."""
     name, problem = "rewards/unreadable_gold", probes.group.prompt.problem
     columns = {
@@ -298,15 +367,17 @@ def _unreadable(recipe: TrainRecipe, rubric: Rubric, probes: ProbeGroup, paid: _
                 "yellow" if term.name.startswith("open_rs_") else "red",
                 f"Where a gold cannot be read, {term.name} gives a wrong answer {wrong:g}, as much as a right one "
                 "earns: such problems teach that any answer will do.",
-                f"Let {term.name} return None there, or --set rewards.{position}.name=accuracy",
+                f"{instead(recipe, position, 'accuracy')}, or let {term.name} return None there",
             )
     return Finding(name, "green", "a gold that cannot be read pays nothing for a wrong answer")
 
 
-def _deterministic(first: _Paid, again: _Paid, turned: _Paid) -> Finding:
+def _deterministic(first: Paid, again: Paid, turned: Paid, changing: Sequence[str]) -> Finding:
+    """changing: terms that give other values at another time."""
     name = "rewards/deterministic"
     repeat = _differing(first, again)
     order = [term for term in _differing(first, turned) if term not in repeat]
+    dated = [term for term in changing if term not in repeat]
     if repeat:
         return Finding(
             name,
@@ -322,10 +393,17 @@ def _deterministic(first: _Paid, again: _Paid, turned: _Paid) -> Finding:
             f"{', '.join(order)} gave other values when the same completions came in another order.",
             f"Return the values of {order[0]} in the order of `completions`, each from its own completion",
         )
-    return Finding(name, "green", "the same values for the same completions, in any order")
+    if dated:
+        return Finding(
+            name,
+            "red",
+            f"{', '.join(dated)} gave other values when the clock was set to tomorrow: rewards would drift with time.",
+            f"Take the clock out of {dated[0]}",
+        )
+    return Finding(name, "green", "the same values for the same completions, in any order and at any time")
 
 
-def _differing(one: _Paid, other: _Paid) -> list[str]:
+def _differing(one: Paid, other: Paid) -> list[str]:
     def same(a: float | None, b: float | None) -> bool:
         return a == b or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9))
 

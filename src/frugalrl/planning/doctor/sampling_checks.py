@@ -7,9 +7,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.finding import Finding, Level
 from frugalrl.text.meter import TextReport, meter_metrics
 from frugalrl.types import ScoredCompletion, ScoredGroup
 
@@ -23,7 +23,7 @@ _PRIOR = 0.25
 _LEAST_TO_JUDGE = 32
 """Completions below which none correct may be chance."""
 _SHOWN = 5
-
+_LEAST_TOP_P, _LEAST_TEMPERATURE = 0.3, 0.3
 
 MANY_TRUNCATED, FEW_TRUNCATED = 0.3, 0.1
 """From the one on, longer caps are tried until no more than the other is left."""
@@ -55,6 +55,25 @@ class SampleSettings:
     end_token_note: str | None
     longer: Sequence[LongerCap] = ()
     """What was tried where many reach the cap, the longest last."""
+    top_p: float = 1.0
+    top_k: int = 0
+    evaluation_cap: int | None = None
+    """Of evaluations, if it is not the rollout's."""
+    ask_for_a_box: str = "Ask for the answer within \\boxed{} in data.prompt.template"
+    """The change of the recipe that does so."""
+    pay_for_english: str = "Ask for English in data.prompt.system"
+    """The change of the recipe that does so."""
+
+    @property
+    def greedy(self) -> str | None:
+        """The change that lets completions of a problem differ, where they can't; else None."""
+        if self.top_k == 1:
+            return "--set rollout.top_k=0 (at 1 only the likeliest token is ever drawn)"
+        if self.top_p < _LEAST_TOP_P:
+            return f"--set rollout.top_p=1.0 (at {self.top_p:g} only the likeliest tokens are ever drawn)"
+        if self.temperature < _LEAST_TEMPERATURE:
+            return f"--set rollout.temperature=1.0 (at {self.temperature:g} all completions of a problem are alike)"
+        return None
 
 
 def sampling_findings(
@@ -62,15 +81,32 @@ def sampling_findings(
 ) -> list[Finding]:
     """reports: of the meter, one for each completion in order."""
     scored = [one for group in groups for one in group.completions]
-    return [
+    text = degenerate(reports, settings)
+    found = [
         truncation(scored, settings),
         any_right(scored, settings),
         signal(groups, settings),
         constant_reward(scored),
-        misread(groups),
-        degenerate(reports, settings),
-        languages(reports),
+        misread(groups, settings),
+        languages(reports, settings),
     ]
+    if text.level == "red":  # the cause of whatever else is wrong with what is written
+        found = [one if one.level == "green" else replace(one, fix=text.fix) for one in found]
+    return [text, *found, *evaluation_cap(scored, settings)]
+
+
+def evaluation_cap(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> list[Finding]:
+    """Whether evaluations would cut off what training lets be written."""
+    cap = settings.evaluation_cap
+    if cap is None or cap >= settings.cap:
+        return []
+    cut = sum(len(one.completion.token_ids) > cap for one in scored)
+    name, seen = "sampling/evaluation_cap", f"{cut} of {len(scored)} completions are longer than evaluations' {cap:,}"
+    if cut < MANY_TRUNCATED * len(scored):
+        return [Finding(name, "green", seen)]
+    level: Level = "red" if cut >= _MOST_TRUNCATED * len(scored) else "yellow"
+    fix = "--set evaluation.max_completion_tokens=null"
+    return [Finding(name, level, f"{seen} tokens: there they would count as wrong.", fix)]
 
 
 def truncation(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> Finding:
@@ -131,8 +167,7 @@ def any_right(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> F
     reason, times = reasons.most_common(1)[0]
     why = _NO_ANSWER.get(reason, f"most common verdict: {reason}")
     fixes = {
-        "no_box": "--set 'data.prompt.template={problem}\\n\\nPlease reason step by step, and put your final answer "
-        "within \\boxed{}.'",
+        "no_box": settings.ask_for_a_box,
         "unclosed_reasoning": _cap_that_would_do(1.0, settings),
         "unparseable_gold": "--set data.train.answer_field=COLUMN; frugalrl check-golds FILE lists them",
     }
@@ -161,8 +196,8 @@ def signal(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
         size = max(expected, key=lambda one: expected[one] / one)
         advice = f"; expected by group size {table}; most per completion at {size}" if table else ""
         return Finding(name, "green", f"{seen}{why}{advice}")
-    if settings.temperature < 0.3:
-        fix = f"--set rollout.temperature=1.0 (at {settings.temperature:g} all completions of a problem are alike)"
+    if settings.greedy is not None:
+        fix = settings.greedy
     elif easy > hard:
         fix = "Take harder problems (frugalrl curate, step difficulty), or --set data.sampler.skip_solved=1.0"
     else:
@@ -194,6 +229,12 @@ def _all_alike(these: float, others: float, size: int) -> float:
     return math.prod((these + index) / (these + others + index) for index in range(size))
 
 
+PENALTIES = frozenset(
+    {"repetition", "repetition_penalty", "open_rs_repetition", "soft_overlong", "soft_overlong_punishment"}
+)
+"""Rewards of at most 0, where nothing is as it should be."""
+
+
 def constant_reward(scored: Sequence[ScoredCompletion]) -> Finding:
     """Whether the reward of real completions varies at all, and what each term does."""
     name, totals = "sampling/reward", [one.reward for one in scored]
@@ -206,7 +247,8 @@ def constant_reward(scored: Sequence[ScoredCompletion]) -> Finding:
             f"All {len(scored)} completions earn {totals[0]:g} ({values}); most common verdict: {reason}.",
             "The findings above this one name the cause; frugalrl score tries a reward on stored completions",
         )
-    flat = [term for term in scored[0].breakdown if len({one.breakdown[term] for one in scored}) == 1]
+    earned = [term for term in scored[0].breakdown if term not in PENALTIES]
+    flat = [term for term in earned if len({one.breakdown[term] for one in scored}) == 1]
     shown = f"mean {sum(totals) / len(totals):.3f}, from {min(totals):g} to {max(totals):g}"
     if flat and len(scored) >= _LEAST_TO_JUDGE and all(_is_nothing(scored[0].breakdown[term]) for term in flat):
         return Finding(
@@ -229,7 +271,7 @@ def _shown(value: float | None) -> str:
 # ------------------------------------------------------------------------------------- a second, laxer reading
 
 
-def misread(groups: Sequence[ScoredGroup]) -> Finding:
+def misread(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
     """Completions judged wrong whose answer a laxer reading finds equal to the gold, with examples."""
     name = "sampling/misread"
     pairs = [
@@ -258,7 +300,7 @@ def misread(groups: Sequence[ScoredGroup]) -> Finding:
             "yellow",
             f"{len(unboxed)} of {total} completions end in the gold without a box after </think>, so they earn nothing"
             f": {shown}.",
-            "--set 'data.prompt.template={problem}\\n\\nPut your final answer within \\boxed{}.'",
+            settings.ask_for_a_box,
         )
     return Finding(name, "green", f"a laxer reading disagrees on {len(boxed)} of {total} completions")
 
@@ -309,11 +351,11 @@ def degenerate(reports: Sequence[TextReport], settings: SampleSettings) -> Findi
     return Finding("sampling/text", "green", f"{repeated:.0%} repeats itself, {broken:.1%} cannot be printed")
 
 
-def languages(reports: Sequence[TextReport]) -> Finding:
+def languages(reports: Sequence[TextReport], settings: SampleSettings) -> Finding:
     foreign = sum(bool(report.foreign_sentences) for report in reports)
     shown = f"{foreign} of {len(reports)} completions hold a sentence that is not English"
     if foreign <= _MANY_FOREIGN * len(reports):
         return Finding("sampling/language", "green", shown)
     level = "red" if foreign > _MOST_FOREIGN * len(reports) else "yellow"
-    fix = "Ask for English in data.prompt.system, or pay for it: --set 'rewards=[..., {name: language, weight: 0.5}]'"
+    fix = settings.pay_for_english
     return Finding("sampling/language", level, f"{shown}.", fix)  # type: ignore[arg-type]

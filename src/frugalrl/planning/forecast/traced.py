@@ -20,7 +20,7 @@ from frugalrl.planning.forecast.shape import ModelShape
 from frugalrl.planning.forecast.storage_meter import StorageMeter, metered
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.flight import Flight
-from frugalrl.rollout.kv_cache import make_cache
+from frugalrl.rollout.kv_cache import SdpaCache
 from frugalrl.rollout.projections import FEWEST_ROWS
 from frugalrl.rollout.sampling import draw_tokens
 from frugalrl.rollout.torch_engine import CACHE_STEP_TOKENS, TorchEngine
@@ -157,7 +157,7 @@ def _sampled(recipe: TrainRecipe, policy: Policy, rows: int, tokens: int, meter:
         decoder = engine.decoder(tokens)
         weights = decoder.weights
         columns = -(-tokens // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
-        cache = make_cache(weights.shape, max(rows, FEWEST_ROWS), columns, weights.dtype, _HOST, "efficient")
+        cache = SdpaCache(weights.shape, max(rows, FEWEST_ROWS), columns, weights.dtype, _HOST, "efficient")
         flight = Flight(decoder, cache, sampling, [], _HOST)  # what it holds of each row
         decoder.prefill(cache, [(0,) * prompt], [rows], 0)
         positions = torch.full((max(rows, FEWEST_ROWS),), tokens - 1)

@@ -1,0 +1,123 @@
+"""Forms of golds, held-out twins, settings, clocks and remedies: the pure checks, on cases one can see through."""
+
+import datetime
+import shlex
+import time
+from datetime import datetime as by_name
+from types import SimpleNamespace
+
+import pytest
+
+from frugalrl import api
+from frugalrl.config.schema import RewardTerm
+from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
+from frugalrl.planning.doctor.gold_forms import gold_form_finding
+from frugalrl.planning.doctor.held_out_checks import near_finding
+from frugalrl.planning.doctor.remedies import instead, without
+from frugalrl.planning.doctor.settings_checks import settings_findings
+from frugalrl.planning.doctor.traps import near_misses
+from frugalrl.types import Problem
+
+
+def problems(*golds, text="Question {}?"):
+    return [Problem(str(at), text.format(at), gold) for at, gold in enumerate(golds)]
+
+
+@pytest.mark.parametrize(
+    ("gold", "level"),
+    [
+        ("12", "green"),
+        ("\\frac{3}{4} \\text{ cups}", "green"),
+        ("1,234", "green"),
+        ("New York City", "green"),
+        ("(-\\infty, 3] \\cup [5, \\infty)", "green"),
+        ("the answer must then be twelve", "red"),
+        ("{'value': 12, 'unit': 'cm'}", "red"),
+        ("12,5", "red"),
+        ("12 or 13", "red"),
+        ("question 0?", "red"),
+    ],
+)
+def test_a_gold_is_an_answer_and_no_sentence_record_or_question(gold, level):
+    assert gold_form_finding(problems(gold), lambda: "another column").level == level
+
+
+def test_a_few_odd_golds_among_many_are_yellow_or_nothing():
+    good = ["12"] * 80
+    assert gold_form_finding(problems(*good, *["12,5"] * 5), lambda: "fix").level == "green"
+    assert gold_form_finding(problems(*good, *["12,5"] * 20), lambda: "fix").level == "yellow"
+
+
+def test_held_out_problems_in_other_words_are_found_and_other_numbers_are_others():
+    stories = ["A farmer has {} cows and buys {} more. How many cows does the farmer have now?"] * 30
+    train = [Problem(str(at), text.format(7 * at, at + 3), str(8 * at + 3)) for at, text in enumerate(stories)]
+    twins = [Problem(f"v{one.id}", f"Here is a problem: {one.text} Give a number.", one.gold) for one in train[:10]]
+    others = [Problem(f"w{at}", stories[0].format(5 * at + 1, at), str(6 * at + 1)) for at in range(10)]
+    assert near_finding(train, twins, 0).level == "red"
+    assert near_finding(train, others, 0).level == "green"
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {}),
+        ({"optimizer.weight_decay": 0.1}, {}),
+        ({"optimizer.weight_decay": 100.0}, {"optimisation/weight_decay": "red"}),
+        ({"optimizer.warmup_fraction": 1.0}, {"optimisation/warmup": "red"}),
+        ({"optimizer.beta2": 0.0}, {"optimisation/beta2": "red"}),
+        ({"algorithm.advantage.epsilon": 1e6}, {"optimisation/advantage_epsilon": "red"}),
+        ({"algorithm.advantage.center": "none"}, {"optimisation/baseline": "yellow"}),
+        ({"algorithm.entropy.coef": 5.0}, {"optimisation/entropy": "red"}),
+        ({"algorithm.entropy": {"adaptive": True, "target": 9.0}}, {"optimisation/entropy": "red"}),
+        ({"algorithm.updates_per_batch": 64}, {"optimisation/updates_per_batch": "red"}),
+        ({"model.lora": {}}, {}),
+        ({"model.lora": {"alpha": 1e-3}}, {"optimisation/lora_alpha": "red"}),
+        ({"data.sampler.skip_solved": 0.1}, {"optimisation/sampler": "red"}),
+        ({"evaluation.temperature": 0.0}, {"statistics/samples": "yellow"}),
+        ({"evaluation.temperature": 5.0}, {"statistics/temperature": "red"}),
+        ({"evaluation.every": 500}, {"statistics/every": "yellow"}),
+        ({"evaluation.every": 1}, {"statistics/cost": "yellow"}),
+        ({"evaluation.max_completion_tokens": 8}, {"statistics/cap": "red"}),
+    ],
+)
+def test_settings_that_are_orders_of_magnitude_off_are_named_and_their_remedy_helps(changes, found):
+    recipe = api.load_recipe("quickstart", changes)
+    bad = [one for one in settings_findings(recipe, 512) if one.level != "green"]
+    assert {one.name: one.level for one in bad} == found
+    for one in bad:
+        first = one.fix.split(", or ")[0].split("--set ")[1:]
+        mended = api.change(recipe, [change.strip() for change in first])
+        assert one.name not in {after.name for after in settings_findings(mended, 512)}
+
+
+def looks() -> tuple[float, object, object]:
+    return time.time(), by_name.now().date(), datetime.datetime.now(datetime.UTC).date()
+
+
+def test_a_clock_is_set_for_everybody_and_put_back():
+    before = looks()
+    with clock_at(1_000_000_000.0, [looks]):
+        seconds, day, utc = looks()
+        assert seconds == pytest.approx(1_000_000_000.0, abs=5)
+        assert utc == datetime.date(2001, 9, 9)
+        assert abs((day - utc).days) <= 1
+    assert looks()[0] - before[0] < 60
+    assert by_name is datetime.datetime
+    assert int(DAY_AND_MORE) % 2 == 1
+
+
+def test_near_misses_begin_and_end_like_the_gold():
+    assert near_misses("-42") == ("-421", "-942")
+    assert near_misses("x + 1") is None
+
+
+def test_remedies_of_rewards_are_recipes():
+    """Also where the accuracy is there already, and where the term had arguments of its own."""
+    own = RewardTerm(name="my.reward", weight=2.0, args={"scale": 0.5, "mode": "strict", "whole": True})
+    alone, beside = SimpleNamespace(rewards=(own,)), SimpleNamespace(rewards=(own, RewardTerm(name="accuracy")))
+    assert instead(alone, 0, "accuracy") == "--set rewards.0.name=accuracy --set 'rewards.0.args={}'"
+    assert instead(beside, 0, "accuracy") == "--set 'rewards=[{name: accuracy, weight: 1}]'"
+    kept = without(beside, 1)
+    _, change = shlex.split(kept)
+    assert api.load_recipe("quickstart", [change]).rewards == (own,)
+    assert without(alone, 0) == "--set 'rewards=[{name: accuracy, weight: 1.0}]'"
