@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An environment of its own for vLLM, which wants other versions; make test-vllm VLLM_ENV=FOLDER takes one that is there.
 VLLM_ENV ?= .venv-vllm
 
-.PHONY: quickstart test test-vllm check docs experiments clean bench
+.PHONY: quickstart test test-vllm check docs experiments tiny-domains clean bench
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
@@ -16,6 +16,11 @@ quickstart: $(VENV)/installed
 experiments: $(VENV)/installed
 	$(BIN)/python benchmarks/experiments.py --out runs/experiments
 	$(BIN)/python benchmarks/questions.py --out runs/questions
+
+# The second shipped model, of three domains, from nothing (docs/tiny-domains.md).
+tiny-domains: $(VENV)/installed
+	$(BIN)/frugalrl sft recipes/tiny-base-domains-1.yaml --out runs/tiny-base-domains-1
+	$(BIN)/frugalrl sft recipes/tiny-base-domains.yaml --out runs/tiny-base-domains
 
 # Speed against TRL and against the machine's limits; one table, raw records (benchmarks/README.md).
 bench: $(VENV)/installed

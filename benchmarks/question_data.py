@@ -14,6 +14,8 @@ third in English and asked so by a system prompt, a third in Chinese and asked s
 base's mixture of both. Two passes in batches of 2,048 tokens, some three minutes: after one pass in batches of 8,192
 it answered a third of the problems in Chinese, whatever it was asked.
 
+`domains/`: test problems of arithmetic, logic and programs, a file each, in seconds.
+
 A maker's folder or file is there once it is whole.
 """
 
@@ -23,18 +25,26 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
+from question_domains import DOMAIN_TESTS
 from question_second import IN_ENGLISH
 from seeded_runs import MINI
 
 import frugalrl
+from frugalrl.config.schema import ProblemSource
 from frugalrl.tasks.arithmetic import ArithmeticProblem, generate
+from frugalrl.tasks.loading import load_problems
 from frugalrl.tasks.strategies import STRATEGY_MIX, Language, Strategy, draw_strategy, write_completion
 
 POOL, KEPT = 800, 200
 TRAIN_SEED = 11
 """That of the recipes."""
 EXAMPLES, LONG_SEED = 4000, 31
+TESTS, TEST_SEED = 102, 6
+"""Of each domain."""
+DOMAIN_DIFFICULTIES: tuple[Literal[1, 2, 3], ...] = (1, 2)
+"""Those that the base of three domains was taught."""
 _LONG: dict[Strategy, float] = {
     "verbose": 0.6,
     "careful": 0.05,
@@ -132,6 +142,20 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "$DATA/bilingual": make_bilingual_base,
 }
 """By what a recipe names."""
+
+
+def make_domain_tests(folder: Path) -> None:
+    """Make the files of DOMAIN_TESTS that are missing."""
+    for test in DOMAIN_TESTS:
+        if not (folder / test).is_file():
+            source = ProblemSource(
+                source=Path(test).stem, split="test", limit=TESTS, seed=TEST_SEED, difficulties=DOMAIN_DIFFICULTIES
+            )
+            rows = [  # with the task, whose prompt is the bare problem, as in training
+                {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold, "task": one.check.task}
+                for one in load_problems(source)
+            ]
+            _written(folder / test, rows)
 
 
 def _is_made(name: str, folder: Path) -> bool:

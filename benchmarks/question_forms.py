@@ -14,6 +14,9 @@ class Arm:
 
     recipe: str
     overrides: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    """Files below the data folder that the last model is evaluated on, sampled with the run's seed. None: the
+    arithmetic benchmark, sampled with seed 0."""
 
 
 @dataclass(frozen=True)

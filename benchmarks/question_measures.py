@@ -1,10 +1,11 @@
 """What a finished run of the questions in miniature came to: one line of benchmarks/records/questions.jsonl.
 
 `accuracy`, `tokens`, `truncated` and what is said of wrong completions are of the last model on the test problems, a
-sample each; `correct_in_training` and `dead_groups` are means over training steps, `foreign_late` over the last tenth
-of them, of completions at the rollout's temperature. `pay_of_wrong` is what the process reward would pay wrong
-completions, whether or not the run was paid by it, and `beside_the_point` the share of their true equalities that
-carry nothing to the answer: both are what gaming it would raise. Not covered: runs that are not finished.
+sample each; where there are several domains, of all of them together, with `accuracy_DOMAIN` beside it.
+`correct_in_training` and `dead_groups` are means over training steps, `foreign_late` over the last tenth of them, of
+completions at the rollout's temperature. `pay_of_wrong` is what the process reward would pay wrong completions, whether
+or not the run was paid by it, and `beside_the_point` the share of their true equalities that carry nothing to the
+answer: both are what gaming it would raise. Not covered: runs that are not finished.
 """
 
 import math
@@ -14,8 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from question_arms import ARMS
-from question_runs import end_of
-from seeded_runs import SeededRun
+from question_runs import BENCH, QuestionRun, end_of
 
 from frugalrl.evaluation.results import Results, read_results
 from frugalrl.reporting.run_reader import read_run
@@ -25,6 +25,9 @@ from frugalrl.verify.steps.derivation import Derivation
 
 UNITS = {
     "accuracy": "points",
+    "accuracy_arithmetic": "points",
+    "accuracy_logic": "points",
+    "accuracy_programs": "points",
     "correct_in_training": "points",
     "dead_groups": "points",
     "foreign_late": "points",
@@ -39,6 +42,9 @@ UNITS = {
 """points: shares in 0..1, shown as percentages."""
 HEADINGS = {
     "accuracy": "accuracy",
+    "accuracy_arithmetic": "arithmetic",
+    "accuracy_logic": "logic",
+    "accuracy_programs": "programs",
     "correct_in_training": "correct in training",
     "tokens": "tokens",
     "dead_groups": "groups without variance",
@@ -52,10 +58,12 @@ HEADINGS = {
 }
 
 
-def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
+def measured(arm: str, job: QuestionRun, root: Path) -> dict[str, Any]:
     """The line of a run."""
-    run, results = read_run(job.folder(root), job.name), read_results(end_of(job, root))
-    samples = results.samples
+    run = read_run(job.folder(root), job.name)
+    ends = {name: read_results(end_of(job, root, name)) for name in (Path(bench).stem for bench in job.benches)}
+    samples = [one for results in ends.values() for one in results.samples]
+    each = {f"accuracy_{name}": fmean(one.is_correct for one in results.samples) for name, results in ends.items()}
     return {
         "arm": arm,
         "recipe": ARMS[arm].recipe,
@@ -70,7 +78,8 @@ def measured(arm: str, job: SeededRun, root: Path) -> dict[str, Any]:
         "dead_groups": mean_of_steps(run, "group/zero_std_frac"),
         "foreign_late": mean_of_steps(run, "meter/foreign_completion_frac", late=True),
         "rollout_tokens": run.steps[-1][1]["cost/tokens"],
-        **of_the_steps(results),
+        **(each if len(each) > 1 else {}),
+        **of_the_steps(ends[BENCH]),
         "versions": run.summary["versions"],
     }
 

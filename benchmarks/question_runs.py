@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,7 +30,16 @@ CAP = 256
 """Of the evaluation's completions: above all that an arm is trained with."""
 
 
-def run_here(jobs: Sequence[SeededRun], root: Path, workers: int) -> None:
+@dataclass(frozen=True)
+class QuestionRun(SeededRun):
+    """A run, and what its last model is evaluated on."""
+
+    benches: tuple[str, ...] = (BENCH,)
+    """Names, or files whose names without ending are those of their results."""
+    sampling_seed: int = 0
+
+
+def run_here(jobs: Sequence[QuestionRun], root: Path, workers: int) -> None:
     """Make every run that is not finished, `workers` at a time. An error in one ends the rest."""
     root.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not is_done(job, root)]
@@ -49,14 +59,14 @@ def is_done(job: SeededRun, root: Path) -> bool:
     return is_finished(job, root) and end_of(job, root).is_file()
 
 
-def end_of(job: SeededRun, root: Path) -> Path:
-    """The evaluation of the last model."""
-    return job.folder(root) / END / f"{BENCH}.jsonl"
+def end_of(job: SeededRun, root: Path, bench: str = BENCH) -> Path:
+    """The evaluation of the last model on a benchmark."""
+    return job.folder(root) / END / f"{bench}.jsonl"
 
 
-def evaluate_once(model: str | Path, bench: str, out: Path) -> None:
+def evaluate_once(model: str | Path, bench: str | Sequence[str], out: Path, seed: int = 0) -> None:
     """A sample of each problem, as all arms are evaluated."""
-    frugalrl.evaluate(model, bench, k=1, temperature=0.6, max_tokens=CAP, max_sequences=64, out=out)
+    frugalrl.evaluate(model, bench, k=1, temperature=0.6, max_tokens=CAP, seed=seed, max_sequences=64, out=out)
 
 
 def asked_under(system: str, folder: Path) -> str:
@@ -76,14 +86,15 @@ def asked_under(system: str, folder: Path) -> str:
     return str(path)
 
 
-def _make(job: SeededRun, root: Path) -> str:
+def _make(job: QuestionRun, root: Path) -> str:
     folder = job.folder(root)
     shutil.rmtree(folder, ignore_errors=True)
     recipe = frugalrl.load_recipe(job.recipe, job.settings)
     frugalrl.train(recipe, out=folder, ignore_doctor=True)
     part = folder / "end.part"
-    bench = BENCH if recipe.data.prompt.system is None else asked_under(recipe.data.prompt.system, folder / "asked")
-    evaluate_once(folder / "model", bench, part)
+    system = recipe.data.prompt.system
+    benches = job.benches if system is None else (asked_under(system, folder / "asked"),)
+    evaluate_once(folder / "model", benches, part, job.sampling_seed)
     part.rename(folder / END)
     shutil.rmtree(folder / "checkpoints")  # the last model is in model/
     return folder.name

@@ -16,13 +16,13 @@ from typing import Any
 
 from doc_tables import DOCS, put
 from question_arms import ARMS, QUESTIONS
-from question_data import MAKERS
+from question_data import MAKERS, make_domain_tests
 from question_forms import Arm, Question
 from question_measures import measured
-from question_runs import is_done, run_here
+from question_runs import QuestionRun, is_done, run_here
 from question_tables import forest, question_text, summary_table
 from question_verdicts import answers, by_arm
-from seeded_runs import MINI, SeededRun
+from seeded_runs import MINI
 
 import frugalrl
 
@@ -62,6 +62,8 @@ def make_what_is_named(arms: Sequence[Arm], folder: Path) -> None:
     for name, make in MAKERS.items():
         if any(name in setting for setting in settings):
             make(folder)
+    if any(arm.tests for arm in arms):
+        make_domain_tests(folder)
 
 
 def plan(questions: Mapping[str, Question]) -> list[tuple[str, int]]:
@@ -82,11 +84,16 @@ def needed(question: Question) -> tuple[str, ...]:
     return tuple(dict.fromkeys(both))
 
 
-def job_of(arm: str, seed: int, out: Path) -> SeededRun:
+def job_of(arm: str, seed: int, out: Path) -> QuestionRun:
     """One run of an arm."""
-    settings = tuple(one.replace("$DATA", str((out / "data").resolve())) for one in ARMS[arm].overrides)
-    name = arm.replace(",", "").replace(" ", "-")
-    return SeededRun(f"question-{name}", MINI / f"{ARMS[arm].recipe}.yaml", seed, settings)
+    data = (out / "data").resolve()
+    settings = tuple(one.replace("$DATA", str(data)) for one in ARMS[arm].overrides)
+    name = arm.replace(",", "").replace(":", "").replace(" ", "-")
+    path, tests = MINI / f"{ARMS[arm].recipe}.yaml", ARMS[arm].tests
+    if not tests:
+        return QuestionRun(f"question-{name}", path, seed, settings)
+    files = tuple(str(data / test) for test in tests)
+    return QuestionRun(f"question-{name}", path, seed, settings, files, sampling_seed=seed)
 
 
 def is_there(run: tuple[str, int], folder: Path) -> bool:

@@ -109,34 +109,18 @@ def _text(first: str, others: Sequence[Compared], looks: int, listed: int) -> st
 def _page(
     path: Path, names: Sequence[str], measured: "Sequence[Mapping[str, Measured]]", others: Sequence[Compared]
 ) -> Path:
-    from frugalrl.reporting import html_page as html
-    from frugalrl.reporting.bar_figures import Interval, interval_chart
-    from frugalrl.reporting.comparison_text import sentence
-    from frugalrl.reporting.detail_text import detail_lines
+    from frugalrl.reporting.comparison_page import Against, changes, opening, short_names
     from frugalrl.reporting.pages import evaluated, write_evaluation_page
 
-    kinds = {"better": "good", "worse": "bad"}
-    findings = [
-        (f"A: {names[0]}, B: {one.name}. {sentence(comparison)}", kinds.get(comparison.verdict, "unsure"))
-        for one in others
-        for comparison in one.comparisons
-    ]
+    shown = short_names(names)
+    against = [Against(name, one.comparisons, one.details) for name, one in zip(shown[1:], others, strict=True)]
     shared = {comparison.benchmark for one in others for comparison in one.comparisons}
     models = [
         evaluated(name, [Path(one.file) for key, one in own.items() if key in shared])
-        for name, own in zip(names, measured, strict=True)
+        for name, own in zip(shown, measured, strict=True)
     ]
-    figures, said = [], []
-    for one in others:
-        values = [(cell.benchmark, cell.difference.estimate) for cell in one.comparisons]
-        values += [(f"{part.column} {part.value}", part.difference) for own in one.details for part in own.parts]
-        rows = [Interval(label, value.value, value.ci_low, value.ci_high) for label, value in values]
-        title = f"{one.name} against {names[0]}"
-        chart = interval_chart(title, rows, zero=True)
-        figures.append(html.figure(title, "difference in points; parts are not corrected", chart))
-        said += [line.strip() for own in one.details for line in detail_lines(own, 0)]
-    extra = [html.section("What changed", html.notes(said), html.charts(figures))]
-    return write_evaluation_page(path, models, (), findings, extra)
+    first = opening(shown[0], against)
+    return write_evaluation_page(path, models, (), first, changes(shown[0], against))
 
 
 def _pairs(one: Compared) -> "list[tuple[Comparison, Detail]]":

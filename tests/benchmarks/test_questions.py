@@ -236,7 +236,8 @@ def test_a_run_whose_evaluation_failed_starts_anew_and_leaves_only_what_is_measu
         out.mkdir()
         if len(asked) == 1:
             raise RuntimeError("stopped half-way")
-        (out / f"{bench}.jsonl").write_text("")
+        for one in bench:
+            (out / f"{one}.jsonl").write_text("")
 
     monkeypatch.setattr(question_runs.frugalrl, "train", train)
     monkeypatch.setattr(question_runs.frugalrl, "evaluate", evaluate)
@@ -246,7 +247,10 @@ def test_a_run_whose_evaluation_failed_starts_anew_and_leaves_only_what_is_measu
     assert question_runs._make(job, tmp_path) == job.folder(tmp_path).name
     assert is_done(job, tmp_path)
     assert not (job.folder(tmp_path) / "checkpoints").exists()
-    assert asked[1] == ("arithmetic", {"k": 1, "temperature": 0.6, "max_tokens": 256, "max_sequences": 64})
+    assert asked[1] == (
+        ("arithmetic",),
+        {"k": 1, "temperature": 0.6, "max_tokens": 256, "max_sequences": 64, "seed": 0},
+    )
 
 
 def test_no_arm_trains_with_more_tokens_than_it_is_evaluated_with(tmp_path):

@@ -123,4 +123,6 @@ def test_the_page_has_all_models_side_by_side(models, tmp_path, capsys):
     assert "Is it better?" in text
     assert "720 judged samples" in text
     assert 'class="finding good"' in text
+    assert text.count('<span class="badge good">better</span>') == 1
+    assert 'href="#samples?benchmark=m&amp;change=better%3A+better">40</a>' in text
     assert str(page) in capsys.readouterr().out

@@ -14,12 +14,15 @@ from frugalrl.cli import main
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.records import ProblemRecord, SampleRecord
 from frugalrl.evaluation.results import Results, ResultsHeader
+from frugalrl.reporting import html_page as html
 from frugalrl.reporting.bar_figures import Bars, Interval, bar_chart, interval_chart, length_bins
 from frugalrl.reporting.evaluation_page import evaluation_page, score_of_results
 from frugalrl.reporting.evaluation_samples import Evaluated, language_of
 from frugalrl.reporting.mathml import mathml
+from frugalrl.reporting.page_style import PAGE_CSS
 from frugalrl.reporting.pages import write_page
 from frugalrl.reporting.sample_browser import Samples, ShownProblem, ShownSample, formulas_in, sample_browser
+from frugalrl.reporting.score_page import score_page
 from frugalrl.text.language_id import load_identifier
 from tests.conftest import write_jsonl
 
@@ -77,7 +80,7 @@ def test_every_sample_is_in_the_page_with_its_problem_and_its_text():
 
 
 def test_nothing_a_model_or_a_data_set_wrote_comes_alive():
-    page = evaluation_page([Evaluated(EVIL, (results(text=EVIL),))], lambda text: EVIL, [EVIL], [(EVIL, "good")])
+    page = evaluation_page([Evaluated(EVIL, (results(text=EVIL),))], lambda text: EVIL, [EVIL])
     ours = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     assert len(ours) == 2
     assert all("alert(" not in script for script in ours)
@@ -212,3 +215,76 @@ def test_scored_rows_have_a_page_with_their_rewards(tmp_path, capsys):
     assert index["samples"]["n"] == [0, 1, 0]
     assert index["samples"]["f"][0]["accuracy"] == 1.0
     assert "<img" not in page.read_text()
+
+
+def test_tables_align_words_to_the_left_and_name_their_cells_for_a_phone():
+    rows = [["a", html.cell("46.7 %", "[39.0, 54.5]"), "2,024", "different"], ["b", "–", "", "<b>7</b>"]]
+    table = html.html_table(["run", "accuracy", "n", 'why "so"'], rows)
+    assert re.findall(r"<td([^>]*)>", table)[:3] == [
+        ' data-head="accuracy"', ' data-head="n"', ' class="words" data-head="why &quot;so&quot;"',
+    ]  # fmt: skip
+    assert re.findall(r'<th scope="col"([^>]*)>', table) == [' class="words"', "", "", ' class="words"']
+
+
+def test_every_id_stands_once_and_every_link_within_a_page_leads_somewhere():
+    parts = [html.section(name) for name in ("Samples", "Costs", "Costs", "样本", "模型")]
+    page = html.page("t", "", parts)
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert ids == ["main", "section-samples", "costs", "costs-2", "section", "section-2"]
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
+
+
+def luminance(colour):
+    digits = colour if len(colour) == 6 else "".join(2 * digit for digit in colour)
+    values = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in values]
+    return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(first, second):
+    """WCAG 2's ratio of two colours."""
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_colours_can_be_told_from_what_they_stand_on_in_light_and_dark():
+    assert round(contrast("767676", "fff"), 2) == 4.54, "the grey that the guideline's readers quote"
+    found = re.findall(r"--([a-z]+\d?):#([0-9a-f]{6}|[0-9a-f]{3})\b", PAGE_CSS)
+    names = [name for name, _ in found]
+    assert names.count("ground") == names.count("s5") == 2
+    for at in (0, 1):
+        own = {name: [colour for other, colour in found if other == name][at] for name in names}
+        for ground in (own["ground"], own["panel"]):
+            for name in ("ink", "muted", "good", "bad", "unsure", "accent"):
+                assert contrast(own[name], ground) >= 4.5, (at, name)
+            for name in ("edge", *(f"s{slot}" for slot in range(6))):
+                assert contrast(own[name], ground) >= 3, (at, name)
+
+
+def test_rewards_that_are_no_numbers_do_not_break_a_page():
+    rewards = (1.0, float("nan"), float("inf"))
+    samples = tuple(
+        ShownSample(0, 0, n, "correct", "", 9, False, None, "t", reward=value, terms={"a": value})
+        for n, value in enumerate(rewards)
+    )
+    page = sample_browser(Samples(("m",), "model", (ShownProblem("p", "b", "t", "g"),), samples), lambda tex: None)
+    columns = unpacked(page, "samples-index")["samples"]
+    assert columns["w"] == [1.0, "nan", "inf"]
+    assert columns["f"] == [{"a": 1.0}, {"a": "nan"}, {"a": "inf"}]
+
+
+def test_pages_of_nothing_and_of_one_sample_open():
+    assert "No row." in score_page("a.jsonl", [], ["accuracy"], "0 rows", lambda text: "")
+    assert unpacked(evaluation_page([Evaluated("a", ())], lambda text: ""), "samples-index")["problems"] == []
+    one = evaluation_page([Evaluated("a", (results(problems=1, k=1),))], lambda text: "")
+    assert len(unpacked(one, "samples-index")["samples"]["p"]) == 1
+
+
+def test_bars_beside_each_other_share_a_bin():
+    shown = bar_chart("B", ["0", "1"], [Bars("a", [3, 1], 0), Bars("b", [2, 2], 1)], beside=True)
+    places = [(float(x), float(width)) for x, width in re.findall(r'x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', shown)]
+    (first, wide), (second, _) = places[:2]
+    assert second == pytest.approx(first + wide, abs=0.11)
+    assert '<path class="grid"' in shown
+    assert ">3</text>" in shown
+    assert ">5</text>" not in shown, "the axis ends above the highest bar, not above their sum"

@@ -79,6 +79,7 @@ def test_a_folder_of_runs_and_evaluations_lists_them(tmp_path, serve):
     assert "|going on|" in shown[1]
     assert 'href="/1"' in rows[1]
     assert "1 judged samples" in got(f"{url}/0")[0]
+    assert f'<header><p class="lead"><a href="/">‹ {tmp_path.name}</a></p>' in got(f"{url}/0")[0]
     for path in ("/2", "/../../etc/passwd", "/x"):
         with pytest.raises(urllib.error.HTTPError) as failed:
             got(url + path)

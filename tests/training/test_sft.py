@@ -110,18 +110,19 @@ def test_an_example_longer_than_a_row_is_an_error_that_shows_it(tmp_path):
         run(tmp_path / "run", recipe(phases=[{"source": str(data)}]))
 
 
-def test_the_shipped_reasoner_came_from_its_recipe():
+@pytest.mark.parametrize("name", ["tiny", "tiny-domains"])
+def test_a_shipped_reasoner_came_from_its_recipe(name):
     """The recipe in the model card is the recipe in the repository."""
     root = Path(__file__).parents[2]
     import yaml
 
     from frugalrl.config.loading import dump_recipe, load_recipe
 
-    card = (root / "src/frugalrl/assets/tiny/README.md").read_text()
+    card = (root / f"src/frugalrl/assets/{name}/README.md").read_text()
     written = yaml.safe_load(card.split("```yaml\n")[1].split("```")[0])
     made = dump_recipe(parse_recipe(written, SftRecipe))  # with the defaults of keys that were added since
-    assert made == dump_recipe(load_recipe(root / "recipes/tiny-base.yaml", SftRecipe))
-    config = json.loads((root / "src/frugalrl/assets/tiny/config.json").read_text())
+    assert made == dump_recipe(load_recipe(root / f"recipes/{name.replace('tiny', 'tiny-base')}.yaml", SftRecipe))
+    config = json.loads((root / f"src/frugalrl/assets/{name}/config.json").read_text())
     assert config["vocab_size"] == written["scratch"]["vocab_size"]
 
 
@@ -133,3 +134,18 @@ def test_lanes_change_no_bit_of_the_weights(tmp_path, torch_threads):
         folder = run(tmp_path / str(threads), chosen)
         made.append(AutoModelForCausalLM.from_pretrained(folder).state_dict())
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+
+
+def test_a_model_from_nothing_is_trained_on_three_domains_at_once(tmp_path):
+    three = {"source": "domains", "difficulties": [1], "second_language_fraction": 0.0}
+    chosen = recipe(
+        scratch={**SCRATCH, "vocab_size": 450},
+        phases=[{**three, "limit": 90, "mix": "skill"}, {**three, "limit": 45, "mix": "strategies", "seed": 2}],
+        validation={**three, "limit": 9, "split": "validation", "mix": "skill"},
+    )
+    model = run(tmp_path / "run", chosen)
+    losses = [row["loss/sft"] for row in read_metrics(tmp_path / "run") if "loss/sft" in row]
+    assert losses[-1] < losses[0] - 0.3
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    words = ("knight", "return", "First")
+    assert all(len(tokenizer(f" {word}")["input_ids"]) < len(word) for word in words), "merges from each domain"

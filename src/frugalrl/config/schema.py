@@ -13,6 +13,7 @@ and their engines in `engine_schema.py`, the optimizer's in `optimizer_schema.py
 `run_schema.py`, those of the guard in `stability_schema.py`.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal, Self
 
@@ -35,12 +36,14 @@ DEFAULT_SOURCE = "arithmetic"
 """A task's name; a source that is neither a task's name nor a dotted path is a file, a folder or a Hub id."""
 TINY_MODEL = "builtin:tiny"
 """The model path of the tiny reasoner that is shipped as package data."""
+BUILTIN_MODELS: Mapping[str, str] = {TINY_MODEL: "tiny", "builtin:tiny-domains": "tiny-domains"}
+"""The folder of each shipped model, by its path in a recipe."""
 
 
 class ModelSettings(Section):
     """The model to start from."""
 
-    path: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, or builtin:tiny")
+    path: str = Field(TINY_MODEL, description="folder in Hub layout, Hub id, builtin:tiny or builtin:tiny-domains")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
@@ -56,8 +59,8 @@ class ProblemSource(Section):
 
     source: str = Field(
         DEFAULT_SOURCE,
-        description="arithmetic, logic, the dotted path of your own task, a JSONL, JSON, CSV or Parquet file "
-        "(.gz too), a folder of them, or a Hub id; see docs/data.md",
+        description="arithmetic, logic, programs, domains (the three in turn), the dotted path of your own task, a "
+        "JSONL, JSON, CSV or Parquet file (.gz too), a folder of them, or a Hub id; see docs/data.md",
     )
     task: str | None = Field(
         None,
@@ -327,10 +330,10 @@ class ScratchModel(Section):
 
 
 class CompletionSource(Section):
-    """Prompts with completions: rows of a file or Hub data set, or the arithmetic task's strategies."""
+    """Prompts with completions: rows of a file or Hub data set, or a task's own, in its strategies."""
 
     source: str = Field(DEFAULT_SOURCE, description="as for problems")
-    split: str = Field("train", description="of a Hub id, or of the arithmetic task")
+    split: str = Field("train", description="of a Hub id, or of a task with completions of its own")
     subset: str | None = Field(None, description="configuration name of a Hub id")
     revision: str | None = Field(None, description="branch, tag or commit of a Hub id")
     prompt_field: str = Field("prompt", description="column of the prompt: a text, or a list of messages")
@@ -339,9 +342,10 @@ class CompletionSource(Section):
     )
     limit: Positive | None = Field(None, description="take only the first rows; needed for an endless task; null: all")
     seed: int = Field(0, description="seed of a task's own problems")
+    difficulties: tuple[Literal[1, 2, 3], ...] = Field((1, 2, 3), description="levels of a task's own problems")
     mix: Literal["skill", "strategies"] = Field(
         "strategies",
-        description="of the arithmetic task's completions: only right ones, or right and wrong; see docs/tiny-task.md",
+        description="of a task's own completions: only right ones, or right and wrong; see docs/tiny-task.md",
     )
     second_language_fraction: Fraction = Field(
         0.12, description="share of the arithmetic task's completions in Chinese"

@@ -10,7 +10,9 @@ from frugalrl.config.dotted_paths import import_dotted
 
 TASKS: Mapping[str, str] = {
     "arithmetic": "frugalrl.tasks.arithmetic_task.TASK",
-    "logic": "frugalrl.tasks.logic.TASK",
+    "logic": "frugalrl.tasks.logic_task.TASK",
+    "programs": "frugalrl.tasks.programs_task.TASK",
+    "domains": "frugalrl.tasks.domains_task.TASK",
     "code": "frugalrl.tasks.code.TASK",
     "choice": "frugalrl.tasks.choice.TASK",
     "maths": "frugalrl.tasks.maths.TASK",

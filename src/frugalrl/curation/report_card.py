@@ -12,6 +12,7 @@ from typing import Any
 from frugalrl.curation.summary import CurationReport, Example, Shares, StepSummary
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting import page_assets
+from frugalrl.reporting.bar_figures import numbers
 from frugalrl.reporting.bars import bar_legend, funnel_bars, grouped_bars
 from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.run_card import plain
@@ -27,20 +28,20 @@ def curation_page(report: CurationReport, samples: Samples | None = None) -> str
     """The whole HTML document. samples: problems to be filtered and read, each beside what it was matched with."""
     parts = [html.finding(sentence, "unsure") for sentence in warnings(report)]
     heads, rows = funnel_cells(report)
-    cells = [[html.cell(value) for value in row[:-1]] for row in rows]  # the reasons are below, with examples
-    parts.append(
-        html.section(
-            "Funnel",
-            html.charts([html.figure("Problems left after each step", "", funnel_bars("Funnel", funnel(report)))]),
-            html.html_table(heads[:-1], cells),
-            html.notes(differences(report)),
-        )
+    shown = 4 if any(row[3] for row in rows) else 3  # published counts if there are any; reasons stand with examples
+    cells = [[html.cell(value) for value in row[:shown]] for row in rows]
+    steps = funnel(report)
+    chart = funnel_bars("Funnel", steps) + numbers(
+        ["step", "problems left"], [[name, str(count)] for name, count in steps]
     )
+    left = html.figure("Problems left after each step", "", chart)
+    table = html.html_table(heads[:shown], cells)
+    parts.append(html.section("Funnel", _sizes(report), html.beside(left, table), html.notes(differences(report))))
     if report.sampling:
         heads, rows = sampling_cells(report)
         table = html.html_table(heads, [[html.cell(value) for value in row] for row in rows])
         parts.append(html.section("What was sampled", table))
-    parts.append(html.section("What the set is made of", _charts(report), *_tables(report)))
+    parts.append(html.section("What the set is made of", *_made_of(report)))
     parts.append(html.section("Dropped, with examples", *[_step_html(step) for step in report.steps if step.examples]))
     if samples is not None:
         parts.append(sample_browser(samples, mathml))
@@ -153,25 +154,34 @@ def _distributions(report: CurationReport) -> list[tuple[str, Shares]]:
 # ------------------------------------------------------------------------------------------------------ HTML
 
 
-def _charts(report: CurationReport) -> str:
-    figures = []
-    for name, shares in _distributions(report):
-        if name == "source":
-            continue
-        is_length = shares is report.lengths
-        labels = [label.partition("-")[0] for label in shares.labels] if is_length else shares.labels
-        series = [(_SERIES[0], _fractions(shares.pool)), (_SERIES[1], _fractions(shares.final))]
-        chart = grouped_bars(name, labels, series, f"{name}, from" if is_length else name)
-        figures.append(html.figure(name.capitalize(), "share of problems", chart))
-    return bar_legend(_SERIES) + html.charts(figures)
+def _sizes(report: CurationReport) -> str:
+    """From how many to how many, as cards."""
+    total, left = sum(size for _, size in report.pools), sum(report.splits.values())
+    share = f"{100 * left / total:.1f} % of {total:,} problems" if total else ""
+    splits = [(name, f"{count:,}", "problems") for name, count in report.splits.items() if count]
+    return html.cards([("kept", f"{left:,}", share), *splits])
 
 
-def _tables(report: CurationReport) -> list[str]:
-    tables = []
+def _made_of(report: CurationReport) -> list[str]:
+    """Each distribution as a figure beside its table."""
+    parts = [bar_legend(_SERIES)]
     for name, shares in _distributions(report):
         heads, rows = share_cells(name, shares)
-        tables.append(html.html_table(heads, [[html.cell(value) for value in row] for row in rows]))
-    return tables
+        table = html.html_table(heads, [[html.cell(value) for value in row] for row in rows])
+        parts.append(table if name == "source" else html.beside(_chart(name, shares, shares is report.lengths), table))
+    return parts
+
+
+def _chart(name: str, shares: Shares, is_length: bool) -> str:
+    labels = [label.partition("-")[0] for label in shares.labels] if is_length else shares.labels
+    series = [(_SERIES[0], _fractions(shares.pool)), (_SERIES[1], _fractions(shares.final))]
+    chart = grouped_bars(name, labels, series, f"{name}, from" if is_length else name)
+    columns = zip(shares.labels, *(values for _, values in series), strict=True)
+    table = numbers(
+        [name, *(f"{one}, percent" for one in _SERIES)],
+        [[label, *(f"{100 * v:.2f}" for v in row)] for label, *row in columns],
+    )
+    return html.figure(name.capitalize(), "share of problems", chart + table)
 
 
 def _fractions(counts: Sequence[int]) -> list[float]:

@@ -15,9 +15,10 @@ from frugalrl.reporting.figures import WIDTH, nice_ticks, number, svg
 _COLOURS = 6
 _RIGHT, _ROW, _DODGED = 24, 24, 13
 _NARROWEST, _WIDEST, _CHAR = 60, 216, 7.0
-_MOST_LABEL = 30
+_MOST_LABEL = 26
 """Of characters before the plot, which takes what they leave: about seven pixels each on a phone."""
 _TICK_ROOM = 44
+_WIDEST_BIN = 56
 _LEFT, _TOP, _BOTTOM, _HEIGHT = 44, 8, 34, 190
 
 
@@ -69,11 +70,12 @@ def interval_chart(title: str, rows: Sequence[Interval], percent: bool = True, z
         return left + (value - low) / ((high - low) or 1) * (WIDTH - left - _RIGHT)
 
     every = math.ceil(_TICK_ROOM * len(ticks) / (WIDTH - left))
+    from_zero = next((at for at, tick in enumerate(ticks) if abs(tick) < 1e-12), 0)
     parts = []
     for at, tick in enumerate(ticks):
         label = f"{100 * tick:g}{' %' if not zero else ''}" if percent else f"{tick:g}"
         parts.append(f'<path class="grid" d="M{x(tick):.1f} 4V{height - 28}"/>')
-        if at % every == 0:
+        if (at - from_zero) % every == 0:
             parts.append(f'<text x="{x(tick):.1f}" y="{height - 12}" text-anchor="middle">{label}</text>')
     if zero:
         parts.append(f'<path class="zero" d="M{x(0):.1f} 4V{height - 28}"/>')
@@ -118,9 +120,9 @@ def _cut(label: str) -> str:
     return label if len(label) <= _MOST_LABEL else f"{label[: _MOST_LABEL - 8]}…{label[-7:]}"
 
 
-def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: str = "") -> str:
-    """Stacked bars over bins, in the rows' order from below."""
-    totals = [sum(one.counts[at] for one in rows) for at in range(len(bins))]
+def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: str = "", beside: bool = False) -> str:
+    """Stacked bars over bins, in the rows' order from below. beside: each row's bar beside the others'."""
+    totals = [(max if beside else sum)(one.counts[at] for one in rows) for at in range(len(bins))]
     ticks = nice_ticks(0.0, max([*totals, 1.0]))
     top = ticks[-1]
     width = (WIDTH - _LEFT - 10) / len(bins)
@@ -133,17 +135,19 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
     every = max(1, len(bins) // 6)
     for at, label in enumerate(bins):
         below = 0.0
-        for one in rows:
+        for place, one in enumerate(rows):
             count = one.counts[at]
             size = inside * count / top
+            wide = min(width - 2, _WIDEST_BIN) / (len(rows) if beside else 1)
+            x = _LEFT + at * width + max(1.0, (width - _WIDEST_BIN) / 2) + (place * wide if beside else 0)
             y = _TOP + inside * (1 - below / top) - size
             words = f"{label}, {one.label}: {count:g}"
             whose = "" if one.kind else f' data-slot="{one.slot}"'
             parts.append(
-                f'<rect class="{one.css}"{whose} x="{_LEFT + at * width + 1:.1f}" y="{y:.1f}" '
-                f'width="{max(1.0, width - 2):.1f}" height="{size:.1f}"><title>{escape(words)}</title></rect>'
+                f'<rect class="{one.css}"{whose} x="{x:.1f}" y="{y:.1f}" '
+                f'width="{max(1.0, wide):.1f}" height="{size:.1f}"><title>{escape(words)}</title></rect>'
             )
-            below += count
+            below += 0 if beside else count
         if at % every == 0:
             x = _LEFT + (at + 0.5) * width
             parts.append(f'<text x="{x:.1f}" y="{_HEIGHT - 19}" text-anchor="middle">{escape(label)}</text>')
@@ -156,7 +160,7 @@ def bar_chart(title: str, bins: Sequence[str], rows: Sequence[Bars], x_label: st
     spoken = "; ".join(
         f"{one.label}: " + ", ".join(f"{label} {one.counts[at]:g}" for at, label in enumerate(bins)) for one in rows
     )
-    key = _key(rows) if len(rows) > 1 else ""
+    key = _key(rows) if len(rows) > 1 and not beside else ""
     return key + svg(title, spoken, _HEIGHT, "".join(parts)) + table
 
 

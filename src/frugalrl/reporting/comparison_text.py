@@ -11,7 +11,7 @@ from frugalrl.statistics.wording import p_digits, points_interval
 def comparison_lines(comparisons: Sequence[Comparison], first: str, second: str) -> str:
     """first, second: what the models are called. At least one comparison."""
     several = len(comparisons) > 1
-    parts = [*_unlike(comparisons), f"A: {first}\nB: {second}", _differences(comparisons, several)]
+    parts = [*unlike_lines(comparisons), f"A: {first}\nB: {second}", _differences(comparisons, several)]
     parts += [_sides(comparisons), "\n".join(sentence(one) for one in comparisons), _remark(comparisons, several)]
     return "\n\n".join(parts)
 
@@ -28,8 +28,8 @@ def sentence(one: Comparison) -> str:
     return " ".join([said, *_might_explain(one)])
 
 
-def _unlike(comparisons: Sequence[Comparison]) -> list[str]:
-    """The first line, where anything but the models differs."""
+def unlike_lines(comparisons: Sequence[Comparison]) -> list[str]:
+    """A line where anything but the models differs; else none."""
     lists = {one.unlike for one in comparisons}
     lines = []
     if len(lists) > 1:

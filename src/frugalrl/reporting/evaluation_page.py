@@ -6,6 +6,7 @@ answers, unknown verdicts, too few problems). Then tables and figures, then ever
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 from frugalrl.evaluation.records import SampleRecord
@@ -16,42 +17,42 @@ from frugalrl.reporting import page_assets
 from frugalrl.reporting.bar_figures import Bars, Interval, bar_chart, interval_chart, length_bins
 from frugalrl.reporting.console import percent
 from frugalrl.reporting.evaluation_samples import Evaluated, Language, problem_of, samples_of
-from frugalrl.reporting.figures import interval_bar, legend
+from frugalrl.reporting.figures import interval_bar, legend, legend_key
 from frugalrl.reporting.mathml import mathml
 from frugalrl.reporting.published import Own, published_section
 from frugalrl.reporting.sample_browser import sample_browser
 
 _MUCH_TRUNCATED = 0.1
-Finding = tuple[str, str]
-"""A sentence, and whether it is ``good``, ``bad``, ``unsure`` or none of these."""
 
 
 def evaluation_page(
     models: Sequence[Evaluated],
     language: Language,
     remarks: Sequence[str] = (),
-    findings: Sequence[Finding] = (),
-    extra: Sequence[str] = (),
+    opening: str = "",
+    extra: str = "",
     is_followed: bool = False,
 ) -> str:
     """The whole document.
 
-    findings: what comes first, such as the verdict of a comparison. remarks: sentences below the accuracies. extra:
-    markup between the figures and the samples. is_followed: see `html_page.page`.
+    remarks: sentences below the accuracies. opening: a section that stands in place of them, such as the verdicts of a
+    comparison. extra: a section between that and the table. is_followed: see `html_page.page`.
     """
     scores = {(model.name, one.header.benchmark): score_of_results(one) for model in models for one in model.results}
     names = list(dict.fromkeys(one.header.benchmark for model in models for one in model.results))
     title = f"{', '.join(model.name for model in models)}: {', '.join(names)}"
+    if opening:
+        title = f"{models[0].name} and {', '.join(model.name for model in models[1:])}"
     total = sum(len(one.samples) for model in models for one in model.results)
     lead = f"{total:,} judged samples. In brackets: 95 % intervals, clustered by problem."
     parts = [
-        _verdicts(scores, remarks, findings),
-        _table(scores),
+        opening or _verdicts(scores, remarks),
+        extra,
+        _table(scores, names),
         _figures(models, scores, names),
-        *extra,
         published_section([_beside(model.name, one, scores) for model in models for one in model.results]),
         sample_browser(samples_of(models, language), mathml),
-        *[_made_with(model) for model in models],
+        _made_with(models),
     ]
     return html.page(title, lead, parts, page_assets.style(), page_assets.scripts(is_followed), is_followed)
 
@@ -62,12 +63,16 @@ def _beside(model: str, results: Results, scores: "Scores") -> Own:
 
 
 def score_of_results(results: Results) -> BenchmarkScore:
-    """The score of a file's samples; k is the fewest of any problem."""
-    samples: dict[str, int] = {}
-    for one in results.samples:
-        samples[one.problem_id] = samples.get(one.problem_id, 0) + 1
+    """The score of a file's samples; k is the fewest of any problem.
+
+    Of each problem the first k that are there count: a server's replies come in any order, and a cut file has gaps.
+    """
+    samples: dict[str, list[SampleRecord]] = {}
+    for one in sorted(results.samples, key=lambda one: one.sample):
+        samples.setdefault(one.problem_id, []).append(one)
     problems = [problem_of(results, name).as_problem() for name in samples]
-    return score_of(problems, results.samples, min(samples.values()), results.header.max_completion_tokens)
+    there = [replace(one, sample=number) for own in samples.values() for number, one in enumerate(own)]
+    return score_of(problems, there, min(map(len, samples.values())), results.header.max_completion_tokens)
 
 
 # ------------------------------------------------------------------------------------------------- the parts
@@ -75,16 +80,15 @@ def score_of_results(results: Results) -> BenchmarkScore:
 Scores = Mapping[tuple[str, str], BenchmarkScore]
 
 
-def _verdicts(scores: Scores, remarks: Sequence[str], findings: Sequence[Finding]) -> str:
+def _verdicts(scores: Scores, remarks: Sequence[str]) -> str:
     models = list(dict.fromkeys(model for model, _ in scores))
     cards = []
     for benchmark in dict.fromkeys(benchmark for _, benchmark in scores):
         own = [(model, score) for (model, name), score in scores.items() if name == benchmark]
         cards.append(_card(benchmark, [(models.index(model), model, score) for model, score in own], len(models) > 1))
-    first = [html.finding(text, kind) for text, kind in findings]
-    heading = "Is it better?" if findings else "How good is it?"
     key = legend(models) if len(models) > 1 else ""
-    return html.section(heading, *first, key, f'<div class="cards">{"".join(cards)}</div>', html.notes(remarks))
+    shape = "cards broad" if len(models) > 1 else "cards"
+    return html.section("How good is it?", key, f'<div class="{shape}">{"".join(cards)}</div>', html.notes(remarks))
 
 
 def _card(benchmark: str, own: Sequence[tuple[int, str, BenchmarkScore]], several: bool) -> str:
@@ -92,7 +96,7 @@ def _card(benchmark: str, own: Sequence[tuple[int, str, BenchmarkScore]], severa
     lines, is_unsure = [], False
     for slot, model, score in own:
         value = score.accuracy
-        who = f'<span class="who">{escape(model)}</span>' if several else ""
+        who = f'<span class="who">{legend_key(slot)}<b>{escape(model)}</b></span>' if several else ""
         number, interval = _accuracy(score)
         bar = interval_bar(value.value, value.ci_low, value.ci_high, slot) if math.isfinite(value.ci_low) else ""
         lines.append(f'<p class="score">{who}<b>{number}</b><span class="ci">{interval}</span>{bar}</p>')
@@ -100,29 +104,31 @@ def _card(benchmark: str, own: Sequence[tuple[int, str, BenchmarkScore]], severa
     about = dict.fromkeys(f"{score.problems:,} problems × {score.samples}" for _, _, score in own)
     effects = [score.smallest_effect for _, _, score in own if score.smallest_effect <= 1]
     said = f"; a gain of {100 * max(effects):.1f} points would be detected" if effects else "; too few to show a gain"
-    kind = " unsure" if is_unsure else ""
+    kind = (" unsure" if is_unsure else "") + (" of-all" if len(own) > 1 else "")
     body = f'{"".join(lines)}<p class="about">{", ".join(about)}{said}</p>'
     return f'<article class="card{kind}"><h3>{escape(benchmark)}</h3>{body}</article>'
 
 
-def _table(scores: Scores) -> str:
-    heads = ["benchmark", "model", "avg@k", "problems", "k", "pass@k", "majority@k", "truncated", "unknown", "tokens"]
+def _table(scores: Scores, benchmarks: Sequence[str]) -> str:
+    several = len({model for model, _ in scores}) > 1
+    heads = ["benchmark", *(["model"] if several else []), "avg@k", "problems", "k", "pass@k", "majority@k"]
     rows = [
         [
             escape(benchmark),
-            html.cell(model),
+            *([html.cell(model)] if several else []),
             html.cell(*_accuracy(score)),
-            str(score.problems),
+            f"{score.problems:,}",
             str(score.samples),
             percent(score.pass_at_k),
             percent(score.majority_at_k),
             f"{100 * score.truncated_fraction:.1f} %",
-            str(score.unknown),
+            f"{score.unknown:,}",
             f"{score.mean_tokens:,.0f}",
         ]
-        for (model, benchmark), score in scores.items()
+        for (model, benchmark), score in sorted(scores.items(), key=lambda item: benchmarks.index(item[0][1]))
     ]
-    return html.html_table(heads, rows, "Accuracy is the mean over all samples; an unknown verdict counts as wrong.")
+    remark = "Accuracy is the mean over all samples; an unknown verdict counts as wrong."
+    return html.section("All numbers", html.html_table([*heads, "truncated", "unknown", "tokens"], rows, remark))
 
 
 def _accuracy(score: BenchmarkScore) -> tuple[str, str]:
@@ -137,16 +143,18 @@ def _figures(models: Sequence[Evaluated], scores: Scores, benchmarks: Sequence[s
         Interval(benchmark, *_ends(score), slots[model], model if several else "")
         for (model, benchmark), score in sorted(scores.items(), key=lambda item: benchmarks.index(item[0][1]))
     ]
-    figures = [html.figure("Accuracy", "95 % intervals", interval_chart("Accuracy by benchmark", rows))]
+    key = legend([model.name for model in models]) if several else ""
+    accuracy = html.figure("Accuracy", "95 % intervals", interval_chart("Accuracy by benchmark", rows))
+    parts = [key, html.charts([accuracy])] if len(benchmarks) > 1 else [key]
     for benchmark in benchmarks:
         own = [(model, score) for (model, name), score in scores.items() if name == benchmark]
         columns = dict.fromkeys(part.column for _, score in own for part in score.parts)
-        figures += [_by_column(benchmark, column, own, slots) for column in columns]
-    for model in models:
-        for one in model.results:
-            name = f"{model.name}, {one.header.benchmark}" if several else one.header.benchmark
-            figures += [_lengths(name, one), _solved(name, one, slots[model.name])]
-    return html.section("Figures", legend([model.name for model in models]) if several else "", html.charts(figures))
+        found = [(model.name, one) for model in models for one in model.results if one.header.benchmark == benchmark]
+        figures = [_by_column(benchmark, column, own, slots) for column in columns]
+        figures += [_solved(benchmark, found, slots)]
+        figures += [_lengths(f"{benchmark}, {name}" if several else benchmark, one) for name, one in found]
+        parts.append(f"<h3>{escape(benchmark)}</h3>{html.charts(figures)}")
+    return html.section("Figures", *parts)
 
 
 def _by_column(benchmark: str, column: str, own: Sequence[tuple[str, BenchmarkScore]], slots: Mapping[str, int]) -> str:
@@ -160,7 +168,8 @@ def _by_column(benchmark: str, column: str, own: Sequence[tuple[str, BenchmarkSc
         if part.value == value
     ]
     title = f"{benchmark} by {column.lower()}"
-    return html.figure(title, "95 % intervals; problems in brackets", interval_chart(title, rows))
+    chart = interval_chart(title, rows)
+    return html.figure(f"By {column.lower()}", "95 % intervals; problems in brackets", chart)
 
 
 def _ends(score: BenchmarkScore | Part) -> tuple[float, float, float]:
@@ -178,7 +187,9 @@ def _lengths(name: str, results: Results) -> str:
         if any(counts):
             rows.append(Bars(label, counts, kind=kind))
     title = f"Length of answers, {name}"
-    return html.figure(title, "samples by tokens", bar_chart(title, labels, rows, "tokens"))
+    whose = name.removeprefix(results.header.benchmark).removeprefix(", ")
+    heading = f"Length of answers, {whose}" if whose else "Length of answers"
+    return html.figure(heading, "samples by tokens", bar_chart(title, labels, rows, "tokens"))
 
 
 _KINDS: tuple[tuple[str, str, Callable[[SampleRecord], bool]], ...] = (
@@ -189,28 +200,36 @@ _KINDS: tuple[tuple[str, str, Callable[[SampleRecord], bool]], ...] = (
 """Kind of bar, name and what belongs to it."""
 
 
-def _solved(name: str, results: Results, slot: int) -> str:
-    right: dict[str, list[bool]] = {}
-    for one in results.samples:
-        right.setdefault(one.problem_id, []).append(one.is_correct)
-    k = min(map(len, right.values()))
+def _solved(benchmark: str, found: Sequence[tuple[str, Results]], slots: Mapping[str, int]) -> str:
+    """How many problems are never, sometimes, always solved: a bar for each model."""
+    shares = []
+    for name, results in found:
+        right: dict[str, list[bool]] = {}
+        for one in results.samples:
+            right.setdefault(one.problem_id, []).append(one.is_correct)
+        shares.append((name, list(right.values())))
+    k = min(len(own) for _, problems in shares for own in problems)
     bins = min(k, 10)
-    counts = [0] * (bins + 1)
-    for own in right.values():
-        counts[round(bins * sum(own) / len(own))] += 1
+    rows = []
+    for name, problems in shares:
+        counts = [0] * (bins + 1)
+        for own in problems:
+            counts[round(bins * sum(own) / len(own))] += 1
+        rows.append(Bars(name if len(found) > 1 else "problems", counts, slots[name]))
     labels = [f"{100 * at / bins:.0f} %" for at in range(bins + 1)]
-    title = f"How hard the problems are, {name}"
-    chart = bar_chart(title, labels, [Bars("problems", counts, slot)], "share of samples that are correct")
-    return html.figure(title, f"problems by solved share, k = {k}", chart)
+    title = f"How hard the problems of {benchmark} are"
+    chart = bar_chart(title, labels, rows, "share of samples that are correct", beside=True)
+    return html.figure("How hard the problems are", f"problems by solved share, k = {k}", chart)
 
 
-def _made_with(model: Evaluated) -> str:
+def _made_with(models: Sequence[Evaluated]) -> str:
     parts = []
-    for one in model.results:
-        rows = [[escape(name), html.cell(str(value))] for name, value in vars(one.header).items()]
-        rows += [
-            [escape(f"session: {name}"), html.cell(str(value))] for line in one.sessions for name, value in line.items()
-        ]
-        rows += [["judged again", html.cell(str(dict(line)))] for line in one.regrades]
-        parts.append(html.folded(escape(one.header.benchmark), html.html_table(["setting", "value"], rows)))
-    return html.section(f"What {model.name} was measured with", *parts)
+    for model in models:
+        for one in model.results:
+            rows = [[escape(name), html.cell(str(value))] for name, value in vars(one.header).items()]
+            sessions = [(name, value) for line in one.sessions for name, value in line.items()]
+            rows += [[escape(f"session: {name}"), html.cell(str(value))] for name, value in sessions]
+            rows += [["judged again", html.cell(str(dict(line)))] for line in one.regrades]
+            name = f"{model.name}, {one.header.benchmark}" if len(models) > 1 else one.header.benchmark
+            parts.append(html.folded(escape(name), html.html_table(["setting", "value"], rows)))
+    return html.section("What it was measured with", *parts)

@@ -37,8 +37,9 @@ FIGURE_CSS = (
     ".fig .band{stroke:none;opacity:.14}.fig .whisker{stroke-width:1.2}.fig .guide{stroke:var(--edge,#777)}"
     ".fig .zero{fill:none;stroke:var(--muted,#555);stroke-width:1.2}"
     + "".join(f".fig .c{i}{{stroke:var(--s{i});fill:var(--s{i})}}.fig .line.c{i}{{fill:none}}" for i in range(_COLOURS))
-    + "".join(f".fig .{name}{{stroke:var(--{name});fill:var(--{name})}}" for name in ("good", "bad"))
-    + ".fig .bad{fill-opacity:.3}.fig .cut{stroke:var(--muted);fill:var(--muted)}"
+    + ".fig .good{stroke:var(--good,#0b6b3a);fill:var(--good,#0b6b3a)}"
+    ".fig .bad{stroke:var(--bad,#a8261c);fill:var(--bad,#a8261c);fill-opacity:.3}"
+    ".fig .cut{stroke:var(--muted,#555);fill:var(--muted,#555)}"
 )
 DARK_CSS = f"@media screen and (prefers-color-scheme:dark){{:root{{{_variables(_DARK)}}}}}"
 
@@ -132,14 +133,18 @@ def _has_interval(series: Series) -> bool:
     return any(point.low is not None for point in series.points)
 
 
-def legend(labels: Sequence[str], pinned: bool = False) -> str:
+def legend(labels: Sequence[str], pinned: bool = False, first_slot: int = 0) -> str:
     """What each slot stands for, stroke and marker beside the name. pinned: stays in sight while the page scrolls."""
     items = [
-        f'<li data-slot="{slot}"><svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>'
-        f"{escape(label)}</li>"
-        for slot, label in enumerate(labels)
+        f'<li data-slot="{slot}">{legend_key(slot)}{escape(label)}</li>'
+        for slot, label in enumerate(labels, first_slot)
     ]
     return f'<ul class="legend{" pinned" if pinned else ""}">{"".join(items)}</ul>'
+
+
+def legend_key(slot: int) -> str:
+    """A slot's mark as a picture of its own, to stand before a name."""
+    return f'<svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>'
 
 
 def legend_mark(slot: int) -> str:
@@ -154,6 +159,15 @@ def share_bar(share: float, slot: int = 0) -> str:
         f'<svg class="fig bar" viewBox="0 0 120 10" aria-hidden="true">'
         f'<rect class="c{slot % _COLOURS}" x="0" y="1" width="{width:.1f}" height="8" rx="1"/></svg>'
     )
+
+
+def shares_bar(parts: Sequence[tuple[float, str]]) -> str:
+    """A bar of shares that sum to 1, each with its class: ``good``, ``bad`` or ``cut``."""
+    drawn, start = [], 0.0
+    for share, css in parts:
+        drawn.append(f'<rect class="{css}" x="{120 * start:.1f}" y="1" width="{120 * share:.1f}" height="8"/>')
+        start += share
+    return f'<svg class="fig bar" viewBox="0 0 120 10" aria-hidden="true">{"".join(drawn)}</svg>'
 
 
 def interval_bar(value: float, low: float, high: float, slot: int = 0) -> str:

@@ -58,9 +58,14 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
 
 
+_TAKEN = ("", "main", "samples")
+"""Ids of other parts of a page."""
+
+
 def section(heading: str, *parts: str) -> str:
     """A heading and markup under it."""
-    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "section"
+    name = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+    name = f"section-{name}".rstrip("-") if name in _TAKEN else name
     return f'<section id="{name}">\n<h2>{escape(heading)}</h2>\n{"".join(parts)}\n</section>'
 
 
@@ -141,6 +146,21 @@ def figure(heading: str, remark: str, html: str) -> str:
 
 def charts(figures: Sequence[str]) -> str:
     return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def cards(bodies: Sequence[tuple[str, str, str]]) -> str:
+    """Small boxes at the top of a page: a heading, a number that matters, a remark below it."""
+    boxes = [
+        f'<article class="card"><h3>{escape(heading)}</h3><p class="score"><b>{escape(number)}</b></p>'
+        f'<p class="about">{escape(remark)}</p></article>'
+        for heading, number, remark in bodies
+    ]
+    return f'<div class="cards">{"".join(boxes)}</div>'
+
+
+def beside(*parts: str) -> str:
+    """Parts side by side where there is room: a figure and its table."""
+    return f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
 
 
 def folded(summary_html: str, *parts: str) -> str:

@@ -78,10 +78,10 @@ html{scroll-padding-top:.5rem}.legend.pinned{position:static;max-height:none}
 text-align:right;max-width:none;min-width:0}.scroll td.words{text-align:right}.scroll td:empty{display:none}
 .scroll td::before{content:attr(data-head);color:var(--muted);text-align:left;flex:none;max-width:50%;margin-right:auto}
 .scroll td .ci{align-self:center}}
-@media print{body{max-width:none;padding:0;font-size:11pt}.contents,.tools,.live,.skip,.legend.pinned{position:static}
-.contents,.tools,.live,.skip,#samples,.tip{display:none}pre{max-height:none}
+@media print{body{max-width:none;padding:0!important;font-size:11pt}.legend.pinned{position:static}pre{max-height:none}
+.contents,.tools,.live,.skip,.tip,details.numbers:not([open]),section:has(>#samples){display:none!important}
 figure,tr,.finding,.card{break-inside:avoid}h2,h3{break-after:avoid}
-.charts{grid-template-columns:repeat(2,1fr)}.scroll{overflow:visible}table{font-size:9pt}
+.charts,.cards,.cards.broad{grid-template-columns:repeat(2,1fr)!important}.scroll{overflow:visible}table{font-size:9pt}
 .finding,.card{background:none}td.words{min-width:0}th,td{padding:.15rem .4rem;white-space:normal}}
 """
 )

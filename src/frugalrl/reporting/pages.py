@@ -6,7 +6,7 @@ from pathlib import Path
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.results import read_results
 from frugalrl.files import atomic_write
-from frugalrl.reporting.evaluation_page import Finding, evaluation_page
+from frugalrl.reporting.evaluation_page import evaluation_page
 from frugalrl.reporting.evaluation_samples import Evaluated, Language, language_of
 from frugalrl.reporting.html_page import GENERATOR
 from frugalrl.text.language_id import load_identifier
@@ -32,11 +32,11 @@ def write_evaluation_page(
     path: Path,
     models: Sequence[Evaluated],
     remarks: Sequence[str] = (),
-    findings: Sequence[Finding] = (),
-    extra: Sequence[str] = (),
+    opening: str = "",
+    extra: str = "",
 ) -> Path:
     """The page of one or several models on benchmarks; arguments as for `evaluation_page`. Raises OutputError."""
-    return write_page(path, evaluation_page(models, language(), remarks, findings, extra))
+    return write_page(path, evaluation_page(models, language(), remarks, opening, extra))
 
 
 def language() -> Language:

@@ -258,7 +258,7 @@ def _samples(runs: Sequence[RunRecord]) -> str:
     parts = [_samples_of(run) for run in runs]
     if len(runs) > 1:
         parts = [html.folded(escape(run.label), own) for run, own in zip(runs, parts, strict=True)]
-    return html.section("Samples", *parts)
+    return html.section("Best and worst samples", *parts)
 
 
 def _samples_of(run: RunRecord) -> str:

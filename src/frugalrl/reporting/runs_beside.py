@@ -5,7 +5,7 @@ from html import escape
 
 from frugalrl.reporting import html_page as html
 from frugalrl.reporting.console import duration
-from frugalrl.reporting.figures import legend_mark
+from frugalrl.reporting.figures import legend_key
 from frugalrl.reporting.findings import accuracy, comparison, gain, progress, several_runs
 from frugalrl.reporting.run_record import RunRecord
 from frugalrl.reporting.seeds import Arm
@@ -18,8 +18,7 @@ _INTERVALS = "Base and final on the same problems. In brackets: 95 % intervals, 
 
 def run_name(run: RunRecord, slot: int) -> str:
     """A run's name behind the mark of its line."""
-    mark = f'<svg class="fig key" viewBox="0 0 44 12" aria-hidden="true">{legend_mark(slot)}</svg>'
-    return f'<span class="named">{mark}{escape(run.label)}</span>'
+    return f'<span class="named">{legend_key(slot)}{escape(run.label)}</span>'
 
 
 def results_beside(runs: Sequence[RunRecord], arms: Sequence[Arm]) -> str:

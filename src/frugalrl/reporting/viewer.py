@@ -71,8 +71,13 @@ class Viewer:
         assert folder is not None
         with self._lock:  # one page at a time: two browsers need not make it twice
             if folder not in self._made or self._made[folder][0] != tag:
-                self._made[folder] = tag, _made(folder) if _is_shown(folder) else self._index()
+                text = _made(folder) if _is_shown(folder) else self._index()
+                self._made[folder] = tag, text if number is None else self._with_way_back(text)
             return self._made[folder][1]
+
+    def _with_way_back(self, text: str) -> str:
+        link = f'<p class="lead"><a href="/">‹ {escape(self._folder.resolve().name)}</a></p>'
+        return text.replace("<header>", f"<header>{link}", 1)
 
     def _shown(self, number: int | None) -> Path | None:
         if number is None:
@@ -90,7 +95,7 @@ class Viewer:
         table = html.html_table(["folder", "what", "verdict", "result", "changed"], rows)
         parts = [html.section("Runs and evaluations", table)]
         scripts = page_assets.scripts(is_followed=True)
-        return html.page(self._folder.name, "", parts, page_assets.style(), scripts, is_followed=True)
+        return html.page(self._folder.resolve().name, "", parts, page_assets.style(), scripts, is_followed=True)
 
 
 def _changed(folder: Path) -> float:
@@ -100,7 +105,7 @@ def _changed(folder: Path) -> float:
 def _cells(folder: Path) -> list[str]:
     """A folder's row after its name."""
     what, verdict, result = _summary(folder)
-    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(_changed(folder)))
+    changed = time.strftime("%Y-%m-%d\u00a0%H:%M", time.localtime(_changed(folder)))
     return [what, verdict, html.cell(result), changed]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from frugalrl.config.schema import CompletionSource, ProblemSource
 from frugalrl.data.prompts import PromptedCompletion
 from frugalrl.tasks.arithmetic import SPLITS, ArithmeticProblem, Split, generate
-from frugalrl.tasks.strategies import SKILL_MIX, STRATEGY_MIX, Language, draw_strategy, write_completion
+from frugalrl.tasks.strategies import Language, draw_strategy, mix_named, write_completion
 from frugalrl.tasks.task import Task
 from frugalrl.types import Problem
 
@@ -31,9 +31,9 @@ def problems(source: ProblemSource) -> Iterator[Problem]:
 def completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
     """Endless solutions, in the strategies and languages of a mix."""
     rng = random.Random(f"completions/{source.mix}/{source.seed}")
-    mix = SKILL_MIX if source.mix == "skill" else STRATEGY_MIX
+    mix = mix_named(source.mix, "arithmetic")
     split: Split = source.split  # type: ignore[assignment]  # as above
-    for problem in generate(source.seed, split, difficulties=(1, 2, 3)):
+    for problem in generate(source.seed, split, difficulties=source.difficulties):
         strategy = draw_strategy(rng, problem, mix)
         language: Language = "zh" if rng.random() < source.second_language_fraction else "en"
         yield PromptedCompletion(problem.text, write_completion(rng, problem, strategy, language))

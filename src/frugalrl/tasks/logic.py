@@ -11,7 +11,7 @@ Decisions:
 - An answer is right if it gives each person's kind, or place, exactly; the order in which knights are named
   does not matter, and saying a thing twice or two ways is wrong.
 
-It does not cover grid puzzles, or wording beyond a few fixed sentences.
+It does not cover what recipes ask for (`logic_task.py`), grid puzzles, or wording beyond a few fixed sentences.
 """
 
 import itertools
@@ -21,10 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from frugalrl.config.schema import ProblemSource
 from frugalrl.errors import DataError
-from frugalrl.tasks.arithmetic import SPLITS, Split, split_of
-from frugalrl.tasks.task import Task
+from frugalrl.tasks.arithmetic import Split, split_of
 from frugalrl.types import Check, Problem, Verdict
 from frugalrl.verify.maths.extraction import last_boxed, text_after_reasoning
 
@@ -34,7 +32,7 @@ DIFFICULTIES: tuple[int, ...] = (1, 2, 3)
 
 NAMES = ("Ada", "Ben", "Cleo", "Dev", "Eva", "Finn", "Gia", "Hugo", "Ines", "Jon")
 _PEOPLE: dict[Family, dict[int, int]] = {"knights": {1: 2, 2: 3, 3: 4}, "order": {1: 4, 2: 5, 3: 6}}
-_TASK = "logic"
+NAME = "logic"
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def generate(
     split: Split,
     families: tuple[Family, ...] = FAMILIES,
     difficulties: tuple[int, ...] = DIFFICULTIES,
+    attempts_for_a_new_one: int = 200,
 ) -> Iterator[LogicProblem]:
     """An endless, seeded stream of puzzles of one split, cycling through family x difficulty.
 
@@ -102,7 +101,7 @@ def generate(
     seen: set[str] = set()
     while True:
         for difficulty, family in itertools.product(difficulties, families):
-            problem = _draw(rng, split, family, difficulty, seen)
+            problem = _draw(rng, split, family, difficulty, seen, attempts_for_a_new_one)
             seen.add(problem.key)
             yield problem
 
@@ -114,21 +113,14 @@ def logic_problem(problem: LogicProblem, number: int, split: Split) -> Problem:
         text=problem.text,
         gold=problem.gold,
         columns={
-            "task": _TASK,
+            "task": NAME,
             "family": problem.family,
             "difficulty": problem.difficulty,
             "key": problem.key,
             "people": list(problem.people),
         },
-        check=Check(task=_TASK),
+        check=Check(task=NAME),
     )
-
-
-def problems(source: ProblemSource) -> Iterator[Problem]:
-    """Endless puzzles."""
-    split: Split = source.split  # type: ignore[assignment]  # one of SPLITS, which the schema has checked
-    for number, puzzle in enumerate(generate(source.seed, split, difficulties=source.difficulties)):
-        yield logic_problem(puzzle, number, split)
 
 
 def prepare(problem: Problem) -> Problem:
@@ -201,8 +193,9 @@ def _read_order(answer: str, people: Sequence[str]) -> list[str] | None:
 # ------------------------------------------------------------------------------------------------ generation
 
 
-def _draw(rng: random.Random, split: Split, family: Family, difficulty: int, seen: set[str]) -> LogicProblem:
-    attempts_for_a_new_one = 200
+def _draw(
+    rng: random.Random, split: Split, family: Family, difficulty: int, seen: set[str], attempts_for_a_new_one: int
+) -> LogicProblem:
     attempt = 0
     while True:
         count = _PEOPLE[family][difficulty]
@@ -309,6 +302,3 @@ def _tells(clue: Clue, people: Sequence[str]) -> str:
 
 def _list(people: Sequence[str]) -> str:
     return f"{', '.join(people[:-1])} and {people[-1]}"
-
-
-TASK = Task(name=_TASK, check=check, problems=problems, splits=SPLITS, prepare=prepare)

@@ -66,6 +66,38 @@ STRATEGY_MIX: StrategyMix = {
 """What RL starts from: on easy problems right ways are likely, on hard ones a guess is the likeliest."""
 
 
+PUZZLE_MIX: StrategyMix = {
+    1: {"careful": 0.3, "slip": 0.18, "hasty": 0.42, "no_format": 0.1},
+    2: {"careful": 0.2, "slip": 0.14, "hasty": 0.58, "no_format": 0.08},
+    3: {"careful": 0.12, "slip": 0.1, "hasty": 0.72, "no_format": 0.06},
+}
+"""Of logic puzzles, which have no misconception of their own."""
+
+PROGRAM_MIX: StrategyMix = {
+    1: {"careful": 0.26, "slip": 0.16, "misconception": 0.16, "hasty": 0.32, "no_format": 0.1},
+    2: {"careful": 0.16, "slip": 0.14, "misconception": 0.14, "hasty": 0.46, "no_format": 0.1},
+    3: {"careful": 0.1, "slip": 0.1, "misconception": 0.1, "hasty": 0.63, "no_format": 0.07},
+}
+"""Of programs."""
+
+_CAREFUL: StrategyMix = {difficulty: {"careful": 1.0} for difficulty in (1, 2, 3)}
+_MIXES: Mapping[str, Mapping[str, StrategyMix]] = {
+    "arithmetic": {"skill": SKILL_MIX, "strategies": STRATEGY_MIX},
+    "logic": {"skill": _CAREFUL, "strategies": PUZZLE_MIX},
+    "programs": {"skill": _CAREFUL, "strategies": PROGRAM_MIX},
+}
+
+
+def mix_named(mix: Literal["skill", "strategies"], domain: str) -> StrategyMix:
+    """The shares of a domain's strategies: only right ones, or all."""
+    return _MIXES[domain][mix]
+
+
+def draw_of(rng: random.Random, shares: Mapping[Strategy, float]) -> Strategy:
+    """A strategy in proportion to its share."""
+    return rng.choices(list(shares), weights=list(shares.values()))[0]
+
+
 @dataclass(frozen=True)
 class _Phrases:
     """The wording of a solution in one language."""
@@ -115,8 +147,7 @@ Written = tuple[Step, int]
 
 def draw_strategy(rng: random.Random, problem: ArithmeticProblem, mix: StrategyMix) -> Strategy:
     """A strategy in proportion to its share; without a misconception to show, the slip takes its place."""
-    shares = mix[problem.difficulty]
-    strategy = rng.choices(list(shares), weights=list(shares.values()))[0]
+    strategy = draw_of(rng, mix[problem.difficulty])
     return "slip" if strategy == "misconception" and not problem.misconception else strategy
 
 

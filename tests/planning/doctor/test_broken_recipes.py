@@ -11,7 +11,7 @@ from frugalrl.cli import main
 from frugalrl.config.loading import shipped_recipes
 from frugalrl.planning.doctor.finding import Finding, worst
 
-SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith("curate/") and name != "tiny-base")
+SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith(("curate/", "tiny-base")))
 
 GREEN = Finding("", "green", "")
 

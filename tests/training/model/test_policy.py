@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from frugalrl.config.schema import ModelSettings
+from frugalrl.config.schema import BUILTIN_MODELS, ModelSettings
 from frugalrl.errors import ModelError
 from frugalrl.training.model.policy import Policy, count, load_policy, resolve_model_path, weights_hash
 
 
-def test_the_shipped_reasoner_is_small_and_plain_hub_layout(tiny_policy):
-    folder = resolve_model_path("builtin:tiny")
+@pytest.mark.parametrize("path", BUILTIN_MODELS)
+def test_a_shipped_reasoner_is_small_and_plain_hub_layout(path):
+    folder, policy = resolve_model_path(path), load_policy(ModelSettings(path=path))
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= names
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 8_000_000
-    assert tiny_policy.model.config.model_type == "qwen2"
-    assert count(tiny_policy.model.parameters()) < 1_000_000
-    assert len(tiny_policy.end_token_ids) == 2
+    assert policy.model.config.model_type == "qwen2"
+    assert count(policy.model.parameters()) < 1_000_000
+    assert len(policy.end_token_ids) == 2
 
 
 def test_think_tokens_are_single_and_visible(tiny_policy):

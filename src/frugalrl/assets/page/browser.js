@@ -96,11 +96,11 @@
 
   // ------------------------------------------------------------------------------------------ frame
   let bar, list, inner, detail, counter, search, help;
-  const KEYS = [["j  k  or arrows", "next and previous sample"], ["n  p", "next and previous sample of the same problem"], ["Home  End", "first and last sample"],
+  const KEYS = [["j  k  ↓  ↑", "next and previous sample"], ["n  p", "next and previous sample of the same problem"], ["Home  End", "first and last sample"],
     ["s", "side by side"], ["r", "fold or unfold reasoning"], ["/", "search"], ["Esc", "back to the list"], ["?", "this help"]];
   const build = () => {
     bar = el("div", { class: "bar", role: "search" });
-    search = el("input", { type: "search", placeholder: "search problems, answers and texts  ( / )", "aria-label": "search" });
+    search = el("input", { type: "search", placeholder: "search ( / )", "aria-label": "search problems, answers and texts" });
     search.addEventListener("input", debounce(apply, 180));
     counter = el("span", { class: "count", role: "status" });
     fill();
@@ -205,8 +205,10 @@
     const share = shown.length ? `, ${((100 * right) / shown.length).toFixed(1)} % ${good}` : "";
     counter.textContent = `${shown.length.toLocaleString("en")} of ${rows.length.toLocaleString("en")} ${data.rowWord}${share}`;
     if (typeof kept === "string") {
-      const at = shown.findIndex((row) => row.key === kept);
+      const at = shown.findIndex((row) => row.key === kept), above = chosen * ROW - list.scrollTop;
       chosen = Math.max(0, at);
+      draw();
+      list.scrollTop = chosen * ROW - above;
       draw();
       if (at < 0 && detail.childElementCount === 0 && shown.length) open(0, false);
       return;
@@ -310,7 +312,7 @@
         onclick: () => jump(other),
       }, MARK[other.v] || "·"));
       const right = members.filter((other) => other.v === "correct").length;
-      return el("div", { class: "dots" }, el("span", {}, data.sources.length > 1 ? name : "samples"), ...marks, el("small", {}, `${right}/${members.length}`));
+      return el("div", { class: "dots" }, el("span", {}, data.sources.length > 1 ? name : "samples"), el("div", {}, ...marks, el("small", {}, ` ${right}/${members.length}`)));
     });
     const many = data.sources.length > 1;
     const toggle = many ? el("label", {}, el("input", { type: "checkbox", checked: sideBySide, onchange: (event) => { sideBySide = event.target.checked; open(chosen, false); } }), ` ${data.sourceWord}s side by side`) : "";

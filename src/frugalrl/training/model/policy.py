@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frugalrl.algorithms.logprobs import token_logprobs
-from frugalrl.config.schema import TINY_MODEL, ModelSettings
+from frugalrl.config.schema import BUILTIN_MODELS, ModelSettings
 from frugalrl.errors import ModelError
 from frugalrl.hub import UNREACHABLE, hub_access
 from frugalrl.training.model.compiled_parts import use_kernels
@@ -196,9 +196,9 @@ def enable_checkpointing(model: Any) -> None:
 
 
 def resolve_model_path(path: str) -> str | Path:
-    """The folder behind ``builtin:tiny`` or a local path, or a Hub id as it is. Raises ModelError."""
-    if path == TINY_MODEL:
-        return Path(str(importlib.resources.files("frugalrl"))) / "assets" / "tiny"
+    """The folder behind a shipped model's name or a local path, or a Hub id as it is. Raises ModelError."""
+    if path in BUILTIN_MODELS:
+        return Path(str(importlib.resources.files("frugalrl"))) / "assets" / BUILTIN_MODELS[path]
     local = Path(path).expanduser()
     if local.is_dir():
         if (local / "adapter_config.json").is_file():

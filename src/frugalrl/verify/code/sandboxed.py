@@ -5,22 +5,26 @@ The two are separate processes in separate sandboxes, joined by two pipes: the g
 calls the solution's functions by message. What comes back is rebuilt from exact built-in types, so an object
 that is equal to everything, a patched ``assert`` or a ``sys.exit`` stays in the process that made it. A
 solution that writes to the pipes itself can only say what it might as well have returned.
+
+Two interpreters start for every program, so a module that one of them may not need is imported where it is needed, and
+`typing` not at all: together they took longer than most programs.
 """
 
-import ast
+from __future__ import annotations
+
 import builtins
-import contextlib
-import ctypes
 import errno
 import json
 import os
 import resource
 import select
-import shutil
 import signal
 import sys
-import threading
-from typing import Any, BinaryIO
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from typing import Any, BinaryIO
 
 MAX_MESSAGE_BYTES = 8 << 20
 _GUARD_MILLISECONDS = 20
@@ -152,6 +156,10 @@ def guard(lifeline: int, folder: str) -> None:
 
     As a subreaper it inherits daemonised processes, and kills them too; if the scorer has ended it removes the folder.
     """
+    import contextlib
+    import ctypes
+    import shutil
+
     libc = ctypes.CDLL(None)
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     child = os.fork()
@@ -178,6 +186,8 @@ def guard(lifeline: int, folder: str) -> None:
 
 def _reap(child: int) -> int | None:
     """Collect what has ended; the child's exit status as a shell would give it, if it is among them."""
+    import contextlib
+
     status = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -192,6 +202,8 @@ def _reap(child: int) -> int | None:
 
 def _kill_children() -> bool:
     """Whether there were any. Their own children come next: a subreaper inherits them."""
+    import contextlib
+
     with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
         children = file.read().split()
     for pid in children:
@@ -215,6 +227,8 @@ def refusal(error: BaseException | None) -> str:
 
 def _note_refusals() -> list[str]:
     """Records what the program's other threads are refused: their exceptions are not visible elsewhere."""
+    import threading
+
     refused: list[str] = []
 
     def note(arguments: threading.ExceptHookArgs) -> None:
@@ -348,6 +362,8 @@ def _test_namespace(config: Any, solution: Solution) -> dict[str, Any]:
     """What the tests may name: their imports, helpers of the prompt, and the solution's functions by proxy."""
     namespace: dict[str, Any] = {"__name__": "tests"}
     exec(compile(config["preamble"], "preamble.py", "exec"), namespace)
+    import ast
+
     tree = ast.parse("\n".join(config["tests"]))
     named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     for name in named - set(namespace) - set(dir(builtins)):
