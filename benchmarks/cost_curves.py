@@ -80,7 +80,7 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
     settings = UpdateSettings(LossRule(kl_coef=0.04), 1, 1.0, 1024, True)
 
     def update() -> None:
-        batches = micro_batches(rows, CPU_MICRO_BATCH_TOKENS, torch.device("cpu"))
+        batches = micro_batches(rows, CPU_MICRO_BATCH_TOKENS, torch.device("cpu"), even=True)
         update_policy(policy, reference, optimizer, batches, settings, 1.0)
 
     clock = time.process_time if case.cores == 1 else time.perf_counter

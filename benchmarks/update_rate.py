@@ -67,7 +67,7 @@ def measured(size: str, lengths: str, kl_coef: float, flops: float, repeats: int
     wall, cpu = [], []
     for _ in range(repeats + 1):
         began, busy = time.perf_counter(), time.process_time()
-        batches = micro_batches(rows, CPU_MICRO_BATCH_TOKENS, torch.device("cpu"))
+        batches = micro_batches(rows, CPU_MICRO_BATCH_TOKENS, torch.device("cpu"), even=True)
         update_policy(policy, reference, optimizer, batches, settings, 1.0)
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - busy)

@@ -93,3 +93,19 @@ def test_completions_of_choices_are_scored_by_name(tmp_path, capsys):
     assert "accuracy: mean 0.5000" in out
     assert main(["score", str(tmp_path / "rows.jsonl"), "--task", "chess", "--out", str(tmp_path / "out.jsonl")]) == 2
     assert "There is no task 'chess'" in capsys.readouterr().err
+
+
+def test_a_number_counts_the_choices_and_text_names_one(tmp_path):
+    """MMLU's answers are numbers; where choices are numbers, too, the type decides."""
+    rows = [{"problem": "1+1?", "choices": ["1", "3", "0", "2"], "answer": answer} for answer in (1, "1", 3, "3")]
+    write_jsonl(tmp_path / "own.jsonl", rows)
+    assert [one.gold for one in load_benchmark(str(tmp_path / "own.jsonl"), None).problems] == ["B", "A", "D", "B"]
+    write_jsonl(tmp_path / "twice.jsonl", [{"problem": "1+1?", "choices": ["2", "2"], "answer": "2"}])
+    with pytest.raises(DataError, match="Two choices of the problem"):
+        load_benchmark(str(tmp_path / "twice.jsonl"), None)
+
+
+def test_a_missing_number_is_no_gold(tmp_path):
+    write_jsonl(tmp_path / "nan.jsonl", [{"problem": "1+1?", "answer": float("nan")}])
+    with pytest.raises(DataError, match="1 rows have no gold answer"):
+        load_benchmark(str(tmp_path / "nan.jsonl"), None)

@@ -174,6 +174,18 @@ def test_micro_batches_hold_every_row_once_within_their_tokens(policy, groups):
     assert sum(len(batch.targets) for batch in batches) == sum(len(row.completion_ids) for row in rows)
 
 
+@pytest.mark.parametrize(("tokens", "rows", "count"), [(1000, 3, 1), (1000, 40, 2), (300, 40, 6), (20, 3, 3)])
+def test_even_micro_batches_are_of_one_size_and_an_even_number(tokens, rows, count):
+    """Rows of 40 tokens: 40 of them are 1,600, which 300 at once cut into six; a row of more tokens is alone."""
+    one = TrainingRow((1,) * 10, (2,) * 30, (-1.0,) * 30, 1.0, 0.1, (True,) * 30, (0,) * 30)
+    many = [dataclasses.replace(one, prompt_ids=(number // 4,) * 10) for number in range(rows)]
+    batches = micro_batches(many, tokens, torch.device("cpu"), even=True)
+    completions = [len(batch.advantages) for batch in batches]
+    assert len(completions) == count
+    assert sum(completions) == rows
+    assert max(completions) == math.ceil(rows / count)
+
+
 OPTIONS = {
     "ppo, delta": LossRule(partial(ppo, clip_low=0.001, clip_high=0.001, delta=1.002), kl_coef=0.04),
     "gspo": LossRule(partial(gspo, clip_low=0.003, clip_high=0.004), kl_coef=0.04),

@@ -25,7 +25,7 @@ class TrainingSettings(Section):
     steps: Positive = Field(description="batches of rollouts to learn from; the learning-rate schedule ends with them")
     micro_batch_tokens: Positive = Field(
         16384,
-        description="tokens of a forward pass at most, the prompt of each completion included; on a CPU at most 1024",
+        description="tokens of a forward pass at most, the prompt of each completion included; on a CPU at most 2048",
     )
     logits_chunk_tokens: Positive = Field(1024, description="tokens whose logits exist at once")
     save_every: Positive | None = Field(

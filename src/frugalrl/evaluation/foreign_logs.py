@@ -41,7 +41,7 @@ _NO_METRICS = {
 
 
 _UNREADABLE = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError, zipfile.BadZipFile,
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RuntimeError, zipfile.BadZipFile,
     zlib.error, struct.error,
 )  # fmt: skip
 """What reading a file that is no such log, or a damaged one, raises."""

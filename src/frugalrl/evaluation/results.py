@@ -15,6 +15,7 @@ time.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import metadata
@@ -143,25 +144,38 @@ def read_results(path: Path) -> Results:
         raise _unreadable(path, "its first line is no header")
     if len(of_kind["header"]) > 1:
         raise _unreadable(path, f"{len(of_kind['header'])} files were joined in it, each with its header")
-    wrong = next((said for said in map(_wrong_in, samples) if said), None)
+    records: list[ResultsHeader | ProblemRecord | SampleRecord] = [header, *problems.values(), *samples]
+    wrong = next((one for one in records if not _is_of_ours(one)), None)
     if wrong is not None:
-        raise _unreadable(path, wrong)
+        where = f" of problem {getattr(wrong, 'problem_id', '')!r}" if wrong is not header else ""
+        raise _unreadable(path, f"a {type(wrong).__name__}{where} has a value of another kind than it is written with")
     repeated = len(samples) - len({(one.problem_id, one.sample) for one in samples})
     if repeated:
         raise _unreadable(path, f"{repeated} samples occur in it twice")
     return Results(header, samples, sessions, problems, regrades)
 
 
-def _wrong_in(sample: SampleRecord) -> str | None:
-    """What of a sample no writer of ours has written, which would count for something that it is not."""
-    types = ((sample.problem_id, str), (sample.sample, int), (sample.tokens, int), (sample.text, str))
-    is_right = (
-        all(isinstance(value, kind) and not isinstance(value, bool) for value, kind in types)
-        and sample.sample >= 0
-        and sample.verdict in get_args(VerdictLabel)
-        and sample.finish_reason in get_args(FinishReason)
-    )
-    return None if is_right else f"a sample of problem {sample.problem_id!r} is none of an evaluation"
+_KINDS: Mapping[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
+"""What JSON has for a field of this type."""
+_FRACTION = re.compile(r"\d+(/[1-9]\d*|\.\d+)?")
+"""As a tolerance is written."""
+
+
+def _is_of_ours(record: ResultsHeader | ProblemRecord | SampleRecord) -> bool:
+    """Whether each value is of the kind that is written: any other might count for something that it is not."""
+    for field_ in fields(record):
+        value, kinds = getattr(record, field_.name), _KINDS.get(field_.type)
+        if kinds is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            return False
+    if isinstance(record, SampleRecord):
+        is_known = record.verdict in get_args(VerdictLabel) and record.finish_reason in get_args(FinishReason)
+        return is_known and record.sample >= 0 <= record.tokens and isinstance(record.extracted, str | None)
+    if isinstance(record, ProblemRecord):
+        accepted, tolerance = record.also_accepted, record.tolerance
+        are_texts = isinstance(accepted, list | tuple) and all(isinstance(one, str) for one in accepted)
+        is_stated = tolerance is None or (isinstance(tolerance, str) and _FRACTION.fullmatch(tolerance) is not None)
+        return are_texts and is_stated and isinstance(record.columns, Mapping)
+    return True
 
 
 def write_results(

@@ -6,6 +6,7 @@ answers, unknown verdicts, too few problems). Then tables and figures, then ever
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 
 from frugalrl.evaluation.records import SampleRecord
@@ -62,12 +63,16 @@ def _beside(model: str, results: Results, scores: "Scores") -> Own:
 
 
 def score_of_results(results: Results) -> BenchmarkScore:
-    """The score of a file's samples; k is the fewest of any problem."""
-    samples: dict[str, int] = {}
-    for one in results.samples:
-        samples[one.problem_id] = samples.get(one.problem_id, 0) + 1
+    """The score of a file's samples; k is the fewest of any problem.
+
+    Of each problem the first k that are there count: a server's replies come in any order, and a cut file has gaps.
+    """
+    samples: dict[str, list[SampleRecord]] = {}
+    for one in sorted(results.samples, key=lambda one: one.sample):
+        samples.setdefault(one.problem_id, []).append(one)
     problems = [problem_of(results, name).as_problem() for name in samples]
-    return score_of(problems, results.samples, min(samples.values()), results.header.max_completion_tokens)
+    there = [replace(one, sample=number) for own in samples.values() for number, one in enumerate(own)]
+    return score_of(problems, there, min(map(len, samples.values())), results.header.max_completion_tokens)
 
 
 # ------------------------------------------------------------------------------------------------- the parts

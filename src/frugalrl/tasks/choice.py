@@ -77,6 +77,8 @@ def _options(problem: Problem) -> tuple[list[str], str]:
     gold = str(problem.gold).strip()
     if len(options) > len(LETTERS):
         raise DataError(f"The problem {problem.id} has {len(options)} options; there are letters for {len(LETTERS)}.")
+    if options.count(gold) > 1:
+        raise DataError(f"Two choices of the problem {problem.id} are its answer {gold!r}. Make them differ.")
     if gold in options:
         return options, LETTERS[options.index(gold)]
     if gold.isdecimal() and int(gold) < len(options):
@@ -88,6 +90,15 @@ def _options(problem: Problem) -> tuple[list[str], str]:
             "number from 0, or the text of a choice."
         )
     return options, letter
+
+
+def gold_of_number(value: object, choices: object) -> object:
+    """The letter of an answer that is a number: it counts the choices from 0, though it may be the text of another."""
+    if not isinstance(value, int) or isinstance(value, bool) or not isinstance(choices, list):
+        return value
+    if not 0 <= value < min(len(choices), len(LETTERS)) or LETTERS[value] in map(str, choices):
+        return value
+    return LETTERS[value]
 
 
 def check(completions: Sequence[str], problem: Problem, reasoning_open: bool) -> list[Verdict]:

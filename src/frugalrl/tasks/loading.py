@@ -6,6 +6,7 @@ or by the first task that recognises the row's columns; else it is mathematics.
 
 import importlib.util
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from frugalrl.data.prompts import Message, PromptedCompletion
 from frugalrl.data.sources import check_local, completions_of_rows, problem_rows
 from frugalrl.data.tables import SUFFIXES, TableRow
 from frugalrl.errors import DataError, RecipeError
+from frugalrl.tasks.choice import gold_of_number
 from frugalrl.tasks.registry import task_named
 from frugalrl.tasks.task import Task
 from frugalrl.types import Problem
@@ -105,13 +107,18 @@ def task_of(columns: Mapping[str, Any]) -> str:
 
 def golds_in(answer: object, solution: object) -> tuple[str, ...]:
     """The accepted golds of a row: its answer, each entry of a list of answers, or what a solution ends in."""
-    answer = several_golds(answer)
+    answer = None if _is_nan(answer) else several_golds(answer)
     if isinstance(answer, list | tuple):
-        return tuple(str(one).strip() for one in answer if one is not None and str(one).strip())
+        return tuple(str(one).strip() for one in answer if one is not None and str(one).strip() and not _is_nan(one))
     if answer is None or not str(answer).strip() or "####" in str(answer):
         written_out = answer if answer and "####" in str(answer) else solution
         answer = gold_from_solution(str(written_out)) if written_out else None
     return (str(answer).strip(),) if answer is not None and str(answer).strip() else ()
+
+
+def _is_nan(value: object) -> bool:
+    """Whether it is what tables have for a missing number."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 # ------------------------------------------------------------------------------------------ rows of a table
@@ -151,7 +158,8 @@ def _problem(row: TableRow, number: int, source: ProblemSource, columns: Columns
         raise DataError(
             f"{row.where} has no text in {columns.problem!r} (columns: {', '.join(row.values)}). {advice.no_text}"
         )
-    golds = golds_in(value_at(row.values, columns.answer), _solution(row, columns))
+    answer = gold_of_number(value_at(row.values, columns.answer), row.values.get("choices"))
+    golds = golds_in(answer, _solution(row, columns))
     used = {"id", root_of(row.values, columns.problem), columns.answer}
     problem = Problem(
         id=str(row.values.get("id", f"{Path(source.source).name}-{number}")),

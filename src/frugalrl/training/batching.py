@@ -1,7 +1,9 @@
 """From scored groups to micro-batches that fit the device: rows, weights, tokens side by side."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -10,8 +12,10 @@ from frugalrl.algorithms.aggregation import Aggregation, token_weights
 from frugalrl.training.layout import attention_layout, place
 from frugalrl.types import MicroBatch, ScoredGroup
 
-CPU_MICRO_BATCH_TOKENS = 1024
-"""More at once is slower on a CPU: activations leave its caches, and each buffer is mapped anew (docs/lab-log.md)."""
+CPU_MICRO_BATCH_TOKENS = 2048
+"""More at once is not faster on a CPU, and leaves its caches (docs/lab-log.md)."""
+EVEN_FROM_TOKENS = 1024
+"""A batch of fewer is not cut for the sake of a second lane."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +76,47 @@ def training_rows(
     ]
 
 
-def micro_batches(rows: Sequence[TrainingRow], micro_batch_tokens: int, device: torch.device) -> list[MicroBatch]:
+def micro_batches(
+    rows: Sequence[TrainingRow], micro_batch_tokens: int, device: torch.device, even: bool = False
+) -> list[MicroBatch]:
     """Rows side by side, at most `micro_batch_tokens` at once; those of a prompt together, so that they share it.
 
     A row counts its prompt and its completion; a longer one is alone. Where a prompt's rows do not fit together they
     are cut. Groups without an advantage come last, apart from the others: they may need no backward pass. None of this
     can change the gradient, since the weights were fixed over the whole batch.
+
+    even: into an even number of micro-batches of about one size, so that two lanes have the same to do. The number of
+    lanes has no say, so that it cannot change a digit.
     """
     groups: dict[tuple[int, ...], list[TrainingRow]] = {}
     for row in rows:
         groups.setdefault(row.prompt_ids, []).append(row)
-    ordered = sorted(groups.values(), key=lambda group: not _has_signal(group))
-    batches: list[list[TrainingRow]] = []
+    in_order = sorted(groups.values(), key=lambda group: not _has_signal(group))
+    ordered = [row for group in in_order for row in group]
+    signals = [signal for group in in_order for signal in [_has_signal(group)] * len(group)]
+    lengths = [len(row.prompt_ids) + len(row.completion_ids) for row in ordered]
+    tokens = _even_tokens(lengths, signals, micro_batch_tokens) if even and ordered else micro_batch_tokens
+    starts = _starts(lengths, signals, tokens)
+    return [_micro_batch(ordered[start:end], device) for start, end in pairwise([*starts, len(ordered)])]
+
+
+def _starts(lengths: Sequence[int], signals: Sequence[bool], micro_batch_tokens: int) -> list[int]:
+    """The first row of each micro-batch, filled in order."""
+    starts: list[int] = []
     room, with_signal = 0, True
-    for group in ordered:
-        for row in group:
-            length = len(row.prompt_ids) + len(row.completion_ids)
-            if length > room or with_signal != _has_signal(group):
-                batches.append([])
-                room = micro_batch_tokens
-            room, with_signal = room - length, _has_signal(group)
-            batches[-1].append(row)
-    return [_micro_batch(batch, device) for batch in batches]
+    for row, (length, signal) in enumerate(zip(lengths, signals, strict=True)):
+        if length > room or with_signal != signal:
+            starts.append(row)
+            room = micro_batch_tokens
+        room, with_signal = room - length, signal
+    return starts
+
+
+def _even_tokens(lengths: Sequence[int], signals: Sequence[bool], most: int) -> int:
+    """The fewest tokens at once that cut into no more micro-batches than an even number of at most `most` tokens."""
+    count = len(_starts(lengths, signals, most))
+    wanted = count + count % 2 if count > 1 or sum(lengths) >= EVEN_FROM_TOKENS else 1
+    return bisect_left(range(most), True, lo=1, key=lambda tokens: len(_starts(lengths, signals, tokens)) <= wanted)
 
 
 def _has_signal(rows: Sequence[TrainingRow]) -> bool:

@@ -43,7 +43,7 @@ def fill_rows(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
 
 def side_by_side(examples: Sequence[Example], most_tokens: int, device: torch.device) -> list[MicroBatch]:
     """All examples, at most so many tokens at once; a longer one is alone."""
-    return micro_batches([_row(example) for example in examples], most_tokens, device)
+    return micro_batches([_row(example) for example in examples], most_tokens, device, even=device.type == "cpu")
 
 
 def _row(example: Example) -> TrainingRow:

@@ -97,7 +97,7 @@ def _own_batches(run: Run, rows: Sequence[TrainingRow], tokens: int) -> list[Mic
     """This process's micro-batches; as many in every process, since layers may be gathered and added up together."""
     device = run.policy.device
     own = deal_rows(rows, lambda row: len(row.prompt_ids) + len(row.completion_ids), run.world.size)[run.world.rank]
-    batches = micro_batches(own, tokens, device)
+    batches = micro_batches(own, tokens, device, even=device.type == "cpu")
     return even_counts(run.world, batches, lambda: micro_batches([IDLE_ROW], tokens, device)[0])
 
 
