@@ -11,8 +11,7 @@ ones. About a minute of one core.
 
 `bilingual/model`: the tiny base after supervised fine-tuning on 9,000 completions of its own mixture of strategies: a
 third in English and asked so by a system prompt, a third in Chinese and asked so, a third without one, in the tiny
-base's mixture of both. Two passes in batches of 2,048 tokens, some three minutes: after one pass in batches of 8,192
-it answered a third of the problems in Chinese, whatever it was asked.
+base's mixture of both. Three minutes.
 
 `domains/`: test problems of arithmetic, logic and programs, a file each, in seconds.
 
@@ -54,7 +53,7 @@ _LONG: dict[Strategy, float] = {
     "no_format": 0.05,
 }
 LONG_MIX = dict.fromkeys((1, 2, 3), _LONG)
-IN_CHINESE = "Respond in Chinese."
+IN_CHINESE = "请用中文回答。"
 A_THIRD, BILINGUAL_SEED = 3000, 32
 SECOND_LANGUAGE = 0.12
 """Of the tiny base's own completions (recipes/tiny-base.yaml)."""
@@ -119,8 +118,9 @@ def make_bilingual_base(folder: Path) -> None:
     rng = random.Random(BILINGUAL_SEED)
     problems = list(islice(generate(BILINGUAL_SEED, "train"), 3 * A_THIRD))
     systems = [IN_ENGLISH, IN_CHINESE, None] * A_THIRD
+    rng.shuffle(systems)  # families of problems come in turn, too: in turn, the family would tell the language
     rows = [_bilingual_row(rng, problem, system) for problem, system in zip(problems, systems, strict=True)]
-    _fine_tuned("bilingual", rows, folder, {"batch_tokens": 2048, "epochs": 2})
+    _fine_tuned("bilingual", rows, folder, {"batch_tokens": 2048})
 
 
 def _bilingual_row(rng: random.Random, problem: ArithmeticProblem, system: str | None) -> dict[str, object]:

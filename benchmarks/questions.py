@@ -9,7 +9,6 @@ their runs are read, and neither made there nor made again.
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if not chosen.table:
         asked = {name: QUESTIONS[name] for name in chosen.only or QUESTIONS}
-        missing = [one for one in plan(asked) if not any(is_there(one, folder) for folder in chosen.also)]
+        missing = not_in(chosen.also, plan(asked))
         make_what_is_named([ARMS[arm] for arm, _ in missing], chosen.out / "data")
         run_here([job_of(arm, seed, chosen.out) for arm, seed in missing], chosen.out, chosen.workers)
     rows = rows_of([chosen.out, *chosen.also])
@@ -96,23 +95,26 @@ def job_of(arm: str, seed: int, out: Path) -> QuestionRun:
     return QuestionRun(f"question-{name}", path, seed, settings, files, sampling_seed=seed)
 
 
+def not_in(folders: Sequence[Path], runs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The runs that none of the folders has."""
+    return [one for one in runs if not any(is_there(one, folder) for folder in folders)]
+
+
 def is_there(run: tuple[str, int], folder: Path) -> bool:
     """Whether a folder holds the finished run."""
     return is_done(job_of(*run, folder), folder)
 
 
 def rows_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """A line for every finished run, and the lines that the record has of others. Exits if two folders have one run."""
+    """A line for every finished run, in the first folder that has it, and the lines that the record has of others."""
     known: dict[tuple[str, int], dict[str, Any]] = {}
     if RECORD.is_file():
         lines = (json.loads(line) for line in RECORD.read_text(encoding="utf-8").splitlines())
         known = {(row["arm"], row["seed"]): row for row in lines}
     asked = sorted(plan(QUESTIONS), key=lambda one: (list(ARMS).index(one[0]), one[1]))
     for arm, seed in asked:
-        done = [folder for folder in folders if is_there((arm, seed), folder)]
-        if len(done) > 1:
-            sys.exit(f"{arm}, seed {seed}, is in {' and in '.join(map(str, done))}. Take one of them away.")
-        for folder in done:
+        folder = next((one for one in folders if is_there((arm, seed), one)), None)
+        if folder is not None:
             known[arm, seed] = measured(arm, job_of(arm, seed, folder), folder)
     return [known[one] for one in asked if one in known]
 

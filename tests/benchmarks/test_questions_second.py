@@ -61,9 +61,9 @@ def test_a_second_folder_is_read_and_its_runs_are_not_made_again(tmp_path, monke
     monkeypatch.setattr(questions, "measured", lambda arm, job, root: {"arm": arm, "seed": job.seed, "in": root})
     found = questions.rows_of([here, there])
     assert {(row["arm"], row["seed"], row["in"]) for row in found} == {("growing", seed, there) for seed in SEEDS}
+    assert questions.not_in([there], [("growing", 1), ("hard", 1)]) == [("hard", 1)]
     monkeypatch.setattr(questions, "is_done", lambda job, root: job.name.endswith("growing"))
-    with pytest.raises(SystemExit, match="growing, seed 1"):
-        questions.rows_of([here, there])
+    assert {row["in"] for row in questions.rows_of([here, there])} == {here}, "the first that has it"
 
 
 def test_an_arm_under_a_prompt_is_asked_the_same_problems_under_it(tmp_path):
@@ -92,6 +92,8 @@ def test_the_bilingual_base_is_taught_in_thirds_what_the_prompt_asks(tmp_path, m
     assert chinese[IN_ENGLISH] == 0
     assert chinese[question_data.IN_CHINESE] > 30, "but for those that never end"
     assert 0 < chinese[None] < 20
+    families = {(row.prompt[0]["content"], "Find" in row.prompt[-1]["content"]) for row in rows if len(row.prompt) > 1}
+    assert len(families) == 4, "neither prompt goes with one kind of problem"
 
 
 @pytest.mark.parametrize("maker", ["$DATA/long", "$DATA/drifted", "$DATA/bilingual"])

@@ -10,6 +10,7 @@ import pytest
 from frugalrl.cli import main
 from frugalrl.commands.launching import is_to_launch, launch
 from frugalrl.errors import ProcessLostError, RecipeError
+from frugalrl.evaluation.measured_reader import read_measured
 from frugalrl.evaluation.results import read_results
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,7 @@ def test_the_file_is_that_of_one_process_and_a_killed_one_resumes_with_another_n
     one, two, killed = (tmp_path / name / "arithmetic.jsonl" for name in ("one", "two", "killed"))
     assert lines(two) == lines(one)
     assert read_results(two).sessions[0]["processes"] == "2"
+    assert "processes" not in read_measured(two)["arithmetic"].conditions, "in fp32 their number decides nothing"
     assert [path.name for path in sorted(two.parent.iterdir())] == ["arithmetic.jsonl", "report.html"]
     before = read_results(killed).samples
     assert 0 < len(before) < 28

@@ -87,6 +87,10 @@ def _read_file(path: Path) -> Measured:
     for name in dict.fromkeys(name for session in results.sessions for name in session):
         values = dict.fromkeys(str(session[name]) for session in results.sessions if name in session)
         conditions[name] = " and ".join(values)
+    if results.header.dtype == "float32":  # then their number decides nothing
+        conditions.pop("processes", None)
+    else:
+        conditions.setdefault("processes", "1")
     return Measured(
         results.header.benchmark,
         grouped,

@@ -83,22 +83,30 @@ class PackedWeights:
     """The layers in order, the embedding [V, H], the last norm and the head."""
 
     def __init__(
-        self, shapes: Shapes, shape: ModelShape, dtype: torch.dtype, device: torch.device, adapters: Adapters
+        self,
+        shapes: Shapes,
+        shape: ModelShape,
+        dtype: torch.dtype,
+        device: torch.device,
+        adapters: Adapters,
+        laid_out_for: torch.device | None = None,
     ) -> None:
-        """adapters: added to projections as the trainer adds them, not merged."""
+        """adapters: added to projections as the trainer adds them, not merged. laid_out_for: a forecast on another
+        device asks for the layouts of this one; None: the device's own."""
         self._adapters = adapters
         self.shape = shape
         self.dtype = dtype
         self.pairs_together = dtype == torch.float32
         self._shapes, self._device = shapes, device
         self._modules: dict[str, Callable[[Tensor, Tensor | None], None]] = {}
-        self._layout: Layout = layout_for(self.dtype, device)
-        self.head_dtype = torch.float32 if device.type == "cpu" else dtype
+        kind = laid_out_for or device
+        self._layout: Layout = layout_for(self.dtype, kind)
+        self.head_dtype = torch.float32 if kind.type == "cpu" else dtype
         """Of the head's operands. Its products are added up and given out in fp32, as the trainer's are."""
         self._tied = "lm_head.weight" not in shapes
         self.layers = [self._layer(index) for index in range(shape.layers)]
         self.norm = self._norm("model.norm")
-        head_layout = layout_for(self.head_dtype, device) if self.head_dtype == torch.float32 else WideProducts
+        head_layout = layout_for(self.head_dtype, kind) if self.head_dtype == torch.float32 else WideProducts
         self.head = head_layout(shape.hidden, (shape.vocabulary,), False, self.head_dtype, device)
         self._modules["lm_head"] = self._putter(self.head, 0, rotary=False)
         self._modules["model.embed_tokens"] = self._put_embedding

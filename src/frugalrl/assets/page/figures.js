@@ -185,7 +185,7 @@
   const mark = () => {
     const sections = [...document.querySelectorAll("main > section[id]")];
     const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 4;
-    const now = atEnd && scrollY > 0 ? sections.at(-1) : sections.filter((one) => one.getBoundingClientRect().top < innerHeight / 3).at(-1) ?? sections[0];
+    const now = scrollY < 4 ? sections[0] : atEnd ? sections.at(-1) : sections.filter((one) => one.getBoundingClientRect().top < innerHeight / 3).at(-1) ?? sections[0];
     if (!now || now.id === marked) return;
     marked = now.id;
     for (const link of document.querySelectorAll(".contents a")) {

@@ -4,10 +4,10 @@ What is held follows from the code: weights and a reference in the compute dtype
 (`training.model.optimizer`), two fp32 moments, fp32 gradients; while sampling, and only then, the engine's copy of the
 weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is transient is counted in values a token:
 
-- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its two
-  constants were fitted to runs of the program's own code on fake tensors (docs/plan.md has the differences);
+- with checkpointing, the input of every layer, and one layer's whole graph while it is computed again; its
+  constants are those of the program's own code on fake tensors;
 - of the head, two fp32 buffers of a chunk's logits, a third in 16 bits, its gradient's fp32 sum and what a chunk adds
-  to it (`algorithms.logprobs`);
+  to it, and on a CPU its fp32 copy (`algorithms.logprobs`);
 - of a reference that waits in host memory, nothing: it scores before there are gradients, which are larger;
 - while a token is drawn, a row's logits three times in fp32 (`rollout.sampling`);
 - in lanes (`training.gradients`), a micro-batch in each, and up to three gradients a lane: its own, and two that wait.
@@ -21,20 +21,28 @@ GB = 1e9
 _LOGIT_COPIES = 2
 _DRAW_BYTES = 12
 """Of a logit while a token is drawn: as computed, divided by the temperature, and its probability, each in fp32."""
-_PER_HIDDEN, _PER_INTERMEDIATE = {2: 11.4, 4: 9.8}, 4.03
-"""Values that a layer's graph keeps for a token, in multiples of the hidden and the intermediate size; by bytes of a
-value, since norms keep fp32 copies of 16-bit states. Fitted to the code on fake tensors: R1-Distill-Qwen-1.5B without
-checkpointing (8,192 tokens, bf16), and quickstart's update in fp32."""
-_PER_NORMED = {2: 4.9, 4: 2.0}
-"""The same for queries and keys that are normalised (Qwen3), in multiples of their own sizes."""
-_PASSING_INTERMEDIATE = 3.0
-"""Gradients of the intermediate size that a layer's backward pass holds at once."""
+_KEPT_HIDDEN, _KEPT_NORMED = {2: 8, 4: 6}, {2: 3, 4: 2}
+"""Values that a layer's graph keeps for a token, in multiples of the hidden size, and of queries and keys where they
+are normalised (Qwen3); by bytes of a value, since norms keep fp32 copies of 16-bit states. These and the next are the
+exact growth of the code on fake tensors from layer to layer, on eight shapes."""
+_KEPT_INTERMEDIATE, _KEPT_QUERIES, _KEPT_KEYS = 4, 3, 2
+"""The same in multiples of the intermediate size, of all queries, and of all keys."""
+_KEPT_FOR_NORMS = 2, 1
+"""How much less of the first two where norms are not trained, as with adapters, which keep their own products."""
+_PASSING_INTERMEDIATE, _PASSING_HIDDEN = 3, {2: 5, 4: 0}
+"""Gradients of the intermediate size that a layer's backward pass holds at once, and without checkpointing fp32 copies
+of the hidden size."""
+_BEFORE_HEAD = {2: 5, 4: 3.5}
+"""Values of the hidden size that the last norm and the head's input keep until the head's backward pass is done."""
 _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
 NO_TENSORS = ("process", "kept by the C library", "other lanes", "server")
 """What a plan has beside the tensors of one lane, by the names of its parts."""
-_CONTEXT_GB, _PYTHON_GB = 0.45, 0.47
-"""CUDA's context; Python with torch, transformers and this program: 0.46 before the first update, 0.48 after it."""
+_CONTEXT_GB, _PYTHON_GB = 0.45, 0.56
+"""CUDA's context; Python on a CPU with torch, transformers, compiled kernels and this program after the first update,
+less the tensors of the tiny model. Of it 0.1 are the kernels; in the run that compiles them, 0.17."""
+_LIBRARIES_GB = 0.07
+"""peft, bitsandbytes, or both."""
 _KEPT_SHARE = 0.2
 """Of what an update makes and frees, on a CPU: the C library keeps blocks of less than 32 MB, and some of the gaps
 between them fit nothing. 0.17 at 0.9 M, 0.31 at 10 M and 0.16 at 97 M parameters, by resident sets (docs/plan.md)."""
@@ -72,6 +80,10 @@ class MemorySettings:
     """Whether the reference's weights are in host memory but while they score a batch."""
     on_cpu: bool = False
     """Whether host memory is all there is."""
+    adapted_values: int = 0
+    """Rank times targets of adapters; 0 where all weights are trained."""
+    merged_parameters: int = 0
+    """Of the matrices that have adapters, which are merged for an evaluation, and in fp32 for any sampling."""
     lanes: int = 1
     """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
 
@@ -119,7 +131,7 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "reference": weights * width if settings.has_reference and not settings.reference_waits else 0,
         "fp32 masters": settings.trained * 4 if width < 4 and not settings.offload else 0,
         "moments": 0 if settings.offload else moment_bytes(shape, settings),
-        "process": (_PYTHON_GB if settings.on_cpu else _CONTEXT_GB) * GB,
+        "process": _process_gb(settings) * GB,
     }
     if settings.on_cpu:
         held, on_host = {name: size + on_host.get(name, 0) for name, size in held.items()}, {}
@@ -128,8 +140,10 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         _cache(shape, settings.evaluation_rows, settings.evaluation_tokens, width),
     )
     rows = max(settings.rollout_rows, settings.evaluation_rows)
+    merged = settings.merged_parameters * width if rows else 0
     sampling = {
         "copy of the weights": weights * width if rows else 0,
+        "merged adapters": merged,
         "cache": max(caches),
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
     }
@@ -142,6 +156,13 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         updating["other lanes"] = (settings.lanes - 1) * (2 * settings.trained * 4 + sum(updating.values()))
         updating["kept by the C library"] = sampling["kept by the C library"] = _KEPT_SHARE * sum(updating.values())
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
+
+
+def _process_gb(settings: MemorySettings) -> float:
+    """What is there before any tensor: of the device's memory."""
+    if not settings.on_cpu:
+        return _CONTEXT_GB
+    return _PYTHON_GB + _LIBRARIES_GB * (settings.adapted_values > 0 or settings.state_bits == 8)
 
 
 def moment_bytes(shape: ModelShape, settings: MemorySettings) -> float:
@@ -167,11 +188,12 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
 
 def _layer_bytes(shape: ModelShape, settings: MemorySettings) -> float:
     """Of a layer's graph."""
-    width = settings.value_bytes
-    values = _PER_HIDDEN[width] * shape.hidden + _PER_INTERMEDIATE * shape.intermediate
-    if shape.head_norms:
-        values += _PER_NORMED[width] * (shape.heads + shape.kv_heads) * shape.head_dim
-    return settings.micro_batch_tokens * values * width
+    width, adapted = settings.value_bytes, settings.adapted_values > 0
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    values = (_KEPT_HIDDEN[width] - adapted * _KEPT_FOR_NORMS[0]) * shape.hidden
+    values += _KEPT_INTERMEDIATE * shape.intermediate + _KEPT_QUERIES * queries + _KEPT_KEYS * keys
+    values += shape.head_norms * (_KEPT_NORMED[width] - adapted * _KEPT_FOR_NORMS[1]) * (queries + keys)
+    return settings.micro_batch_tokens * (values + settings.adapted_values) * width
 
 
 def kept_activations(shape: ModelShape, settings: MemorySettings) -> float:
@@ -187,9 +209,13 @@ def _passing(shape: ModelShape, settings: MemorySettings) -> dict[str, float]:
     With checkpointing a layer's graph is made again for its backward pass."""
     width = settings.value_bytes
     chunk = min(settings.logits_chunk, settings.loss_tokens)
-    head = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
+    head: float = chunk * shape.vocabulary * (4 * _LOGIT_COPIES + (width if width < 4 else 0))
     head += settings.trains_head * 2 * shape.embedding * 4
-    layer = _PASSING_INTERMEDIATE * settings.micro_batch_tokens * shape.intermediate * width
+    head += shape.embedding * 4 if settings.on_cpu and width < 4 else 0
+    head += _BEFORE_HEAD[width] * settings.micro_batch_tokens * shape.hidden * width
+    norms = 0 if settings.checkpointing else _PASSING_HIDDEN[width]
+    passing = _PASSING_INTERMEDIATE * shape.intermediate + norms * shape.hidden
+    layer: float = settings.micro_batch_tokens * passing * width
     layer += _layer_bytes(shape, settings) if settings.checkpointing else 0.0
     return {"head": head} if head >= layer else {"a layer's backward pass": layer}
 

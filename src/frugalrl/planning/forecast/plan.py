@@ -205,7 +205,7 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         token_factors=(lengths.low, lengths.high),
         cards=cards,
         server=None if servers is None else server_memory(shape, servers, place.memory_gb, work.value_bytes),
-        server_tokens=0 if servers is None else _settings(recipe, shape, place).rollout_tokens,
+        server_tokens=0 if servers is None else settings_of(recipe, shape, place).rollout_tokens,
     )
 
 
@@ -213,7 +213,7 @@ def _times(
     recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths, cap: int
 ) -> tuple[Seconds, dict[str, list[float]]]:
     """Seconds by phase, and the whole at both ends of each thing that it depends on."""
-    settings = _settings(recipe, shape, place)
+    settings = settings_of(recipe, shape, place)
     work = replace(work_of(recipe, shape), traffic=traffic_of(shape, settings))
     servers = servers_of(recipe)
 
@@ -262,14 +262,14 @@ def _interval(value: float, ends: Sequence[Sequence[float]]) -> Interval:
 
 
 def _memory(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemoryPlan:
-    settings, servers = _settings(recipe, shape, place), servers_of(recipe)
+    settings, servers = settings_of(recipe, shape, place), servers_of(recipe)
     memory = memory_of(shape, settings)
     if is_sharded(recipe, shape, place):
         memory = in_parts(memory, shape, settings, place.processes)
     return memory if servers is None else beside_the_trainer(memory, servers, place.memory_gb)
 
 
-def _settings(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemorySettings:
+def settings_of(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemorySettings:
     """Of one of the processes."""
     settings = memory_settings(recipe, shape, place.on_cpu, place.memory_gb)
     if place.on_cpu and shape.parameters <= SMALL_PARAMETERS:
@@ -291,7 +291,7 @@ def is_sharded(recipe: TrainRecipe, shape: ModelShape, place: Place) -> bool:
 
 def _exchange(recipe: TrainRecipe, shape: ModelShape, place: Place, work: Work, lengths: Lengths) -> float:
     """Seconds of an update in which processes exchange gradients and layers."""
-    settings = _settings(recipe, shape, place)
+    settings = settings_of(recipe, shape, place)
     tokens = dealt(work, place.processes).completions * (lengths.mean + work.prompt_tokens)
     micro_batches = max(1.0, tokens / settings.micro_batch_tokens)
     passes = 2 + work.checkpointing + work.extra_forwards

@@ -16,10 +16,9 @@ from frugalrl.planning.forecast.cards import card_named
 from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
 from frugalrl.planning.forecast.measure import measure
 from frugalrl.planning.forecast.memory import MemorySettings
-from frugalrl.planning.forecast.plan import Place, Plan, place_of, plan_run
+from frugalrl.planning.forecast.plan import Place, Plan, is_sharded, place_of, plan_run, settings_of
 from frugalrl.planning.forecast.shape import shape_of
 from frugalrl.planning.forecast.traced import TracedMemory, traced_memory
-from frugalrl.planning.forecast.work import memory_settings
 from frugalrl.training.length_schedule import largest_cap
 
 _DEFAULT_CARDS = ("A40", "A100-80GB", "L4", "L40S", "RTX-4090", "H100", "H200")
@@ -68,9 +67,8 @@ def plans(
         return None if instant else traced_memory(variants[at][1], shape, settings)
 
     def traced(at: int, place: Place) -> TracedMemory | None:
-        if place.processes > 1:
-            return None
-        return traced_at(at, memory_settings(variants[at][1], shape, place.on_cpu, place.memory_gb))
+        changed = variants[at][1]
+        return None if is_sharded(changed, shape, place) else traced_at(at, settings_of(changed, shape, place))
 
     return [
         (

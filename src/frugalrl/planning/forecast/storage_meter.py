@@ -14,7 +14,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -28,6 +28,8 @@ class StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live, self.peak = 0, 0
+        self.yes_or_no = False
+        """What a fake truth value is taken for."""
         self._known: dict[int, weakref.finalize[Any, Any]] = {}
 
     def from_here(self) -> None:
@@ -36,12 +38,16 @@ class StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
-            return _stand_in(args[0].dtype)
+            return self._stand_in(args[0].dtype)
         made = func(*args, **(kwargs or {}))
         for one in tree_leaves(made):
             if isinstance(one, Tensor):
                 self._count(one)
         return made
+
+    def _stand_in(self, dtype: torch.dtype) -> float | int | bool:
+        """What a number that the host reads is taken for, since a fake tensor has none: a finite norm or loss."""
+        return 1.0 if dtype.is_floating_point else self.yes_or_no if dtype == torch.bool else 0
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
@@ -56,17 +62,30 @@ class StorageMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         del self._known[name]
 
 
-def _stand_in(dtype: torch.dtype) -> float | int | bool:
-    """What a number that the host reads is taken for, since a fake tensor has none: a finite norm, a finite loss."""
-    return 1.0 if dtype.is_floating_point else False if dtype == torch.bool else 0
-
-
 @contextmanager
 def metered() -> Iterator[tuple[StorageMeter, Callable[[Any], Any]]]:
     """Within, all tensors are fake. Gives the meter, and a function that makes a record's tensors fake."""
     meter = StorageMeter()
     with FakeTensorMode(allow_non_fake_inputs=True) as fake, meter:
         yield meter, lambda value: _made_fake(value, fake, meter)
+
+
+def without_numbers(model: nn.Module) -> None:
+    """Give a model on torch's meta device fake tensors, in place. A tied tensor stays one.
+
+    peft cannot put adapters among fake tensors, so they are put in before.
+    """
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        slots: list[dict[str, Any]] = [module._parameters, module._buffers]
+        for slot in slots:
+            for name, tensor in slot.items():
+                if tensor is not None and id(tensor) not in made:
+                    fake = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    is_parameter = isinstance(tensor, nn.Parameter)
+                    made[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if is_parameter else fake
+                if tensor is not None:
+                    slot[name] = made[id(tensor)]
 
 
 def _made_fake(value: T, fake: FakeTensorMode, meter: StorageMeter) -> T:

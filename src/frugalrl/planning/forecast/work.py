@@ -72,17 +72,22 @@ def trained_parameters(recipe: TrainRecipe, shape: ModelShape) -> int:
     lora = recipe.model.lora
     if lora is None:
         return shape.parameters
+    return shape.layers * lora.rank * sum(sum(sides) for sides in _adapted(recipe, shape))
+
+
+def _adapted(recipe: TrainRecipe, shape: ModelShape) -> list[tuple[int, int]]:
+    """Inputs and outputs of each matrix of a layer that has adapters."""
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     sizes = {
-        "q_proj": shape.hidden + queries,
-        "k_proj": shape.hidden + keys,
-        "v_proj": shape.hidden + keys,
-        "o_proj": queries + shape.hidden,
-        "gate_proj": shape.hidden + shape.intermediate,
-        "up_proj": shape.hidden + shape.intermediate,
-        "down_proj": shape.intermediate + shape.hidden,
+        "q_proj": (shape.hidden, queries),
+        "k_proj": (shape.hidden, keys),
+        "v_proj": (shape.hidden, keys),
+        "o_proj": (queries, shape.hidden),
+        "gate_proj": (shape.hidden, shape.intermediate),
+        "up_proj": (shape.hidden, shape.intermediate),
+        "down_proj": (shape.intermediate, shape.hidden),
     }
-    return shape.layers * lora.rank * sum(sizes[name] for name in lora.target)
+    return [sizes[name] for name in (recipe.model.lora.target if recipe.model.lora else ())]
 
 
 def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory_gb: float) -> MemorySettings:
@@ -115,10 +120,19 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
         state_bits=recipe.optimizer.state_bits,
         offload=recipe.optimizer.offload,
         on_cpu=on_cpu,
+        adapted_values=0 if recipe.model.lora is None else recipe.model.lora.rank * len(recipe.model.lora.target),
+        merged_parameters=_merged_parameters(recipe, shape),
     )
     place = recipe.algorithm.reference_place
     waits = not on_cpu and not is_roomy(held_through_a_step(shape, settings), memory_gb * GB)
     return replace(settings, reference_waits=place == "host" or (place == "auto" and waits))
+
+
+def _merged_parameters(recipe: TrainRecipe, shape: ModelShape) -> int:
+    """Evaluations sample from merged weights, and in fp32 rollouts do (`training.model.adapter_engine`)."""
+    if is_served(recipe) or not (recipe.model.dtype == "float32" or evaluations_of(recipe)):
+        return 0
+    return shape.layers * sum(inputs * outputs for inputs, outputs in _adapted(recipe, shape))
 
 
 def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:

@@ -15,6 +15,7 @@ Not covered: adapters on embeddings or the head; DoRA and other variants.
 
 import importlib.util
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -193,6 +194,7 @@ def add_adapters(policy: Policy, settings: LoraSettings, seed: int) -> AdapterPo
     seed: of the adapters' first weights. Raises RecipeError if peft is not installed.
     """
     require_peft()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft loads it; it warns of kernels for quantised models
     import peft
 
     config = peft.LoraConfig(
