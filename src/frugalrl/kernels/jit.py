@@ -3,12 +3,12 @@
 They are compiled for the processor at hand, so digits of two kinds of processors differ in the last place, as torch's
 do. A division by zero is not looked for: the check would keep a loop from being made of whole vectors. Python's lock is
 given up, so that lanes run side by side.
+
+numba compiles a kernel anew when the file changes in which it stands, and does not look at the files of what it calls:
+who edits `attention_blocks` or `vectors` deletes `__pycache__/*.nbi`.
 """
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -40,18 +40,7 @@ def summed_freely(function: Kernel) -> Kernel:
 
 def _kept(function: Kernel, **more: Any) -> Kernel:
     try:
-        kernel: Any = numba.njit(cache=True, **_OPTIONS, **more)(function)
+        kernel: Kernel = numba.njit(cache=True, **_OPTIONS, **more)(function)
     except RuntimeError:  # no folder to write to: compiled anew in each process
         kernel = numba.njit(**_OPTIONS, **more)(function)
-    else:
-        # numba looks at the kernel's own file only; what it is made of may stand in another one.
-        kernel._cache._cache_file._source_stamp = sources_hash()
-    compiled_kernel: Kernel = kernel
-    return compiled_kernel
-
-
-@cache
-def sources_hash() -> str:
-    """Of all files of this package: a kernel that is kept on disk is one of these sources."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
+    return kernel
