@@ -28,6 +28,9 @@ from frugalrl.kernels.attention_blocks import (
 )
 from frugalrl.kernels.jit import Floats, Integers, compiled
 
+SOURCES_DIGEST = "24d15aa4e5336b3a"
+"""Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
+
 
 @compiled
 def _rooms(size: int) -> tuple[Floats, Floats, Floats]:

@@ -14,8 +14,8 @@ from frugalrl.kernels import vectors
 from frugalrl.kernels.jit import compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-VECTORS_DIGEST = "34bb1c52ecc97ee5"
-"""Of vectors.py: what is kept on disk is used until this file changes, so this line changes with the other file."""
+SOURCES_DIGEST = "81f03dbf6f17a184"
+"""Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 Numbers = np.ndarray[Any, Any]
 

@@ -9,6 +9,9 @@ from numpy import float32 as f32
 
 from frugalrl.kernels.jit import Floats, summed_freely
 
+SOURCES_DIGEST = "68cae49c1ae81967"
+"""Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
+
 BLOCK_ROWS = 64
 """Gradients of a norm's weight add up over blocks of so many rows, so that threads can share the rows and the sum is
 the same for any number of them."""

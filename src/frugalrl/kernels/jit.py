@@ -4,8 +4,8 @@ They are compiled for the processor at hand, so digits of two kinds of processor
 do. A division by zero is not looked for: the check would keep a loop from being made of whole vectors. Python's lock is
 given up, so that lanes run side by side.
 
-numba compiles a kernel anew when the file changes in which it stands, and does not look at the files of what it calls:
-who edits `attention_blocks` or `vectors` deletes `__pycache__/*.nbi`.
+numba compiles a kernel anew when the file changes in which it stands, and does not look at the files of what it calls.
+So each file with kernels has the hash of those as `SOURCES_DIGEST`, which a test compares.
 """
 
 from collections.abc import Callable
