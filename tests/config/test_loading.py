@@ -12,7 +12,7 @@ from frugalrl.config.schema import SftRecipe, TrainRecipe
 from frugalrl.errors import RecipeError
 
 RECIPES = Path(__file__).parents[2] / "recipes"
-TRAIN = [*sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != "tiny-base"), "mini/lora"]
+TRAIN = [*sorted(path.stem for path in RECIPES.glob("*.yaml") if not path.stem.startswith("tiny-base")), "mini/lora"]
 MINIMAL = """
 name: test
 data: {train: {limit: 9}}
@@ -36,6 +36,8 @@ def test_the_shipped_recipes_validate_and_survive_saving(name):
 
 def test_the_tiny_base_recipe_validates():
     assert load_recipe(RECIPES / "tiny-base.yaml", SftRecipe).scratch is not None
+    for path in RECIPES.glob("tiny-base-*.yaml"):
+        assert load_recipe(path, SftRecipe).phases
 
 
 def flat(values, prefix=""):

@@ -147,7 +147,6 @@ def test_what_is_wrong_with_a_users_task_is_said(settings, says):
         (ProblemSource, {"source": "rows.jsonl", "task": "codes"}, "there is no task 'codes': use arithmetic, logic"),
         (ProblemSource, {"source": "logic", "limit": 1, "task": "code"}, "logic is a task itself"),
         (CompletionSource, {"source": "arithmetic"}, "say how many completions to take"),
-        (CompletionSource, {"source": "logic", "limit": 1}, "the logic task has no completions"),
     ],
 )
 def test_the_schema_knows_the_tasks_of_the_table(kind, raw, says):

@@ -36,6 +36,11 @@ def array(tensor: Tensor) -> Floats:
     return tensor.detach().contiguous().numpy()
 
 
+def _own_array(weight: Tensor) -> Floats:
+    """A copy: memory that numpy has seen cannot be freed by FSDP, which frees a weight after its layer."""
+    return array(weight.detach().clone())
+
+
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -43,7 +48,7 @@ class _RmsNorm(torch.autograd.Function):
         rows = array(x).reshape(-1, x.shape[-1])
         out, scales = torch.empty_like(x), x.new_empty(len(rows))
         to, factors = array(out).reshape(rows.shape), array(scales)
-        weights = array(weight)
+        weights = _own_array(weight)
 
         def part(start: int, stop: int) -> None:
             rms_norm(rows[start:stop], weights, np.float32(epsilon), to[start:stop], factors[start:stop])
@@ -59,7 +64,7 @@ class _RmsNorm(torch.autograd.Function):
         for_x = torch.empty_like(x)
         for_weight = x.new_zeros(-(-len(rows) // BLOCK_ROWS), x.shape[-1])
         arriving, to, sums = array(gradient).reshape(rows.shape), array(for_x).reshape(rows.shape), array(for_weight)
-        weights, factors = array(weight), array(scales)
+        weights, factors = _own_array(weight), array(scales)
 
         def part(start: int, stop: int) -> None:
             own = slice(start, stop)

@@ -7,6 +7,7 @@ Exits with the largest exit code of the processes. Like torchrun it ends the oth
 passes on SIGINT and SIGTERM. `tests/training/distributed/test_launches.py` uses torchrun itself.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -27,7 +28,7 @@ def fork(count: int, work) -> int:
     children = [_child(rank, count, port, work) for rank in range(count)]
     sys.stderr.write(f"children {children}\n")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: [os.kill(one, number) for one in children])
+        signal.signal(number, lambda number, frame: _pass_on(number, children))
     codes: dict[int, int] = {}
     while len(codes) < count:
         for child in set(children) - set(codes):
@@ -41,10 +42,18 @@ def fork(count: int, work) -> int:
     return max(codes.values())
 
 
+def _pass_on(number: int, children: list[int]) -> None:
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+
 def _child(rank: int, count: int, port: int, work) -> int:
     child = os.fork()
     if child:
         return child
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # not what passes signals on to those of an earlier launch
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     code = 1

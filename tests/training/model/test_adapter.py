@@ -22,6 +22,7 @@ from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.model import adapter
 from frugalrl.training.model.adapter import AdapterPolicy, reference_of
 from frugalrl.training.model.adapter_engine import adapter_engines
+from frugalrl.training.model.compiled_parts import use_kernels
 from frugalrl.training.model.loading import described, load_sampled, load_trained
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import load_policy, weights_hash
@@ -230,6 +231,7 @@ def test_an_adapter_that_peft_made_is_merged_as_peft_merges_it(model_folder, tmp
         wrapped.peft_config["default"].base_model_name_or_path = str(model_folder)
         wrapped.save_pretrained(tmp_path / "theirs")
     expected = wrapped.merge_and_unload()
+    use_kernels(expected)  # as in a policy
     with torch.no_grad():
         theirs = expected(IDS).logits.log_softmax(-1)
         ours = load_sampled(ModelSettings(path=str(tmp_path / "theirs"))).model(IDS).logits.log_softmax(-1)

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from frugalrl.config.schema import ModelSettings
+from frugalrl.training.model.compiled_parts import use_kernels
 from frugalrl.training.model.policy import Policy, load_policy, resolve_model_path
 from frugalrl.training.state.checkpoint import save_model
 from frugalrl.training.state.portable import portable_config, portable_tokenizer_config
@@ -52,6 +53,7 @@ def test_an_older_reader_finds_base_and_scaling_and_a_newer_one_the_same_model(t
     assert scaling == ({key: value for key, value in rope.items() if key != "rope_theta"} if len(rope) > 2 else None)
     assert written["torch_dtype"] == written["dtype"] == "float32"
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    use_kernels(again)  # as in a policy
     ids = torch.arange(5, 45)[None]
     with torch.no_grad():
         assert torch.equal(again(ids).logits, model(ids).logits)

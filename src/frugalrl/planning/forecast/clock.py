@@ -8,7 +8,6 @@ operations at a utilisation, and what the optimizer moves in bytes. Both were he
 
 import functools
 import heapq
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -68,6 +67,8 @@ class Sampled:
     """None: as in training."""
     sorts: bool = False
     """Whether tokens are drawn with top-p or top-k."""
+    times: int = 1
+    """How often."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,7 @@ def seconds_of(shape: ModelShape, machine: Machine, work: Work, lengths: Lengths
         rollout=work.steps * one_step,
         reward=work.steps * work.completions * reward,
         update=work.steps * update_seconds(shape, machine, work, lengths),
-        evaluation=sum(
-            times * (evaluated(one) + one.completions * reward) for one, times in Counter(work.evaluations).items()
-        ),
+        evaluation=sum(one.times * (evaluated(one) + one.completions * reward) for one in work.evaluations),
         saving=work.checkpoints * work.checkpoint_bytes / machine.disk_bandwidth,
         start=10.0 + shape.parameters * width * (2 if work.extra_forwards else 1) / machine.disk_bandwidth,
     )

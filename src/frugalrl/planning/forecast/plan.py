@@ -191,7 +191,7 @@ def _plan(recipe: TrainRecipe, shape: ModelShape, place: Place, lengths: Lengths
         memory_gb=place.memory_gb,
         disk_gb=disk_bytes(recipe, shape, lengths.mean) / GB,
         training_tokens=work.steps * work.completions * lengths.mean,
-        evaluation_tokens=sum(one.completions * (one.lengths or lengths).mean for one in work.evaluations),
+        evaluation_tokens=sum(one.times * one.completions * (one.lengths or lengths).mean for one in work.evaluations),
         step_seconds={name: getattr(seconds, name) / work.steps for name in ("rollout", "reward", "update", "sync")},
         hours=hours,
         hours_by_phase={name: value / 3600 for name, value in asdict(seconds).items()},

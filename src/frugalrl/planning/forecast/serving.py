@@ -144,7 +144,7 @@ def with_servers(
     return replace(
         own,
         rollout=max(0.0, rollout - own.update) if beside_the_update else rollout,
-        evaluation=sum(sampled(one) + one.completions * reward for one in evaluations),
+        evaluation=sum(one.times * (sampled(one) + one.completions * reward) for one in evaluations),
         sync=work.steps * publishing_seconds(shape, machine, servers, work),
     )
 

@@ -153,9 +153,8 @@ def work_of(recipe: TrainRecipe, shape: ModelShape) -> Work:
         checkpointing=recipe.model.gradient_checkpointing,
         value_bytes=_width(recipe),
         evaluations=[
-            Sampled(one.completions, rows, one.lengths, sorts=recipe.evaluation.top_p < 1)
+            Sampled(one.completions, rows, one.lengths, recipe.evaluation.top_p < 1, one.times)
             for one in evaluations_of(recipe)
-            for _ in range(one.times)
         ],
         checkpoints=_checkpoints(recipe) + 1,
         checkpoint_bytes=checkpoint_bytes(recipe, shape),
