@@ -220,7 +220,7 @@ FIRST: Mapping[str, Question] = {
         arms=("4 x 8", "process 0.1", "process 0.5", "process 1"),
         comparisons=(
             Comparison(
-                "accuracy with weight 0.5 less that without",
+                "accuracy with a process reward of 0.5 less that without",
                 "process 0.5",
                 ("process 0.5",),
                 ("4 x 8",),

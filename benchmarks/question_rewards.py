@@ -1,4 +1,4 @@
-"""A reward kept for one question in miniature: the process reward as it was before it was mended.
+"""A reward kept for one question in miniature: the process reward as it was before it was fixed.
 
 The share of a completion's stated equalities that hold; None below three, so that one safe equality earns nothing and
 prose is not punished. What padding it pays for is measured by benchmarks/process_reward.py. Pure.

@@ -18,7 +18,7 @@ Not covered: other domains.
 
 from collections.abc import Mapping
 
-from question_first import BARE, TRAINING_ONLY, groups, language, lengths, staged
+from question_first import BARE, FIRST, TRAINING_ONLY, groups, language, lengths, staged
 from question_forms import Arm, Comparison, Question, Words
 
 FRESH = tuple(range(6, 21))
@@ -39,7 +39,7 @@ def _recovery(recipe: str, *more: str) -> Arm:
 
 
 def _earlier(weight: float) -> Arm:
-    """The process reward as it was before it was mended."""
+    """The process reward as it was before it was fixed."""
     earlier = f"{{name: question_rewards.share_that_holds, weight: {weight}}}"
     return Arm("short", (*BARE, f"rewards=[{{name: accuracy, weight: 1.0}}, {{name: format, weight: 0.5}}, {earlier}]"))
 
@@ -82,59 +82,7 @@ SECOND: Mapping[str, Question] = {
         ),
         arms=("8 x 4", "hard", "4 x 8", "process 0.5", "process 1", "50 problems", "in the band"),
         comparisons=(
-            Comparison(
-                "accuracy with hard problems less that with mixed ones",
-                "hard, not mixed",
-                ("hard",),
-                ("8 x 4",),
-                words=Words(
-                    "hard problems beat mixed ones",
-                    "hard problems alone are worse than mixed ones",
-                    "hard problems alone do as well as mixed ones",
-                ),
-            ),
-            Comparison(
-                "accuracy with a process reward of 0.5 less that without",
-                "process 0.5",
-                ("process 0.5",),
-                ("4 x 8",),
-                words=Words(
-                    "a process reward of 0.5 helps",
-                    "a process reward of 0.5 hurts",
-                    "a process reward of 0.5 changes nothing",
-                ),
-            ),
-            Comparison(
-                "what the process reward pays wrong completions, weight 1 less none",
-                "pay of wrong ones",
-                ("process 1",),
-                ("4 x 8",),
-                "pay_of_wrong",
-                margin=0.05,
-                words=Words(
-                    "yes: wrong completions learn to earn it",
-                    "no: wrong completions earn less of it",
-                    "no: wrong completions earn as much as without it",
-                ),
-            ),
-            Comparison(
-                "accuracy with 50 problems less that with 4,000",
-                "50 problems",
-                ("50 problems",),
-                ("8 x 4",),
-                words=Words("50 problems beat 4,000", "50 problems are too few", "50 problems do as well as 4,000"),
-            ),
-            Comparison(
-                "accuracy with the band less that at random",
-                "the band",
-                ("in the band",),
-                ("8 x 4",),
-                words=Words(
-                    "choosing by pass rate helps",
-                    "choosing by pass rate hurts",
-                    "choosing by pass rate changes nothing",
-                ),
-            ),
+            *(one for name in ("difficulty", "process", "data") for one in FIRST[name].comparisons if one.primary),
             Comparison(
                 "accuracy with a process reward of 1 less that without", "process 1", ("process 1",), ("4 x 8",)
             ),
@@ -219,11 +167,11 @@ SECOND: Mapping[str, Question] = {
         round=2,
     ),
     "earlier-process": Question(
-        title="What did mending the process reward change?",
+        title="What did fixing the process reward change?",
         hypothesis=(
             "The process reward as it was, the share of stated equalities that hold where at least three are stated, "
-            "beside the mended one and none. Predicted: true sums that lead nowhere do not spread within 20 steps "
-            "(less than 3 points), since the base writes hardly any that could be rewarded, and the mended one is not "
+            "beside the fixed one and none. Predicted: true sums that lead nowhere do not spread within 20 steps "
+            "(less than 3 points), since the base writes hardly any that could be rewarded, and the fixed one is not "
             "told from the earlier by accuracy either. What the earlier one pays for padding is in "
             "docs/rewards/process.md."
         ),
@@ -250,14 +198,14 @@ SECOND: Mapping[str, Question] = {
                 margin=0.2,
             ),
             Comparison(
-                "accuracy, mended less earlier at weight 1",
-                "mended at 1",
+                "accuracy, fixed less earlier at weight 1",
+                "fixed at 1",
                 ("process 1",),
                 ("earlier process 1",),
             ),
             Comparison(
-                "accuracy, mended less earlier at weight 0.5",
-                "mended at 0.5",
+                "accuracy, fixed less earlier at weight 0.5",
+                "fixed at 0.5",
                 ("process 0.5",),
                 ("earlier process 0.5",),
             ),

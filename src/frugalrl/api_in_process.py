@@ -1,6 +1,7 @@
 """`evaluate` for models in this process, or in several of torchrun or `--processes`: what the public API does."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -42,7 +43,7 @@ def evaluate_here(
         heard = say if world.rank == 0 else _unheard
         benchmarks = own_part(world, lambda: load(heard))
         for name in models:
-            loaded = own_part(world, lambda name=name: _loaded_model(name, dtype, device, settings, out, heard))  # type: ignore[misc]
+            loaded = own_part(world, partial(_loaded_model, name, dtype, device, settings, out, heard))
             yield _evaluated(world, loaded, benchmarks, settings, heard, terms)
 
 

@@ -1,7 +1,7 @@
 """`--processes N`: start a command in N processes of this machine, which find each other as torchrun's do.
 
 Decisions:
-- What torchrun sets is set, and nothing else: the processes cannot tell the difference. Unlike it this passes on the
+- What torchrun sets is set, and nothing else: to a process both launchers look the same. Unlike it this passes on the
   exit code of a process, adds no traceback of its own to a message of ours, and needs no torch.
 - A process that fails by itself leaves a message, and so do the others when they notice; they get some time for that.
   One that was killed leaves none: the others are asked to end at once, and a sentence says which one it was.

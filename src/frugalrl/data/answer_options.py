@@ -40,9 +40,3 @@ def options_start(text: str) -> int | None:
         if found and at is not None:
             return found.start()
     return None
-
-
-def without_options(text: str) -> str:
-    """The text before its options; unchanged if it has none, or if nothing precedes them."""
-    start = options_start(text)
-    return text if start is None or len(text[:start].split()) < 4 else text[:start]
