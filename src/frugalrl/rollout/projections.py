@@ -1,25 +1,31 @@
 """Linear projections with their weights laid out for decoding: few rows, the same weights at every token.
 
-Three layouts, chosen by `layout_for`:
+Four layouts, chosen by `layout_for`:
 
+- `Panels` (CPU with AVX-512, fp32): 32 outputs at a time, multiplied by a kernel of our own (`kernels/products.py`).
 - `Transposed` (CPU): [inputs, outputs]. With 8 rows this is twice as fast as a Linear's own layout.
 - `OneDnn` (CPU, bf16): blocked by oneDNN, as inductor does it; with 64 rows about twice as fast as a Linear.
 - `AsStored` (elsewhere): a Linear's own layout, which cuBLAS likes as well as any.
 
 Projections that read the same input are fused: their outputs stand side by side.
 
-In fp32 a row of `Transposed` has the same bits whatever rows stand beside it, on the processors and with the libraries
-where that was measured (docs/rollouts.md), because it never hands the library one row or more than `MOST_ROWS`.
+In fp32 a row of `Panels` has the same bits whatever rows stand beside it. So has one of `Transposed` on the processors
+and with the libraries where that was measured (docs/rollouts.md), because it never hands the library one row or more
+than `MOST_ROWS`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frugalrl.kernels.sharing import in_parts
+
+PANEL_OUTPUTS = 32
+"""As the kernel reads them."""
 MOST_ROWS = 128
 """In one matrix product of `Transposed`: above, MKL may add up a long sum in other pieces, so in other bits."""
 FEWEST_ROWS = 2
@@ -84,6 +90,43 @@ class Transposed:
 
     def _product(self, x: Tensor) -> Tensor:
         return torch.mm(x, self._weight) if self._bias is None else torch.addmm(self._bias, x, self._weight)
+
+
+class Panels:
+    """32 outputs at a time, of which the weights of the first input stand first: [outputs / 32, inputs, 32]."""
+
+    def __init__(
+        self, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        """outputs: multiples of PANEL_OUTPUTS."""
+        self._offsets, width = _offsets(outputs), sum(outputs)
+        self._panels = torch.empty(width // PANEL_OUTPUTS, inputs, PANEL_OUTPUTS, dtype=dtype, device=device)
+        self._bias = torch.empty(int(biased), width, dtype=dtype, device=device)
+
+    @property
+    def arrays(self) -> tuple[Any, Any]:
+        """Panels and bias [1 or 0, outputs], as the kernels take them."""
+        return self._panels.numpy(), self._bias.numpy()
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        first, last = (one // PANEL_OUTPUTS for one in self._offsets[part : part + 2])
+        self._panels[first:last].copy_(weight.unflatten(0, (-1, PANEL_OUTPUTS)).transpose(1, 2))
+        if bias is not None:
+            self._bias[:, self._offsets[part] : self._offsets[part + 1]] = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.added_to(x.new_empty(0, 1), x)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        from frugalrl.kernels.products import product
+
+        count, inputs, _ = self._panels.shape
+        out = x.new_empty(x.shape[0], count * PANEL_OUTPUTS)
+        arrays = x.contiguous().numpy(), *self.arrays, residual.contiguous().numpy(), out.numpy()
+        in_parts(lambda first, last: product(*arrays, first, last), count, inputs * x.shape[0])
+        return out
 
 
 class OneDnn:
@@ -187,9 +230,17 @@ class Adapted:
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
     """The layout that is fastest for a dtype on a device."""
     if device.type == "cpu" and dtype == torch.float32:
-        return Transposed
+        return _panels_or_transposed
     blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
     return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
+
+
+def _panels_or_transposed(
+    inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+) -> Projection:
+    whole = all(count % PANEL_OUTPUTS == 0 for count in outputs)
+    kind = Panels if whole and torch.backends.cpu.get_cpu_capability() == "AVX512" else Transposed
+    return kind(inputs, outputs, biased, dtype, device)
 
 
 def _offsets(outputs: Sequence[int]) -> list[int]:
