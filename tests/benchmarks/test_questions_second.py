@@ -57,12 +57,12 @@ def test_what_was_chosen_by_the_first_seeds_is_asked_of_none_of_them():
 def test_a_second_folder_is_read_and_its_runs_are_not_made_again(tmp_path, monkeypatch):
     here, there = tmp_path / "here", tmp_path / "there"
     monkeypatch.setattr(questions, "RECORD", tmp_path / "none.jsonl")
-    monkeypatch.setattr(questions, "is_done", lambda job, root: root == there and job.name.endswith("growing"))
+    monkeypatch.setattr(questions, "is_done", lambda job, root: root == there and job.name == "question-growing")
     monkeypatch.setattr(questions, "measured", lambda arm, job, root: {"arm": arm, "seed": job.seed, "in": root})
     found = questions.rows_of([here, there])
     assert {(row["arm"], row["seed"], row["in"]) for row in found} == {("growing", seed, there) for seed in SEEDS}
     assert questions.not_in([there], [("growing", 1), ("hard", 1)]) == [("hard", 1)]
-    monkeypatch.setattr(questions, "is_done", lambda job, root: job.name.endswith("growing"))
+    monkeypatch.setattr(questions, "is_done", lambda job, root: job.name == "question-growing")
     assert {row["in"] for row in questions.rows_of([here, there])} == {here}, "the first that has it"
 
 
