@@ -11,8 +11,15 @@ from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.projections import Panels, Transposed, layout_for
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.rollout.whole_layers import WholeLayers
+from frugalrl.rollout.wide_pages import PAGE_BYTES, Pieces, zeros
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def wide_vectors(monkeypatch):
+    """A processor with them: the kernels compute the same without, but slowly."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
 
 
 def numbers(*shape, seed=0):
@@ -20,7 +27,8 @@ def numbers(*shape, seed=0):
 
 
 def filled(kind, inputs, outputs, biased):
-    made = kind(inputs, outputs, biased, torch.float32, CPU)
+    rest = (Pieces(torch.float32),) if kind is Panels else (torch.float32, CPU)
+    made = kind(inputs, outputs, biased, *rest)
     for part, count in enumerate(outputs):
         made.put(part, numbers(count, inputs, seed=part), numbers(count, seed=part) if biased else None)
     return made
@@ -61,19 +69,12 @@ def test_threads_that_share_the_panels_change_no_bit(torch_threads):
     assert torch.equal(*made)
 
 
-def test_widths_of_no_whole_panels_and_processors_without_wide_vectors_take_torch(monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+def test_widths_of_no_whole_panels_and_processors_without_wide_vectors_take_torch(wide_vectors, monkeypatch):
     layout = layout_for(torch.float32, CPU)
     assert isinstance(layout(64, (64, 32), False, torch.float32, CPU), Panels)
     assert isinstance(layout(64, (64, 16), False, torch.float32, CPU), Transposed)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert isinstance(layout(64, (64, 32), False, torch.float32, CPU), Transposed)
-
-
-@pytest.fixture
-def wide_vectors(monkeypatch):
-    """A processor with them: the kernels compute the same without, but slowly."""
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert isinstance(layout_for(torch.float32, CPU)(64, (64, 32), False, torch.float32, CPU), Transposed)
 
 
 def model_in_panels(architecture):
@@ -124,3 +125,17 @@ def test_what_does_not_fit_one_call_is_left_to_parts(wide_vectors):
         weights = TorchEngine(model.to(dtype), frozenset({1}), 5).decoder(64).weights
         assert (WholeLayers.made_for(weights, F.silu, *table) is not None) is fits
     assert WholeLayers.made_for(weights, torch.relu, *table) is None
+
+
+def test_memory_in_wide_pages_is_zero_and_pieces_of_it_do_not_overlap():
+    large = zeros(PAGE_BYTES // 8, 3, dtype=torch.float32)
+    assert large.shape == (PAGE_BYTES // 8, 3)
+    assert not large.any()
+    pieces = Pieces(torch.float32)
+    taken = [pieces.take(*shape) for shape in ((3, 5), (PAGE_BYTES, 2), (7,), (64, 2))]
+    for number, one in enumerate(taken):
+        one.fill_(number)
+    assert [(one.shape, set(one.flatten().tolist())) for one in taken] == [
+        ((3, 5), {0.0}), ((PAGE_BYTES, 2), {1.0}), ((7,), {2.0}), ((64, 2), {3.0})
+    ]  # fmt: skip
+    assert all(one.data_ptr() % 64 == 0 for one in taken)

@@ -16,6 +16,7 @@ than `MOST_ROWS`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.kernels.sharing import in_parts
+from frugalrl.rollout.wide_pages import Pieces
 
 PANEL_OUTPUTS = 32
 """As the kernel reads them."""
@@ -93,15 +95,13 @@ class Transposed:
 
 
 class Panels:
-    """32 outputs at a time, of which the weights of the first input stand first: [outputs / 32, inputs, 32]."""
+    """fp32, 32 outputs at a time, of which the weights of the first input stand first: [outputs / 32, inputs, 32]."""
 
-    def __init__(
-        self, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, inputs: int, outputs: Sequence[int], biased: bool, memory: Pieces) -> None:
         """outputs: multiples of PANEL_OUTPUTS."""
         self._offsets, width = _offsets(outputs), sum(outputs)
-        self._panels = torch.empty(width // PANEL_OUTPUTS, inputs, PANEL_OUTPUTS, dtype=dtype, device=device)
-        self._bias = torch.empty(int(biased), width, dtype=dtype, device=device)
+        self._panels = memory.take(width // PANEL_OUTPUTS, inputs, PANEL_OUTPUTS)
+        self._bias = torch.empty(int(biased), width)
 
     @property
     def arrays(self) -> tuple[Any, Any]:
@@ -111,7 +111,8 @@ class Panels:
     def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
         """See `Projection.put`."""
         first, last = (one // PANEL_OUTPUTS for one in self._offsets[part : part + 2])
-        self._panels[first:last].copy_(weight.unflatten(0, (-1, PANEL_OUTPUTS)).transpose(1, 2))
+        rows = weight.reshape(last - first, PANEL_OUTPUTS, weight.shape[1])
+        self._panels[first:last].copy_(rows.transpose(1, 2))
         if bias is not None:
             self._bias[:, self._offsets[part] : self._offsets[part + 1]] = bias
 
@@ -230,17 +231,18 @@ class Adapted:
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
     """The layout that is fastest for a dtype on a device."""
     if device.type == "cpu" and dtype == torch.float32:
-        return _panels_or_transposed
+        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        return partial(_panels_where_whole, Pieces(dtype)) if wide else Transposed
     blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
     return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
 
 
-def _panels_or_transposed(
-    inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+def _panels_where_whole(
+    memory: Pieces, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
 ) -> Projection:
-    whole = all(count % PANEL_OUTPUTS == 0 for count in outputs)
-    kind = Panels if whole and torch.backends.cpu.get_cpu_capability() == "AVX512" else Transposed
-    return kind(inputs, outputs, biased, dtype, device)
+    if any(count % PANEL_OUTPUTS for count in outputs):
+        return Transposed(inputs, outputs, biased, dtype, device)
+    return Panels(inputs, outputs, biased, memory)
 
 
 def _offsets(outputs: Sequence[int]) -> list[int]:

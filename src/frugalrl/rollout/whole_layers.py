@@ -50,7 +50,7 @@ class WholeLayers:
         shared = self._rotations, shape.epsilon, cache.keys, cache.values, work, _NOTHING, *made
         hidden = F.embedding(tokens, self._embedding).numpy()
         for index, layer in enumerate(self._layers):
-            layers.layer(*layer, *shared, index, places, hidden)
+            layers.layer(*layer, *shared, index, places, hidden)  # type: ignore[call-arg]
         out = torch.empty(rows, shape.vocabulary)
         layers.logits(self._norm, self._head, shape.epsilon, _NOTHING, hidden, made[0], out.numpy())
         return out
