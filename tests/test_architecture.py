@@ -185,7 +185,7 @@ HEAVY_IMPORTERS = {
     "wandb": {"reporting.run_log"},
     "trackio": {"reporting.run_log"},
     "urllib3": {"clients.connection"},
-    "numba": {"kernels.jit", "kernels.vectors"},
+    "numba": {"kernels.jit", "kernels.ready", "kernels.vectors"},
     "llvmlite": {"kernels.vectors"},
     "vllm": {"rollout.server.worker.frugalrl_worker"},
     "yaml": {"config.loading", "config.foreign"},

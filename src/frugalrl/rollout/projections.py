@@ -228,11 +228,15 @@ class Adapted:
         return outputs
 
 
+def panels_pay(device: torch.device) -> bool:
+    """Whether a processor has the registers for the tiles of `Panels`."""
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
     """The layout that is fastest for a dtype on a device."""
     if device.type == "cpu" and dtype == torch.float32:
-        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return partial(_panels_where_whole, Pieces(dtype)) if wide else Transposed
+        return partial(_panels_where_whole, Pieces(dtype)) if panels_pay(device) else Transposed
     blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
     return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
 
