@@ -220,8 +220,8 @@ def _kept_of(shape: ModelShape, settings: MemorySettings) -> tuple[int, int, int
     """Multiples of hidden size, normalised queries and keys, intermediate size, and queries."""
     width, adapted = settings.value_bytes, settings.adapted_values > 0
     if settings.on_cpu and width == 4:
-        *others, of_queries = _BY_KERNELS
-        return *others, of_queries if shape.head_dim % _ATTENTION_BLOCK == 0 else _KEPT_QUERIES
+        hidden, normed, intermediate, of_queries = _BY_KERNELS
+        return hidden, normed, intermediate, _KEPT_QUERIES if shape.head_dim % _ATTENTION_BLOCK else of_queries
     hidden, normed = _KEPT_HIDDEN[width], _KEPT_NORMED[width]
     norms, head_norms = _KEPT_FOR_NORMS
     return hidden - adapted * norms, normed - adapted * head_norms, _KEPT_INTERMEDIATE, _KEPT_QUERIES
