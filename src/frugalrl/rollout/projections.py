@@ -121,10 +121,13 @@ class Panels:
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """See `Projection.added_to`."""
+        from frugalrl.kernels.functions import has_numbers
         from frugalrl.kernels.products import product
 
         count, inputs, _ = self._panels.shape
         out = x.new_empty(x.shape[0], count * PANEL_OUTPUTS)
+        if not has_numbers(x):  # a plan counts memory
+            return out
         arrays = x.contiguous().numpy(), *self.arrays, residual.contiguous().numpy(), out.numpy()
         in_parts(lambda first, last: product(*arrays, first, last), count, inputs * x.shape[0])
         return out
