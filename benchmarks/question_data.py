@@ -13,7 +13,7 @@ ones. About a minute of one core.
 third in English and asked so by a system prompt, a third in Chinese and asked so, a third without one, in the tiny
 base's mixture of both. Three minutes.
 
-`domains/`: test problems of arithmetic, logic and programs, a file each, in seconds.
+`domains/`, `domains-large/`: test problems of arithmetic, logic and programs, a file each, in seconds.
 
 A maker's folder or file is there once it is whole.
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from question_domains import DOMAIN_TESTS
+from question_gentle import GENTLE_TESTS
 from question_second import IN_ENGLISH
 from seeded_runs import MINI
 
@@ -40,8 +41,9 @@ POOL, KEPT = 800, 200
 TRAIN_SEED = 11
 """That of the recipes."""
 EXAMPLES, LONG_SEED = 4000, 31
-TESTS, TEST_SEED = 102, 6
-"""Of each domain."""
+TESTS: Mapping[tuple[str, ...], int] = {DOMAIN_TESTS: 102, GENTLE_TESTS: 408}
+"""Problems in each file."""
+TEST_SEED = 6
 DOMAIN_DIFFICULTIES: tuple[Literal[1, 2, 3], ...] = (1, 2)
 """Those that the base of three domains was taught."""
 _LONG: dict[Strategy, float] = {
@@ -145,11 +147,11 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
 
 
 def make_domain_tests(folder: Path) -> None:
-    """Make the files of DOMAIN_TESTS that are missing."""
-    for test in DOMAIN_TESTS:
+    """Make the files of TESTS that are missing."""
+    for test, count in ((test, count) for files, count in TESTS.items() for test in files):
         if not (folder / test).is_file():
             source = ProblemSource(
-                source=Path(test).stem, split="test", limit=TESTS, seed=TEST_SEED, difficulties=DOMAIN_DIFFICULTIES
+                source=Path(test).stem, split="test", limit=count, seed=TEST_SEED, difficulties=DOMAIN_DIFFICULTIES
             )
             rows = [  # with the task, whose prompt is the bare problem, as in training
                 {**one.columns, "id": one.id, "problem": one.text, "answer": one.gold, "task": one.check.task}

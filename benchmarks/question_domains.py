@@ -16,10 +16,6 @@ DOMAIN_TESTS = ("domains/arithmetic.jsonl", "domains/logic.jsonl", "domains/prog
 _BARE = ("data.validation=null", "guard.enabled=false")
 
 
-def _arm(*settings: str) -> Arm:
-    return Arm("domains", (*_BARE, *settings), DOMAIN_TESTS)
-
-
 BASE, ARITHMETIC, LOGIC, PROGRAMS, MIXED = (
     "domains: base",
     "domains: arithmetic",
@@ -27,13 +23,24 @@ BASE, ARITHMETIC, LOGIC, PROGRAMS, MIXED = (
     "domains: programs",
     "domains: mixed",
 )
-DOMAIN_ARMS: Mapping[str, Arm] = {
-    BASE: _arm("training.steps=1", "optimizer.learning_rate=1.0e-12"),
-    ARITHMETIC: _arm("data.train.source=arithmetic"),
-    LOGIC: _arm("data.train.source=logic"),
-    PROGRAMS: _arm("data.train.source=programs"),
-    MIXED: _arm(),
-}
+
+
+def domain_arms(tests: tuple[str, ...], *settings: str) -> Mapping[str, Arm]:
+    """The base and what it is trained on, each with settings of all, evaluated on some tests."""
+
+    def arm(*own: str) -> Arm:
+        return Arm("domains", (*_BARE, *settings, *own), tests)
+
+    return {
+        BASE: arm("training.steps=1", "optimizer.learning_rate=1.0e-12"),
+        ARITHMETIC: arm("data.train.source=arithmetic"),
+        LOGIC: arm("data.train.source=logic"),
+        PROGRAMS: arm("data.train.source=programs"),
+        MIXED: arm(),
+    }
+
+
+DOMAIN_ARMS = domain_arms(DOMAIN_TESTS)
 _OF = {ARITHMETIC: "accuracy_arithmetic", LOGIC: "accuracy_logic", PROGRAMS: "accuracy_programs"}
 
 

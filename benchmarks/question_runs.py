@@ -5,18 +5,22 @@ Decisions:
   interrupted starts anew, as it takes less than a minute.
 - The doctor's checks are skipped: arms that must fail are arms too, and the recipes are examined by tests.
 - A model that is trained under a system prompt is evaluated under it, on the same problems.
+- One driver works in a folder, and its workers end with it, however it ends: two would write to the same run.
 - A run is finished if `end/` is there and its recipe is the one asked for (seeded_runs.py).
 
 It does not cover several machines.
 """
 
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 from seeded_runs import SeededRun, is_finished
@@ -40,11 +44,14 @@ class QuestionRun(SeededRun):
 
 
 def run_here(jobs: Sequence[QuestionRun], root: Path, workers: int) -> None:
-    """Make every run that is not finished, `workers` at a time. An error in one ends the rest."""
+    """Make every run that is not finished, `workers` at a time. An error in one ends the rest.
+
+    Exits if another driver works in the folder.
+    """
     root.mkdir(parents=True, exist_ok=True)
-    missing = [job for job in jobs if not is_done(job, root)]
     os.environ["OMP_NUM_THREADS"] = "1"
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with _alone_in(root), ProcessPoolExecutor(workers, get_context("spawn"), _end_with_the_driver) as pool:
+        missing = [job for job in jobs if not is_done(job, root)]
         made = [pool.submit(_make, job, root) for job in missing]
         try:
             for done, one in enumerate(as_completed(made), start=1):
@@ -52,6 +59,28 @@ def run_here(jobs: Sequence[QuestionRun], root: Path, workers: int) -> None:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    with (root / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(f"Another driver works in {root}. Wait for it, or choose another --out.") from None
+        yield
+
+
+def _end_with_the_driver() -> None:
+    """In a worker: end at once when the driver is gone, even if it was killed. It would go on with what is queued."""
+    driver = parent_process()
+    assert driver is not None
+
+    def wait() -> None:
+        driver.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def is_done(job: SeededRun, root: Path) -> bool:

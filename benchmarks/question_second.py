@@ -13,12 +13,12 @@ Decisions beyond those of question_first.py:
 - A recipe with a system prompt is evaluated under it.
 - 1,000 problems are no arm: 100 steps of 8 prompts show none of them twice.
 
-Not covered: other domains.
+Not covered: other domains (question_domains.py); lengths, whose first rate damaged their base (question_gentle.py).
 """
 
 from collections.abc import Mapping
 
-from question_first import BARE, FIRST, TRAINING_ONLY, groups, language, lengths, staged
+from question_first import BARE, FIRST, TRAINING_ONLY, groups, language
 from question_forms import Arm, Comparison, Question, Words
 
 FRESH = tuple(range(6, 21))
@@ -44,14 +44,6 @@ def _earlier(weight: float) -> Arm:
     return Arm("short", (*BARE, f"rewards=[{{name: accuracy, weight: 1.0}}, {{name: format, weight: 0.5}}, {earlier}]"))
 
 
-def _cosine(gate: str = "") -> str:
-    bounds = "max_length_tokens: 192, correct_at_zero: 1.0, correct_at_max: 0.5, wrong_at_zero: -0.5, wrong_at_max: 0.0"
-    return f"rewards=[{{name: cosine, weight: 1.0, args: {{{bounds}}}{gate}}}, {{name: format, weight: 0.5}}]"
-
-
-_GATED = _cosine(", gate_group_accuracy: 0.5")
-_FIXED = ("rollout.max_completion_tokens=192", "training.steps=60")
-
 SECOND_ARMS: Mapping[str, Arm] = {
     "drifted, cosine": _recovery("open-rs3"),
     "drifted, language 0.25": _recovery("open-rs3-language", "rewards.2.weight=0.25"),
@@ -63,10 +55,6 @@ SECOND_ARMS: Mapping[str, Arm] = {
     "50 problems, longer": groups(8, 4, *_LONGER, "data.train.limit=50"),
     "200 problems, longer": groups(8, 4, *_LONGER, "data.train.limit=200"),
     "4,000 problems, longer": groups(8, 4, *_LONGER),
-    "cap 192, cosine": lengths(*_FIXED, _cosine()),
-    "cap 192, gated": lengths(*_FIXED, _GATED),
-    "growing, cosine": staged("deepscaler", _cosine()),
-    "growing, gated": staged("deepscaler", _GATED),
     "16 x 2, longer": groups(16, 2, "training.steps=60"),
     "4 x 8, longer": groups(4, 8, "training.steps=60"),
 }
@@ -238,59 +226,6 @@ SECOND: Mapping[str, Question] = {
         ),
         measures=("accuracy", "correct_in_training", "tokens", "dead_groups"),
         seeds=FIVE,
-        round=2,
-    ),
-    "length-reward": Question(
-        title="Do a length schedule and a length reward add up?",
-        hypothesis=(
-            "The base with long solutions and 60,000 tokens, under 192 tokens or growing caps, with a cosine reward "
-            "instead of the verdict, and with one that is gated (the plain verdict below a group accuracy of 0.5). "
-            "Predicted: under growing caps the cosine saves more than 5 tokens per right answer and costs less than 3 "
-            "points of accuracy; the gate changes neither, as this base is seldom below a half."
-        ),
-        arms=("cap 192", "cap 192, cosine", "cap 192, gated", "growing", "growing, cosine", "growing, gated"),
-        comparisons=(
-            Comparison(
-                "tokens per right answer, growing caps with the cosine less without",
-                "tokens, growing",
-                ("growing, cosine",),
-                ("growing",),
-                "tokens_per_right",
-                margin=5.0,
-                words=Words(
-                    "the cosine makes right answers dearer",
-                    "the cosine saves tokens on top of growing caps",
-                    "the cosine saves nothing on top of growing caps",
-                ),
-            ),
-            Comparison(
-                "tokens per right answer, 192 with the cosine less without",
-                "tokens, 192",
-                ("cap 192, cosine",),
-                ("cap 192",),
-                "tokens_per_right",
-                margin=5.0,
-            ),
-            Comparison(
-                "accuracy of growing with the cosine less without", "growing", ("growing, cosine",), ("growing",)
-            ),
-            Comparison("accuracy of 192 with the cosine less without", "192", ("cap 192, cosine",), ("cap 192",)),
-            Comparison(
-                "accuracy of the gated cosine less the ungated, both caps",
-                "gated",
-                ("cap 192, gated", "growing, gated"),
-                ("cap 192, cosine", "growing, cosine"),
-            ),
-            Comparison(
-                "tokens per right answer, gated less ungated, both caps",
-                "tokens, gated",
-                ("cap 192, gated", "growing, gated"),
-                ("cap 192, cosine", "growing, cosine"),
-                "tokens_per_right",
-                margin=5.0,
-            ),
-        ),
-        measures=("accuracy", "tokens", "tokens_per_right", "truncated_in_training", "rollout_tokens"),
         round=2,
     ),
     "longer-groups": Question(

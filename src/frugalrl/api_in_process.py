@@ -135,6 +135,7 @@ def _loaded_model(
     from frugalrl.config.schema import ModelSettings
     from frugalrl.evaluation import benchmarking
     from frugalrl.rollout.factory import build_engine
+    from frugalrl.training.model.kernels import ready_kernels
     from frugalrl.training.model.loading import load_sampled
     from frugalrl.training.model.policy import pick_device, weights_hash
 
@@ -143,6 +144,7 @@ def _loaded_model(
     policy = load_sampled(ModelSettings(path=name, dtype=kept, device=device))
     if policy.end_token_note is not None:
         say(f"WARNING: {policy.end_token_note}")
+    ready_kernels(policy, say)
     return benchmarking.Model(
         name=name,
         tokenizer=policy.tokenizer,

@@ -1,6 +1,11 @@
 """The second round of questions: fresh seeds, several folders, prompts, an earlier reward, seeds that are needed."""
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -57,12 +62,12 @@ def test_what_was_chosen_by_the_first_seeds_is_asked_of_none_of_them():
 def test_a_second_folder_is_read_and_its_runs_are_not_made_again(tmp_path, monkeypatch):
     here, there = tmp_path / "here", tmp_path / "there"
     monkeypatch.setattr(questions, "RECORD", tmp_path / "none.jsonl")
-    monkeypatch.setattr(questions, "is_done", lambda job, root: root == there and job.name.endswith("growing"))
+    monkeypatch.setattr(questions, "is_done", lambda job, root: root == there and job.name == "question-growing")
     monkeypatch.setattr(questions, "measured", lambda arm, job, root: {"arm": arm, "seed": job.seed, "in": root})
     found = questions.rows_of([here, there])
     assert {(row["arm"], row["seed"], row["in"]) for row in found} == {("growing", seed, there) for seed in SEEDS}
     assert questions.not_in([there], [("growing", 1), ("hard", 1)]) == [("hard", 1)]
-    monkeypatch.setattr(questions, "is_done", lambda job, root: job.name.endswith("growing"))
+    monkeypatch.setattr(questions, "is_done", lambda job, root: job.name == "question-growing")
     assert {row["in"] for row in questions.rows_of([here, there])} == {here}, "the first that has it"
 
 
@@ -161,3 +166,39 @@ def test_a_completion_in_another_language_is_counted_once_and_the_table_says_whi
     assert question_prompts.foreign(results) == 0.5
     rows = [{"base": "tiny base", "system": None, "foreign": 0.12, "accuracy": 0.5}]
     assert "| tiny base | none | 12.0 | 50.0 |" in question_prompts.prompt_table(rows)
+
+
+def test_two_drivers_do_not_work_in_one_folder(tmp_path):
+    with question_runs._alone_in(tmp_path), pytest.raises(SystemExit, match="Another driver works in"):
+        question_runs.run_here([], tmp_path, 1)
+    question_runs.run_here([], tmp_path, 1)
+
+
+def test_workers_end_with_a_driver_that_is_killed(tmp_path):
+    code = (
+        "import sys, time, question_runs; from concurrent.futures import ProcessPoolExecutor; "
+        "from multiprocessing import get_context; from os import getpid\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), question_runs._end_with_the_driver)\n"
+        "    print(pool.submit(getpid).result(), flush=True)\n"
+        "    pool.submit(time.sleep, 60)\n"
+        "    time.sleep(60)\n"
+    )
+    script = tmp_path / "driver.py"
+    script.write_text(code, encoding="utf-8")
+    benchmarks = Path(question_runs.__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{benchmarks}:{os.environ.get('PYTHONPATH', '')}"}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as driver:
+        worker = int(driver.stdout.readline())
+        driver.kill()
+    until = time.monotonic() + 30
+    while is_running(worker):
+        assert time.monotonic() < until, "the worker goes on"
+        time.sleep(0.1)
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

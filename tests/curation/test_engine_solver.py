@@ -17,7 +17,7 @@ from tests.rollout.fake_vllm import fake_server
 @pytest.fixture(scope="module")
 def tiny() -> InProcess:
     settings = EngineSolver(kind="engine", template="{problem}", max_completion_tokens=128, max_sequences=16)
-    return InProcess(settings, seed=0)
+    return InProcess(settings, seed=0, say=print)
 
 
 def test_a_server_that_rolls_out_with_this_model_answers_as_the_model_does_here(tiny, tiny_policy):
@@ -28,10 +28,10 @@ def test_a_server_that_rolls_out_with_this_model_answers_as_the_model_does_here(
             kind="endpoint", url=f"{url}/v1", model="tiny", api="tokens", tokenizer="builtin:tiny",
             template="{problem}", max_completion_tokens=128,
         )  # fmt: skip
-        served = make_solver(settings, seed=0)
+        served = make_solver(settings, seed=0, say=print)
         assert dict(served.answers(asks)) == dict(tiny.answers(asks))
     chat = settings.model_copy(update={"api": "chat", "tokenizer": None})
-    assert served.asked != make_solver(chat, seed=0).asked
+    assert served.asked != make_solver(chat, seed=0, say=print).asked
     with pytest.raises(ValueError, match="needs the model's tokenizer"):
         EndpointSolver(kind="endpoint", url=url, model="m", api="tokens")
 
@@ -71,7 +71,7 @@ def test_a_prompt_beyond_the_context_is_refused(tiny):
 
 def test_a_model_without_room_for_a_prompt_is_an_error():
     with pytest.raises(ModelError, match="leaves no room for a prompt"):
-        InProcess(EngineSolver(kind="engine", max_completion_tokens=100_000), seed=0)
+        InProcess(EngineSolver(kind="engine", max_completion_tokens=100_000), seed=0, say=print)
 
 
 def test_progress_speaks_now_and_then_with_an_eta():

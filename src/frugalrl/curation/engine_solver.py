@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from frugalrl.config.curation_schema import EngineSolver
 from frugalrl.config.engine_schema import TorchEngineSettings
@@ -15,14 +15,18 @@ from frugalrl.rollout.collect import completion_seed, completion_text
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.factory import build_engine
 from frugalrl.text.reasoning import prefills_think
+from frugalrl.training.model.kernels import ready_kernels
 from frugalrl.training.model.policy import load_policy, weights_hash
 
 
 class InProcess:
     """See `frugalrl.curation.solver.Solver`. A prompt that does not fit the model's context is `refused`."""
 
-    def __init__(self, settings: EngineSolver, seed: int) -> None:
-        """Raises ModelError if the model cannot be loaded, or is too small for the completions asked for."""
+    def __init__(self, settings: EngineSolver, seed: int, say: Callable[[str], None]) -> None:
+        """say: takes a line where kernels have to be compiled.
+
+        Raises ModelError if the model cannot be loaded, or is too small for the completions asked for.
+        """
         self._policy = load_policy(
             ModelSettings(path=settings.model, revision=settings.revision, dtype=settings.dtype, device=settings.device)
         )
@@ -33,6 +37,7 @@ class InProcess:
                 f"prompt beside max_completion_tokens {settings.max_completion_tokens}. Lower it."
             )
         policy = self._policy
+        ready_kernels(policy, say)
         self._engine = build_engine(TorchEngineSettings(), policy.model, policy.end_token_ids, settings.max_sequences)
         self._sampling = SamplingParams(settings.max_completion_tokens, settings.temperature, settings.top_p)
         self._prompt = PromptSettings(system=settings.system, template=settings.template)

@@ -78,7 +78,7 @@ class Tools:
     def solver(self, name: str) -> Solver:
         """A solver of the spec, loaded once."""
         if name not in self._solvers:
-            self._solvers[name] = make_solver(self.spec.solvers[name], self.spec.seed)
+            self._solvers[name] = make_solver(self.spec.solvers[name], self.spec.seed, self.show)
         return self._solvers[name]
 
     def progress(self, what: str, total: int) -> Progress:
@@ -113,8 +113,8 @@ def _refuse_unknown_reasons(step: spec.OneQuestion) -> None:
             raise DataError(f"The step one_question knows no reason {name!r}. {hint}There are {', '.join(known)}.")
 
 
-def make_solver(settings: spec.Solver, seed: int) -> Solver:
-    """The solver of some settings. Raises ModelError if its model cannot be loaded."""
+def make_solver(settings: spec.Solver, seed: int, say: Show) -> Solver:
+    """The solver of some settings. say: takes a line of progress. Raises ModelError if its model cannot be loaded."""
     if isinstance(settings, spec.EndpointSolver):
         tokens = None
         if settings.tokenizer is not None:
@@ -124,7 +124,7 @@ def make_solver(settings: spec.Solver, seed: int) -> Solver:
         return Endpoint(settings, seed, _api_key(settings.model, settings), tokens=tokens)
     from frugalrl.curation.engine_solver import InProcess
 
-    return InProcess(settings, seed)
+    return InProcess(settings, seed, say)
 
 
 def _api_key(name: str, settings: spec.EndpointSolver) -> str | None:
@@ -208,7 +208,7 @@ def _decontaminate(name: str, step: spec.Decontaminate, rows: Sequence[PoolRow],
     witness: SameProblem | None = None
     if step.witness is not None:
         settings = tools.spec.solvers[step.witness]
-        solver = make_solver(settings.model_copy(update={"template": WITNESS_TEMPLATE}), tools.spec.seed)
+        solver = make_solver(settings.model_copy(update={"template": WITNESS_TEMPLATE}), tools.spec.seed, tools.show)
         witness, facts["solvers"] = witness_of(solver, tools.cache()), {step.witness: solver.solver_id}
     with VerifierPool(workers=1, cpu_seconds=step.limit_seconds) as pool:
         same = equivalence(pool)
@@ -305,7 +305,7 @@ def _difficulty_notes(
 
 def _judge(name: str, step: spec.Judge, rows: Sequence[PoolRow], tools: Tools) -> Deciding:
     settings = tools.spec.solvers[step.solver]
-    judge = make_solver(settings.model_copy(update={"template": step.template}), tools.spec.seed)
+    judge = make_solver(settings.model_copy(update={"template": step.template}), tools.spec.seed, tools.show)
     progress = tools.progress(name, len(rows))
     failures = Failures(len(rows), judge.most_failed, step.solver)
     counts, reasons = SampleCounts(), Counter[str]()

@@ -5,7 +5,7 @@ from typing import Any
 
 from frugalrl.reporting.console import duration
 from frugalrl.training.limits.budget import usd
-from frugalrl.training.limits.projection import FIRST_STEP, SHOWN_AT, Projection, project, steps_within
+from frugalrl.training.limits.projection import FIRST_STEP, SHOWN_AT, Projection, project, steps_within, usual_steps
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
 
@@ -14,8 +14,8 @@ _ENDS = {"seconds": "", "seconds_low": "_low", "seconds_high": "_high"}
 
 def eta_seconds(run: Run, progress: Progress) -> float:
     """What is left, evaluations and checkpoints included; also after the first steps, without an interval."""
-    recent = _recent(progress)
-    stepping = sum(recent) / len(recent) * (_steps(run) - progress.step) if recent else 0.0
+    usual = usual_steps(_recent(progress))
+    stepping = sum(usual) / len(usual) * (_steps(run) - progress.step) if usual else 0.0
     return max(0.0, stepping) + _beside(run, progress)
 
 

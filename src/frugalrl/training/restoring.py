@@ -19,13 +19,14 @@ from frugalrl.training.distributed.placement import own_part
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.evaluating import remake_lost
 from frugalrl.training.model.adapter import AdapterPolicy
+from frugalrl.training.model.kernels import ready_kernels
 from frugalrl.training.model.loading import refuse_other_base
 from frugalrl.training.model.parts import collected
 from frugalrl.training.model.policy import files_hash, weights_hash
 from frugalrl.training.model.reference import load_reference_tensors, reference_tensors
 from frugalrl.training.problem_sets import Show
 from frugalrl.training.progress import Progress
-from frugalrl.training.run import Run, load_run
+from frugalrl.training.run import Run, load_run, samples_here
 from frugalrl.training.same_verifier import refuse_other_verifier
 from frugalrl.training.state.checkpoint import TrainingState, load_training_state, load_weights
 from frugalrl.training.state.random_state import random_values, restore_random_states, seed_random_states
@@ -52,11 +53,13 @@ def prepare_run(
 
 def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
     recipe, world = run.recipe, run.world
+    compiling = ready_kernels(run.policy, run.show, samples_here(recipe), learns=True)
+    began = {"load": run.load_seconds, **({"compile": compiling} if compiling else {})}
     if resume_from is None:
         seed_random_states(recipe.seed)
         publish_weights(run, 0)
         _take_up(run, {}, None)
-        return run, Progress(wall_seconds={"load": run.load_seconds})
+        return run, Progress(wall_seconds=began)
     state = own_part(world, lambda: load_training_state(resume_from))
     _refuse_other_base(run, state.values)
     run = replace(run, base_weights=state.values["base_weights"])
@@ -68,7 +71,7 @@ def _prepared(run: Run, resume_from: Path | None) -> tuple[Run, Progress]:
     run = replace(run, began=run.began - seconds - lost)
     _take_up(run, state.values["log_lengths"], progress.step)
     progress = remake_lost(run, progress)
-    return run, progress.with_seconds({"load": run.load_seconds, "lost": lost})
+    return run, progress.with_seconds({**began, "lost": lost})
 
 
 def _take_up(run: Run, log_lengths: Mapping[str, int], resumed_step: int | None) -> None:

@@ -244,6 +244,11 @@ def _rubric_by_cap(recipe: TrainRecipe, functions: RewardFunctions | None) -> Ca
     return rubric
 
 
+def samples_here(recipe: TrainRecipe) -> bool:
+    """Whether completions are sampled in this process, and not by servers."""
+    return not isinstance(recipe.rollout.engine, VllmEngineSettings)
+
+
 _PROBE_PROMPTS = 16
 """Of the training problems: the servers' answers to them are scored again after each update."""
 

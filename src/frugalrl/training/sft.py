@@ -35,6 +35,7 @@ from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.gradients import Backward, added_gradients
 from frugalrl.training.model.eight_bit import require_bitsandbytes
+from frugalrl.training.model.kernels import ready_kernels
 from frugalrl.training.model.loading import described, load_trained, refuse_other_base
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.parts import collected
@@ -97,6 +98,7 @@ def run_sft(
         show(chosen.reason)
     placement = chosen.placement
     policy = placement.place(policy)
+    ready_kernels(policy, show, samples=False, learns=True)
     optimizer = MasterOptimizer(policy.model, recipe.optimizer, placement.sum_gradients)
     values: Mapping[str, Any] = {"step": 0, "losses": [], "log_lengths": {}, "base_weights": base_weights}
     if recipe.model.lora is not None:  # whose dropout draws from the global states; nothing else does

@@ -31,9 +31,10 @@ from frugalrl.planning.forecast.shape import shape_of_config
 from frugalrl.reporting.run_log import RunLog
 from frugalrl.rewards.registry import is_built_in
 from frugalrl.rewards.rubric import RewardFunctions, build_rubric
+from frugalrl.training.model.kernels import ready_kernels
 from frugalrl.training.model.policy import Policy, load_policy, trainable_parameters
 from frugalrl.training.problem_sets import ProblemSets, load_problem_sets
-from frugalrl.training.run import Run, load_run
+from frugalrl.training.run import Run, load_run, samples_here
 from frugalrl.training.state.random_state import random_values, restore_random_states
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
 from frugalrl.types import Prompt
@@ -72,6 +73,7 @@ def examine(
                     train = [prompt.problem for prompt in run.problems.train]
                     findings += _checked("data/overlap", lambda: [overlap_finding(train, data_folder)])
                 if not cheap:
+                    ready_kernels(run.policy, run.show, samples_here(recipe), learns=True)
                     findings += _checked("sampling", lambda: sampled_findings(run, 60 * minutes, _checked))
             finally:
                 run.close()

@@ -19,8 +19,9 @@ from frugalrl.rollout.collect import collect_groups
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.training.batching import training_rows
 from frugalrl.training.hooks.hook import StepSettings
+from frugalrl.training.model.kernels import ready_kernels
 from frugalrl.training.progress import Progress
-from frugalrl.training.run import Run, load_run
+from frugalrl.training.run import Run, load_run, samples_here
 from frugalrl.training.step import update_within_memory
 from frugalrl.types import RolloutGroup
 
@@ -47,6 +48,7 @@ def _measured(run: Run) -> tuple[Machine, Lengths, ModelShape]:
         shape_of_config(run.policy.model.config),
         work_of(run.recipe, shape_of_config(run.policy.model.config)),
     )
+    ready_kernels(run.policy, run.show, samples_here(recipe), learns=True)
     _sample(run, 1, 1, 2)
     alone, alone_seconds = _sample(run, 1, 1, min(_TRIAL_TOKENS, rollout.max_completion_tokens))
     per_token = alone_seconds / _tokens(alone)[0]

@@ -11,7 +11,7 @@ was left; the misses are steps that took twice as long, or half, once the others
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, variance
 
 FIRST_STEP = 3
 """From which there is a projection."""
@@ -21,8 +21,12 @@ _DRIFT = 0.5
 """Likely change of a step's time over a whole run, in logarithms: lengths fell by a third to rose by a half."""
 _BESIDE = 0.25
 """Of evaluations and checkpoints: the margin that the budget keeps for them, too."""
-_T = (12.7, 4.3, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
-"""Student's t, two-sided 95 %, for 1 to 9 degrees of freedom."""
+_ODD = 2.0
+"""A step that took so many times as long as any other of the last ones is left out."""
+_SPREAD, _SPREAD_STEPS = 0.25, 3
+"""The standard deviation of a step's time over its mean in other runs, which counts as much as so many steps more."""
+_T = {4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 11: 2.20, 12: 2.18}
+"""Student's t, two-sided 95 %, by degrees of freedom."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,9 @@ def project(recent: Sequence[float], done: int, steps: int, beside: float) -> Pr
     ahead = steps - done
     if ahead == 0:
         return Projection(beside, beside * (1 - _BESIDE), beside * (1 + _BESIDE))
-    mean = fmean(recent)
-    spread = stdev(recent) / mean * _T[min(len(recent) - 1, len(_T)) - 1] if mean > 0 else 0.0
-    width = math.sqrt(spread**2 * (1 / len(recent) + 1 / ahead) + _DRIFT**2 * ahead / steps)
+    usual = usual_steps(recent)
+    mean, spread = fmean(usual), _spread(usual)
+    width = math.sqrt(spread**2 * (1 / len(usual) + 1 / ahead) + _DRIFT**2 * ahead / steps)
     stepping = mean * ahead
     down = math.hypot(stepping * (1 - math.exp(-width)), _BESIDE * beside)
     up = math.hypot(stepping * (math.exp(width) - 1), _BESIDE * beside)
@@ -59,7 +63,23 @@ def project(recent: Sequence[float], done: int, steps: int, beside: float) -> Pr
     return Projection(left, max(0.0, left - down), left + up)
 
 
+def usual_steps(recent: Sequence[float]) -> Sequence[float]:
+    """The seconds of the last steps without the longest of them, if it is odd."""
+    *others, longest = sorted(recent) or [0.0]
+    return others if others and longest > _ODD * others[-1] else recent
+
+
+def _spread(seconds: Sequence[float]) -> float:
+    """Of single steps over their mean, times Student's t."""
+    mean = fmean(seconds)
+    if mean <= 0:
+        return 0.0
+    freedom = len(seconds) - 1 + _SPREAD_STEPS
+    squares = variance(seconds) / mean**2 * (len(seconds) - 1) + _SPREAD**2 * _SPREAD_STEPS
+    return math.sqrt(squares / freedom) * _T[min(freedom, max(_T))]
+
+
 def steps_within(seconds_left: float, recent: Sequence[float], done: int, beside: float) -> int:
     """The steps that a run can have made when so many seconds are spent, with what its end takes kept back."""
-    mean = fmean(recent)
+    mean = fmean(usual_steps(recent))
     return done + max(0, int((seconds_left - beside) / mean)) if mean > 0 else done

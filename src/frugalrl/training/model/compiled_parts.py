@@ -32,6 +32,11 @@ def use_kernels(model: nn.Module) -> None:
             _give(module, _mlp)
 
 
+def has_kernels(model: nn.Module) -> bool:
+    """Whether kernels compute parts of it."""
+    return any(hasattr(module, "plain_forward") for module in model.modules())
+
+
 def _give(module: nn.Module, forward: Any) -> None:
     """A subclass of the module's class, with its name, and that forward pass."""
     own = type(module)

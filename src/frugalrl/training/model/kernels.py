@@ -1,0 +1,31 @@
+"""Which compiled kernels a model on a CPU uses, made ready before what it does is timed."""
+
+from collections.abc import Callable
+
+import torch
+
+from frugalrl.rollout.blocked_cache import kernels_fit
+from frugalrl.rollout.packed_weights import model_shape
+from frugalrl.rollout.projections import panels_pay
+from frugalrl.training.model.compiled_parts import has_kernels
+from frugalrl.training.model.policy import Policy
+
+
+def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = True, learns: bool = False) -> float:
+    """Load or compile what sampling from a policy in this process uses, and what updating it does.
+
+    say: gets a line before something is compiled. Returns the seconds that it took, 0 if all was there.
+    """
+    model = policy.model
+    names = []
+    if learns and has_kernels(model) and model.dtype == torch.float32:
+        names += ["elementwise", "attention"]
+    if samples and kernels_fit(model_shape(model.config), model.dtype, policy.device):
+        names.append(f"decoding {str(model.dtype).removeprefix('torch.')}")
+    if samples and panels_pay(policy.device):
+        names.append("projections")
+    if not names:
+        return 0.0
+    from frugalrl.kernels.ready import make_ready
+
+    return make_ready(names, say)

@@ -1,0 +1,138 @@
+"""Kernels are compiled before a run begins, by one process, and kept on disk where that can be."""
+
+import copy
+import fcntl
+import importlib.util
+import threading
+
+import pytest
+import torch
+from numba.core import caching
+from numba.core.dispatcher import Dispatcher
+
+from frugalrl.config.schema import OptimizerSettings
+from frugalrl.kernels import attention_loops, decoding, elementwise, layers, products, ready
+from frugalrl.kernels.rehearsal import Part
+from frugalrl.rollout.engine import RolloutRequest, SamplingParams
+from frugalrl.rollout.torch_engine import TorchEngine
+from frugalrl.training.batching import TrainingRow, micro_batches
+from frugalrl.training.model.kernels import ready_kernels
+from frugalrl.training.model.optimizer import MasterOptimizer
+from frugalrl.training.model.policy import Policy
+from frugalrl.training.update import update_policy
+from tests.training.test_update import SETTINGS
+
+SOURCE = "import numba\n\n\n@numba.njit(cache=True)\ndef twice(x):\n    return 2 * x\n"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A part of one small kernel, in a folder of its own; called, it is as in a new process."""
+    (tmp_path / "small.py").write_text(SOURCE)
+    monkeypatch.setattr(ready, "_folder", lambda: tmp_path / "__pycache__")
+
+    def new_process():
+        spec = importlib.util.spec_from_file_location("small", tmp_path / "small.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(ready, "PARTS", {"small": Part(3.0, lambda: module.twice(21))})
+        return module.twice
+
+    return new_process
+
+
+def made_ready():
+    said = []
+    return ready.make_ready(["small"], said.append), said
+
+
+def test_a_kernel_is_compiled_once_and_that_is_said(small):
+    kernel = small()
+    seconds, said = made_ready()
+    assert seconds > 0
+    assert said == ["Compiling kernels for this processor, once on this machine: about 3 seconds."]
+    assert len(kernel.signatures) == 1
+    assert made_ready() == (0.0, [])
+    small()
+    assert made_ready() == (0.0, [])
+
+
+def test_a_damaged_file_is_replaced(small, tmp_path):
+    small()
+    made_ready()
+    for file in (tmp_path / "__pycache__").glob("*.nbi"):
+        file.write_bytes(file.read_bytes()[:20])
+    small()
+    assert made_ready()[1]
+    small()
+    assert made_ready() == (0.0, [])
+
+
+def test_without_a_folder_it_is_said_that_every_process_compiles(small, monkeypatch):
+    small()
+    monkeypatch.setattr(ready, "_folder", lambda: None)
+    _, (said,) = made_ready()
+    assert said == (
+        "Compiling kernels for this processor, in every process, for no folder can be written to keep them; "
+        "NUMBA_CACHE_DIR names one: about 3 seconds."
+    )
+
+
+def test_on_a_full_disk_kernels_are_ready_but_not_kept(small, monkeypatch):
+    def full(self, key, data):
+        raise OSError(28, "No space left on device")
+
+    kernel = small()
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    _, said = made_ready()
+    assert len(kernel.signatures) == 1
+    assert "(No space left on device): the next run compiles them again." in said[1]
+    assert made_ready() == (0.0, [])
+
+
+def test_a_process_waits_for_another_one_that_compiles(small, tmp_path):
+    small()
+    made_ready()
+    kernel, said = small(), []
+    for file in (tmp_path / "__pycache__").glob("*.nbi"):
+        kept = file.rename(file.with_suffix(".kept"))
+    with (tmp_path / "__pycache__" / ready._LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Event()
+
+        def heard(line):
+            said.append(line)
+            waiting.set()
+
+        other = threading.Thread(target=lambda: ready.make_ready(["small"], heard))
+        other.start()
+        assert waiting.wait(20)
+        kept.rename(kept.with_suffix(".nbi"))  # the other one has compiled it
+    other.join(20)
+    assert said == ["Another process is compiling kernels for this processor; waiting for it."]
+    assert len(kernel.signatures) == 1
+
+
+@pytest.mark.parametrize(("dtype", "count"), [(torch.float32, 9), (torch.bfloat16, 3)])
+def test_nothing_is_left_to_compile_for_sampling_and_an_update(dtype, count, tiny_policy):
+    """Of what a process has loaded nothing is used but what was made ready."""
+    kernels = [
+        one for room in (attention_loops, decoding, elementwise, layers, products) for one in vars(room).values()
+    ]
+    kernels = [one for one in kernels if isinstance(one, Dispatcher)]
+    for kernel in kernels:
+        kernel._reset_overloads()
+    policy = Policy(copy.deepcopy(tiny_policy.model).to(dtype), tiny_policy.tokenizer, "copy")
+    ready_kernels(policy, print, learns=True)
+    loaded = {kernel: list(kernel.signatures) for kernel in kernels}
+    assert sum(map(len, loaded.values())) >= count  # and parts of theirs, where they were compiled just now
+    engine = TorchEngine(policy.model, frozenset(), 4)
+    (answers,) = engine.generate([RolloutRequest((1, 2, 3), (0, 1, 2))], SamplingParams(5))
+    signs = (1.0, -1.0, 0.5)
+    rows = [
+        TrainingRow((1, 2, 3), one.token_ids, one.logprobs, sign, 1 / 15, one.loss_mask, one.policy_versions)
+        for one, sign in zip(answers, signs, strict=True)
+    ]
+    batches = micro_batches(rows, 100, policy.device)
+    update_policy(policy, policy, MasterOptimizer(policy.model, OptimizerSettings()), batches, SETTINGS, 1.0)
+    assert {kernel: list(kernel.signatures) for kernel in kernels} == loaded
