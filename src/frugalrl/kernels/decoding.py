@@ -14,8 +14,11 @@ from frugalrl.kernels import vectors
 from frugalrl.kernels.jit import compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-SOURCES_DIGEST = "81f03dbf6f17a184"
+SOURCES_DIGEST = "ddbc2a4ca8485dbd"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
+
+BLOCKS_AHEAD = 2
+"""Of 16 keys, that the processor is asked for before they are read."""
 
 Numbers = np.ndarray[Any, Any]
 
@@ -123,12 +126,15 @@ def _attend(
     to: int,
 ) -> None:
     """Attention of a group of queries, which stand in `work`, over the first columns of a row's head."""
-    for block in range((count + LANES - 1) // LANES):
-        at, first = block * LANES, cache + block * LANES * dim
+    blocks, size = (count + LANES - 1) // LANES, LANES * dim
+    for block in range(blocks):
+        at, first, ahead = block * LANES, cache + block * size, block + BLOCKS_AHEAD
+        ahead = cache + (ahead * size if ahead < blocks else columns * dim + (ahead - blocks) * size)
         for g in range(0, group - 1, 2):
-            _scores_of_two(work, turned + g * dim, dim, keys, first, columns, g * columns + at)
+            _scores_of_two(work, turned + g * dim, dim, keys, first, columns, g * columns + at, ahead, values)
         if group % 2:
-            _scores_of_one(work, turned + (group - 1) * dim, dim, keys, first, (group - 1) * columns + at)
+            last = (group - 1) * columns + at
+            _scores_of_one(work, turned + (group - 1) * dim, dim, keys, first, last, ahead, values)
     whole = (count + 3) // 4 * 4
     for g in range(group):
         work[turned + g] = _softmax(work, g * columns, count, coarse, values)
@@ -162,11 +168,17 @@ def _norm_into(states: Numbers, first: int, weight: Numbers, epsilon: float, out
 
 
 @compiled_inside
-def _scores_of_two(work: Numbers, one: int, dim: int, keys: Numbers, first: int, stride: int, to: int) -> None:
-    """Of 16 keys with two queries. Four sums each, so that none waits for its own last."""
+def _scores_of_two(
+    work: Numbers, one: int, dim: int, keys: Numbers, first: int, stride: int, to: int, ahead: int, values: Numbers
+) -> None:
+    """Of 16 keys with two queries. Four sums each, so that none waits for its own last. Meanwhile the processor is
+    asked for the keys from `ahead` on, and for the values of those that are here."""
     two = one + dim
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = vectors.zeros()
     for d in range(0, dim, 4):
+        for line in range(d * LANES, (d + 4) * LANES, LANES):
+            vectors.ask_for(keys, ahead + line)
+            vectors.ask_for(values, first + line)
         key = vectors.load(keys, first + d * LANES)
         a0 = vectors.fused(vectors.filled(work[one + d]), key, a0)
         b0 = vectors.fused(vectors.filled(work[two + d]), key, b0)
@@ -184,10 +196,15 @@ def _scores_of_two(work: Numbers, one: int, dim: int, keys: Numbers, first: int,
 
 
 @compiled_inside
-def _scores_of_one(work: Numbers, one: int, dim: int, keys: Numbers, first: int, to: int) -> None:
+def _scores_of_one(
+    work: Numbers, one: int, dim: int, keys: Numbers, first: int, to: int, ahead: int, values: Numbers
+) -> None:
     """Of 16 keys with one query, summed as `_scores_of_two` does."""
     a0 = a1 = a2 = a3 = vectors.zeros()
     for d in range(0, dim, 4):
+        for line in range(d * LANES, (d + 4) * LANES, LANES):
+            vectors.ask_for(keys, ahead + line)
+            vectors.ask_for(values, first + line)
         a0 = vectors.fused(vectors.filled(work[one + d]), vectors.load(keys, first + d * LANES), a0)
         a1 = vectors.fused(vectors.filled(work[one + d + 1]), vectors.load(keys, first + (d + 1) * LANES), a1)
         a2 = vectors.fused(vectors.filled(work[one + d + 2]), vectors.load(keys, first + (d + 2) * LANES), a2)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from frugalrl.kernels import decoding
+from frugalrl.kernels import decoding, layers, products
 from frugalrl.kernels.attention import attended
 from frugalrl.kernels.attention_blocks import BLOCK
 from frugalrl.kernels.functions import gated, normed
@@ -50,9 +50,29 @@ def _decoding(dtype: DTypeLike) -> None:
     )  # fmt: skip
 
 
+def _projections() -> None:
+    """In panels: alone, and in a whole layer."""
+
+    def zeros(*shape: int) -> np.ndarray[Any, Any]:
+        return np.zeros(shape, np.float32)
+
+    width, no_norm, nothing = products.PANEL, zeros(0), zeros(0, 1)
+    rows, wide, places, in_panels = zeros(1, width), zeros(1, 2 * width), np.zeros(1, np.int64), zeros(1, width, width)
+    made = rows, zeros(1, 3 * width), rows, rows, wide, rows
+    layers.layer(
+        zeros(width), no_norm, no_norm, zeros(width),
+        zeros(3, width, width), nothing, in_panels, nothing, zeros(2, width, width), nothing, in_panels, nothing,
+        zeros(1, 2, width), 1e-6, zeros(1, 1, 1, 1, width, LANES), zeros(1, 1, 1, LANES, width),
+        zeros(decoding.work_numbers(1, LANES, width)), nothing, *made, 0, places, zeros(1, width),
+    )  # fmt: skip
+    layers.logits(zeros(width), in_panels, 1e-6, nothing, rows, zeros(1, width), zeros(1, width))
+    products.product(rows, in_panels, nothing, nothing, zeros(1, width), 0, 1)
+
+
 PARTS: Mapping[str, Part] = {
     "elementwise": Part(1.5, _elementwise),
     "attention": Part(6.0, _attention),
+    "projections": Part(4.0, _projections),
     "decoding float32": Part(2.5, lambda: _decoding(np.float32)),
     "decoding bfloat16": Part(2.5, lambda: _decoding(np.uint16)),
 }

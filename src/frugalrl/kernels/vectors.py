@@ -17,6 +17,10 @@ LANES = 16
 """Numbers in a vector."""
 
 _FLOAT, _HALF, _WORD, _FLAG = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(1)
+_BYTE, _INDEX = ir.IntType(8), ir.IntType(64)
+_TWO = (types.intp, types.intp)
+_ARRAYS_OF_A_TILE = (0, 3, 6)
+"""Of its arguments."""
 _FLOATS, _HALVES, _WORDS, _FLAGS = (ir.VectorType(one, LANES) for one in (_FLOAT, _HALF, _WORD, _FLAG))
 _NAN = 0x7FC0
 """In bfloat16."""
@@ -252,6 +256,87 @@ def coarse_exp(typing: Any, vector: Any) -> Any:
         return builder.select(builder.fcmp_unordered("uno", x, x), x, made)
 
     return VECTOR(VECTOR), emit
+
+
+def tile_of(rows: int) -> Any:
+    """A function of a tile of a matrix product, so many rows and 32 columns, in registers from first to last product.
+
+    Its numbers are sums of products in their order, each rounded once where the processor can, so they have the same
+    bits in a tile of any height. 12 rows take 24 of the 32 registers of AVX-512.
+    """
+
+    @intrinsic
+    def tile(
+        typing: Any, out: Any, to: Any, outputs: Any, left: Any, a: Any, inputs: Any,
+        right: Any, b: Any, next_right: Any, step: Any,
+    ) -> Any:  # fmt: skip
+        """Arrays are flat float32. left: rows of `inputs` numbers, from a on. right: `inputs` rows of 32, from b on.
+        out: rows of `outputs`, from `to` on. Meanwhile what comes next in `right` is asked for, from `next_right` on,
+        `step` numbers further with each product."""
+
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kinds = signature.args
+            data = [context.make_array(kinds[at])(context, builder, arguments[at]).data for at in _ARRAYS_OF_A_TILE]
+            _emit_tile(builder, rows, *data, *(arguments[at] for at in (1, 2, 4, 5, 7, 8, 9)))
+            return context.get_dummy_value()
+
+        return types.void(out, *_TWO, left, *_TWO, right, *_TWO, types.intp), emit
+
+    return tile
+
+
+def _emit_tile(
+    builder: Any, rows: int, out: Any, left: Any, right: Any,
+    to: Any, outputs: Any, a: Any, inputs: Any, b: Any, next_right: Any, step: Any,
+) -> None:  # fmt: skip
+    sums = [[cgutils.alloca_once_value(builder, _filled(_FLOATS, 0.0)) for _ in range(2)] for _ in range(rows)]
+    firsts = [builder.gep(left, [_further(builder, a, row, inputs)]) for row in range(rows)]
+    with cgutils.for_range(builder, inputs, intp=_INDEX) as loop:
+        at = _further(builder, b, 2 * LANES, loop.index)
+        weights = [_loaded(builder, right, builder.add(at, _number(lane))) for lane in (0, LANES)]
+        _ask_for(builder, builder.gep(right, [builder.add(next_right, builder.mul(loop.index, step))]))
+        for row, first in zip(sums, firsts, strict=True):
+            factor = _spread(builder, builder.load(builder.gep(first, [loop.index])))
+            for one, weight in zip(row, weights, strict=True):
+                builder.store(_fused(builder, factor, weight, builder.load(one)), one)
+    for number, row in enumerate(sums):
+        at = _further(builder, to, number, outputs)
+        for one, lane in zip(row, (0, LANES), strict=True):
+            place = builder.gep(out, [builder.add(at, _number(lane))])
+            builder.store(builder.load(one), builder.bitcast(place, _FLOATS.as_pointer()), align=4)
+
+
+@intrinsic
+def ask_for(typing: Any, array: Any, index: Any) -> Any:
+    """Let the processor fetch the 64 bytes with this number into its second cache."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        _ask_for(builder, builder.gep(data, [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), emit
+
+
+def _ask_for(builder: Any, pointer: Any) -> None:
+    byte = _BYTE.as_pointer()
+    signature = ir.FunctionType(ir.VoidType(), (byte, _WORD, _WORD, _WORD))
+    prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
+    to_read, second_cache, data = (ir.Constant(_WORD, number) for number in (0, 2, 1))
+    builder.call(prefetch, (builder.bitcast(pointer, byte), to_read, second_cache, data))
+
+
+def _number(value: int) -> ir.Constant:
+    return ir.Constant(_INDEX, value)
+
+
+def _further(builder: Any, first: Any, count: int, size: Any) -> Any:
+    """first + count * size."""
+    return builder.add(first, builder.mul(_number(count), size))
+
+
+def _loaded(builder: Any, data: Any, index: Any) -> Any:
+    return builder.load(builder.bitcast(builder.gep(data, [index]), _FLOATS.as_pointer()), align=4)
 
 
 def _picked(lanes: Iterable[int]) -> Any:

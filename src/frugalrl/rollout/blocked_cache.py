@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frugalrl.rollout import wide_pages
 from frugalrl.rollout.packed_weights import ModelShape
 
 BLOCK_COLUMNS = 16
@@ -35,24 +36,24 @@ class BlockedCache:
         """tokens: a multiple of BLOCK_COLUMNS. threads: that share the rows of a step."""
         self.rows, self.tokens = rows, tokens
         first, dim = (shape.layers, rows, shape.kv_heads), shape.head_dim
-        self._keys = torch.zeros(*first, tokens // BLOCK_COLUMNS, dim, BLOCK_COLUMNS, dtype=dtype)
-        self._values = torch.zeros(*first, tokens, dim, dtype=dtype)
+        self._keys = wide_pages.zeros(*first, tokens // BLOCK_COLUMNS, dim, BLOCK_COLUMNS, dtype=dtype)
+        self._values = wide_pages.zeros(*first, tokens, dim, dtype=dtype)
         self.keys, self.values = as_array(self._keys), as_array(self._values)
-        self._threads = threads
+        self.threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, "rows") if threads > 1 else None
         self._held = np.zeros(rows, dtype=np.int64)
-        self._buffers = [
-            torch.empty(rows, width, dtype=dtype) for width in (shape.hidden, shape.query_width, shape.intermediate)
-        ]
+        self._buffers: dict[tuple[int, ...], list[Tensor]] = {}
+        self._dtype = dtype
 
-    def buffers(self, rows: int) -> list[tuple[Tensor, np.ndarray[Any, Any]]]:
-        """Memory for normed states [rows, H], attended ones [rows, heads * D] and gated ones [rows, I], as tensor and
-        array."""
-        return [(whole[:rows], as_array(whole[:rows])) for whole in self._buffers]
+    def buffers(self, rows: int, *widths: int) -> list[tuple[Tensor, np.ndarray[Any, Any]]]:
+        """Memory [rows, width] for what is made on the way, as tensor and array; the same for the same widths."""
+        if widths not in self._buffers:
+            self._buffers[widths] = [torch.empty(self.rows, width, dtype=self._dtype) for width in widths]
+        return [(whole[:rows], as_array(whole[:rows])) for whole in self._buffers[widths]]
 
     def shares(self, rows: int) -> list[tuple[int, int]]:
         """The first rows of the cache for each thread: from, to."""
-        count = max(1, min(self._threads, rows // FEWEST_SHARED_ROWS))
+        count = max(1, min(self.threads, rows // FEWEST_SHARED_ROWS))
         return [(int(part[0]), int(part[-1]) + 1) for part in np.array_split(np.arange(rows), count)]
 
     def begin(self, function: Callable[..., None], *arguments: Any) -> "Future[None]":

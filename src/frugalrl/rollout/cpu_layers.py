@@ -1,9 +1,10 @@
-"""The layers of a decoding step on a CPU: matrix products by torch, and between two of them one compiled kernel.
+"""The layers of a decoding step on a CPU: matrix products, and between two of them one compiled kernel.
 
-A layer is four products and four kernels instead of some thirty operations.
+A layer is four products and four kernels instead of some thirty operations. `whole_layers.py` has the same as one call.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,39 +15,29 @@ from frugalrl.rollout.blocked_cache import BLOCK_COLUMNS, BlockedCache, as_array
 from frugalrl.rollout.packed_weights import PackedWeights
 
 Activation = Callable[[Tensor], Tensor]
+Array = np.ndarray[Any, Any]
 
 
 class CpuLayers:
-    """A model's layers, ready to be fed tokens."""
+    """A model's layers and its head, ready to be fed tokens."""
 
     def __init__(self, weights: PackedWeights, activation: Activation, cos: Tensor, sin: Tensor) -> None:
         """activation: of the gate; silu has a kernel. cos, sin: float32 [positions, D/2]."""
         self._weights, self._activation = weights, activation
-        missing = -cos.shape[1] % BLOCK_COLUMNS
-        turns = torch.stack((cos, sin), 1).to(weights.dtype).float()  # as the trainer rounds them
-        self._rotations = F.pad(turns, (0, missing)).numpy()
+        self._rotations, self._norms = rotation_table(cos, sin, weights.dtype), norm_arrays(weights)
         self._coarse = weights.dtype == torch.bfloat16 and torch.backends.cpu.get_cpu_capability() == "AVX512"
         """Whether the trainer's attention takes exp so."""
-        nothing = np.empty(0, np.float32)
-        self._norms = [
-            (
-                as_array(layer.input_norm),
-                nothing if layer.query_norm is None else _padded(layer.query_norm),
-                nothing if layer.key_norm is None else _padded(layer.key_norm),
-                as_array(layer.post_norm),
-            )
-            for layer in weights.layers
-        ]
 
-    def run(self, cache: BlockedCache, tokens: Tensor, positions: Tensor) -> Tensor:
-        """Feed a token to each of the first n rows. tokens, positions: int64 [n]. Returns hidden states [n, H]."""
+    def logits(self, cache: BlockedCache, tokens: Tensor, positions: Tensor) -> Tensor:
+        """See `Decoder.decode`."""
         from frugalrl.kernels import decoding
 
         weights, epsilon, rows = self._weights, self._weights.shape.epsilon, tokens.shape[0]
         places = positions.numpy()
         cache.hold(places)
-        (normed, normed_out), (attended, attended_out), (gated, gated_out) = cache.buffers(rows)
         shape = weights.shape
+        widths = shape.hidden, shape.query_width, shape.intermediate
+        (normed, normed_out), (attended, attended_out), (gated, gated_out) = cache.buffers(rows, *widths)
         scratch = decoding.work_numbers(shape.heads // shape.kv_heads, cache.tokens, shape.head_dim)
         shares = [(*share, np.empty(scratch, np.float32)) for share in cache.shares(rows)]
         hidden = F.embedding(tokens, weights.embedding)
@@ -70,12 +61,28 @@ class CpuLayers:
                 gate, up = gate_up.chunk(2, dim=-1)
                 torch.mul(self._activation(gate), up, out=gated)
             hidden = layer.down.added_to(hidden, gated)
-        return hidden
+        decoding.norm(as_array(hidden), as_array(weights.norm), epsilon, normed_out)
+        return weights.head(normed.to(weights.head_dtype)).float()
 
 
-def _padded(weight: Tensor) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """float32, with zeros up to a whole number of vectors."""
-    array: np.ndarray[tuple[int], np.dtype[np.float32]] = F.pad(
-        weight.float(), (0, -len(weight) % BLOCK_COLUMNS)
-    ).numpy()
+def rotation_table(cos: Tensor, sin: Tensor, dtype: torch.dtype) -> Array:
+    """[positions, 2, whole vectors], rounded as the trainer rounds them."""
+    turns = torch.stack((cos, sin), 1).to(dtype).float()
+    table: Array = F.pad(turns, (0, -cos.shape[1] % BLOCK_COLUMNS)).numpy()
+    return table
+
+
+def norm_arrays(weights: PackedWeights) -> list[tuple[Array, Array, Array, Array]]:
+    """Of each layer the norms of its input, of queries, of keys (both padded, or empty) and after attention."""
+    return [
+        (as_array(layer.input_norm), _padded(layer.query_norm), _padded(layer.key_norm), as_array(layer.post_norm))
+        for layer in weights.layers
+    ]
+
+
+def _padded(weight: Tensor | None) -> Array:
+    """float32, with zeros up to a whole number of vectors; empty for None."""
+    if weight is None:
+        return np.empty(0, np.float32)
+    array: Array = F.pad(weight.float(), (0, -len(weight) % BLOCK_COLUMNS)).numpy()
     return array

@@ -17,6 +17,7 @@ from frugalrl.rollout.cpu_layers import CpuLayers
 from frugalrl.rollout.kv_cache import KeyValueCache, SdpaCache
 from frugalrl.rollout.packed_weights import PackedLayer, PackedWeights
 from frugalrl.rollout.projections import FEWEST_ROWS
+from frugalrl.rollout.whole_layers import WholeLayers
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """Layer, queries [N, heads, D], keys and values [N, kv_heads, D] in; [N, heads * D] out."""
@@ -61,6 +62,10 @@ class Decoder:
     def _cpu_layers(self) -> CpuLayers:
         return CpuLayers(self.weights, self._activation, *self._turns)
 
+    @cached_property
+    def _whole_layers(self) -> WholeLayers | None:
+        return WholeLayers.made_for(self.weights, self._activation, *self._turns)
+
     def decode(self, cache: SdpaCache | BlockedCache, tokens: Tensor, positions: Tensor, width: int) -> Tensor:
         """Feed one token to each of the first n cache rows (at least FEWEST_ROWS).
 
@@ -68,7 +73,8 @@ class Decoder:
         cache that are read, more than any position. Returns float32 logits [n, V] of the tokens that follow.
         """
         if isinstance(cache, BlockedCache):
-            return self.logits(self._cpu_layers.run(cache, tokens, positions))
+            whole = self._whole_layers if cache.threads == 1 else None
+            return (whole or self._cpu_layers).logits(cache, tokens, positions)
         columns = cache.columns(positions, width)
 
         def attend(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -1,25 +1,33 @@
 """Linear projections with their weights laid out for decoding: few rows, the same weights at every token.
 
-Three layouts, chosen by `layout_for`:
+Four layouts, chosen by `layout_for`:
 
+- `Panels` (CPU with AVX-512, fp32): 32 outputs at a time, multiplied by a kernel of our own (`kernels/products.py`).
 - `Transposed` (CPU): [inputs, outputs]. With 8 rows this is twice as fast as a Linear's own layout.
 - `OneDnn` (CPU, bf16): blocked by oneDNN, as inductor does it; with 64 rows about twice as fast as a Linear.
 - `AsStored` (elsewhere): a Linear's own layout, which cuBLAS likes as well as any.
 
 Projections that read the same input are fused: their outputs stand side by side.
 
-In fp32 a row of `Transposed` has the same bits whatever rows stand beside it, on the processors and with the libraries
-where that was measured (docs/rollouts.md), because it never hands the library one row or more than `MOST_ROWS`.
+In fp32 a row of `Panels` has the same bits whatever rows stand beside it. So has one of `Transposed` on the processors
+and with the libraries where that was measured (docs/rollouts.md), because it never hands the library one row or more
+than `MOST_ROWS`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frugalrl.kernels.sharing import in_parts
+from frugalrl.rollout.wide_pages import Pieces
+
+PANEL_OUTPUTS = 32
+"""As the kernel reads them."""
 MOST_ROWS = 128
 """In one matrix product of `Transposed`: above, MKL may add up a long sum in other pieces, so in other bits."""
 FEWEST_ROWS = 2
@@ -84,6 +92,42 @@ class Transposed:
 
     def _product(self, x: Tensor) -> Tensor:
         return torch.mm(x, self._weight) if self._bias is None else torch.addmm(self._bias, x, self._weight)
+
+
+class Panels:
+    """fp32, 32 outputs at a time, of which the weights of the first input stand first: [outputs / 32, inputs, 32]."""
+
+    def __init__(self, inputs: int, outputs: Sequence[int], biased: bool, memory: Pieces) -> None:
+        """outputs: multiples of PANEL_OUTPUTS."""
+        self._offsets, width = _offsets(outputs), sum(outputs)
+        self._panels = memory.take(width // PANEL_OUTPUTS, inputs, PANEL_OUTPUTS)
+        self._bias = torch.empty(int(biased), width)
+
+    @property
+    def arrays(self) -> tuple[Any, Any]:
+        """Panels and bias [1 or 0, outputs], as the kernels take them."""
+        return self._panels.numpy(), self._bias.numpy()
+
+    def put(self, part: int, weight: Tensor, bias: Tensor | None) -> None:
+        """See `Projection.put`."""
+        first, last = (one // PANEL_OUTPUTS for one in self._offsets[part : part + 2])
+        rows = weight.reshape(last - first, PANEL_OUTPUTS, weight.shape[1])
+        self._panels[first:last].copy_(rows.transpose(1, 2))
+        if bias is not None:
+            self._bias[:, self._offsets[part] : self._offsets[part + 1]] = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.added_to(x.new_empty(0, 1), x)
+
+    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """See `Projection.added_to`."""
+        from frugalrl.kernels.products import product
+
+        count, inputs, _ = self._panels.shape
+        out = x.new_empty(x.shape[0], count * PANEL_OUTPUTS)
+        arrays = x.contiguous().numpy(), *self.arrays, residual.contiguous().numpy(), out.numpy()
+        in_parts(lambda first, last: product(*arrays, first, last), count, inputs * x.shape[0])
+        return out
 
 
 class OneDnn:
@@ -184,12 +228,25 @@ class Adapted:
         return outputs
 
 
+def panels_pay(device: torch.device) -> bool:
+    """Whether a processor has the registers for the tiles of `Panels`."""
+    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+
+
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
     """The layout that is fastest for a dtype on a device."""
     if device.type == "cpu" and dtype == torch.float32:
-        return Transposed
+        return partial(_panels_where_whole, Pieces(dtype)) if panels_pay(device) else Transposed
     blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
     return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
+
+
+def _panels_where_whole(
+    memory: Pieces, inputs: int, outputs: Sequence[int], biased: bool, dtype: torch.dtype, device: torch.device
+) -> Projection:
+    if any(count % PANEL_OUTPUTS for count in outputs):
+        return Transposed(inputs, outputs, biased, dtype, device)
+    return Panels(inputs, outputs, biased, memory)
 
 
 def _offsets(outputs: Sequence[int]) -> list[int]:

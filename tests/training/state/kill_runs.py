@@ -41,9 +41,9 @@ RECIPE = {
     "name": "killed",
     "seed": 3,
     "data": {
-        "train": {"limit": 40},
-        "validation": {"split": "validation", "limit": 4},
-        "test": {"split": "test", "limit": 4},
+        "train": {"limit": 12},
+        "validation": {"split": "validation", "limit": 3},
+        "test": {"split": "test", "limit": 2},
     },
     "rewards": [{"name": "accuracy"}, {"name": "format", "weight": 0.5}],
     "rollout": {"prompts_per_step": 2, "group_size": 3, "max_prompt_tokens": 128, "max_completion_tokens": 32},

@@ -6,6 +6,7 @@ import torch
 
 from frugalrl.rollout.blocked_cache import kernels_fit
 from frugalrl.rollout.packed_weights import model_shape
+from frugalrl.rollout.projections import panels_pay
 from frugalrl.training.model.compiled_parts import has_kernels
 from frugalrl.training.model.policy import Policy
 
@@ -21,6 +22,8 @@ def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = Tr
         names += ["elementwise", "attention"]
     if samples and kernels_fit(model_shape(model.config), model.dtype, policy.device):
         names.append(f"decoding {str(model.dtype).removeprefix('torch.')}")
+    if samples and panels_pay(policy.device):
+        names.append("projections")
     if not names:
         return 0.0
     from frugalrl.kernels.ready import make_ready
