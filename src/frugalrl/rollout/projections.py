@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frugalrl.kernels.sharing import in_parts
+from frugalrl.kernels.sharing import has_numbers, in_parts
 from frugalrl.rollout.wide_pages import Pieces
 
 PANEL_OUTPUTS = 32
@@ -121,7 +121,6 @@ class Panels:
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
         """See `Projection.added_to`."""
-        from frugalrl.kernels.functions import has_numbers
         from frugalrl.kernels.products import product
 
         count, inputs, _ = self._panels.shape
