@@ -27,8 +27,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py
 
 test: check
-	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m pytest -m "not alone" -n auto --dist loadfile
+	$(BIN)/python -m pytest --ignore tests/test_architecture.py -n logical --dist loadfile --no-loadscope-reorder
 
 # The engine behind servers against a real vLLM on this CPU: some minutes, and 4 GB of packages at the first time.
 test-vllm: $(VENV)/installed-dev

@@ -6,8 +6,8 @@
 Each size is planned with `frugalrl plan --measure`, and then trained for a few steps by `frugalrl train`, both in
 processes of their own, one after the other. The memory measured is the resident set at its largest, by the operating
 system; a step is the median of those after the first, by the run's own log. Larger models have random weights, so their
-completions run to the cap; the plan takes its lengths from the same model. Options of the optimizer and adapters have a
-run each at 10 M. `--docs` writes the tables of docs/plan.md.
+completions run to the cap; the plan takes its lengths from the same model. Options of the optimizer, adapters and bf16
+have a run each at 10 M; nothing was fitted at 27 M. `--docs` writes the tables of docs/plan.md.
 """
 
 import argparse
@@ -64,6 +64,19 @@ SIZES = (
     ),
     Size("10M, LoRA", SMALL, 3, 4, ("model.lora={}",)),
     Size("10M, 8 bits", SMALL, 3, 4, ("optimizer.state_bits=8",)),
+    Size("10M, bf16", SMALL, 3, 4, ("model.dtype=bfloat16",)),
+    Size(
+        "27M",
+        {
+            "hidden_size": 512,
+            "intermediate_size": 1536,
+            "num_hidden_layers": 9,
+            "num_attention_heads": 8,
+            "num_key_value_heads": 2,
+        },
+        3,
+        2,
+    ),
 )
 
 

@@ -16,8 +16,45 @@ from frugalrl.verify.workers.pool import VerifierPool
 torch.set_num_threads(1)  # two threads spin each other to a crawl on a busy machine, and tests run side by side
 
 
+SLOW_FILES = (
+    "training/distributed/test_equality.py",
+    "verify/test_code_lifetime.py",
+    "training/state/test_kills.py",
+    "planning/doctor/test_broken_recipes.py",
+    "verify/test_code_attacks.py",
+    "test_cli.py",
+    "training/distributed/test_launches.py",
+    "training/test_trainer.py",
+    "verify/test_workers_pool.py",
+    "planning/forecast/test_traced.py",
+    "verify/test_code.py",
+    "benchmarks/test_gpu.py",
+    "test_wheel.py",
+    "test_examples.py",
+    "evaluation/test_sharing.py",
+    "training/state/test_resume.py",
+    "training/test_failures.py",
+    "verify/test_hostile.py",
+    "training/guard/test_guard_actions.py",
+    "planning/doctor/test_served.py",
+    "curation/test_pipeline.py",
+    "verify/test_answers_data.py",
+    "training/test_update.py",
+)
+"""The files that take longest, the longest first: one that began at the end would keep all other cores waiting.
+
+The second needs no kernels: on a fresh machine the first one's process compiles them, and who needs them too waits.
+"""
+
+
+def _begins(item: pytest.Item) -> int:
+    name = item.path.relative_to(Path(__file__).parent).as_posix()
+    return SLOW_FILES.index(name) if name in SLOW_FILES else len(SLOW_FILES)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a real vLLM unless it is asked for by name."""
+    """Leave out what needs a real vLLM unless it is asked for by name; put the longest files first."""
+    items.sort(key=_begins)
     if "vllm" not in config.getoption("markexpr"):
         left_out = [item for item in items if "vllm" in item.keywords and item.get_closest_marker("vllm")]
         config.hook.pytest_deselected(items=left_out)

@@ -4,11 +4,14 @@ Everything is decided from the syntax trees of the files: imports and calls, nev
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import SLOW_FILES
 
 PACKAGE = Path(__file__).parents[1] / "src" / "frugalrl"
 MODULES = {
@@ -204,20 +207,30 @@ def level(module: str) -> int:
     return next((LEVELS[prefix] for prefix in prefixes if prefix in LEVELS), PURE)
 
 
-def imported_names(module: str) -> set[str]:
+def imported_names(module: str) -> frozenset[str]:
     """Every name that a module imports, as module and as member: ``a.b`` and ``a.b.c`` of ``from a.b import c``."""
+    return imports_of(TREES[module])
+
+
+@functools.cache
+def imports_of(tree: ast.Module) -> frozenset[str]:
     names: set[str] = set()
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    return frozenset(names)
 
 
-def calls_of(module: str) -> set[str]:
+def calls_of(module: str) -> frozenset[str]:
     """The dotted names that a module calls, e.g. ``open``, ``random.shuffle``, ``torch.manual_seed``."""
-    return {dotted(node.func) for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)} - {""}
+    return calls_in(TREES[module])
+
+
+@functools.cache
+def calls_in(tree: ast.Module) -> frozenset[str]:
+    return frozenset(dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)) - {""}
 
 
 def dotted(node: ast.AST) -> str:
@@ -381,3 +394,8 @@ def test_nothing_is_ever_unpickled(module):
     names = imported_names(module)
     assert {name.partition(".")[0] for name in names} & PICKLERS == set()
     assert (calls_of(module) | names) & UNPICKLING_CALLS == set()
+
+
+def test_the_files_of_tests_that_begin_first_exist():
+    tests = Path(__file__).parent
+    assert [name for name in SLOW_FILES if not (tests / name).is_file()] == []

@@ -1,8 +1,10 @@
 """The numbered examples run, and print what stands beside them as far as every machine agrees on it."""
 
 import re
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,21 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def printed(name: str) -> str:
-    command = [sys.executable, EXAMPLES / f"{name}.py"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
+@pytest.fixture
+def printed(capsys, monkeypatch, tmp_path):
+    """What an example prints. It runs in this process, which has imported what it would import for seconds."""
+
+    def of(name: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(EXAMPLES)  # as for a script; recipes name what is in it
+        script = str(EXAMPLES / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [script])
+        with warnings.catch_warnings(action="default"):
+            runpy.run_path(script, run_name="__main__")
+        assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind where it is started"
+        return capsys.readouterr().out
+
+    return of
 
 
 def stored(name: str) -> str:
@@ -20,10 +34,12 @@ def stored(name: str) -> str:
 
 
 def test_scoring_prints_the_table_beside_it():
-    assert printed("01_score_completions") == stored("01_score_completions")
+    command = [sys.executable, EXAMPLES / "01_score_completions.py"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240).stdout
+    assert output == stored("01_score_completions")
 
 
-def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing():
+def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing(printed):
     """The drawn tokens could differ on another processor in their last digits; the problem and the sums cannot."""
     output = printed("02_sample_from_a_model")
     assert output.splitlines()[0] == stored("02_sample_from_a_model").splitlines()[0]
@@ -32,7 +48,7 @@ def test_sampling_shows_a_group_whose_advantages_add_up_to_nothing():
     assert abs(sum(advantages)) < 0.01
 
 
-def test_the_notebook_runs_cell_by_cell():
+def test_the_notebook_runs_cell_by_cell(printed):
     output = printed("07_in_a_notebook").splitlines()
     assert output[:2] == stored("07_in_a_notebook").splitlines()[:2]
     assert "Did you mean 'steps'?" in output[1]
@@ -46,13 +62,13 @@ def test_every_example_uses_the_public_api_and_has_its_output_beside_it(script):
     assert script.with_suffix(".txt").read_text(encoding="utf-8").strip()
 
 
-def test_the_loop_by_hand_learns():
+def test_the_loop_by_hand_learns(printed):
     (gain,) = re.findall(r"gain: +([-+][\d.]+) points", printed("03_grpo_by_hand"))
     assert float(gain) > 15
 
 
 @pytest.mark.parametrize(("name", "steps"), [("05_a_loss_of_your_own", 6), ("06_an_advantage_rule_of_your_own", 6)])
-def test_an_algorithm_of_ones_own_trains(name, steps):
+def test_an_algorithm_of_ones_own_trains(printed, name, steps):
     """What is worked by hand is the same everywhere; the steps are there, and the reward rises in them."""
     output = printed(name)
     by_hand, training = output.split("\n\n")
@@ -62,7 +78,7 @@ def test_an_algorithm_of_ones_own_trains(name, steps):
     assert rewards[-1] > rewards[0] + 0.1
 
 
-def test_curating_finds_every_planted_fault():
+def test_curating_finds_every_planted_fault(printed):
     """19 unclosed golds, a proof, 40 + 20 copies, 20 pairs that contradict each other, 20 benchmark problems."""
     lines = printed("04_curate_a_pool").splitlines(keepends=True)
     output = "".join(line for line in lines if " elapsed, about " not in line)  # how far a slow machine is

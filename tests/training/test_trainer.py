@@ -184,7 +184,8 @@ def test_real_problems_train_the_tiny_model(shared_data, tmp_path, file, extra):
 
 @pytest.mark.parametrize("name", ["open-rs1", "open-rs2", "open-rs2-lora", "open-rs3"])
 def test_the_papers_recipes_start_a_real_run_on_a_small_model(tmp_path, name):
-    """Only the model, the data's place and the lengths differ: bf16, checkpointing, KL and rewards are the recipe's."""
+    """Only the model, the data's place, the lengths and the number of prompts differ: bf16, checkpointing, KL and
+    rewards are the recipe's."""
     rows = [{"problem": f"What is {n} plus {n}?", "answer": str(2 * n)} for n in range(40)]
     data = write_jsonl(tmp_path / "data.jsonl", rows)
     chosen = load_recipe(
@@ -196,6 +197,7 @@ def test_the_papers_recipes_start_a_real_run_on_a_small_model(tmp_path, name):
             f"data.validation.source={data}",
             "data.validation.limit=4",
             "rollout.max_completion_tokens=24",
+            "rollout.prompts_per_step=3",
             "training.steps=2",
         ],
     )

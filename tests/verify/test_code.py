@@ -1,5 +1,8 @@
 """The code reward: real solutions pass, wrong ones do not, and what the columns say is read as it stands."""
 
+import ast
+import builtins
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -210,10 +213,45 @@ def test_without_tests_or_a_sandbox_the_verdict_is_unknown(monkeypatch):
     assert (verdict.label, verdict.reason) == ("unknown", "no_sandbox")
 
 
+def constructs(row) -> set[tuple[str, str]]:
+    """What a solution and its tests use of the language: kinds of syntax and of constants, builtins, modules."""
+    source = row["problem"] + row["answer"] if "entry_point" in row else row["answer"]
+    tests = [row["test"]] if "entry_point" in row else [*row["test_list"], *row["test_imports"]]
+    found = set()
+    for where, text in (("solution", source), ("tests", "\n".join(tests))):
+        with warnings.catch_warnings(action="ignore"):  # of their backslashes
+            tree = ast.parse(text)
+        for node in ast.walk(tree):
+            names = [type(node).__name__]
+            if isinstance(node, ast.Name) and hasattr(builtins, node.id):
+                names.append(node.id)
+            elif isinstance(node, ast.Import):
+                names += [one.name for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names.append(str(node.module))
+            elif isinstance(node, ast.Constant):
+                names.append(type(node.value).__name__)
+            found |= {(where, name) for name in names}
+    return found
+
+
+def with_something_new(rows):
+    """The rows that use a construct that none before them uses."""
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        if constructs(row) - seen:
+            yield row
+        seen |= constructs(row)
+
+
 @isolated
 @pytest.mark.parametrize(("file", "count"), [("bench/humaneval.jsonl", 164), ("bench/mbpp_399.jsonl", 399)])
-def test_every_canonical_solution_passes(file, count, shared_data):
+def test_canonical_solutions_pass_whatever_they_use_of_the_language(file, count, shared_data):
+    """A fifth of them, which use all that any of them uses: each takes two sandboxes."""
     rows = data_rows(shared_data, file)
+    assert len(rows) == count
+    chosen = list(with_something_new(rows))
+    assert 40 < len(chosen) < count / 2
 
     def outcome(row):
         task = problem(row["problem"], **{key: row[key] for key in row if key.startswith(("test", "entry"))})
@@ -221,6 +259,5 @@ def test_every_canonical_solution_passes(file, count, shared_data):
         return row["id"], run_tests(source, find_tests(task), PATIENT)
 
     with ThreadPoolExecutor(2) as threads:
-        outcomes = list(threads.map(outcome, rows))
-    assert len(outcomes) == count
+        outcomes = list(threads.map(outcome, chosen))
     assert [name for name, result in outcomes if result.passed != result.total] == []

@@ -14,7 +14,7 @@ from frugalrl.kernels.attention_blocks import BLOCK
 from frugalrl.kernels.attention_loops import attend, attend_backward
 from frugalrl.kernels.functions import array
 from frugalrl.kernels.jit import Integers
-from frugalrl.kernels.sharing import side_by_side
+from frugalrl.kernels.sharing import has_numbers, side_by_side
 
 Sequences = tuple[tuple[tuple[int, int, int], ...], ...]
 
@@ -41,13 +41,14 @@ class _Attention(torch.autograd.Function):
         *tensors, scale, sequences = inputs
         queries, keys, values, cosines, sines = (one.contiguous() for one in tensors)
         out, logsums = torch.empty_like(queries), queries.new_empty(queries.shape[:2])
-        before = [array(one) for one in (queries, keys, values, cosines, sines)]
-        after = [array(one) for one in (out, logsums)]
+        if has_numbers(queries):
+            before = [array(one) for one in (queries, keys, values, cosines, sines)]
+            after = [array(one) for one in (out, logsums)]
 
-        def compute(unit: tuple[Integers, int]) -> None:
-            attend(*unit, *before, np.float32(scale), *after)  # type: ignore[call-arg, arg-type]
+            def compute(unit: tuple[Integers, int]) -> None:
+                attend(*unit, *before, np.float32(scale), *after)  # type: ignore[call-arg, arg-type]
 
-        side_by_side(compute, _units(sequences, keys.shape[1]))
+            side_by_side(compute, _units(sequences, keys.shape[1]))
         ctx.save_for_backward(queries, keys, values, cosines, sines, out, logsums)
         ctx.scale, ctx.sequences = scale, sequences
         return out
@@ -55,14 +56,16 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, cosines, sines, out, logsums = ctx.saved_tensors
+        gradient = gradient.contiguous()
         gradients = [torch.empty_like(one) for one in (queries, keys, values)]
-        before = [array(one) for one in (queries, keys, values, cosines, sines)]
-        after = [array(one) for one in (out, logsums, gradient, *gradients)]
+        if has_numbers(queries):
+            before = [array(one) for one in (queries, keys, values, cosines, sines)]
+            after = [array(one) for one in (out, logsums, gradient, *gradients)]
 
-        def compute(unit: tuple[Integers, int]) -> None:
-            attend_backward(*unit, *before, np.float32(ctx.scale), *after)  # type: ignore[call-arg, arg-type]
+            def compute(unit: tuple[Integers, int]) -> None:
+                attend_backward(*unit, *before, np.float32(ctx.scale), *after)  # type: ignore[call-arg, arg-type]
 
-        side_by_side(compute, _units(ctx.sequences, keys.shape[1]))
+            side_by_side(compute, _units(ctx.sequences, keys.shape[1]))
         return *gradients, None, None, None, None
 
 

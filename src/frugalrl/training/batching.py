@@ -95,9 +95,14 @@ def micro_batches(
     ordered = [row for group in in_order for row in group]
     signals = [signal for group in in_order for signal in [_has_signal(group)] * len(group)]
     lengths = [len(row.prompt_ids) + len(row.completion_ids) for row in ordered]
-    tokens = _even_tokens(lengths, signals, micro_batch_tokens) if even and ordered else micro_batch_tokens
-    starts = _starts(lengths, signals, tokens)
+    starts = first_rows(lengths, signals, micro_batch_tokens, even)
     return [_micro_batch(ordered[start:end], device) for start, end in pairwise([*starts, len(ordered)])]
+
+
+def first_rows(lengths: Sequence[int], signals: Sequence[bool], micro_batch_tokens: int, even: bool) -> list[int]:
+    """Where micro-batches begin among rows of so many tokens, which have a learning signal or not; see above."""
+    tokens = _even_tokens(lengths, signals, micro_batch_tokens) if even and lengths else micro_batch_tokens
+    return _starts(lengths, signals, tokens)
 
 
 def _starts(lengths: Sequence[int], signals: Sequence[bool], micro_batch_tokens: int) -> list[int]:

@@ -7,7 +7,7 @@ from frugalrl.errors import BudgetEndedError, RecipeError, UserError
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
 from frugalrl.training.run import Run
-from frugalrl.training.saving import is_saved, save_unless_saved
+from frugalrl.training.saving import save_now
 from frugalrl.training.schedule import is_multiple
 from frugalrl.training.selecting import early_stop
 
@@ -64,7 +64,7 @@ def save_for_resume(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> 
     """Save the state of a run that stops; returns a sentence that says how to continue."""
     if progress.evaluated_step < 0:
         return "The base was not evaluated yet, so there is nothing to save; start over with --resume."
-    save_unless_saved(run, progress, hooks)
+    save_now(run, progress, hooks)
     return f"Saved {run.checkpoint_folder(progress.step)}; resume with --resume."
 
 
@@ -78,8 +78,7 @@ def save_after_error(run: Run, progress: Progress, hooks: Sequence[StepHook], is
     if not is_clean:
         return f"Step {progress.step + 1} failed in the middle of an update, so no checkpoint is made of it."
     try:
-        if not is_saved(run, progress):
-            save_unless_saved(run, progress, hooks)
+        save_now(run, progress, hooks)
     except (UserError, RuntimeError) as error:
         return f"No checkpoint of step {progress.step} could be saved: {error}"
     return f"Saved {run.checkpoint_folder(progress.step)}; resume with --resume once the error below is fixed."

@@ -34,6 +34,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
         publish_weights(run, progress.policy_version)
     if run.problems.test and kept_step > BASE_STEP:
         progress = evaluate_split(run, progress, hooks, "test", kept_step)
+    run.writer.settle()
     progress = progress.with_seconds(run.clock.take())
     ending = Ending(progress.step, kept_step, progress.end_reason, run.final_split)
     models = whole_models(run.policy, run.world)

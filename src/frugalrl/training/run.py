@@ -42,6 +42,7 @@ from frugalrl.training.model.policy import Policy, resolve_model_path
 from frugalrl.training.model.reference import load_reference, reference_waits
 from frugalrl.training.problem_sets import ProblemSets, Show, load_problem_sets
 from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rule, update_settings
+from frugalrl.training.state.background import CheckpointWriter
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
 from frugalrl.types import Prompt, RolloutGroup, Verdict
@@ -80,6 +81,8 @@ class Run:
     clock: PhaseClock = field(default_factory=PhaseClock)
     ahead: Ahead | None = None
     """The batches of a run that is one step off policy."""
+    writer: CheckpointWriter = field(default_factory=CheckpointWriter)
+    """Writes checkpoints while the run goes on."""
 
     @property
     def world(self) -> World:
@@ -92,7 +95,8 @@ class Run:
         return time.monotonic() - self.began
 
     def close(self) -> None:
-        """End what its engines started."""
+        """End what its engines started, and wait for a checkpoint that is being written."""
+        self.writer.close()
         for engine in (self.engine, self.evaluation_engine):
             engine.close()
 

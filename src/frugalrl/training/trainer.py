@@ -130,6 +130,7 @@ def run_steps(
         if not is_first and is_due(recipe.training.save_every, progress.step, recipe.training.steps):
             yield (progress := save_run(run, progress, hooks))
         is_first = False
+        run.writer.check()
         end = reason_to_end(run, progress)
         if end is not None:
             break

@@ -50,6 +50,7 @@ def load_step_weights(run: Run, step: int) -> None:
         load_base_weights(run)
         return
     checkpoint = run.checkpoint_folder(step)
+    run.writer.settle()
     wrong = run.world.main(lambda: damage(checkpoint))
     if wrong is not None:
         raise OutputError(f"The checkpoint {checkpoint} cannot be used: {wrong}. Put it back and resume with --resume.")

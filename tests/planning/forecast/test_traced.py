@@ -13,6 +13,8 @@ from frugalrl.planning.forecast.work import memory_settings
 TINY = ModelShape(2, 128, 384, 4, 2, 32, 512, tied=True, biased=True, head_norms=False)
 WIDE = ModelShape(2, 384, 1024, 6, 2, 64, 8192, tied=False, biased=False, head_norms=True)
 LLAMA = ModelShape(3, 256, 704, 4, 4, 64, 2048, tied=True, biased=False, head_norms=False)
+NARROW = ModelShape(2, 192, 512, 4, 2, 48, 1024, tied=True, biased=True, head_norms=False)
+"""With heads that attention's kernels do not take."""
 IN_16_BITS = {"model.dtype": "bfloat16", "algorithm.loss.kl_coef": 0.04}
 
 
@@ -46,7 +48,7 @@ def tensors(planned, phase):
 @pytest.mark.parametrize(
     ("shape", "changes", "on_cpu"),
     [
-        (TINY, {}, True),
+        (NARROW, {}, True),
         (WIDE, {"algorithm.loss.kl_coef": 0.04}, True),
         (LLAMA, {**IN_16_BITS, "model.gradient_checkpointing": True}, False),
         (WIDE, {**IN_16_BITS, "training.logits_chunk_tokens": 256}, False),
@@ -63,6 +65,25 @@ def test_formula_and_code_are_within_five_percent_of_each_other(shape, changes, 
     planned, traced = memory_of(shape, settings), traced_memory(recipe, shape, settings)
     assert tensors(planned, planned.updating) == pytest.approx(traced.update_gb, rel=0.05)
     assert tensors(planned, planned.sampling) == pytest.approx(traced.rollout_gb, rel=0.05)
+
+
+def test_a_cpu_is_planned_with_the_micro_batch_that_it_makes():
+    """64 rows of 52 + 128 tokens, at most 2,048 at once: six even micro-batches of 11 rows, of which one has three
+    prompts. A GPU's is full."""
+    recipe = api.load_recipe("quickstart")
+    cut = memory_settings(recipe, TINY, True, memory_gb=1e6)
+    assert sum(cut.by_prompt) == 11
+    assert cut.loss_tokens == 11 * 128
+    assert cut.micro_batch_tokens == 11 * 128 + 3 * 52
+    assert memory_settings(recipe, TINY, False, memory_gb=1e6).micro_batch_tokens == 16_384
+
+
+def test_what_one_phase_frees_on_a_cpu_the_other_hardly_uses_again():
+    recipe = api.load_recipe("quickstart", {"evaluation.max_sequences": 8})  # no block of 32 MB
+    memory = memory_of(TINY, memory_settings(recipe, TINY, True, memory_gb=1e6))
+    kept = "kept by the C library"
+    assert memory.updating[kept] == pytest.approx(sum(memory.sampling.values()) - memory.sampling[kept])
+    assert memory.sampling[kept] == pytest.approx(sum(memory.updating.values()) - memory.updating[kept])
 
 
 def test_sixteen_bits_on_a_cpu_are_sampled_from_blocked_weights_which_have_no_fake_form():

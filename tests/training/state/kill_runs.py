@@ -41,9 +41,9 @@ RECIPE = {
     "name": "killed",
     "seed": 3,
     "data": {
-        "train": {"limit": 40},
-        "validation": {"split": "validation", "limit": 4},
-        "test": {"split": "test", "limit": 4},
+        "train": {"limit": 12},
+        "validation": {"split": "validation", "limit": 3},
+        "test": {"split": "test", "limit": 2},
     },
     "rewards": [{"name": "accuracy"}, {"name": "format", "weight": 0.5}],
     "rollout": {"prompts_per_step": 2, "group_size": 3, "max_prompt_tokens": 128, "max_completion_tokens": 32},
@@ -209,9 +209,10 @@ def main(folder: Path, trials: int, seed: int) -> None:
         name, killed_in = f"trial-{trial:02d}", []
         for _ in range(ATTEMPTS):  # a machine that is faster now can have passed the moment: then another one
             shutil.rmtree(folder / name, ignore_errors=True)
-            life = live(command(name), folder / f"{name}.txt", plan(trial, rng, whole.reports))
-            if life.was_killed:
-                killed_in.append(life.last_phase)
+            kill = plan(trial, rng, whole.reports)
+            life = live(command(name), folder / f"{name}.txt", kill)
+            if life.was_killed:  # a save that is held stands where it is, whatever the run does beside it
+                killed_in.append(kill.phase if kill.is_held else life.last_phase)
                 break
         if life.was_killed and rng.random() < 0.25:  # the machine dies again soon after
             again = Kill("rollout", 1, rng.uniform(0.0, 0.1), False)

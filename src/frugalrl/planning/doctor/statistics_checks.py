@@ -1,5 +1,6 @@
 """What the evaluation of a recipe can show at all, against what the paper gained."""
 
+import functools
 import math
 
 import numpy as np
@@ -37,7 +38,7 @@ def statistics_findings(evaluation: EvaluationSettings, validation: int, test: i
 
 
 def _detectable(split: str, problems: int, samples: int, seed: int) -> Finding:
-    effect = 100 * minimum_detectable_effect(alike(_BASE_ACCURACY, problems), samples, np.random.default_rng(seed))
+    effect = _points(problems, samples, seed)
     size = f"{problems} {split} problems x {samples} samples"
     name = f"statistics/{split}"
     if effect > _BLIND_POINTS:
@@ -56,3 +57,9 @@ def _detectable(split: str, problems: int, samples: int, seed: int) -> Finding:
         "green",
         f"{size} show a gain of {effect:.1f} points (80 % power), {compared} than the paper's {PAPER_GAIN_POINTS:g}",
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _points(problems: int, samples: int, seed: int) -> float:
+    """The smallest gain that is found; it takes a simulation, and several runs of a process ask for the same one."""
+    return 100 * minimum_detectable_effect(alike(_BASE_ACCURACY, problems), samples, np.random.default_rng(seed))

@@ -29,6 +29,11 @@ _KEPT_INTERMEDIATE, _KEPT_QUERIES, _KEPT_KEYS = 4, 3, 2
 """The same in multiples of the intermediate size, of all queries, and of all keys."""
 _KEPT_FOR_NORMS = 2, 1
 """How much less of the first two where norms are not trained, as with adapters, which keep their own products."""
+_BY_KERNELS = 4, 1, 3, 2
+"""Of hidden size, normalised queries and keys, intermediate size and queries, what kernels of a CPU keep in fp32
+(`frugalrl.kernels`): a norm its input, a gate its two operands, attention a rotation less."""
+_ATTENTION_BLOCK = 32
+"""Attention's kernels take heads of a multiple of it."""
 _PASSING_INTERMEDIATE, _PASSING_HIDDEN = 3, {2: 5, 4: 0}
 """Gradients of the intermediate size that a layer's backward pass holds at once, and without checkpointing fp32 copies
 of the hidden size."""
@@ -43,9 +48,12 @@ _CONTEXT_GB, _PYTHON_GB = 0.45, 0.56
 less the tensors of the tiny model. Of it 0.1 are the kernels; in the run that compiles them, 0.17."""
 _LIBRARIES_GB = 0.07
 """peft, bitsandbytes, or both."""
-_KEPT_SHARE = 0.2
-"""Of what an update makes and frees, on a CPU: the C library keeps blocks of less than 32 MB, and some of the gaps
-between them fit nothing. 0.17 at 0.9 M, 0.31 at 10 M and 0.16 at 97 M parameters, by resident sets (docs/plan.md)."""
+_LARGEST_KEPT = 32e6
+"""Bytes: the C library gives a larger block back to the system when it is freed; a smaller one stays, as a gap that the
+other phase hardly uses again. Seen in resident sets over time at 10 M and 97 M parameters (docs/lab-log.md)."""
+_TEMPORARIES = 1.0
+"""Gaps that temporary tensors leave between those that are kept, where adapters or 16 bits make an operation of many; a
+share of what is kept, in fp32. From 10 M parameters, with adapters 1.1, in bf16 1.2."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class MemorySettings:
     update_tokens: int
     """Of prompt and completion at their longest in training."""
     micro_batch_tokens: int
+    """That are computed at once; a prompt that rows share counts once."""
     loss_tokens: int
     """Of a micro-batch: those of completions."""
     logits_chunk: int
@@ -84,6 +93,10 @@ class MemorySettings:
     """Rank times targets of adapters; 0 where all weights are trained."""
     merged_parameters: int = 0
     """Of the matrices that have adapters, which are merged for an evaluation, and in fp32 for any sampling."""
+    by_prompt: tuple[int, ...] = ()
+    """Completions of each prompt of the largest micro-batch; empty: full of rows with a prompt of their own each."""
+    piece: int = 0
+    """Numbers in each of the large tensors that the engine's weights are cut from; 0: each has its own memory."""
     lanes: int = 1
     """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
 
@@ -142,7 +155,7 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
     rows = max(settings.rollout_rows, settings.evaluation_rows)
     merged = settings.merged_parameters * width if rows else 0
     sampling = {
-        "copy of the weights": weights * width if rows else 0,
+        "copy of the weights": _engine_bytes(shape, settings) if rows else 0,
         "merged adapters": merged,
         "cache": max(caches),
         "logits": rows * shape.vocabulary * _DRAW_BYTES,
@@ -154,8 +167,43 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
     }
     if settings.on_cpu:
         updating["other lanes"] = (settings.lanes - 1) * (2 * settings.trained * 4 + sum(updating.values()))
-        updating["kept by the C library"] = sampling["kept by the C library"] = _KEPT_SHARE * sum(updating.values())
+        cached = 0 if max(caches) / 2 > _LARGEST_KEPT else max(caches)  # keys and values have a block each
+        left_by_sampling = sum(sampling.values()) - sampling["cache"] + cached
+        sampling["kept by the C library"] = sum(updating.values())
+        temporaries = _TEMPORARIES * (settings.adapted_values > 0 or width < 4) * updating["activations"] * 4 / width
+        updating["kept by the C library"] = left_by_sampling + temporaries
     return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
+
+
+def _engine_bytes(shape: ModelShape, settings: MemorySettings) -> float:
+    """Of the engine's weights: the head is always its own, and on a CPU in fp32."""
+    width, layer = settings.value_bytes, _products(shape)
+    head = _in_pieces([shape.embedding], settings) * (4 if settings.on_cpu else width)
+    others = shape.parameters - (0 if shape.tied else shape.embedding) - shape.layers * sum(layer)
+    return head + (others + _in_pieces(layer * shape.layers, settings)) * width
+
+
+def _products(shape: ModelShape) -> list[int]:
+    """Weights of a layer's four products."""
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    inputs_and_outputs = (
+        (shape.hidden, queries + 2 * keys), (queries, shape.hidden),
+        (shape.hidden, 2 * shape.intermediate), (shape.intermediate, shape.hidden),
+    )  # fmt: skip
+    return [inputs * outputs for inputs, outputs in inputs_and_outputs]
+
+
+def _in_pieces(sizes: list[int], settings: MemorySettings) -> int:
+    """Numbers that tensors of so many take, one after the other, where they are cut from pieces."""
+    if not settings.piece:
+        return sum(sizes)
+    taken = left = 0
+    for size in sizes:
+        if size > left:
+            left = max(size, settings.piece)
+            taken += left
+        left -= size
+    return taken
 
 
 def _process_gb(settings: MemorySettings) -> float:
@@ -188,12 +236,22 @@ def _in_gb(parts: dict[str, float]) -> dict[str, float]:
 
 def _layer_bytes(shape: ModelShape, settings: MemorySettings) -> float:
     """Of a layer's graph."""
-    width, adapted = settings.value_bytes, settings.adapted_values > 0
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    values = (_KEPT_HIDDEN[width] - adapted * _KEPT_FOR_NORMS[0]) * shape.hidden
-    values += _KEPT_INTERMEDIATE * shape.intermediate + _KEPT_QUERIES * queries + _KEPT_KEYS * keys
-    values += shape.head_norms * (_KEPT_NORMED[width] - adapted * _KEPT_FOR_NORMS[1]) * (queries + keys)
-    return settings.micro_batch_tokens * (values + settings.adapted_values) * width
+    of_hidden, of_normed, of_intermediate, of_queries = _kept_of(shape, settings)
+    values = of_hidden * shape.hidden + of_intermediate * shape.intermediate + of_queries * queries + _KEPT_KEYS * keys
+    values += shape.head_norms * of_normed * (queries + keys)
+    return settings.micro_batch_tokens * (values + settings.adapted_values) * settings.value_bytes
+
+
+def _kept_of(shape: ModelShape, settings: MemorySettings) -> tuple[int, int, int, int]:
+    """Multiples of hidden size, normalised queries and keys, intermediate size, and queries."""
+    width, adapted = settings.value_bytes, settings.adapted_values > 0
+    if settings.on_cpu and width == 4:
+        hidden, normed, intermediate, of_queries = _BY_KERNELS
+        return hidden, normed, intermediate, _KEPT_QUERIES if shape.head_dim % _ATTENTION_BLOCK else of_queries
+    hidden, normed = _KEPT_HIDDEN[width], _KEPT_NORMED[width]
+    norms, head_norms = _KEPT_FOR_NORMS
+    return hidden - adapted * norms, normed - adapted * head_norms, _KEPT_INTERMEDIATE, _KEPT_QUERIES
 
 
 def kept_activations(shape: ModelShape, settings: MemorySettings) -> float:

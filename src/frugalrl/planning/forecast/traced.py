@@ -22,6 +22,7 @@ from frugalrl.config.schema import TrainRecipe
 from frugalrl.planning.forecast.memory import GB, MemorySettings
 from frugalrl.planning.forecast.shape import ModelShape
 from frugalrl.planning.forecast.storage_meter import StorageMeter, metered, without_numbers
+from frugalrl.planning.forecast.work import likely_prompt
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.flight import Flight
 from frugalrl.rollout.kv_cache import SdpaCache
@@ -31,6 +32,7 @@ from frugalrl.rollout.sampling import draw_tokens
 from frugalrl.rollout.torch_engine import CACHE_STEP_TOKENS, TorchEngine
 from frugalrl.training.batching import TrainingRow, micro_batches
 from frugalrl.training.model.adapter import AdapterPolicy, add_adapters, reference_of
+from frugalrl.training.model.compiled_parts import use_kernels
 from frugalrl.training.model.optimizer import MasterOptimizer
 from frugalrl.training.model.policy import DTYPES, Policy, enable_checkpointing, quiet_transformers
 from frugalrl.training.rules import update_settings
@@ -79,13 +81,16 @@ def traced_memory(recipe: TrainRecipe, shape: ModelShape, settings: MemorySettin
     needed = {"peft": recipe.model.lora is not None, "bitsandbytes": recipe.optimizer.state_bits == 8}
     if any(is_needed and importlib.util.find_spec(name) is None for name, is_needed in needed.items()):
         return None
-    batch = micro_batches(_rows(recipe, settings), settings.micro_batch_tokens, _HOST)
+    rows = _rows(recipe, settings)
+    batch = micro_batches(rows, sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows), _HOST)
     update = update_settings(recipe, engine_is_exact=recipe.model.dtype == "float32" and settings.rollout_rows > 0)
     policy, reference = _models(recipe, shape, settings)
     with _one_lane(), metered() as (meter, fake):
         for one in (policy, reference):
             if one is not None:
                 without_numbers(one.model)
+                if settings.on_cpu:  # a model of a GPU is faked as one of the host, which has kernels of its own
+                    use_kernels(one.model)
         optimizer = MasterOptimizer(policy.model, recipe.optimizer)
         optimizer.step(0.0)  # makes the moments
         elsewhere = _in_host_memory(optimizer, shape, settings)
@@ -155,7 +160,10 @@ def _model(recipe: TrainRecipe, shape: ModelShape, positions: int, checkpointing
 
 
 def _rows(recipe: TrainRecipe, settings: MemorySettings) -> list[TrainingRow]:
-    """A full micro-batch: completions at their longest, each to a prompt of its own, and one that fills the rest."""
+    """Completions at their longest: of each prompt, or each to a prompt of its own, and one that fills the rest."""
+    if settings.by_prompt:
+        prompt, completion = likely_prompt(recipe), settings.loss_tokens // sum(settings.by_prompt)
+        return [_row(one, prompt, completion) for one, count in enumerate(settings.by_prompt) for _ in range(count)]
     longest = min(settings.update_tokens, settings.micro_batch_tokens)
     prompt = min(recipe.rollout.max_prompt_tokens, longest - 1)
     left = settings.micro_batch_tokens % longest

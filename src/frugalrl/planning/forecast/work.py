@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
 
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
@@ -9,7 +12,9 @@ from frugalrl.planning.forecast.clock import Sampled, StateTraffic, Work
 from frugalrl.planning.forecast.lengths import Lengths, of_benchmark, prior
 from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
 from frugalrl.planning.forecast.shape import KNOWN, ModelShape
-from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS
+from frugalrl.rollout.projections import panels_pay
+from frugalrl.rollout.wide_pages import PAGE_BYTES
+from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, first_rows
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
 
@@ -100,9 +105,7 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
     tokens = rollout.max_prompt_tokens + longest
     evaluated = rollout.max_prompt_tokens + (evaluation.max_completion_tokens or longest)
     has_own = bool(evaluations_of(recipe)) and rows < others
-    asked = recipe.training.micro_batch_tokens
-    whole = completions * tokens
-    micro = min(max(tokens, min(asked, CPU_MICRO_BATCH_TOKENS) if on_cpu else asked), whole)
+    micro = min(max(tokens, recipe.training.micro_batch_tokens), completions * tokens)
     settings = MemorySettings(
         value_bytes=_width(recipe),
         trained=trained_parameters(recipe, shape),
@@ -122,10 +125,40 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
         on_cpu=on_cpu,
         adapted_values=0 if recipe.model.lora is None else recipe.model.lora.rank * len(recipe.model.lora.target),
         merged_parameters=_merged_parameters(recipe, shape),
+        piece=PAGE_BYTES if on_cpu and _width(recipe) == 4 and panels_pay(torch.device("cpu")) else 0,
     )
+    settings = _as_cut_on_a_cpu(recipe, settings, longest) if on_cpu else settings
     place = recipe.algorithm.reference_place
     waits = not on_cpu and not is_roomy(held_through_a_step(shape, settings), memory_gb * GB)
     return replace(settings, reference_waits=place == "host" or (place == "auto" and waits))
+
+
+def _as_cut_on_a_cpu(recipe: TrainRecipe, settings: MemorySettings, longest: int) -> MemorySettings:
+    """With the largest micro-batch of a step whose completions all run to the cap, after prompts of likely length.
+
+    A GPU's may be full to the brim; a CPU's are cut evenly, and hold fewer tokens than they count for rows of a prompt.
+    """
+    rollout, prompt = recipe.rollout, likely_prompt(recipe)
+    count, group = rollout.prompts_per_step * rollout.group_size, rollout.group_size
+    most = min(recipe.training.micro_batch_tokens, CPU_MICRO_BATCH_TOKENS)
+    starts = first_rows([prompt + longest] * count, [True] * count, most, even=True)
+    pieces = [
+        tuple(min(end, (one + 1) * group) - max(start, one * group) for one in range(start // group, -(-end // group)))
+        for start, end in pairwise([*starts, count])
+    ]
+    largest = max(pieces, key=lambda piece: (sum(piece), len(piece)))
+    loss_tokens = sum(largest) * longest
+    return replace(
+        settings,
+        micro_batch_tokens=len(largest) * prompt + loss_tokens,
+        loss_tokens=loss_tokens,
+        by_prompt=largest,
+    )
+
+
+def likely_prompt(recipe: TrainRecipe) -> int:
+    """Tokens of a prompt, before any has been seen."""
+    return math.ceil(_PROMPT_SHARE * recipe.rollout.max_prompt_tokens)
 
 
 def _merged_parameters(recipe: TrainRecipe, shape: ModelShape) -> int:

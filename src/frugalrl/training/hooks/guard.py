@@ -161,6 +161,7 @@ class Guard(StepHook):
     def _roll_back(self, run: Run, progress: Progress) -> Progress:
         """Carry out the rollback that was decided. Raises OutputError or ModelError if the weights cannot be read."""
         state = self._state(progress)
+        run.writer.settle()
         target, notes = run.world.main(lambda: _target(run, state))
         for note in notes:
             run.show(note)
