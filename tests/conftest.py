@@ -18,9 +18,9 @@ torch.set_num_threads(1)  # two threads spin each other to a crawl on a busy mac
 
 SLOW_FILES = (
     "training/distributed/test_equality.py",
+    "verify/test_code_lifetime.py",
     "training/state/test_kills.py",
     "planning/doctor/test_broken_recipes.py",
-    "verify/test_code_lifetime.py",
     "verify/test_code_attacks.py",
     "test_cli.py",
     "training/distributed/test_launches.py",
@@ -41,7 +41,10 @@ SLOW_FILES = (
     "verify/test_answers_data.py",
     "training/test_update.py",
 )
-"""The files that take longest, the longest first: one that began at the end would keep all other cores waiting."""
+"""The files that take longest, the longest first: one that began at the end would keep all other cores waiting.
+
+The second needs no kernels: on a fresh machine the first one's process compiles them, and who needs them too waits.
+"""
 
 
 def _begins(item: pytest.Item) -> int:

@@ -105,6 +105,41 @@ def test_a_number_counts_the_choices_and_text_names_one(tmp_path):
         load_benchmark(str(tmp_path / "twice.jsonl"), None)
 
 
+ARC = {"text": ["a stone", "3", "a leaf"], "label": ["1", "2", "3"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "gold"),
+    [
+        ("B", {**ARC, "label": ["A", "B", "C"]}, "B"),
+        ("2", ARC, "B"),
+        (2, ARC, "B"),
+        ("3", ARC, "C"),  # the label, though it is the text of the second
+        ("a leaf", ARC, "C"),
+    ],
+)
+def test_labelled_choices_are_read_as_arc_writes_them(tmp_path, answer, choices, gold):
+    """Asked under the letters from A: some questions of ARC have the labels 1 to 4."""
+    write_jsonl(tmp_path / "arc.jsonl", [{"id": "q", "question": "Which?", "choices": choices, "answerKey": answer}])
+    (found,) = load_benchmark(str(tmp_path / "arc.jsonl"), None).problems
+    assert (found.gold, found.check.task) == (gold, "choice")
+    assert found.text == "Which?\n\nA) a stone\nB) 3\nC) a leaf"
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices", "says"),
+    [
+        ("D", ARC, r"'D' of the problem q is none of its labels \(1, 2, 3\)"),
+        ("1", {"text": ["a", "b"], "label": ["1", "1"]}, "of as many different labels"),
+        ("1", {"text": ["a", "b"]}, "of the problem q need a list `text` and a list `label`"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused_by_the_rows_name(tmp_path, answer, choices, says):
+    write_jsonl(tmp_path / "arc.jsonl", [{"id": "q", "question": "Which?", "choices": choices, "answerKey": answer}])
+    with pytest.raises(DataError, match=says):
+        load_benchmark(str(tmp_path / "arc.jsonl"), None)
+
+
 def test_a_missing_number_is_no_gold(tmp_path):
     write_jsonl(tmp_path / "nan.jsonl", [{"problem": "1+1?", "answer": float("nan")}])
     with pytest.raises(DataError, match="1 rows have no gold answer"):

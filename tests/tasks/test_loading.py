@@ -14,6 +14,7 @@ from frugalrl.tasks.logic import generate, logic_problem
 from frugalrl.tasks.maths import CORRECTIONS, is_within_tolerance, policy_of
 from frugalrl.tasks.registry import task_named
 from frugalrl.types import Check, Problem
+from frugalrl.verify.code.checker import code_verdicts
 from tests.conftest import write_jsonl
 
 PARITY = "tests.tasks.parity_task.TASK"
@@ -50,6 +51,16 @@ def test_code_without_readable_tests_is_an_error_and_never_maths_unless_said(tmp
         load(tmp_path, row)
     assert load(tmp_path, row, task="maths")[0].check.task == "maths"
     assert load(tmp_path, {**row, "task": "maths"})[0].check.task == "maths"
+
+
+def test_a_function_that_the_question_does_not_name_is_named_below_it(tmp_path):
+    """No answer could pass otherwise: the tests are handed the function of that name."""
+    asked = {**HUMANEVAL, "problem": "Add two numbers."}
+    assert [one.text for one in load(tmp_path, HUMANEVAL)] == [HUMANEVAL["problem"]]
+    (found,) = load(tmp_path, asked)
+    assert found.text == "Add two numbers.\n\nThe function must be called `add`."
+    (verdict,) = code_verdicts(["```python\ndef add(a, b):\n    return a + b\n```"], found, False)
+    assert verdict.label == "correct" or verdict.reason == "no_sandbox"
 
 
 def test_a_task_that_is_named_must_be_able_to_judge_the_rows(tmp_path):

@@ -12,8 +12,8 @@ from typing import Any
 
 Message = Mapping[str, str]
 PROBLEM, ANSWER, SOLUTION = "problem", "answer", "solution"
-PROBLEM_NAMES = ("question", "prompt", "query", "instruction", "messages", "conversations")
-"""Besides `problem`: GSM8K, TRL and verl, others, open-r1's SFT sets."""
+PROBLEM_NAMES = ("question", "question_stem", "prompt", "query", "instruction", "messages", "conversations")
+"""Besides `problem`: GSM8K and ARC, OpenBookQA, TRL and verl, others, open-r1's SFT sets."""
 GOLD_NAMES = (
     "gold",
     "ground_truth",
@@ -25,8 +25,10 @@ GOLD_NAMES = (
     "gt_answer",
     "target",
     "verification_info.ground_truth",
+    "answerkey",
 )
-"""Besides `answer` and `solution`: verl keeps it in `reward_model`, SYNTHETIC-1 in `verification_info`."""
+"""Besides `answer` and `solution`: verl keeps it in `reward_model`, SYNTHETIC-1 in `verification_info`, ARC in
+`answerKey`: case does not matter."""
 _MISSING = object()
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from frugalrl.kernels.attention_blocks import BLOCK
 from frugalrl.kernels.attention_loops import attend, attend_backward
-from frugalrl.kernels.functions import array, has_numbers
+from frugalrl.kernels.functions import array
 from frugalrl.kernels.jit import Integers
-from frugalrl.kernels.sharing import side_by_side
+from frugalrl.kernels.sharing import has_numbers, side_by_side
 
 Sequences = tuple[tuple[tuple[int, int, int], ...], ...]
 

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from frugalrl.kernels.elementwise import BLOCK_ROWS, rms_norm, rms_norm_backward, swiglu, swiglu_backward
 from frugalrl.kernels.jit import Floats
-from frugalrl.kernels.sharing import in_parts
+from frugalrl.kernels.sharing import has_numbers, in_parts
 
 _KINDS = (Tensor, nn.Parameter, FakeTensor)
 
@@ -24,11 +24,6 @@ def fits_kernels(*tensors: Tensor) -> bool:
         type(one) in _KINDS and one.dtype == torch.float32 and one.device.type == "cpu" and one.numel()
         for one in tensors
     )
-
-
-def has_numbers(tensor: Tensor) -> bool:
-    """Whether there is anything to compute: a fake tensor has a shape alone."""
-    return type(tensor) is not FakeTensor
 
 
 def normed(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

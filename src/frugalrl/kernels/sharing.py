@@ -1,4 +1,4 @@
-"""Handing the parts of a kernel's work to as many threads as torch has."""
+"""Handing the parts of a kernel's work, if there is any, to as many threads as torch has."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +6,8 @@ from functools import cache
 from typing import TypeVar
 
 import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 Part = TypeVar("Part")
 
@@ -32,3 +34,8 @@ def side_by_side(compute: Callable[[Part], object], parts: Sequence[Part]) -> No
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="kernel")
+
+
+def has_numbers(tensor: Tensor) -> bool:
+    """Whether there is anything to compute: a fake tensor has a shape alone."""
+    return type(tensor) is not FakeTensor

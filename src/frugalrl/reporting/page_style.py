@@ -3,7 +3,8 @@
 Decisions:
 - Text has a contrast of at least 4.5 to 1 to what it stands on, lines of figures and edges of controls 3 to 1.
 - Green, red and yellow mean good, bad and undecided, and nothing else; a sign or a word always says the same.
-- From 560 px down a table's rows stand as lists of their cells, and the contents wrap.
+- The contents wrap, and what is pinned below them stands under as many lines as they have (`--bar`, set by the script).
+- From 560 px down a table's rows stand as lists of their cells, and the contents scroll away.
 - Paper is light, and folded parts that matter in print are the reader's to open first.
 """
 
@@ -18,15 +19,17 @@ PAGE_CSS = (
     f":root{{color-scheme:light dark;{_LIGHT}}}@media screen and (prefers-color-scheme:dark){{:root{{{_DARK}}}}}"
     + """
 *{box-sizing:border-box}
-html{scroll-padding-top:3rem}html:has(.legend.pinned){scroll-padding-top:6.5rem}
+html{scroll-padding-top:calc(var(--bar,3.8rem) + .65rem)}
+html:has(.legend.pinned){scroll-padding-top:calc(var(--bar,3.8rem) + 4.15rem)}
 body{margin:0 auto;max-width:68rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);
 font:16px/1.55 system-ui,sans-serif;overflow-wrap:anywhere;-webkit-text-size-adjust:100%}
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.4rem 0 .6rem;line-height:1.3}
 h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0;max-width:46rem}.lead{color:var(--muted)}
 a{color:var(--accent)}
-.contents{position:sticky;top:0;z-index:3;display:flex;gap:.2rem 1.2rem;margin:.8rem 0 0;padding:.45rem 0;
-background:var(--ground);border-bottom:1px solid var(--rule);font-size:.88rem;overflow-x:auto;white-space:nowrap}
-.contents a{color:var(--muted);text-decoration:none;padding:.1rem 0;border-bottom:2px solid transparent}
+.contents{position:sticky;top:0;z-index:3;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.8rem 0 0;
+padding:.45rem 0;background:var(--ground);border-bottom:1px solid var(--rule);font-size:.88rem}
+.contents a{color:var(--muted);text-decoration:none;white-space:nowrap;padding:.1rem 0;
+border-bottom:2px solid transparent}
 .contents a:hover,.contents a:focus,.contents a[aria-current]{color:var(--ink)}
 .contents a[aria-current]{border-color:var(--accent)}
 .skip{position:absolute;left:-99rem}
@@ -54,7 +57,7 @@ figure{margin:0;min-width:0}.charts figure{display:grid;grid-template-rows:subgr
 figcaption span{display:block;font-weight:400;color:var(--muted);font-size:.84rem}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;padding:0;margin:.6rem 0;font-size:.93rem}
 .legend li{display:flex;align-items:center;gap:.5rem}.fig.key{width:2.75rem;flex:none}
-.legend.pinned{position:sticky;top:2.35rem;background:var(--ground);padding:.4rem 0;
+.legend.pinned{position:sticky;top:var(--bar,2.35rem);background:var(--ground);padding:.4rem 0;
 border-bottom:1px solid var(--rule);z-index:1;max-height:30vh;overflow:auto}
 details{border:1px solid var(--rule);border-radius:6px;padding:.45rem .8rem;margin:.5rem 0}
 summary{cursor:pointer}summary:hover{color:var(--accent)}
@@ -69,8 +72,8 @@ ul.notes{padding-left:1.2rem;max-width:70rem}:focus-visible{outline:2px solid va
     + FIGURE_CSS
     + DARK_CSS
     + """
-@media(max-width:560px){.fig{font-size:14px}.contents{position:static;flex-wrap:wrap;overflow:visible;white-space:normal}
-html{scroll-padding-top:.5rem}.legend.pinned{position:static;max-height:none}
+@media(max-width:560px){.fig{font-size:14px}.contents{position:static}.contents a{white-space:normal}
+html,html:has(.legend.pinned){scroll-padding-top:.5rem}.legend.pinned{position:static;max-height:none}
 .scroll thead{position:absolute;clip-path:inset(50%);width:1px;height:1px;overflow:hidden}
 .scroll table,.scroll tbody,.scroll tr{display:block}.scroll tr{border-bottom:1px solid var(--rule);padding:.4rem 0}
 .scroll tbody th{display:block;border:0;padding:.1rem 0;max-width:none;font-weight:600}

@@ -2,9 +2,10 @@
 
 Decisions:
 - A row has `choices`, a list of texts, and an `answer` that is a letter, the number of an option from 0, or the text of
-  one; or the columns of GPQA (three `Incorrect Answer`s, the right one as its answer): the right one is put at a random
-  place among the others, as in the evaluation code of Open-RS, but drawn from `SEED` and the question, so that every
-  evaluation asks the same.
+  one; or `choices` with labels, as ARC has them (`{text: [...], label: [...]}`), and an answer that is a label or the
+  text of one: options are asked under the letters from A whatever their labels are; or the columns of GPQA (three
+  `Incorrect Answer`s, the right one as its answer): the right one is put at a random place among the others, as in the
+  evaluation code of Open-RS, but drawn from `SEED` and the question, so that every evaluation asks the same.
 - The answer is the last box after the reasoning, or else the letter after the last "Answer:", the form that the
   prompt of simple-evals asks for. Nothing is guessed from other words.
 
@@ -39,8 +40,9 @@ _SAID = re.compile(r"answer(?:\s+is)?\s*\**\s*:?\s*\**\s*\$?\s*\(?([A-J])\)?(?![
 
 
 def recognises(columns: Mapping[str, Any]) -> bool:
-    """Whether a row has the columns of GPQA, or a list of choices."""
+    """Whether a row has the columns of GPQA, or choices: a list of texts, or texts with labels."""
     choices = columns.get("choices")
+    choices = choices.get("text") if isinstance(choices, Mapping) else choices
     texts = isinstance(choices, list) and len(choices) > 1 and all(isinstance(one, str) for one in choices)
     return texts or all(columns.get(name) for name in _WRONG_OF_GPQA)
 
@@ -71,16 +73,24 @@ def _options(problem: Problem) -> tuple[list[str], str]:
         place = random.Random(f"choice/{SEED}/{problem.text}").randint(0, 3)
         return [*wrong[:place], right, *wrong[place:]], LETTERS[place]
     choices = columns.get("choices")
+    choices, labels = (choices.get("text"), _labels(problem)) if isinstance(choices, Mapping) else (choices, ())
     if not isinstance(choices, list) or len(choices) < 2:
         return [], ""
     options = [str(one).strip() for one in choices]
     gold = str(problem.gold).strip()
     if len(options) > len(LETTERS):
         raise DataError(f"The problem {problem.id} has {len(options)} options; there are letters for {len(LETTERS)}.")
+    if gold in labels:  # before the texts: options may be numbers, and labels too
+        return options, LETTERS[labels.index(gold)]
     if options.count(gold) > 1:
         raise DataError(f"Two choices of the problem {problem.id} are its answer {gold!r}. Make them differ.")
     if gold in options:
         return options, LETTERS[options.index(gold)]
+    if labels:
+        raise DataError(
+            f"The answer {gold!r} of the problem {problem.id} is none of its labels ({', '.join(labels)}) and none of "
+            "its choices. Give a label, or the text of a choice."
+        )
     if gold.isdecimal() and int(gold) < len(options):
         return options, LETTERS[int(gold)]
     letter = choice_letter(_plain(gold)) if gold else None
@@ -90,6 +100,17 @@ def _options(problem: Problem) -> tuple[list[str], str]:
             "number from 0, or the text of a choice."
         )
     return options, letter
+
+
+def _labels(problem: Problem) -> tuple[str, ...]:
+    """The label of each text, as ARC, CommonsenseQA and OpenBookQA write them: A to D, or 1 to 4."""
+    texts, labels = (problem.columns["choices"].get(name) for name in ("text", "label"))
+    if not isinstance(texts, list) or not isinstance(labels, list) or len(set(map(str, labels))) != len(texts):
+        raise DataError(
+            f"The choices of the problem {problem.id} need a list `text` and a list `label` of as many different "
+            "labels. Fix the row or leave it out."
+        )
+    return tuple(str(label).strip() for label in labels)
 
 
 def gold_of_number(value: object, choices: object) -> object:

@@ -34,7 +34,7 @@ def recognises(columns: Mapping[str, Any]) -> bool:
 
 
 def prepare(problem: Problem) -> Problem:
-    """The problem, with its first test in the text where that does not name the function that the tests call.
+    """The problem; where its text does not name the function that the tests call, that name or a test stands below it.
 
     Raises DataError if it has no tests that can be read.
     """
@@ -47,7 +47,15 @@ def prepare(problem: Problem) -> Problem:
 
 
 def _named_in(problem: Problem) -> str:
-    """MBPP asks for "a function" and calls it by a name: without a test in the prompt nobody can know it."""
+    """MBPP asks for "a function" and calls it by a name: without a test in the prompt nobody can know it.
+
+    The tests of HumanEval's kind call whatever they are given: what is missing then is the name alone.
+    """
+    entry = problem.columns.get("entry_point")
+    if isinstance(entry, str) and isinstance(problem.columns.get("test"), str):
+        if re.search(rf"\b{re.escape(entry)}\b", problem.text):
+            return problem.text
+        return f"{problem.text.rstrip()}\n\nThe function must be called `{entry}`."
     tests = problem.columns.get("test_list")
     first = tests[0] if isinstance(tests, list) and tests and isinstance(tests[0], str) else ""
     names = [name for name in re.findall(r"([A-Za-z_]\w*)\s*\(", first) if name not in dir(builtins)]

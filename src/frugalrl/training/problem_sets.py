@@ -56,7 +56,10 @@ def load_problem_sets(recipe: TrainRecipe, tokenizer: Any, show: Show) -> Proble
     tested = {_normalised(prompt) for prompt in test}
     choosing = [prompt for prompt in validation if _normalised(prompt) not in tested]
     if validation and not choosing:
-        raise DataError("Every validation problem is also in the test data, which must not select a checkpoint.")
+        raise DataError(
+            "Every validation problem is also in the test data, which must not select a checkpoint. Give "
+            "data.validation other problems: another split, file or seed."
+        )
     if len(choosing) < len(validation):
         show(f"Left out {len(validation) - len(choosing)} validation problems that are also in the test data.")
     held_out = tested | {_normalised(prompt) for prompt in choosing}

@@ -184,6 +184,8 @@ def test_rates_of_adapters_that_others_used_at_a_billion_weights_are_green(rate,
         ({"kl_coef": 1.0}, {"green", "yellow"}),
         ({"kl_coef": 5.0}, {"green", "red"}),
         ({"clip_high": 0.001}, {"green", "yellow"}),
+        ({"clip_low": 0.0}, {"green", "yellow"}),
+        ({"clip_low": 1.0}, {"green", "yellow"}),
         ({"surrogate": "gspo", "clip_high": 3e-4}, {"green"}),
     ],
 )

@@ -191,9 +191,13 @@
     for (const link of document.querySelectorAll(".contents a")) {
       const here = link.getAttribute("href") === "#" + marked;
       if (here) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
-      if (here) { const list = link.parentElement; list.scrollLeft = link.offsetLeft - list.offsetLeft - list.clientWidth / 2; }
     }
   };
+  const measure = () => {  // the contents have as many lines as the width asks for
+    const bar = document.querySelector("nav.contents");
+    if (bar) document.documentElement.style.setProperty("--bar", `${bar.offsetHeight}px`);
+  };
+  addEventListener("resize", measure);
   let waiting = false;
   addEventListener("scroll", () => {
     if (waiting) return;
@@ -202,6 +206,7 @@
   }, { passive: true });
 
   equip();
+  measure();
   mark();
-  document.addEventListener("page-changed", () => { marked = ""; leave(); equip(); mark(); });
+  document.addEventListener("page-changed", () => { marked = ""; leave(); equip(); measure(); mark(); });
 })();

@@ -179,6 +179,7 @@ def _failure(name: str, error: BaseException) -> Finding:
     notes = " ".join(getattr(error, "__notes__", ()))
     said = str(error) if isinstance(error, FrugalRLError) else f"{type(error).__name__}: {error}"
     message, _, fix = said.replace("\n", " ").rpartition(". ") if isinstance(error, UserError) else (said, "", "")
+    fix = fix if message else ""  # one sentence says what happened, and not what to do
     return Finding(
         name,
         "red",

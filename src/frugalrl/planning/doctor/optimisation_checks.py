@@ -96,6 +96,16 @@ def loss_findings(loss: LossSettings) -> list[Finding]:
     if loss.surrogate == "ppo":
         found.append(
             _against(
+                "clip_low",
+                loss.clip_low,
+                (_NARROW_CLIP, _WIDE_CLIP, _NO_CLIP),
+                "0.2 in PPO, GRPO and DAPO",
+                "a token may become unlikely in one batch, which the clip is there to prevent",
+                0.2,
+            )
+        )
+        found.append(
+            _against(
                 "clip_high",
                 loss.clip_high,
                 (_NARROW_CLIP, _WIDE_CLIP, _NO_CLIP),

@@ -134,14 +134,12 @@ def _terms(recipe: TrainRecipe, paid: Paid) -> list[Finding]:
         if len(values) == 1 and len(recipe.rewards) > 1:
             none = all(value is None for value in paid.terms[term.name].values())
             what = "has no verdict on any probe" if none else f"gives {values.pop():g} to every probe"
-            found.append(
-                Finding(
-                    f"rewards/term {term.name}",
-                    "yellow",
-                    f"{term.name} {what}, an empty and a right completion alike: it adds no signal.",
-                    f"{without(recipe, position)}, or correct its args",
-                )
-            )
+            fix = f"{without(recipe, position)}, or correct its args"
+            if none and term.gate_group_accuracy is not None:
+                what = f"waits for {term.gate_group_accuracy:.0%} of a group to be right and pays nothing before"
+                fix = f"--set rewards.{position}.gate_group_accuracy=null"
+            message = f"{term.name} {what}, an empty and a right completion alike: it adds no signal."
+            found.append(Finding(f"rewards/term {term.name}", "yellow", message, fix))
         elif term.weight < 0 and _is_a_merit(paid.terms[term.name]):
             found.append(
                 Finding(

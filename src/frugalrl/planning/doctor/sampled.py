@@ -11,8 +11,10 @@ from dataclasses import replace
 
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
+from frugalrl.config.task_table import TASKS
 from frugalrl.errors import ModelError
 from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.held_out_samples import PROBLEMS, SAMPLES, held_out_golds
 from frugalrl.planning.doctor.optimisation_checks import trial_findings, trial_step
 from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb
 from frugalrl.planning.doctor.remedies import prompt_template, with_term
@@ -29,14 +31,17 @@ from frugalrl.rollout.engine import SamplingParams
 from frugalrl.text.language_id import load_identifier
 from frugalrl.text.meter import TextReport, meter_text
 from frugalrl.text.reasoning import prefills_think
+from frugalrl.training.length_schedule import stages_of
 from frugalrl.training.run import Run
 from frugalrl.training.weights import publish_weights
-from frugalrl.types import RolloutGroup, ScoredGroup
+from frugalrl.types import Prompt, RolloutGroup, ScoredGroup
 
 _IN_A_BOX = "Please reason step by step, and put your final answer within \\boxed{}."
 _COMPLETIONS = 64
 _FEWEST_GROUPS = 4
 _TRIAL_TOKENS = 16
+_GOLD_TEMPERATURE = 0.6
+"""At which samples agree where the model knows the answer."""
 _TRIED = 16
 """Completions at each longer cap."""
 
@@ -60,6 +65,7 @@ def sampled_findings(run: Run, seconds: float, checked: Checked) -> list[Finding
     settings = _settings(run, groups)
     settings = replace(settings, longer=_longer_caps(run, groups, settings, seconds - needed, needed))
     findings += sampling_findings(scored, _reports(scored), settings)
+    findings += checked("sampling/golds", lambda: _golds(run, seconds - needed, needed))
     findings += checked("optimisation/update", lambda: _updated(run, scored))
     if served:
         findings = [*findings[1:], weights_arrive(run, 1)]
@@ -85,6 +91,28 @@ def weights_arrive(run: Run, version: int) -> Finding:
     return Finding(name, "green", f"after {after} the servers compute within {gap:.2g} nats a token of the policy")
 
 
+def _golds(run: Run, seconds: float, seconds_of_a_sample: float) -> list[Finding]:
+    """Whether the golds of held-out files are those of their problems; a task's own are right by construction."""
+    data, cap = run.recipe.data, run.recipe.rollout.max_completion_tokens
+    sets = {"validation": run.problems.validation, "test": run.problems.test}
+    files = {split: getattr(data, split) for split, prompts in sets.items() if prompts}
+    splits = [split for split, source in files.items() if source is not None and source.source not in TASKS]
+    share = PROBLEMS * SAMPLES / _COMPLETIONS
+    if not splits or (1 + len(splits)) * share * seconds_of_a_sample > seconds:
+        return []
+    rubric, sampling = run.rubric(cap), SamplingParams(cap, _GOLD_TEMPERATURE)
+
+    def sampled(prompts: Sequence[Prompt]) -> list[ScoredGroup]:
+        drawn = random.Random(run.recipe.seed).sample(list(prompts), min(PROBLEMS, len(prompts)))
+        parts = (run.recipe.seed, "golds")
+        return score_groups(rubric, collect_groups(run.engine, run.policy.tokenizer, drawn, SAMPLES, sampling, parts))
+
+    train = sampled(run.problems.train)
+    return [
+        held_out_golds(split, train, sampled(sets[split]), [one.problem for one in sets[split]]) for split in splits
+    ]
+
+
 def _not_sampled(cap: int, seconds: float) -> Finding:
     return Finding(
         "sampling",
@@ -96,7 +124,8 @@ def _not_sampled(cap: int, seconds: float) -> Finding:
 
 
 def _settings(run: Run, groups: Sequence[RolloutGroup]) -> SampleSettings:
-    rollout = run.recipe.rollout
+    rollout, schedule = run.recipe.rollout, run.recipe.length_schedule
+    stages = () if schedule is None else stages_of(schedule)
     longest = max(len(group.prompt.token_ids) for group in groups)
     return SampleSettings(
         group_size=rollout.group_size,
@@ -107,6 +136,7 @@ def _settings(run: Run, groups: Sequence[RolloutGroup]) -> SampleSettings:
         top_p=rollout.top_p,
         top_k=rollout.top_k,
         evaluation_cap=run.recipe.evaluation.max_completion_tokens,
+        schedule_cap=stages[0].cap_tokens if stages else None,
         ask_for_a_box=prompt_template(f"{run.recipe.data.prompt.template.rstrip()}\n\n{_IN_A_BOX}"),
         pay_for_english=_english(run.recipe),
     )

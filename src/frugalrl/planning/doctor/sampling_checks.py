@@ -59,6 +59,8 @@ class SampleSettings:
     top_k: int = 0
     evaluation_cap: int | None = None
     """Of evaluations, if it is not the rollout's."""
+    schedule_cap: int | None = None
+    """The first of a length schedule's."""
     ask_for_a_box: str = "Ask for the answer within \\boxed{} in data.prompt.template"
     """The change of the recipe that does so."""
     pay_for_english: str = "Ask for English in data.prompt.system"
@@ -96,17 +98,22 @@ def sampling_findings(
 
 
 def evaluation_cap(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> list[Finding]:
-    """Whether evaluations would cut off what training lets be written."""
-    cap = settings.evaluation_cap
-    if cap is None or cap >= settings.cap:
-        return []
-    cut = sum(len(one.completion.token_ids) > cap for one in scored)
-    name, seen = "sampling/evaluation_cap", f"{cut} of {len(scored)} completions are longer than evaluations' {cap:,}"
-    if cut < MANY_TRUNCATED * len(scored):
-        return [Finding(name, "green", seen)]
-    level: Level = "red" if cut >= _MOST_TRUNCATED * len(scored) else "yellow"
-    fix = "--set evaluation.max_completion_tokens=null"
-    return [Finding(name, level, f"{seen} tokens: there they would count as wrong.", fix)]
+    """Whether evaluations, or the first stage of a schedule, would cut off what a rollout lets be written."""
+    caps = (
+        ("evaluation", settings.evaluation_cap, "--set evaluation.max_completion_tokens=null"),
+        ("schedule", settings.schedule_cap, "--set length_schedule=null, or begin with a higher cap_tokens"),
+    )
+    found = []
+    for name, cap, fix in caps:
+        if cap is None or cap >= settings.cap:
+            continue
+        cut = sum(len(one.completion.token_ids) > cap for one in scored)
+        seen = f"{cut} of {len(scored)} completions are longer than the {name}'s cap of {cap:,}"
+        is_little, is_most = cut < MANY_TRUNCATED * len(scored), cut >= _MOST_TRUNCATED * len(scored)
+        level: Level = "green" if is_little else "red" if is_most else "yellow"
+        end = "" if is_little else " tokens: there they would count as wrong."
+        found.append(Finding(f"sampling/{name}_cap", level, f"{seen}{end}", "" if is_little else fix))
+    return found
 
 
 def truncation(scored: Sequence[ScoredCompletion], settings: SampleSettings) -> Finding:
@@ -280,7 +287,9 @@ def misread(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
         for one in group.completions
         if one.verdict.label != "correct" and one.completion.finish_reason == "stop"
     ]
-    boxed = [(golds, one) for golds, one in pairs if one.verdict.extracted and _lax(one.verdict.extracted, golds)]
+    boxed = [
+        (golds, one) for golds, one in pairs if one.verdict.extracted and same_answer(one.verdict.extracted, golds)
+    ]
     unboxed = [
         (golds, one) for golds, one in pairs if not one.verdict.extracted and _last_number(one.completion.text, golds)
     ]
@@ -308,7 +317,8 @@ def misread(groups: Sequence[ScoredGroup], settings: SampleSettings) -> Finding:
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
-def _lax(answer: str, golds: Sequence[str]) -> bool:
+def same_answer(answer: str, golds: Sequence[str]) -> bool:
+    """Whether an answer is one of the golds, by a laxer reading than a verifier's."""
     return any(_plain(answer) == _plain(gold) != "" or _same_number(answer, gold) for gold in golds)
 
 

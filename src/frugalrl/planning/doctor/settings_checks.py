@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.planning.doctor.finding import Finding, Level
+from frugalrl.planning.doctor.switched_off import switched_off_findings
 from frugalrl.training.length_schedule import largest_cap
 
 _DECAYED, _MUCH_DECAYED = 0.1, 0.5
@@ -26,13 +27,18 @@ _SHORT_RESET = 5
 _DEAR_EVALUATION = 5.0
 """Completions of evaluations for each that is trained on."""
 _HOT = 1.5
+_CONSTANT, _HUGE_CONSTANT = 30.0, 1e4
+"""Loss constant over the cap: 1 in Dr. GRPO (2503.20783). Beyond the last, gradients are below AdamW's epsilon."""
+_FEW_LOGITS = 16
+"""Logits are computed so many tokens at a time: 1,024 by default, 64 takes hardly longer."""
 _SEVERAL_STEPS = 20
 """A run of fewer is a trial, whose checkpoints nobody compares."""
 
 
 def settings_findings(recipe: TrainRecipe, vocabulary: int) -> list[Finding]:
     """vocabulary: of the model, whose logarithm is the largest entropy there is."""
-    found = [*_optimizer(recipe), *_algorithm(recipe, vocabulary), *_adapters(recipe), *_evaluation(recipe)]
+    found = [*_optimizer(recipe), *_algorithm(recipe, vocabulary), *_adapters(recipe), *_pieces(recipe)]
+    found += [*_evaluation(recipe), *switched_off_findings(recipe)]
     return found or [Finding("optimisation/settings", "green", "no setting is orders of magnitude from what works")]
 
 
@@ -149,6 +155,37 @@ def _adapters(recipe: TrainRecipe) -> Iterator[Finding]:
     if lora.dropout > _DROPOUT:
         message = f"A dropout of {lora.dropout:g} makes what is learned from another policy than the one that sampled."
         yield _finding("optimisation/lora_dropout", lora.dropout > 0.8, message, "--set model.lora.dropout=0.0")
+
+
+def _pieces(recipe: TrainRecipe) -> Iterator[Finding]:
+    """What a batch is divided by, and cut into."""
+    cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
+    loss, training = recipe.algorithm.loss, recipe.training
+    constant = loss.constant_tokens or cap
+    if loss.aggregation == "constant" and constant > _CONSTANT * cap:
+        yield _finding(
+            "optimisation/constant_tokens",
+            constant > _HUGE_CONSTANT * cap,
+            f"The loss is divided by constant_tokens {constant:,}, {constant / cap:,.0f} times the longest completion: "
+            "gradients drown in AdamW's epsilon (the cap itself in Dr. GRPO).",
+            "--set algorithm.loss.constant_tokens=null",
+        )
+    if training.micro_batch_tokens < cap / 4:
+        yield _finding(
+            "optimisation/micro_batch_tokens",
+            False,
+            f"micro_batch_tokens {training.micro_batch_tokens:,} is below the length of most completions: each is "
+            "computed alone, and a step takes several times as long.",
+            f"--set training.micro_batch_tokens={max(2048, recipe.rollout.max_prompt_tokens + cap)}",
+        )
+    if training.logits_chunk_tokens < _FEW_LOGITS:
+        yield _finding(
+            "optimisation/logits_chunk_tokens",
+            False,
+            f"Logits are computed {training.logits_chunk_tokens} tokens at a time: as many products with the whole "
+            "head as a batch has tokens.",
+            "--set training.logits_chunk_tokens=1024",
+        )
 
 
 def _evaluation(recipe: TrainRecipe) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ was removed in its history; `HfApi().super_squash_history` frees the space once 
 """
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +67,11 @@ def open_hub_store(url: str) -> HubStore:
     if repository.count("/") != 1:
         raise RecipeError(f"training.mirror is {url!r}. Give a repository of the Hub as hf://org/name.")
     return HubStore(url, repository, HfApi())
+
+
+def hub_user() -> Mapping[str, Any]:
+    """Who is logged in, by `name`, and in `orgs` with their roles. Raises huggingface_hub's error if nobody is."""
+    from huggingface_hub import HfApi
+
+    user: Mapping[str, Any] = HfApi().whoami()
+    return user
