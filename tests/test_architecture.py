@@ -46,6 +46,7 @@ LEVELS = {
     "lanes": ADAPTERS,
     "kernels": ADAPTERS,
     "kernels.decoding": PURE,
+    "kernels.drawing": PURE,
     "kernels.jit": PURE,
     "kernels.layers": PURE,
     "kernels.products": PURE,

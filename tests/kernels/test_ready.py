@@ -11,7 +11,7 @@ from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
 from frugalrl.config.schema import OptimizerSettings
-from frugalrl.kernels import attention_loops, decoding, elementwise, layers, products, ready
+from frugalrl.kernels import attention_loops, decoding, drawing, elementwise, layers, products, ready
 from frugalrl.kernels.rehearsal import Part
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
@@ -117,7 +117,9 @@ def test_a_process_waits_for_another_one_that_compiles(small, tmp_path):
 def test_nothing_is_left_to_compile_for_sampling_and_an_update(dtype, count, tiny_policy):
     """Of what a process has loaded nothing is used but what was made ready."""
     kernels = [
-        one for room in (attention_loops, decoding, elementwise, layers, products) for one in vars(room).values()
+        one
+        for room in (attention_loops, decoding, drawing, elementwise, layers, products)
+        for one in vars(room).values()
     ]
     kernels = [one for one in kernels if isinstance(one, Dispatcher)]
     for kernel in kernels:

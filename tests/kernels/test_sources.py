@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from frugalrl.kernels import attention_loops, decoding, elementwise, layers, products
+from frugalrl.kernels import attention_loops, decoding, drawing, elementwise, layers, products
 
 ROOM = Path(decoding.__file__).parent
 
@@ -21,7 +21,7 @@ def sources(module: str) -> set[str]:
     return found.union(*(sources(one) for one in found))
 
 
-@pytest.mark.parametrize("module", [attention_loops, decoding, elementwise, layers, products])
+@pytest.mark.parametrize("module", [attention_loops, decoding, drawing, elementwise, layers, products])
 def test_a_change_of_what_kernels_are_made_of_changes_their_own_file(module):
     """numba looks at the file of a kernel only: what was kept on disk would be used with other parts."""
     files = [ROOM / f"{name}.py" for name in sorted(sources(module.__name__.rpartition(".")[2]))]
@@ -31,4 +31,4 @@ def test_a_change_of_what_kernels_are_made_of_changes_their_own_file(module):
 
 def test_every_module_with_kernels_on_disk_is_asked():
     kept = {path.stem for path in ROOM.glob("*.py") if {"@compiled", "@summed_freely"} & set(path.read_text().split())}
-    assert kept == {"attention_loops", "decoding", "elementwise", "layers", "products"}
+    assert kept == {"attention_loops", "decoding", "drawing", "elementwise", "layers", "products"}

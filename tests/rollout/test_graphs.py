@@ -7,7 +7,8 @@ import types
 import pytest
 import torch
 
-from frugalrl.rollout import torch_engine
+from frugalrl.rollout import projections, torch_engine
+from frugalrl.rollout import sampling as sampling_module
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.graphs import PLAIN_STEPS, PlainSteps, RecordedSteps, cuda_recorder, row_bucket, width_bucket
 from frugalrl.rollout.kv_cache import SdpaCache
@@ -100,6 +101,8 @@ def test_a_step_asks_the_host_for_nothing(policy, monkeypatch):
     """What a CUDA graph cannot record: a value that the host reads. Here any read inside of a step is an error."""
     model = copy.deepcopy(policy.model)
     monkeypatch.setattr(torch_engine, "make_cache", SdpaCache)
+    monkeypatch.setattr(projections, "panels_pay", lambda device: False)
+    monkeypatch.setattr(sampling_module, "_has_kernel", lambda *given: False)
 
     def refuse(*arguments):
         raise AssertionError("the host read a value inside of a step")

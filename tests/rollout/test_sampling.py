@@ -9,10 +9,41 @@ from scipy import stats
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from frugalrl.errors import ModelError
+from frugalrl.rollout import sampling as sampling_module
 from frugalrl.rollout.engine import SamplingParams
 from frugalrl.rollout.sampling import draw_tokens, refuse_broken, uniform_stream
 
-LOGITS = torch.randn(6, 40, generator=torch.Generator().manual_seed(3)) * 2
+LOGITS = torch.randn(6, 48, generator=torch.Generator().manual_seed(3)) * 2
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["kernel", "torch"], autouse=True)
+def by_kernel(request):
+    """A CPU's kernel draws, or the operations that a GPU has too."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not request.param:
+            patch.setattr(sampling_module, "_has_kernel", lambda *given: False)
+        yield request.param
+
+
+@pytest.mark.parametrize("vocabulary", [16, 128, 144, 1040, 151_936])
+def test_the_kernel_draws_what_torch_does(vocabulary, by_kernel):
+    """But where a uniform number falls on the edge of a token, and sums are rounded."""
+    generator = torch.Generator().manual_seed(vocabulary)
+    logits = 3 * torch.randn(40, vocabulary, generator=generator)
+    uniforms = torch.rand(40, generator=generator, dtype=torch.float64)
+    tokens, logprobs = draw_tokens(logits, uniforms, SamplingParams(1, temperature=0.7))
+    weights = torch.softmax(logits.double() / 0.7, -1)
+    expected = torch.searchsorted(weights.cumsum(-1), uniforms[:, None], right=True)[:, 0]
+    assert (tokens == expected).float().mean() > 0.95
+    assert torch.allclose(
+        logprobs.double(), weights.gather(1, tokens[:, None])[:, 0].log(), atol=2e-6 if by_kernel else 1e-4
+    )
+    alone = [
+        draw_tokens(logits[i : i + 1], uniforms[i : i + 1], SamplingParams(1, temperature=0.7)) for i in (0, 7, 39)
+    ]
+    assert not by_kernel or all(
+        bool(one[0] == tokens[i]) and bool(one[1] == logprobs[i]) for i, one in zip((0, 7, 39), alone, strict=True)
+    )
 
 
 def drawn_support(sampling: SamplingParams) -> list[set[int]]:
@@ -120,8 +151,8 @@ def test_the_largest_uniform_number_draws_an_allowed_token(sampling):
     largest = torch.full((1,), 1 - 2**-53, dtype=torch.float64)
     generator = torch.Generator().manual_seed(5)
     for _ in range(200):
-        logits = torch.randn(1, 30, generator=generator)
+        logits = torch.randn(1, 32, generator=generator)
         logits[:, -4:] = float("-inf")
         tokens, logprobs = draw_tokens(logits, largest, sampling)
         assert bool(logprobs.isfinite().all())
-        assert int(tokens) < 26
+        assert int(tokens) < 28

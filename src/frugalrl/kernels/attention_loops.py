@@ -28,7 +28,7 @@ from frugalrl.kernels.attention_blocks import (
 )
 from frugalrl.kernels.jit import Floats, Integers, compiled
 
-SOURCES_DIGEST = "d4a1bd3cbcd73272"
+SOURCES_DIGEST = "1d59e205e83a4d79"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike
 
-from frugalrl.kernels import decoding, layers, products
+from frugalrl.kernels import decoding, drawing, layers, products
 from frugalrl.kernels.attention import attended
 from frugalrl.kernels.attention_blocks import BLOCK
 from frugalrl.kernels.functions import gated, normed
@@ -69,9 +69,15 @@ def _projections() -> None:
     products.product(rows, in_panels, nothing, nothing, zeros(1, width), 0, 1)
 
 
+def _drawing() -> None:
+    weights, tokens = np.zeros(LANES, np.float32), np.zeros(1, np.int64)
+    drawing.draw(weights[None], 1.0, np.zeros(1), weights, np.zeros(1), tokens, np.zeros(1, np.float32))
+
+
 PARTS: Mapping[str, Part] = {
     "elementwise": Part(1.5, _elementwise),
     "attention": Part(6.0, _attention),
+    "drawing": Part(1.0, _drawing),
     "projections": Part(4.0, _projections),
     "decoding float32": Part(2.5, lambda: _decoding(np.float32)),
     "decoding bfloat16": Part(2.5, lambda: _decoding(np.uint16)),

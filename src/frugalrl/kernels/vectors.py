@@ -157,6 +157,18 @@ def larger(typing: Any, a: Any, b: Any) -> Any:
 
 
 @intrinsic
+def unless_below(typing: Any, vector: Any, measure: Any, limit: Any) -> Any:
+    """The vector, but 0 where its measure is below a limit; where that is NaN, the vector."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, measure, limit = arguments
+        below = builder.fcmp_ordered("<", measure, _spread(builder, limit))
+        return builder.select(below, _filled(_FLOATS, 0.0), vector)
+
+    return VECTOR(VECTOR, VECTOR, types.float32), emit
+
+
+@intrinsic
 def first_lanes(typing: Any, vector: Any, count: Any, other: Any) -> Any:
     """So many lanes of a vector, and a float32 in the others."""
 

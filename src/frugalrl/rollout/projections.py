@@ -231,8 +231,12 @@ class Adapted:
 
 
 def panels_pay(device: torch.device) -> bool:
-    """Whether a processor has the registers for the tiles of `Panels`."""
-    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
+    """Whether a processor has the registers for the tiles of `Panels`, and tensors have memory.
+
+    While a plan traces fake ones, `Transposed` stands in, which takes as much.
+    """
+    real = type(torch.empty(0)) is Tensor
+    return real and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:

@@ -16,7 +16,7 @@ from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import SamplingParams
 
 BLOCK_STEP = 16
-"""Blocks of tokens hold multiples of it, which vector units like."""
+"""Blocks of tokens hold multiples of it, which vector units like, and so must a vocabulary for the kernel."""
 
 
 def uniform_stream(seed: int, count: int) -> np.ndarray:
@@ -36,6 +36,8 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
     if sampling.temperature == 0:
         tokens = logits.argmax(-1)
         return tokens, _logprob_of(logits, tokens)
+    if _has_kernel(logits, sampling):
+        return _drawn_by_kernel(logits, uniforms, sampling.temperature)
     scaled = logits if sampling.temperature == 1 else logits / sampling.temperature
     restricted = _restrict(scaled, sampling)
     weights = torch.softmax(restricted, dim=-1)
@@ -43,6 +45,23 @@ def draw_tokens(logits: Tensor, uniforms: Tensor, sampling: SamplingParams) -> t
     if restricted is not scaled:
         return tokens, _logprob_of(scaled, tokens)
     return tokens, weights.gather(-1, tokens[:, None]).squeeze(-1).log()  # the vocabulary is not read again
+
+
+def _has_kernel(logits: Tensor, sampling: SamplingParams) -> bool:
+    """From the whole vocabulary, on a CPU, not while memory is traced."""
+    whole = sampling.top_p >= 1 and not 0 < sampling.top_k < logits.shape[1]
+    return whole and type(logits) is Tensor and logits.device.type == "cpu" and logits.shape[1] % BLOCK_STEP == 0
+
+
+def _drawn_by_kernel(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    from frugalrl.kernels import drawing
+
+    rows, vocabulary = logits.shape
+    tokens, logprobs = torch.empty(rows, dtype=torch.int64), torch.empty(rows)
+    weights, sums = np.empty(vocabulary, np.float32), np.empty(-(-vocabulary // drawing.BLOCK))
+    made = weights, sums, tokens.numpy(), logprobs.numpy()
+    drawing.draw(logits.contiguous().numpy(), float(temperature), uniforms.contiguous().numpy(), *made)
+    return tokens, logprobs
 
 
 def _inverse_transform(weights: Tensor, uniforms: Tensor) -> Tensor:

@@ -10,13 +10,31 @@ from broken_recipes import SMALL as ENOUGH
 from frugalrl import api
 from frugalrl.cli import main
 from frugalrl.config.loading import shipped_recipes
+from frugalrl.planning.doctor import data_checks
 from frugalrl.planning.doctor.finding import Finding, worst
+from frugalrl.verify.golds import check_golds
 
 SHIPPED = sorted(name for name in shipped_recipes() if not name.startswith(("curate/", "tiny-base")))
 
 GREEN = Finding("", "green", "")
 SMALL = {"data.train.limit": 100, "data.validation.limit": 40, "data.test.limit": 40}
 """The doctor reads, checks and tokenizes all rows: with a quarter of the benchmark's it needs a third of the time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _golds_are_checked_once():
+    """Most recipes here have the same rows: the same golds under the same verifier have the same checks."""
+    known = {}
+
+    def remembered(golds, pool):
+        key = tuple(golds), repr((pool.limits, pool.policy))
+        if key not in known:
+            known[key] = check_golds(golds, pool)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(data_checks, "check_golds", remembered)
+        yield
 
 
 @pytest.fixture(autouse=True)

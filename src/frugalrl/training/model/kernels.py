@@ -22,6 +22,8 @@ def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = Tr
         names += ["elementwise", "attention"]
     if samples and kernels_fit(model_shape(model.config), model.dtype, policy.device):
         names.append(f"decoding {str(model.dtype).removeprefix('torch.')}")
+    if samples and policy.device.type == "cpu":
+        names.append("drawing")
     if samples and panels_pay(policy.device):
         names.append("projections")
     if not names:
