@@ -95,8 +95,6 @@ class MemorySettings:
     """Of the matrices that have adapters, which are merged for an evaluation, and in fp32 for any sampling."""
     by_prompt: tuple[int, ...] = ()
     """Completions of each prompt of the largest micro-batch; empty: full of rows with a prompt of their own each."""
-    piece: int = 0
-    """Numbers in each of the large tensors that the engine's weights are cut from; 0: each has its own memory."""
     lanes: int = 1
     """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
 
@@ -177,33 +175,8 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
 
 def _engine_bytes(shape: ModelShape, settings: MemorySettings) -> float:
     """Of the engine's weights: the head is always its own, and on a CPU in fp32."""
-    width, layer = settings.value_bytes, _products(shape)
-    head = _in_pieces([shape.embedding], settings) * (4 if settings.on_cpu else width)
-    others = shape.parameters - (0 if shape.tied else shape.embedding) - shape.layers * sum(layer)
-    return head + (others + _in_pieces(layer * shape.layers, settings)) * width
-
-
-def _products(shape: ModelShape) -> list[int]:
-    """Weights of a layer's four products."""
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    inputs_and_outputs = (
-        (shape.hidden, queries + 2 * keys), (queries, shape.hidden),
-        (shape.hidden, 2 * shape.intermediate), (shape.intermediate, shape.hidden),
-    )  # fmt: skip
-    return [inputs * outputs for inputs, outputs in inputs_and_outputs]
-
-
-def _in_pieces(sizes: list[int], settings: MemorySettings) -> int:
-    """Numbers that tensors of so many take, one after the other, where they are cut from pieces."""
-    if not settings.piece:
-        return sum(sizes)
-    taken = left = 0
-    for size in sizes:
-        if size > left:
-            left = max(size, settings.piece)
-            taken += left
-        left -= size
-    return taken
+    others = shape.parameters - (0 if shape.tied else shape.embedding)
+    return others * settings.value_bytes + shape.embedding * (4 if settings.on_cpu else settings.value_bytes)
 
 
 def _process_gb(settings: MemorySettings) -> float:

@@ -4,16 +4,12 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-import torch
-
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.planning.forecast.clock import Sampled, StateTraffic, Work
 from frugalrl.planning.forecast.lengths import Lengths, of_benchmark, prior
 from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
 from frugalrl.planning.forecast.shape import KNOWN, ModelShape
-from frugalrl.rollout.projections import panels_pay
-from frugalrl.rollout.wide_pages import PAGE_BYTES
 from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, first_rows
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
@@ -125,7 +121,6 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
         on_cpu=on_cpu,
         adapted_values=0 if recipe.model.lora is None else recipe.model.lora.rank * len(recipe.model.lora.target),
         merged_parameters=_merged_parameters(recipe, shape),
-        piece=PAGE_BYTES if on_cpu and _width(recipe) == 4 and panels_pay(torch.device("cpu")) else 0,
     )
     settings = _as_cut_on_a_cpu(recipe, settings, longest) if on_cpu else settings
     place = recipe.algorithm.reference_place
