@@ -1,4 +1,4 @@
-"""`frugalrl curate`: a set from a spec file, and one message with exit code 2 for what the user can mend."""
+"""`frugalrl curate`: a set from a spec file, and one message with exit code 2 for what the user can correct."""
 
 import json
 from pathlib import Path

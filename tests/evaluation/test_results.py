@@ -114,9 +114,9 @@ def test_a_torn_last_line_is_cut_off_and_its_sample_drawn_again(tmp_path, tokeni
     path.write_bytes(path.read_bytes()[:-40])
     assert len(read_results(path).samples) == 11
     engine = CountingEngine(tokenizer)
-    mended, _ = run(path, engine, tokenizer, prompts, 2)
+    repaired, _ = run(path, engine, tokenizer, prompts, 2)
     assert len(engine.seeds) == 1
-    assert by_number(mended) == by_number(whole)
+    assert by_number(repaired) == by_number(whole)
     assert by_number(read_results(path).samples) == by_number(whole)
 
 

@@ -109,8 +109,8 @@ def test_settings_that_are_orders_of_magnitude_off_are_named_and_their_remedy_he
     assert {one.name: one.level for one in bad} == found
     for one in bad:
         first = one.fix.split(", or ")[0].split("--set ")[1:]
-        mended = api.change(recipe, [change.strip() for change in first])
-        assert one.name not in {after.name for after in settings_findings(mended, 512)}
+        changed = api.change(recipe, [change.strip() for change in first])
+        assert one.name not in {after.name for after in settings_findings(changed, 512)}
 
 
 def looks() -> tuple[float, object, object]:

@@ -41,7 +41,7 @@ def held_out_golds(
     else:
         why = "; ".join(f"{answer!r}, gold {group.prompt.problem.gold!r}" for group, answer, _ in own[:3])
         why = f"the golds of {split} are likely wrong ({why})"
-    fix = f"Mend the answers in the file of data.{split}, or --set data.{split}.answer_field=COLUMN"
+    fix = f"Correct the answers in the file of data.{split}, or --set data.{split}.answer_field=COLUMN"
     return Finding(name, "red", f"{seen[0].upper()}{seen[1:]}, {usual}; {why}.", fix)
 
 

@@ -32,7 +32,7 @@ def mirror_finding(url: str, out: Path | None, who_am_i: Callable[[], Mapping[st
         return Finding(_NAME, "red", message, f"{_NONE}, or the URL of another machine (s3://, gs://, hf://org/name)")
     place = Path(url.removeprefix(_DISK)) if url.startswith(_DISK) or "://" not in url else None
     if place is not None and out is not None and place.absolute().is_relative_to(out.absolute()):
-        message = f"The mirror {url} lies inside the run's own folder {out}: and is lost with it."
+        message = f"The mirror {url} lies inside the run's own folder {out} and is lost with it."
         return Finding(_NAME, "red", message, f"{_NONE}, or a folder on another disk")
     found: list[Finding] = []
     thread = threading.Thread(target=lambda: found.append(_tried(url, place, who_am_i)), daemon=True)
