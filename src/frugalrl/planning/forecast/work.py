@@ -16,6 +16,8 @@ from frugalrl.training.model.held import is_roomy
 
 _UNKNOWN_PROBLEMS = 500
 """Of a held-out source without `limit`: the size of MATH-500."""
+_ROWS_THAT_SHOW_THE_CUT = 4096
+"""Completions of a step; more are cut into more micro-batches of the same size."""
 _PROMPT_SHARE = 0.4
 """Mean prompt over max_prompt_tokens: 0.38 on arithmetic, 0.4 to 0.5 with the paper's system prompt."""
 _BYTES_PER_TOKEN = 5
@@ -134,7 +136,7 @@ def _as_cut_on_a_cpu(recipe: TrainRecipe, settings: MemorySettings, longest: int
     A GPU's may be full to the brim; a CPU's are cut evenly, and hold fewer tokens than they count for rows of a prompt.
     """
     rollout, prompt = recipe.rollout, likely_prompt(recipe)
-    count, group = rollout.prompts_per_step * rollout.group_size, rollout.group_size
+    group, count = rollout.group_size, min(rollout.prompts_per_step * rollout.group_size, _ROWS_THAT_SHOW_THE_CUT)
     most = min(recipe.training.micro_batch_tokens, CPU_MICRO_BATCH_TOKENS)
     starts = first_rows([prompt + longest] * count, [True] * count, most, even=True)
     pieces = [
