@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from frugalrl.errors import RecipeError
-from frugalrl.rollout.collect import collect_groups
+from frugalrl.rollout.collect import collect_groups, completion_seed
 from frugalrl.rollout.engine import SamplingParams, generate
 from frugalrl.rollout.scripted_engine import ScriptedEngine
 from frugalrl.rollout.wrapped_engine import WrappedEngine
@@ -31,11 +31,13 @@ from tests.verify.test_workers_pool import EQUAL, HANGS
 
 SLOW = Problem("s", "?", "1", check=Check("tests.tasks.test_judging_ahead.SLOW_TASK"))
 threads_of_checks: list[threading.Thread] = []
+texts_checked: list[int] = []
 was_checked = threading.Event()
 
 
 def slow_check(completions, problem, reasoning_open):
     threads_of_checks.append(threading.current_thread())
+    texts_checked.append(len(completions))
     if "broken" in completions:
         raise ZeroDivisionError("in a checker")
     was_checked.set()
@@ -48,6 +50,7 @@ SLOW_TASK = Task(name="slow", check=slow_check, checks_beside_sampling=True)
 @pytest.fixture(autouse=True)
 def _forgotten():
     threads_of_checks.clear()
+    texts_checked.clear()
     was_checked.clear()
 
 
@@ -71,10 +74,6 @@ def mixed_groups():
     return groups
 
 
-def counts(groups):
-    return [len(one.completions) for one in groups]
-
-
 def prompts(groups):
     return [one.prompt for one in groups]
 
@@ -89,7 +88,7 @@ def test_verdicts_are_those_of_the_end_whatever_was_handed_over_in_any_order_by_
         handed = [one for one in texts if rng.random() > 0.15 * seed]  # at first all, later fewer
         handed += [(at, sample, "\\boxed{0}") for at, sample, _ in rng.sample(handed, min(seed, len(handed)))]
         rng.shuffle(handed)
-        with JudgingAhead(prompts(groups), counts(groups), pool) as judging:
+        with JudgingAhead(prompts(groups), pool) as judging:
             adding = [
                 threading.Thread(target=lambda own: [judging.add(*one) for one in own], args=(handed[at::3],))
                 for at in range(3)
@@ -101,26 +100,27 @@ def test_verdicts_are_those_of_the_end_whatever_was_handed_over_in_any_order_by_
             assert judging.verdicts(groups) == expected
 
 
-def test_a_group_is_checked_once_and_while_the_next_is_sampled(tokenizer):
-    """The engine waits in the middle of its work until the first group was checked."""
+def test_a_completion_is_checked_once_and_while_the_next_is_sampled(tokenizer):
+    """The engine waits in the middle of its work until the first completion was checked."""
     own = [Prompt(replace(SLOW, id=str(number)), "", (number + 1,)) for number in range(3)]
     answer = (*tokenizer("yes")["input_ids"], tokenizer.eos_token_id)
+    first = completion_seed(1, "0", 0)
 
     def script(prompt, seed):
-        assert prompt[0] == 1 or was_checked.wait(30), "nothing was checked while the second group was sampled"
+        assert seed == first or was_checked.wait(30), "nothing was checked while the second completion was sampled"
         return answer
 
-    with JudgingAhead(own, [2] * 3) as judging:
+    with JudgingAhead(own) as judging:
         made = collect_groups(ScriptedEngine(script), tokenizer, own, 2, SamplingParams(8), (1,), judging.add)
         assert [[one.label for one in verdicts] for verdicts in judging.verdicts(made)] == [["correct"] * 2] * 3
-    assert len(threads_of_checks) == 3
+    assert sum(texts_checked) == 6
     assert threading.main_thread() not in threads_of_checks
 
 
 def test_a_checker_that_does_not_say_that_it_may_be_called_beside_sampling_is_called_where_it_was(monkeypatch):
     groups = [group(SLOW, "a", "b")]
     monkeypatch.setattr(judging_ahead, "task_named", lambda name: replace(SLOW_TASK, checks_beside_sampling=False))
-    with JudgingAhead(prompts(groups), counts(groups)) as judging:
+    with JudgingAhead(prompts(groups)) as judging:
         for sample, text in enumerate("ab"):
             judging.add(0, sample, text)
         assert judging.verdicts(groups) == judge_groups(groups)
@@ -133,7 +133,7 @@ def test_a_checker_that_does_not_say_that_it_may_be_called_beside_sampling_is_ca
 )
 def test_an_error_is_raised_where_verdicts_are_asked_for(problem, error, says):
     groups = [group(problem, "broken"), group(SLOW, "a")]
-    with JudgingAhead(prompts(groups), counts(groups)) as judging:
+    with JudgingAhead(prompts(groups)) as judging:
         judging.add(0, 0, "broken")
         judging.add(1, 0, "a")
         with pytest.raises(error, match=says):
@@ -153,7 +153,7 @@ def test_what_is_left_keeps_no_worker_busy():
 
     hanging = Prompt(replace(MATHS, gold=HANGS.gold), "", ())
     with VerifierPool(workers=1, cpu_seconds=0.1) as own:
-        judging = JudgingAhead([hanging] * 30, [1] * 30, own)
+        judging = JudgingAhead([hanging] * 30, own)
         with pytest.raises(KeyboardInterrupt):
             interrupted(judging)
         judging.add(0, 0, "late")

@@ -165,7 +165,7 @@ def judged_samples(
     judge: None judges here, each completion as soon as it is there.
     """
     prompts, numbers = [prompt for prompt, _ in wanted], [own for _, own in wanted]
-    with JudgingAhead(prompts, [len(own) for own in numbers]) as judging:
+    with JudgingAhead(prompts) as judging:
         told = judging.add if judge is None else None
         groups = collect_samples(engine, tokenizer, prompts, numbers, sampling, ("evaluation", seed), told)
         judged = (judge or judging.verdicts)(groups)

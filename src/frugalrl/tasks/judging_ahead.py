@@ -1,9 +1,9 @@
 """Verdicts on completions while others are still sampled: what `judge_groups` gives, with less of a wait for it.
 
 A verdict depends on a problem and the text of a completion alone, so it can be made as soon as the text is there. Texts
-are handed over as they finish, by any thread. One thread takes them: answers go to the verifier's pool at once, and a
-group whose last text is there goes to its task's checker, one group at a time. A checker that does not say that it may
-be called there (`Task.checks_beside_sampling`) is called at the end, as rewards are.
+are handed over as they finish, by any thread. One thread takes them: answers go to the verifier's pool at once; other
+texts wait until the thread calls their task's checker, with all that wait of one problem. A checker that does not say
+that it may be called so (`Task.checks_beside_sampling`) is called at the end, as rewards are.
 
 A verdict that was made ahead is used if its text is that of the completion that is asked about. Whatever lacks one is
 judged when it is asked for: nothing depends on what was handed over, or when.
@@ -11,7 +11,6 @@ judged when it is asked for: nothing depends on what was handed over, or when.
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,19 +29,18 @@ _ONE_CHECKER = threading.Lock()
 class JudgingAhead:
     """Verdicts on the samples of some prompts. Cheap to make: its thread starts with the first text."""
 
-    def __init__(self, prompts: Sequence[Prompt], samples: Sequence[int], pool: VerifierPool | None = None) -> None:
-        """samples: how many there will be of each prompt. pool: of the verifier; None takes that of this process."""
-        self._prompts, self._samples, self._pool = tuple(prompts), tuple(samples), pool or default_pool()
+    def __init__(self, prompts: Sequence[Prompt], pool: VerifierPool | None = None) -> None:
+        """pool: of the verifier; None takes the one of this process."""
+        self._prompts, self._pool = tuple(prompts), pool or default_pool()
         self._handed: queue.SimpleQueue[tuple[int, int, str] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_left = False
-        # The rest belongs to the thread until it has ended.
-        self._texts: list[dict[int, str]] = [{} for _ in self._prompts]
-        self._waiting: deque[int] = deque()
-        """Groups that are complete, for a checker."""
+        # The rest belongs to the thread until it has ended. Samples by the numbers of their prompt and their own.
+        self._waiting: dict[int, dict[int, str]] = {}
+        """Texts for checkers, by prompt and sample."""
+        self._checked: dict[tuple[int, int], tuple[str, Judgement]] = {}
         self._compared: dict[tuple[int, int], tuple[str, Pending]] = {}
-        self._checked: dict[int, tuple[list[str], list[Judgement]]] = {}
 
     def add(self, group: int, sample: int, text: str) -> None:
         """Hand over the text of a sample, by the numbers of its prompt and its own. Returns at once; for any thread."""
@@ -63,7 +61,10 @@ class JudgingAhead:
             self._handed.put(None)
             if self._thread is not None:
                 self._thread.join()
-            found = [self._made(number, group) for number, group in enumerate(groups)]
+            found = [
+                [self._made(number, sample, one.text) for sample, one in enumerate(group.completions)]
+                for number, group in enumerate(groups)
+            ]
             lacking = [number for number, own in enumerate(found) if None in own]
             late = judge_groups_timed([_lacking(groups[number], found[number]) for number in lacking], self._pool)
             for number, judgements in zip(lacking, late, strict=True):
@@ -74,7 +75,7 @@ class JudgingAhead:
             self.close()
 
     def close(self) -> None:
-        """Leave what is not finished: workers begin no other answer, and the thread ends after the group it is at."""
+        """Leave what is not finished: workers begin no other answer, and the thread ends after the call it is at."""
         with self._lock:
             self._is_left = True
         self._handed.put(None)
@@ -100,44 +101,39 @@ class JudgingAhead:
                     if handed is not None:
                         self._take(*handed)
                 else:
-                    self._check(self._waiting.popleft())
+                    self._check(next(iter(self._waiting)))
 
     def _take(self, group: int, sample: int, text: str) -> None:
-        prompt = self._prompts[group]
+        prompt, at = self._prompts[group], (group, sample)
         task = task_named(prompt.problem.check.task)
+        known = self._compared.get(at) or self._checked.get(at)
+        if known is not None and known[0] == text:
+            return
         if task.check is None:
-            before = self._compared.get((group, sample))
-            if before is None or before[0] != text:
-                pending = self._pool.begin(answer_item(text, prompt))
-                self._compared[group, sample] = (text, pending)
-                if self._is_left:  # since the loop looked
-                    pending.cancel()
+            if at in self._compared:  # another text: it was sampled again
+                self._compared[at][1].cancel()
+            pending = self._pool.begin(answer_item(text, prompt))
+            self._compared[at] = (text, pending)
+            if self._is_left:  # since the loop looked
+                pending.cancel()
         elif task.checks_beside_sampling:
-            texts = self._texts[group]
-            texts[sample] = text
-            if len(texts) == self._samples[group] and group not in self._waiting:
-                self._waiting.append(group)
+            self._waiting.setdefault(group, {})[sample] = text
 
     def _check(self, group: int) -> None:
-        texts = [self._texts[group][sample] for sample in range(self._samples[group])]
-        if group in self._checked and self._checked[group][0] == texts:
-            return
-        prompt = self._prompts[group]
+        prompt, texts = self._prompts[group], self._waiting.pop(group)
         check = task_named(prompt.problem.check.task).check
         assert check is not None, "answers are compared by the pool"
         with _ONE_CHECKER:
-            self._checked[group] = (texts, checked(check, texts, prompt))
+            judged = checked(check, list(texts.values()), prompt)
+        for (sample, text), one in zip(texts.items(), judged, strict=True):
+            self._checked[group, sample] = (text, one)
 
-    def _made(self, number: int, group: RolloutGroup) -> list[Judgement | None]:
-        """What was made ahead for the completions of a group, by their texts."""
-        texts, judgements = self._checked.get(number, ([], []))
-        if texts and texts == [completion.text for completion in group.completions]:
-            return list(judgements)
-        return [
-            with_tolerance(found[1].finish(), group.prompt.problem) if found and found[0] == completion.text else None
-            for sample, completion in enumerate(group.completions)
-            for found in [self._compared.get((number, sample))]
-        ]
+    def _made(self, group: int, sample: int, text: str) -> Judgement | None:
+        """What was made ahead for a completion, if it was made for this text."""
+        compared, found = self._compared.get((group, sample)), self._checked.get((group, sample))
+        if compared is not None and compared[0] == text:
+            return with_tolerance(compared[1].finish(), self._prompts[group].problem)
+        return found[1] if found is not None and found[0] == text else None
 
 
 def _lacking(group: RolloutGroup, found: Sequence[Judgement | None]) -> RolloutGroup:

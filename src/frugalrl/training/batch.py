@@ -35,7 +35,7 @@ def sample_batch(run: Run, progress: Progress, max_completion_tokens: int) -> tu
         indices, sampler = next_problems(sampler, run.sampler, count)
         taken.extend(indices)
         prompts = [run.problems.train[index] for index in indices]
-        with JudgingAhead(prompts, [rollout.group_size] * count) as judging:
+        with JudgingAhead(prompts) as judging:
             with run.clock.timed("rollout"):
                 groups = collect_groups(
                     run.engine, run.policy.tokenizer, prompts, rollout.group_size, sampling, seed_parts, judging.add
@@ -90,8 +90,7 @@ def _start(run: Run, ahead: Ahead, batch: DrawnBatch) -> None:
 
 
 def _judging(run: Run, batch: DrawnBatch) -> JudgingAhead:
-    prompts = [run.problems.train[index] for index in batch.indices]
-    return JudgingAhead(prompts, [run.recipe.rollout.group_size] * len(prompts))
+    return JudgingAhead([run.problems.train[index] for index in batch.indices])
 
 
 def _telling(run: Run, judging: JudgingAhead) -> OnFinished:
