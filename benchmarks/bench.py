@@ -30,7 +30,7 @@ Row = tuple[str, str, str, str, str, str]
 
 def rollout_rows(record: dict[str, Any]) -> Iterator[Row]:
     """Tokens of a processor second, against each peer that took part."""
-    for row in record["results"]:
+    for row in sorted(record["results"], key=lambda one: (len(one["case"]["size"]), one["case"]["dtype"] != "float32")):
         case, rates = row["case"], row["tokens_per_cpu_second"]
         lengths = f"{case['shortest']}-{case['longest']}" if case["shortest"] < case["longest"] else case["longest"]
         name = f"{case['size']} {case['dtype']}, {case['sequences']} x {lengths}"

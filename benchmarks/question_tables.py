@@ -18,16 +18,31 @@ from frugalrl.reporting.bar_figures import Interval
 
 
 def summary_table(questions: Mapping[str, Question], found: Mapping[str, Sequence[Answer]]) -> str:
-    """A line for each primary comparison: question, answer in words, interval, seeds, recipe."""
+    """A line for each primary comparison: question, answer in words, interval, seeds, recipe; what is decided first.
+
+    A comparison that was made again, on fresh seeds or another base, stands once: as it was last answered, under the
+    question that it was first made for.
+    """
+    rows: dict[str, tuple[str, Question, Answer]] = {}
+    for name, question in questions.items():
+        for one in (each for each in found[name] if each.comparison.primary):
+            before = rows.get(one.comparison.says)
+            if before is None:
+                rows[one.comparison.says] = (question.title, question, one)
+            elif one.verdict:
+                rows[one.comparison.says] = (before[0], question, one)
     lines = ["| question | answer | what is compared | difference [95 %] | p, Holm | seeds | recipe |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for name, question in questions.items():
+    for title, question, one in sorted(rows.values(), key=lambda row: _rank(row[2])):
         recipes = ", ".join(sorted({f"mini/{ARMS[arm].recipe}" for arm in question.arms}))
-        for one in (each for each in found[name] if each.comparison.primary):
-            difference, p_value = _result(one) if one.verdict else ("-", "-")
-            cells = [question.title, in_words(one), one.comparison.says, difference, p_value]
-            lines.append(f"| {' | '.join(cells)} | {len(one.values)} of {one.asked} | {recipes} |")
+        difference, p_value = _result(one) if one.verdict else ("-", "-")
+        cells = [title, in_words(one), one.comparison.says, difference, p_value]
+        lines.append(f"| {' | '.join(cells)} | {len(one.values)} of {one.asked} | {recipes} |")
     return "\n".join(lines) + "\n"
+
+
+def _rank(one: Answer) -> int:
+    return {"inconclusive": 2, "no difference": 1, None: 3}.get(one.verdict, 0)
 
 
 def in_words(one: Answer) -> str:

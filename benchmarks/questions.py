@@ -139,7 +139,8 @@ def tables(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str], dict[str,
         drawn = forest(question, found[name])
         if drawn is not None:
             figures[f"question-{name}.svg"] = drawn
-            texts[name] += f"\n![{question.title} Differences with intervals](figures/question-{name}.svg)\n"
+            title = question.title if question.title.endswith("?") else f"{question.title}."
+            texts[name] += f"\n![{title} Differences with intervals](figures/question-{name}.svg)\n"
     return texts, figures
 
 

@@ -40,6 +40,7 @@ LEVELS = {
     "errors": FOUNDATION,
     "functions": FOUNDATION,
     "files": ADAPTERS,
+    "host_memory": ADAPTERS,
     "hub": ADAPTERS,
     "line_files": ADAPTERS,
     "threads": ADAPTERS,

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -31,6 +32,8 @@ ASKED = Question(
     comparisons=(Comparison("four less eight", "4, not 8", ("8 x 4",), ("4 x 8",), words=BETTER),),
     measures=("accuracy", "tokens"),
 )
+SPREAD = dict(zip(range(1, 11), (0.2, 0.9, 0.3, 0.8, 0.7, 0.50, 0.51, 0.49, 0.5, 0.52), strict=True))
+"""Nothing can be told by the first five, and much by the others."""
 
 
 def rows(arm, accuracies, tokens=40.0):
@@ -50,7 +53,7 @@ def test_an_arm_is_a_recipe_that_runs_no_longer_than_the_rest(arm, tmp_path):
     recipe = load_recipe(job.recipe, TrainRecipe, job.settings)
     assert recipe.seed == 3
     completions = recipe.training.steps * recipe.rollout.prompts_per_step * recipe.rollout.group_size
-    assert completions <= 60 * 72
+    assert completions <= 250 * 32
     assert "$DATA" not in recipe.model.path
 
 
@@ -158,6 +161,27 @@ def test_the_tables_say_what_came_out_and_what_is_missing():
     assert "| not answered | four less eight | - | - | 0 of 5 |" in summary_table(
         {"a": ASKED}, answers({"a": ASKED}, by_arm([]))
     )
+
+
+def test_a_comparison_made_again_stands_once_in_the_summary_and_what_is_decided_comes_first():
+    again = replace(ASKED, title="The same on fresh seeds", seeds=(6, 7, 8, 9, 10), round=2)
+    other = replace(
+        ASKED,
+        title="Is it so here?",
+        comparisons=(replace(ASKED.comparisons[0], says="here: four less eight"),),
+        round=3,
+    )
+    open_first = {"other": other, "a": ASKED, "again": again}
+    runs = both([0.70, 0.30, 0.71, 0.34, 0.70], 0.5)
+    before = [line.split(" | ") for line in summary_table(open_first, answers(open_first, runs)).splitlines()[2:]]
+    assert [line[2:3] + line[5:6] for line in before] == [
+        ["here: four less eight", "5 of 5"],
+        ["four less eight", "5 of 5"],
+    ]
+    fresh = by_arm([*rows("8 x 4", dict.fromkeys(range(1, 11), 0.7)), *rows("4 x 8", SPREAD)])
+    after = [line.split(" | ") for line in summary_table(open_first, answers(open_first, fresh)).splitlines()[2:]]
+    assert [line[1] for line in after] == ["four is better", "inconclusive"]
+    assert after[0][0] == "| Is four better than eight?", "under the question that it was made for"
 
 
 def test_a_figure_has_a_line_for_each_difference_and_none_without_intervals():

@@ -54,6 +54,25 @@ def test_logprobs_are_those_of_the_forward_pass(architecture, tokenizer):
             assert torch.allclose(torch.tensor(sequence.logprobs), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn"])
+def test_scaled_rotations_are_those_of_transformers_up_to_the_end_of_the_context(kind, tokenizer):
+    """The dynamic kind changes with the number of positions that are asked for, beyond the context."""
+    model = random_model("llama", tokenizer)
+    config = copy.deepcopy(model.config)
+    config.max_position_embeddings = 36
+    config.rope_parameters = {"rope_type": kind, "rope_theta": 100.0, "factor": 4.0}
+    if kind == "yarn":
+        config.rope_parameters["original_max_position_embeddings"] = 9
+    scaled = type(model)(config)
+    scaled.load_state_dict(model.state_dict())
+    prompt, sampling = tuple(range(20, 36)), SamplingParams(20)
+    ((one,),) = TorchEngine(scaled, frozenset(), 2).generate([RolloutRequest(prompt, (1,))], sampling)
+    with torch.no_grad():
+        logprobs = scaled(torch.tensor([prompt + one.token_ids])).logits[0, 15:-1].log_softmax(-1)
+    expected = logprobs.gather(-1, torch.tensor(one.token_ids)[:, None]).squeeze(-1)
+    assert torch.allclose(torch.tensor(one.logprobs), expected, atol=1e-4)
+
+
 def test_a_sequence_depends_on_its_prompt_and_seed_alone(policy):
     """Not on the batch, on how many rows there are, or on the order of requests."""
     sampling = SamplingParams(30, temperature=1.0)

@@ -147,10 +147,11 @@ class TorchEngine:
     ) -> list[list[SampledSequence]]:
         if not requests:
             return []
-        tokens = _needed_tokens(requests, sampling)
+        longest = max(len(request.prompt_ids) for request in requests) + sampling.max_completion_tokens
+        tokens = -(-longest // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
         results: list[list[SampledSequence | None]] = [[None] * len(request.seeds) for request in requests]
         with open_lanes(self._parameters, self._device) as lanes:
-            decoder = self.decoder(tokens)
+            decoder = self.decoder(longest)
             rows = self._rows_for(requests, tokens, decoder.weights.dtype)
             used = max(1, min(lanes.count, rows // FEWEST_LANE_ROWS))
             own_rows = -(-rows // used)
@@ -239,11 +240,6 @@ class TorchEngine:
         return RecordedSteps(cache.rows, cache.tokens, cuda_recorder())
 
 
-def _needed_tokens(requests: Sequence[RolloutRequest], sampling: SamplingParams) -> int:
-    longest = max(len(request.prompt_ids) for request in requests)
-    return -(-(longest + sampling.max_completion_tokens) // CACHE_STEP_TOKENS) * CACHE_STEP_TOKENS
-
-
 def _parts(requests: Sequence[RolloutRequest], rows: int) -> list[Part]:
     """Requests cut so that each part fits so many rows."""
     return [
@@ -295,7 +291,10 @@ def _activation(config: Any) -> Callable[[Tensor], Tensor]:
 
 
 def _rotations(config: Any, positions: int) -> tuple[Tensor, Tensor]:
-    """cos and sin, float32 [positions, D/2], as transformers computes them for this configuration."""
+    """cos and sin, float32 [positions, D/2], as transformers computes them for this configuration.
+
+    Not for more positions than are used: beyond the context of a model some kinds of scaling change all of them.
+    """
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     cos, sin = LlamaRotaryEmbedding(config)(torch.zeros(1), torch.arange(positions)[None])

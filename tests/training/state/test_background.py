@@ -47,14 +47,13 @@ def test_there_is_no_copy_where_memory_does_not_hold_it(fresh_policy):
     assert snapshot(fresh_policy, state, size) is not None
 
 
-def test_what_a_container_grants_bounds_the_copy(tmp_path, monkeypatch):
+def test_what_a_container_grants_bounds_the_copy(tmp_path):
     before = background.free_bytes()
-    monkeypatch.setattr(background, "_CGROUP", tmp_path)
     (tmp_path / "memory.max").write_text("max\n")
-    assert background.free_bytes() == pytest.approx(before, rel=0.2)
+    assert background.free_bytes(tmp_path) == pytest.approx(before, rel=0.2)
     (tmp_path / "memory.max").write_text(f"{500 << 20}\n")
     (tmp_path / "memory.stat").write_text(f"anon {400 << 20}\nfile 12345\n")
-    assert background.free_bytes() <= 80 << 20
+    assert background.free_bytes(tmp_path) <= 80 << 20
 
 
 def test_the_next_one_waits_and_an_error_is_raised_once():

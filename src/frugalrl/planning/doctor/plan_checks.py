@@ -77,7 +77,7 @@ def card_of(device_name: str) -> Card | None:
 
 def memory_finding(plan: Plan) -> Finding:
     """Whether the peak fits into what is free."""
-    name, peak, room = "plan/memory", plan.peak_gb, plan.memory_gb
+    name, peak, room = "plan/memory", plan.needed_gb, plan.memory_gb
     shown = f"{peak:.3g} GB at the peak, of {room:.3g} GB"
     if peak <= _TIGHT * room:
         return Finding(name, "green", shown)

@@ -1,14 +1,14 @@
-"""Settings that switch a part of a run off without saying so: corrections, guard, caches, verifier. Pure.
+"""Settings that switch a part of a run off without saying so: corrections, guard, caches, verifier.
 
 Each is within what the recipe allows, and has a use somewhere; here it leaves next to nothing of what it belongs to.
 """
 
-import os
 from collections.abc import Iterator
 
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
-from frugalrl.planning.doctor.finding import Finding
+from frugalrl.planning.doctor.finding import Finding, Level
+from frugalrl.threads import granted_cores
 
 _LEAST_WEIGHT, _NO_WEIGHT = 0.5, 0.01
 """Cap of importance weights: 2 and 3 by default (TIS, 2025); a token on policy has 1."""
@@ -40,8 +40,8 @@ def _corrections(recipe: TrainRecipe) -> Iterator[Finding]:
     cap, name = loss.mismatch_cap, "optimisation/mismatch"
     if loss.mismatch in ("tis", "sequence_mask") and cap is not None and cap < _LEAST_WEIGHT:
         message = f"mismatch_cap {cap:g} is below the weight 1 of whatever is on policy: gradients vanish with it."
-        level = "red" if cap < _NO_WEIGHT or loss.mismatch == "sequence_mask" else "yellow"
-        yield Finding(name, level, message, "--set algorithm.loss.mismatch_cap=null")  # type: ignore[arg-type]
+        level: Level = "red" if cap < _NO_WEIGHT or loss.mismatch == "sequence_mask" else "yellow"
+        yield Finding(name, level, message, "--set algorithm.loss.mismatch_cap=null")
     if loss.mismatch == "icepop" and not loss.mismatch_low <= 1 <= loss.mismatch_high:
         message = f"icepop keeps weights of {loss.mismatch_low:g} to {loss.mismatch_high:g}, and those on policy are 1."
         fix = "--set algorithm.loss.mismatch_low=0.5 --set algorithm.loss.mismatch_high=5.0"
@@ -94,7 +94,7 @@ def _rows(recipe: TrainRecipe) -> Iterator[Finding]:
 
 
 def _verifier(recipe: TrainRecipe) -> Iterator[Finding]:
-    verifier, cores = recipe.verifier, len(os.sched_getaffinity(0))
+    verifier, cores = recipe.verifier, granted_cores()
     if verifier.cpu_seconds < _LEAST_CPU_SECONDS:
         message = f"verifier.cpu_seconds {verifier.cpu_seconds:g} ends checks of formulas and programs early."
         yield Finding("rewards/verifier", "red", message, "--set verifier.cpu_seconds=5.0")

@@ -13,7 +13,8 @@ weights and its cache (`rollout.packed_weights`, `rollout.kv_cache`). What is tr
 - in lanes (`training.gradients`), a micro-batch in each, and up to three gradients a lane: its own, and two that wait.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 from frugalrl.planning.forecast.shape import ModelShape
 
@@ -41,7 +42,8 @@ _BEFORE_HEAD = {2: 5, 4: 3.5}
 """Values of the hidden size that the last norm and the head's input keep until the head's backward pass is done."""
 _EIGHT_BIT_MOMENTS = 2 * (1 + 4 / 256)
 """Two bytes a weight, and for each block of 256 the two scales."""
-NO_TENSORS = ("process", "kept by the C library", "other lanes", "server")
+CHECKPOINT_COPY = "copy of a checkpoint"
+NO_TENSORS = ("process", "oneDNN's programs", "kept by the C library", "other lanes", CHECKPOINT_COPY, "server")
 """What a plan has beside the tensors of one lane, by the names of its parts."""
 _CONTEXT_GB, _PYTHON_GB = 0.45, 0.56
 """CUDA's context; Python on a CPU with torch, transformers, compiled kernels and this program after the first update,
@@ -52,8 +54,11 @@ _LARGEST_KEPT = 32e6
 """Bytes: the C library gives a larger block back to the system when it is freed; a smaller one stays, as a gap that the
 other phase hardly uses again. Seen in resident sets over time at 10 M and 97 M parameters (docs/lab-log.md)."""
 _TEMPORARIES = 1.0
-"""Gaps that temporary tensors leave between those that are kept, where adapters or 16 bits make an operation of many; a
-share of what is kept, in fp32. From 10 M parameters, with adapters 1.1, in bf16 1.2."""
+"""Gaps that are left between activations, as a share of them: with adapters by temporary tensors (1.1 of 10 M
+parameters), in 16 bits by oneDNN's programs, which are made among them and stay (1.1; none where none is kept)."""
+_PROGRAM_BYTES = 0.65e6, 0.92e6
+"""Of what oneDNN keeps for a product of 16-bit operands of one shape, while decoding and in an update; measured on
+layers of 384 and 512."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,15 @@ class MemorySettings:
     """Completions of each prompt of the largest micro-batch; empty: full of rows with a prompt of their own each."""
     lanes: int = 1
     """Threads that each compute a micro-batch (`frugalrl.lanes`)."""
+    products: tuple[int, int] = (0, 0)
+    """Shapes of 16-bit products that oneDNN keeps a program for: of decoding, and of updates."""
+    saves_reference: bool = False
+    """Whether the reference moves, and so is part of a checkpoint."""
+    copy_share: float = 0.0
+    """Of free host memory, which the copy of a checkpoint that is being written may take
+    (`training.state.background`); 0: there is none."""
+    free_gb: float = math.inf
+    """Host memory before the run."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +141,16 @@ class MemoryPlan:
         """The larger of both phases."""
         return max(self.rollout_gb, self.update_gb)
 
+    @property
+    def copy_gb(self) -> float:
+        """What the copy of a checkpoint adds to a rollout on a CPU."""
+        return self.sampling.get(CHECKPOINT_COPY, 0.0)
+
+    @property
+    def needed_gb(self) -> float:
+        """The peak without that copy, which a run makes only where it has the memory."""
+        return max(self.rollout_gb - self.copy_gb, self.update_gb)
+
 
 def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
     """The closed formula."""
@@ -143,6 +167,7 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         "fp32 masters": settings.trained * 4 if width < 4 and not settings.offload else 0,
         "moments": 0 if settings.offload else moment_bytes(shape, settings),
         "process": _process_gb(settings) * GB,
+        "oneDNN's programs": sum(a * b for a, b in zip(settings.products, _PROGRAM_BYTES, strict=True)),
     }
     if settings.on_cpu:
         held, on_host = {name: size + on_host.get(name, 0) for name, size in held.items()}, {}
@@ -168,9 +193,24 @@ def memory_of(shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
         cached = 0 if max(caches) / 2 > _LARGEST_KEPT else max(caches)  # keys and values have a block each
         left_by_sampling = sum(sampling.values()) - sampling["cache"] + cached
         sampling["kept by the C library"] = sum(updating.values())
-        temporaries = _TEMPORARIES * (settings.adapted_values > 0 or width < 4) * updating["activations"] * 4 / width
+        temporaries = _TEMPORARIES * (settings.adapted_values > 0 or width < 4) * updating["activations"]
         updating["kept by the C library"] = left_by_sampling + temporaries
-    return MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host))
+    return _with_copy(MemoryPlan(_in_gb(held), _in_gb(sampling), _in_gb(updating), _in_gb(on_host)), shape, settings)
+
+
+def _with_copy(memory: MemoryPlan, shape: ModelShape, settings: MemorySettings) -> MemoryPlan:
+    """With the copy of a checkpoint, which is written while the next rollout goes on.
+
+    It is made at the end of an update and takes the place of what that has freed, as far as that goes. One that the
+    memory does not hold beside the peak is not made.
+    """
+    copy = saved_bytes(shape, settings) / GB
+    if settings.copy_share == 0 or copy > settings.copy_share * (settings.free_gb - memory.peak_gb * settings.on_cpu):
+        return memory
+    if not settings.on_cpu:
+        return replace(memory, on_host={**memory.on_host, CHECKPOINT_COPY: copy})
+    beyond = copy - memory.sampling.get("kept by the C library", 0.0)
+    return replace(memory, sampling={**memory.sampling, CHECKPOINT_COPY: beyond}) if beyond > 0 else memory
 
 
 def _engine_bytes(shape: ModelShape, settings: MemorySettings) -> float:
@@ -192,6 +232,13 @@ def moment_bytes(shape: ModelShape, settings: MemorySettings) -> float:
         return settings.trained * 8
     kept = min(shape.embedding, settings.trained) if settings.trains_head else 0
     return kept * 8 + (settings.trained - kept) * _EIGHT_BIT_MOMENTS
+
+
+def saved_bytes(shape: ModelShape, settings: MemorySettings) -> float:
+    """Of a checkpoint: what is trained in the compute dtype, masters, moments, and a reference that is not the base."""
+    masters = settings.trained * 4 * (settings.value_bytes < 4 or settings.offload)
+    reference = shape.parameters * settings.value_bytes * settings.saves_reference
+    return settings.trained * settings.value_bytes + masters + moment_bytes(shape, settings) + reference
 
 
 def held_through_a_step(shape: ModelShape, settings: MemorySettings) -> float:

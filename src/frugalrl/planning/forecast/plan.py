@@ -126,9 +126,14 @@ class Plan:
         return max(self.rollout_gb, self.update_gb)
 
     @property
+    def needed_gb(self) -> float:
+        """The peak without the copy of a checkpoint, which a run makes only where it has the memory."""
+        return max(self.rollout_gb - self.memory.copy_gb, self.update_gb)
+
+    @property
     def fits(self) -> bool:
-        """Whether the peak is within what there is, and that of a server."""
-        return self.peak_gb <= _USABLE * self.memory_gb and self.server_fits
+        """Whether what is needed is within what there is, and that of a server."""
+        return self.needed_gb <= _USABLE * self.memory_gb and self.server_fits
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -156,15 +161,18 @@ def plan_run(
     traced: TracedMemory | None = None,
 ) -> Plan:
     """The whole plan, with advice. traced: memory of the code on fake tensors, in place of the formula's."""
-    bare = replace(_plan(recipe, shape, place, lengths), traced=traced)
-    apart = max(1.0, bare.peak_gb / bare.memory.peak_gb)  # of the code from the formula, which is asked about changes
+    formula = _plan(recipe, shape, place, lengths)
+    bare = replace(formula, traced=traced)
+    apart = max(
+        1.0, bare.needed_gb / formula.memory.needed_gb
+    )  # of the code from the formula, which is asked about changes
 
     def outcome_of(changed: TrainRecipe) -> Outcome:
         return _outcome(_plan(changed, shape, place, lengths), apart)
 
     if not bare.fits:
         room = _USABLE * place.memory_gb
-        advice = to_fit(recipe, room, place.memory_gb, lambda one: apart * _memory(one, shape, place).peak_gb)
+        advice = to_fit(recipe, room, place.memory_gb, lambda one: apart * _memory(one, shape, place).needed_gb)
     else:
         advice = to_save(recipe, _outcome(bare, 1.0), outcome_of)
     over = over_budget(recipe, bare.needs, lambda changed: _plan(changed, shape, place, lengths).needs)
@@ -172,7 +180,7 @@ def plan_run(
 
 
 def _outcome(plan: Plan, apart: float) -> Outcome:
-    fits = apart * plan.peak_gb <= _USABLE * plan.memory_gb and plan.server_fits
+    fits = apart * plan.needed_gb <= _USABLE * plan.memory_gb and plan.server_fits
     return Outcome(plan.hours.value, None if plan.usd is None else plan.usd.value, fits)
 
 
@@ -276,6 +284,7 @@ def settings_of(recipe: TrainRecipe, shape: ModelShape, place: Place) -> MemoryS
         settings = replace(settings, lanes=place.threads)
     if place.processes == 1:
         return settings
+    settings = replace(settings, copy_share=0.0)  # such a run waits for its writes
     work = work_of(recipe, shape)
     evaluated = max((one.completions for one in work.evaluations), default=0)
     return dealt_rows(settings, place.processes, work.completions, evaluated)

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from frugalrl.config.loading import change_recipe
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.errors import DataError, RecipeError
+from frugalrl.host_memory import available_bytes, container_limit
 from frugalrl.planning.forecast.cards import card_named
 from frugalrl.planning.forecast.lengths import Lengths, seen, with_mean
 from frugalrl.planning.forecast.measure import measure
@@ -84,14 +84,8 @@ def memory_here(on_cpu: bool) -> float:
     """Gigabytes: of the GPU, or of memory that is free, which a container may limit."""
     if not on_cpu:
         return torch.cuda.get_device_properties(0).total_memory / 1e9
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").is_file() else []:
-        if line.startswith("MemAvailable:"):
-            free = 1024 * int(line.split()[1])
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and limit.read_text().strip().isdigit():
-        free = min(free, int(limit.read_text()))
-    return free / 1e9
+    free, limit = available_bytes(), container_limit()
+    return (free if limit is None else min(free, limit)) / 1e9
 
 
 def _lengths(cap: int, mean_tokens: float | None, file: str | None) -> Lengths | None:

@@ -52,7 +52,7 @@ def comparison_text(rows: Sequence[tuple[str, Plan]]) -> str:
         marks = [
             *(["cheapest"] if cheapest is not None and cheapest[1] is plan else []),
             *(["fastest"] if fastest is not None and fastest[1] is plan else []),
-            *([] if plan.fits else [f"does not fit: {plan.peak_gb - plan.memory_gb:+.1f} GB; {_fix(plan)}"]),
+            *([] if plan.fits else [f"does not fit: {plan.needed_gb - plan.memory_gb:+.1f} GB; {_fix(plan)}"]),
         ]
         usd = "-" if plan.usd is None else _shown(plan.usd)
         peak, room = f"{plan.peak_gb:.1f}", f"{plan.memory_gb:g}"

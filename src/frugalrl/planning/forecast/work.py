@@ -8,11 +8,12 @@ from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.planning.forecast.clock import Sampled, StateTraffic, Work
 from frugalrl.planning.forecast.lengths import Lengths, of_benchmark, prior
-from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes
+from frugalrl.planning.forecast.memory import GB, MemorySettings, held_through_a_step, moment_bytes, saved_bytes
 from frugalrl.planning.forecast.shape import KNOWN, ModelShape
 from frugalrl.training.batching import CPU_MICRO_BATCH_TOKENS, first_rows
 from frugalrl.training.length_schedule import largest_cap
 from frugalrl.training.model.held import is_roomy
+from frugalrl.training.state.background import USABLE_SHARE
 
 _UNKNOWN_PROBLEMS = 500
 """Of a held-out source without `limit`: the size of MATH-500."""
@@ -20,6 +21,10 @@ _ROWS_THAT_SHOW_THE_CUT = 4096
 """Completions of a step; more are cut into more micro-batches of the same size."""
 _PROMPT_SHARE = 0.4
 """Mean prompt over max_prompt_tokens: 0.38 on arithmetic, 0.4 to 0.5 with the paper's system prompt."""
+_KEPT_PROGRAMS = 1024
+"""Of oneDNN, by default: it makes one for each shape of a product, and drops the one that was used the longest ago."""
+_DECODING_PRODUCTS, _UPDATE_PRODUCTS = 4, 15
+"""Shapes for each number of rows, and of tokens: four fused products; of five kinds, forward and backward by both."""
 _BYTES_PER_TOKEN = 5
 """Of a completion in the results files: text and its record."""
 
@@ -123,6 +128,9 @@ def memory_settings(recipe: TrainRecipe, shape: ModelShape, on_cpu: bool, memory
         on_cpu=on_cpu,
         adapted_values=0 if recipe.model.lora is None else recipe.model.lora.rank * len(recipe.model.lora.target),
         merged_parameters=_merged_parameters(recipe, shape),
+        saves_reference=recipe.algorithm.loss.kl_coef > 0 and recipe.algorithm.reference_reset_every is not None,
+        copy_share=USABLE_SHARE if recipe.model.lora is None else 0.0,
+        free_gb=memory_gb if on_cpu else math.inf,
     )
     settings = _as_cut_on_a_cpu(recipe, settings, longest) if on_cpu else settings
     place = recipe.algorithm.reference_place
@@ -147,10 +155,19 @@ def _as_cut_on_a_cpu(recipe: TrainRecipe, settings: MemorySettings, longest: int
     loss_tokens = sum(largest) * longest
     return replace(
         settings,
+        products=_products(recipe, settings, len(pieces)),
         micro_batch_tokens=len(largest) * prompt + loss_tokens,
         loss_tokens=loss_tokens,
         by_prompt=largest,
     )
+
+
+def _products(recipe: TrainRecipe, settings: MemorySettings, pieces: int) -> tuple[int, int]:
+    """Shapes of bf16 products in a run: each number of rows that decode, and each micro-batch, has its own."""
+    if recipe.model.dtype != "bfloat16":
+        return 0, 0
+    decoding = min(_KEPT_PROGRAMS, _DECODING_PRODUCTS * max(settings.rollout_rows, settings.evaluation_rows))
+    return decoding, min(_KEPT_PROGRAMS - decoding, _UPDATE_PRODUCTS * pieces * recipe.training.steps)
 
 
 def likely_prompt(recipe: TrainRecipe) -> int:
@@ -208,12 +225,8 @@ def traffic_of(shape: ModelShape, settings: MemorySettings) -> StateTraffic:
 
 
 def checkpoint_bytes(recipe: TrainRecipe, shape: ModelShape) -> float:
-    """Weights in the compute dtype, masters and two moments."""
-    settings = memory_settings(recipe, shape, on_cpu=False, memory_gb=math.inf)
-    width, masters = settings.value_bytes, settings.trained * 4 * (settings.value_bytes < 4 or settings.offload)
-    return (
-        (settings.trained if recipe.model.lora else shape.parameters) * width + masters + moment_bytes(shape, settings)
-    )
+    """Of one, on disk."""
+    return saved_bytes(shape, memory_settings(recipe, shape, on_cpu=False, memory_gb=math.inf))
 
 
 def disk_bytes(recipe: TrainRecipe, shape: ModelShape, mean_tokens: float) -> float:

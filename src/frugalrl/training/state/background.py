@@ -9,7 +9,6 @@ Decisions:
 """
 
 import copy
-import os
 import resource
 import sys
 import threading
@@ -20,12 +19,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from frugalrl.host_memory import CGROUP, available_bytes, container_limit, container_used, kilobytes_in
 from frugalrl.training.model.policy import Policy
 from frugalrl.training.state.checkpoint import TrainingState
 
 USABLE_SHARE = 0.8
 """Of the free host memory; the rest is for other processes of the machine, and for the files on their way."""
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class CheckpointWriter:
@@ -86,24 +85,14 @@ def snapshot(policy: Policy, state: TrainingState, free: int | None = None) -> t
     return replace(policy, model=model), TrainingState(state.values, tensors)
 
 
-def free_bytes() -> int:
+def free_bytes(cgroup: Path = CGROUP) -> int:
     """Host memory that is free beside what this process has needed at its peak."""
-    unused = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    available = _lines(Path("/proc/meminfo"), ":").get("MemAvailable")
-    if available is not None:
-        unused = 1024 * available
-    limit = _CGROUP / "memory.max"
-    if limit.is_file() and limit.read_text().strip().isdigit():
-        unused = min(unused, int(limit.read_text()) - _lines(_CGROUP / "memory.stat", "").get("anon", 0))
-    resident = 1024 * _lines(Path("/proc/self/status"), ":").get("VmRSS", 0)
+    unused, limit = available_bytes(), container_limit(cgroup)
+    if limit is not None:
+        unused = min(unused, limit - container_used(cgroup))
+    resident = 1024 * kilobytes_in(Path("/proc/self/status")).get("VmRSS", 0)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(USABLE_SHARE * (unused - max(0, peak - resident)))
-
-
-def _lines(file: Path, mark: str) -> dict[str, int]:
-    """The numbers of a file with a name and a number a line."""
-    parts = [line.split() for line in file.read_text().splitlines()] if file.is_file() else []
-    return {part[0].removesuffix(mark): int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}
 
 
 def _size(tensors: Iterable[Tensor]) -> int:
