@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from frugalrl.kernels import decoding, jit
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.blocked_cache import BlockedCache, as_array, kernels_fit
+from frugalrl.rollout.cpu_layers import takes_coarse_exp
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.kv_cache import SdpaCache, make_cache
 from frugalrl.rollout.packed_weights import ModelShape
@@ -42,7 +43,7 @@ def test_attention_is_that_of_torch(kv_heads, group, dim, normed, dtype):
     rotations = F.pad(torch.stack((angles.cos(), angles.sin()), 1).to(dtype).float(), (0, -(dim // 2) % 16))
     decoding.attend(
         as_array(states.flatten(1)), positions.numpy(), rotations.numpy(), neighbours,
-        dtype == torch.bfloat16, *(NOTHING if one is None else padded(one.to(dtype).float()) for one in norms), 1e-6,
+        takes_coarse_exp(dtype), *(NOTHING if one is None else padded(one.to(dtype).float()) for one in norms), 1e-6,
         cache.keys, cache.values, 1, as_array(out), 0, rows,
         np.empty(decoding.work_numbers(group, COLUMNS, dim), np.float32),
     )  # fmt: skip

@@ -1,5 +1,7 @@
 """Products with weights in panels against torch's, and a whole layer as one call against its parts."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,6 +10,7 @@ import transformers
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
+from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.projections import Panels, Transposed, layout_for
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.rollout.whole_layers import WholeLayers
@@ -139,3 +142,33 @@ def test_memory_in_wide_pages_is_zero_and_pieces_of_it_do_not_overlap():
         ((3, 5), {0.0}), ((PAGE_BYTES, 2), {1.0}), ((7,), {2.0}), ((64, 2), {3.0})
     ]  # fmt: skip
     assert all(one.data_ptr() % 64 == 0 for one in taken)
+
+
+def smaps_of(address):
+    """What the kernel says of the memory at an address: name and kilobytes."""
+    inside, found = False, {}
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *rest = line.split()
+        if "-" in name and not name.endswith(":"):
+            first, last = (int(one, 16) for one in name.split("-"))
+            inside = first <= address < last
+        elif inside and rest[-1] == "kB":
+            found[name] = int(rest[0])
+    return found
+
+
+def test_wide_pages_are_granted_where_the_system_has_them():
+    """Only private memory gets them on request by default, and pages that were shared would be seen after a fork."""
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not setting.is_file() or "[never]" in setting.read_text():
+        pytest.skip("this system has no pages of 2 MB")
+    tensor = zeros(8, PAGE_BYTES, dtype=torch.uint8)
+    tensor.fill_(1)
+    assert smaps_of(tensor.data_ptr() + 4 * PAGE_BYTES)["AnonHugePages:"] > 0
+
+
+def test_memory_that_is_not_there_is_told_as_torch_tells_it():
+    """So that a rollout goes on with fewer rows."""
+    with pytest.raises(RuntimeError) as caught:
+        zeros(1 << 50, dtype=torch.float32)
+    assert is_out_of_memory(caught.value)

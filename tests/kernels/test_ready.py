@@ -3,14 +3,18 @@
 import copy
 import fcntl
 import importlib.util
+import sys
 import threading
+from pathlib import Path
 
+import numba
 import pytest
 import torch
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
 from frugalrl.config.schema import OptimizerSettings
+from frugalrl.errors import ModelError
 from frugalrl.kernels import attention_loops, decoding, drawing, elementwise, layers, products, ready
 from frugalrl.kernels.rehearsal import Part
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
@@ -29,6 +33,7 @@ SOURCE = "import numba\n\n\n@numba.njit(cache=True)\ndef twice(x):\n    return 2
 def small(tmp_path, monkeypatch):
     """A part of one small kernel, in a folder of its own; called, it is as in a new process."""
     (tmp_path / "small.py").write_text(SOURCE)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     monkeypatch.setattr(ready, "_folder", lambda: tmp_path / "__pycache__")
 
     def new_process():
@@ -138,3 +143,46 @@ def test_nothing_is_left_to_compile_for_sampling_and_an_update(dtype, count, tin
     batches = micro_batches(rows, 100, policy.device)
     update_policy(policy, policy, MasterOptimizer(policy.model, OptimizerSettings()), batches, SETTINGS, 1.0)
     assert {kernel: list(kernel.signatures) for kernel in kernels} == loaded
+
+
+def test_what_another_version_left_is_not_taken_for_what_was_just_compiled(small, tmp_path, monkeypatch):
+    """A full disk, on which the small index could be written and the code could not: its place holds older code."""
+
+    def full(self, name, data):
+        raise OSError(28, "No space left on device")
+
+    small()
+    made_ready()
+    (tmp_path / "small.py").write_text(SOURCE.replace("2 * x", "3.0 * x"))
+    kernel = small()
+    with monkeypatch.context() as patch:
+        patch.setattr(caching.IndexDataCacheFile, "_save_data", full)
+        made_ready()
+    assert kernel(21) == 63
+    kernel = small()
+    assert made_ready()[1]
+    assert kernel(21) == 63
+
+
+def test_where_numba_cannot_be_used_it_is_said_in_a_sentence(small, monkeypatch, policy):
+    small()
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(ModelError, match=r"^NUMBA_DISABLE_JIT is set, .* Unset it\.$"):
+        made_ready()
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 0)
+
+    def uncompiled():
+        raise numba.core.errors.TypingError("Failed in nopython mode\nwith much detail")
+
+    monkeypatch.setattr(ready, "PARTS", {"small": Part(1.0, uncompiled)})
+    monkeypatch.setattr(ready, "_is_loaded", lambda name: False)
+    with pytest.raises(ModelError, match=r"^numba \S+ cannot compile the kernels: [^\n]* pip install numba==\S+$"):
+        made_ready()
+    monkeypatch.setitem(sys.modules, "frugalrl.kernels.ready", None)
+    with pytest.raises(ModelError, match=r"^numba, which computes on a CPU, cannot be loaded: .* pip install"):
+        ready_kernels(policy, print)
+
+
+def test_the_numba_that_is_advised_is_the_one_that_is_tested():
+    constraints = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    assert f"numba=={ready.TESTED_NUMBA}" in constraints

@@ -54,6 +54,25 @@ def test_logprobs_are_those_of_the_forward_pass(architecture, tokenizer):
             assert torch.allclose(torch.tensor(sequence.logprobs), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["linear", "dynamic", "yarn"])
+def test_scaled_rotations_are_those_of_transformers_up_to_the_end_of_the_context(kind, tokenizer):
+    """The dynamic kind changes with the number of positions that are asked for, beyond the context."""
+    model = random_model("llama", tokenizer)
+    config = copy.deepcopy(model.config)
+    config.max_position_embeddings = 36
+    config.rope_parameters = {"rope_type": kind, "rope_theta": 100.0, "factor": 4.0}
+    if kind == "yarn":
+        config.rope_parameters["original_max_position_embeddings"] = 9
+    scaled = type(model)(config)
+    scaled.load_state_dict(model.state_dict())
+    prompt, sampling = tuple(range(20, 36)), SamplingParams(20)
+    ((one,),) = TorchEngine(scaled, frozenset(), 2).generate([RolloutRequest(prompt, (1,))], sampling)
+    with torch.no_grad():
+        logprobs = scaled(torch.tensor([prompt + one.token_ids])).logits[0, 15:-1].log_softmax(-1)
+    expected = logprobs.gather(-1, torch.tensor(one.token_ids)[:, None]).squeeze(-1)
+    assert torch.allclose(torch.tensor(one.logprobs), expected, atol=1e-4)
+
+
 def test_a_sequence_depends_on_its_prompt_and_seed_alone(policy):
     """Not on the batch, on how many rows there are, or on the order of requests."""
     sampling = SamplingParams(30, temperature=1.0)
@@ -88,6 +107,41 @@ def test_in_fp32_lanes_change_no_bit_of_a_sequence(policy, torch_threads):
         assert torch.get_num_threads() == threads
     assert made[1] == made[0]
     assert made[2] == made[0]
+
+
+class Told:
+    """What an engine tells of finished sequences, by request and sample."""
+
+    def __init__(self):
+        self.sequences, self.calls = {}, 0
+
+    def __call__(self, request, sample, sequence):
+        self.calls += 1
+        self.sequences[request, sample] = sequence
+
+
+def numbered(results):
+    return {(at, sample): one for at, row in enumerate(results) for sample, one in enumerate(row)}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_sequence_is_told_once_as_it_is_returned_and_the_first_while_others_are_sampled(
+    policy, torch_threads, monkeypatch, threads
+):
+    torch_threads(threads)
+    many = [RolloutRequest(prompt, tuple(range(50))) for prompt in PROMPTS]
+    engine = TorchEngine(policy.model, frozenset(range(0, 305, 7)), max_sequences=200)
+    told, open_when_told, step = Told(), [], torch_engine.Flight.step
+
+    def counting(self, runner):
+        open_when_told.append(told.calls)
+        return step(self, runner)
+
+    monkeypatch.setattr(torch_engine.Flight, "step", counting)
+    results = engine.generate(many, SamplingParams(12), told)
+    assert told.sequences == numbered(results)
+    assert told.calls == 200
+    assert 0 < open_when_told[-1] < 200
 
 
 def test_more_samples_only_add(policy):
@@ -370,7 +424,9 @@ def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_is_t
         raise RuntimeError("CUDA error: device lost")
 
     monkeypatch.setattr(torch_engine, "make_cache", small_device)
-    got = engine.generate(requests(), sampling)
+    told = Told()
+    got = engine.generate(requests(), sampling, told)
+    assert told.sequences == numbered(got)
     assert [[one.token_ids for one in row] for row in got] == [[one.token_ids for one in row] for row in expected]
     assert "Out of memory in a rollout: 3 sequences at once from here on" in caplog.text
     monkeypatch.setattr(torch_engine, "make_cache", broken_device)

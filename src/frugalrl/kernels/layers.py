@@ -10,7 +10,7 @@ import numpy as np
 from frugalrl.kernels import decoding, products
 from frugalrl.kernels.jit import compiled
 
-SOURCES_DIGEST = "817d53e460bd7aeb"
+SOURCES_DIGEST = "c271c99e92f31cc0"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 Numbers = np.ndarray[Any, Any]

@@ -13,7 +13,7 @@ from frugalrl.kernels import vectors
 from frugalrl.kernels.jit import compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-SOURCES_DIGEST = "6c27d6d6874b1b06"
+SOURCES_DIGEST = "9a722b86c84fbf20"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 PANEL = 2 * LANES

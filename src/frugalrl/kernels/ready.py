@@ -6,33 +6,42 @@ waits for the other, and then reads what it has written. Without a folder each p
 """
 
 import fcntl
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numba
+from numba.core.errors import NumbaError
 from numba.core.event import Event, Listener, install_listener
 
+from frugalrl.errors import ModelError
 from frugalrl.kernels import decoding
 from frugalrl.kernels.rehearsal import PARTS
 
 _LOCK = "compiling.lock"
 _MOST_KERNELS = 20
 """More than a part has."""
+TESTED_NUMBA = "0.68.1"
 
 
 def make_ready(names: Sequence[str], say: Callable[[str], None]) -> float:
     """Load or compile these `rehearsal.PARTS`; returns the seconds that compiling, or waiting for it, took.
 
-    say: gets a line before something is compiled, and one where nothing can be kept.
+    say: gets a line before something is compiled, and one where nothing can be kept. Raises ModelError where numba is
+    told not to compile, or cannot.
     """
+    if numba.config.DISABLE_JIT:
+        raise ModelError("NUMBA_DISABLE_JIT is set, and without compiled kernels nothing computes on a CPU. Unset it.")
     if not _missing(names):
         return 0.0
     began, folder = time.monotonic(), _folder()
     with _turn(folder, say):
         missing = _missing(names)  # another process may have been at it
         if missing:
+            _remove(older_than=_changed())
             seconds = sum(PARTS[name].seconds for name in missing)
             once = "once on this machine" if folder else "in every process, for no folder can be written to keep them"
             named = "" if folder else "; NUMBA_CACHE_DIR names one"
@@ -80,6 +89,14 @@ def _compile(name: str, say: Callable[[str], None]) -> None:
             break
         except OSError as error:
             failed.add(str(error.strerror))
+        except NumbaError as error:
+            why = str(error).strip().partition("\n")[0]
+            raise ModelError(
+                f"numba {numba.__version__} cannot compile the kernels: {why}. Install one that can: "
+                f"pip install numba=={TESTED_NUMBA}"
+            ) from error
+    if failed:
+        _remove()
     for why in sorted(failed):
         say(f"The compiled kernels cannot be kept in {_folder()} ({why}): the next run compiles them again.")
 
@@ -91,11 +108,20 @@ def _folder() -> Path | None:
     return None if path is None else Path(path)
 
 
-def _remove() -> None:
+def _remove(older_than: float = math.inf) -> None:
+    """numba writes what it has compiled after the index that names it. Where the second write fails, or the process is
+    killed between them, the index would name what an earlier version has left under that name."""
     folder = _folder()
     for file in [] if folder is None else folder.glob("*.nb[ic]"):
         with suppress(OSError):
-            file.unlink()
+            if file.stat().st_mtime < older_than:
+                file.unlink()
+
+
+def _changed() -> float:
+    """When the sources of kernels, or numba, were installed or edited last: what is older is of another version."""
+    sources = [Path(numba.__file__), *Path(__file__).parent.glob("*.py")]
+    return max(source.stat().st_mtime for source in sources)
 
 
 @contextmanager

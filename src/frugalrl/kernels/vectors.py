@@ -249,7 +249,7 @@ def exp(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def coarse_exp(typing: Any, vector: Any) -> Any:
-    """e to each number up to 88, within 2e-4, as torch's attention in 16 bits takes it on processors with AVX-512."""
+    """e to each number up to 88, within 2e-4, as torch's attention in 16 bits takes it with AVX2 or AVX-512."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (x,) = arguments

@@ -25,8 +25,7 @@ class CpuLayers:
         """activation: of the gate; silu has a kernel. cos, sin: float32 [positions, D/2]."""
         self._weights, self._activation = weights, activation
         self._rotations, self._norms = rotation_table(cos, sin, weights.dtype), norm_arrays(weights)
-        self._coarse = weights.dtype == torch.bfloat16 and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        """Whether the trainer's attention takes exp so."""
+        self._coarse = takes_coarse_exp(weights.dtype)
 
     def logits(self, cache: BlockedCache, tokens: Tensor, positions: Tensor) -> Tensor:
         """See `Decoder.decode`."""
@@ -63,6 +62,11 @@ class CpuLayers:
             hidden = layer.down.added_to(hidden, gated)
         decoding.norm(as_array(hidden), as_array(weights.norm), epsilon, normed_out)
         return weights.head(normed.to(weights.head_dtype)).float()
+
+
+def takes_coarse_exp(dtype: torch.dtype) -> bool:
+    """Whether torch's attention, and so the trainer's, computes exp as `vectors.coarse_exp` does."""
+    return dtype == torch.bfloat16 and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 
 def rotation_table(cos: Tensor, sin: Tensor, dtype: torch.dtype) -> Array:

@@ -1,7 +1,8 @@
 """Memory of a decoding step on a CPU in pages of 2 MB, where the system has them (Linux, by request).
 
 Weights and cache are read whole at every token. In pages of 4 KB the processor would look up where each lies: more of
-them than it remembers.
+them than it remembers. The memory is private: for shared memory, which `mmap` makes unless told otherwise, Linux leaves
+such a request aside by default.
 """
 
 import contextlib
@@ -17,14 +18,25 @@ _ADVICE = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
 def zeros(*shape: int, dtype: torch.dtype) -> Tensor:
-    """Of a CPU. The memory is given back with the tensor."""
+    """Of a CPU. The memory is given back with the tensor. Raises torch's error where there is not enough."""
     count = math.prod(shape)
-    if _ADVICE is None or count * dtype.itemsize < PAGE_BYTES:
+    memory = _mapped(count * dtype.itemsize)
+    if memory is None:
         return torch.zeros(shape, dtype=dtype)
-    memory = mmap.mmap(-1, count * dtype.itemsize)
+    return torch.frombuffer(memory, dtype=dtype, count=count).view(shape)
+
+
+def _mapped(size: int) -> mmap.mmap | None:
+    """None for less than a page, and where the system has no such pages or not so much memory."""
+    if _ADVICE is None or size < PAGE_BYTES:
+        return None
+    try:
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:
+        return None
     with contextlib.suppress(OSError):  # a kernel without them
         memory.madvise(_ADVICE)
-    return torch.frombuffer(memory, dtype=dtype, count=count).view(shape)
+    return memory
 
 
 class Pieces:

@@ -245,3 +245,29 @@ def test_the_shipped_model_s_tokenizer_is_the_same_text_to_ids_as_its_file_says(
     for text in texts:
         theirs = as_written.encode(text, add_special_tokens=False).ids
         assert tiny_policy.tokenizer(text, add_special_tokens=False)["input_ids"] == theirs
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"layer_types": ["full_attention", "sliding_attention"], "use_sliding_window": True}, "sliding-window"),
+        (
+            {
+                "rope_parameters": {
+                    "rope_type": "longrope",
+                    "rope_theta": 1e4,
+                    "original_max_position_embeddings": 512,
+                    "factor": 4.0,
+                    "short_factor": [1.0] * 8,
+                    "long_factor": [2.0] * 8,
+                }
+            },
+            r"rotations \(longrope\) that depend",
+        ),
+    ],
+)
+def test_what_a_sequence_of_tokens_does_not_decide_alone_is_refused(tmp_path, tokenizer, changes, says):
+    folder = write(tmp_path / "model", tokenizer)
+    edit(folder / "config.json", **changes)
+    with pytest.raises(ModelError, match=says):
+        load(folder)

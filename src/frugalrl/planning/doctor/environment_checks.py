@@ -14,7 +14,7 @@ from frugalrl.planning.doctor.device_checks import devices_findings
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.mirror_checks import mirror_finding
 from frugalrl.planning.doctor.tracker_checks import tracker_finding
-from frugalrl.threads import own_cores
+from frugalrl.threads import granted_cores
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
 
 _LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "math-verify": (0, 9)}
@@ -82,7 +82,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _threads(environment: Mapping[str, str]) -> Finding:
     """More threads than cores make each other wait: a step then takes several times as long."""
-    threads, cores = torch.get_num_threads(), own_cores()
+    threads, cores = torch.get_num_threads(), granted_cores()
     if threads > cores:
         asked = environment.get("OMP_NUM_THREADS")
         why = f" (OMP_NUM_THREADS is {asked})" if asked else ""

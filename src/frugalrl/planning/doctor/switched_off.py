@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from frugalrl.config.engine_schema import VllmEngineSettings
 from frugalrl.config.schema import TrainRecipe
 from frugalrl.planning.doctor.finding import Finding, Level
-from frugalrl.threads import own_cores
+from frugalrl.threads import granted_cores
 
 _LEAST_WEIGHT, _NO_WEIGHT = 0.5, 0.01
 """Cap of importance weights: 2 and 3 by default (TIS, 2025); a token on policy has 1."""
@@ -94,7 +94,7 @@ def _rows(recipe: TrainRecipe) -> Iterator[Finding]:
 
 
 def _verifier(recipe: TrainRecipe) -> Iterator[Finding]:
-    verifier, cores = recipe.verifier, own_cores()
+    verifier, cores = recipe.verifier, granted_cores()
     if verifier.cpu_seconds < _LEAST_CPU_SECONDS:
         message = f"verifier.cpu_seconds {verifier.cpu_seconds:g} ends checks of formulas and programs early."
         yield Finding("rewards/verifier", "red", message, "--set verifier.cpu_seconds=5.0")

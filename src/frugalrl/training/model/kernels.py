@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from frugalrl.errors import ModelError
 from frugalrl.rollout.blocked_cache import kernels_fit
 from frugalrl.rollout.packed_weights import model_shape
 from frugalrl.rollout.projections import panels_pay
@@ -14,7 +15,8 @@ from frugalrl.training.model.policy import Policy
 def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = True, learns: bool = False) -> float:
     """Load or compile what sampling from a policy in this process uses, and what updating it does.
 
-    say: gets a line before something is compiled. Returns the seconds that it took, 0 if all was there.
+    say: gets a line before something is compiled. Returns the seconds that it took, 0 if all was there. Raises
+    ModelError where numba cannot be used.
     """
     model = policy.model
     names = []
@@ -28,6 +30,12 @@ def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = Tr
         names.append("projections")
     if not names:
         return 0.0
-    from frugalrl.kernels.ready import make_ready
-
+    try:
+        from frugalrl.kernels.ready import make_ready
+    except (ImportError, OSError, SystemError) as error:  # absent, without its library, or for another numpy
+        why = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ModelError(
+            f"numba, which computes on a CPU, cannot be loaded: {why}. "
+            "Install one that fits: pip install --upgrade numba"
+        ) from error
     return make_ready(names, say)

@@ -292,6 +292,10 @@ def _refuse_unknown_layout(model: Any, path: str) -> None:
         )
     if any(kind != "full_attention" for kind in getattr(model.config, "layer_types", None) or ()):
         raise ModelError(f"The model {path!r} uses sliding-window attention, which is not supported. Use another.")
+    if (model.config.rope_parameters or {}).get("rope_type") == "longrope":
+        raise ModelError(
+            f"The model {path!r} has rotations (longrope) that depend on what it is computed with. Use another."
+        )
 
 
 def _refuse_broken(model: Any, tokenizer: Any, report: Mapping[str, Any], path: str) -> None:
