@@ -101,6 +101,22 @@ def test_a_function_says_nothing_of_the_answer_that_was_read_and_majorities_coun
     assert score_of([Problem("p0", "What?", "0.5")], again.samples, 3).majority_at_k == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "no whole line"), (b"\xff\xfe", "no whole line"), (b'{"a": 1}\n', "no 'record'")]
+)
+def test_what_is_no_results_file_is_said_in_words(content, said, tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=said):
+        regrade(path, Settings())
+
+
+def test_a_function_that_fails_is_named_with_the_sample(tmp_path):
+    path = saved(tmp_path / "own.jsonl", BOXED)
+    with pytest.raises(DataError, match=r"json.dumps failed on p0 sample 0: TypeError"):
+        regrade(path, Settings(verifier="json.dumps"))
+
+
 def is_half(completion, gold):
     return "frac" in completion
 

@@ -169,14 +169,24 @@ def _judge(settings: Settings) -> Iterator[Judge]:
         function = import_dotted(settings.verifier, "verifier")
         if not callable(function):
             raise DataError(f"{settings.verifier} cannot be called. Name a function of a completion and its gold.")
-        yield lambda problem, samples: [
-            _of_function(function(one.text, problem.gold), one.extracted) for one in samples
-        ]
+        yield lambda problem, samples: [_told(function, settings.verifier, problem, one) for one in samples]
     else:
         raise DataError(
             f"There is no verifier {settings.verifier!r}. There are {', '.join(VERIFIERS)}; your own is "
             "module.function."
         )
+
+
+def _told(function: Callable[[str, str], object], name: str, problem: ProblemRecord, sample: SampleRecord) -> Verdict:
+    """What a user's function says of a sample. Raises DataError, with the place, where it fails."""
+    try:
+        value = function(sample.text, problem.gold)
+    except Exception as error:  # of the user's code: any
+        raise DataError(
+            f"{name} failed on {problem.problem_id} sample {sample.sample}: {type(error).__name__}: {error}. It is "
+            "called with a completion and its gold, both texts; correct it."
+        ) from error
+    return _of_function(value, sample.extracted)
 
 
 def _of_function(value: object, read: str | None) -> Verdict:

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ def plans(
     tensors. processes: cards that share a run, each with one; None: as many as `devices.train` names, or one.
     """
     processes = _processes(recipe, processes)
+    _refuse_no_price(usd_per_hour)
     cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
     lengths = _lengths(cap, mean_tokens, lengths_file)
     by_card = (
@@ -81,6 +83,13 @@ def plans(
     ]
 
 
+def _refuse_no_price(usd_per_hour: float | Mapping[str, float] | None) -> None:
+    given = usd_per_hour.values() if isinstance(usd_per_hour, Mapping) else [usd_per_hour]
+    wrong = [one for one in given if one is not None and not 0 < one < math.inf]
+    if wrong:
+        raise RecipeError(f"usd_per_hour is {wrong[0]}. Give dollars an hour above 0, or leave it out.")
+
+
 def _processes(recipe: TrainRecipe, asked: int | None) -> int:
     """As asked, or as the recipe's list of GPUs says; where both do, they agree."""
     named = len(recipe.devices.train)
@@ -112,8 +121,10 @@ def _lengths(cap: int, mean_tokens: float | None, file: str | None) -> Lengths |
     try:
         rows = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines() if line.strip()]
         tokens = [int(row["tokens"]) for row in rows if isinstance(row, dict) and "tokens" in row]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError) as error:
         raise DataError(f"Lengths cannot be read from {file}: {error}. Give .jsonl with `tokens` in rows.") from None
+    if min(tokens, default=0) < 0:
+        raise DataError(f"Lengths cannot be read from {file}: a completion has {min(tokens)} tokens. Correct it.")
     if not tokens:
         raise DataError(f"{file} holds no row with `tokens`. Give results of frugalrl eval, or --mean-tokens.")
     return seen(tokens, cap, f"{len(tokens):,} completions of {Path(file).name}")
