@@ -122,6 +122,19 @@ def test_a_layer_as_one_call_has_the_bits_of_its_parts(architecture, wide_vector
             assert torch.allclose(torch.tensor(one.logprobs), every.gather(1, own)[:, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("capability", ["AVX2", "DEFAULT"])
+def test_a_processor_without_wide_vectors_draws_the_same_tokens(capability, wide_vectors, monkeypatch):
+    """`make test-older` has kernels compiled for such a processor, too."""
+    model, requests = model_in_panels("qwen3"), [RolloutRequest((5, 6, 7), (1, 2, 3))]
+    made = [TorchEngine(model, frozenset({1}), 9).generate(requests, SamplingParams(20))[0]]
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    made.append(TorchEngine(model, frozenset({1}), 9).generate(requests, SamplingParams(20))[0])
+    assert made[0] != made[1]  # sums are in another order
+    for one, other in zip(*made, strict=True):
+        assert one.token_ids == other.token_ids
+        assert torch.allclose(torch.tensor(one.logprobs), torch.tensor(other.logprobs), atol=2e-5)
+
+
 def test_what_does_not_fit_one_call_is_left_to_parts(wide_vectors):
     model, table = model_in_panels("qwen2"), (torch.ones(64, 16), torch.zeros(64, 16))
     for dtype, fits in ((torch.bfloat16, False), (torch.float32, True)):
