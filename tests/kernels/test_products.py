@@ -10,11 +10,11 @@ import transformers
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
+from frugalrl.rollout.huge_pages import PAGE_BYTES, Pieces, zeros
 from frugalrl.rollout.memory import is_out_of_memory
 from frugalrl.rollout.projections import Panels, Transposed, layout_for
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.rollout.whole_layers import WholeLayers
-from frugalrl.rollout.wide_pages import PAGE_BYTES, Pieces, zeros
 
 CPU = torch.device("cpu")
 
@@ -143,7 +143,7 @@ def test_what_does_not_fit_one_call_is_left_to_parts(wide_vectors):
     assert WholeLayers.made_for(weights, torch.relu, *table) is None
 
 
-def test_memory_in_wide_pages_is_zero_and_pieces_of_it_do_not_overlap():
+def test_memory_in_huge_pages_is_zero_and_pieces_of_it_do_not_overlap():
     large = zeros(PAGE_BYTES // 8, 3, dtype=torch.float32)
     assert large.shape == (PAGE_BYTES // 8, 3)
     assert not large.any()
@@ -170,7 +170,7 @@ def smaps_of(address):
     return found
 
 
-def test_wide_pages_are_granted_where_the_system_has_them():
+def test_huge_pages_are_granted_where_the_system_has_them():
     """Only private memory gets them on request by default, and pages that were shared would be seen after a fork."""
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not setting.is_file() or "[never]" in setting.read_text():

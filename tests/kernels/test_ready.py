@@ -16,7 +16,7 @@ from numba.core.dispatcher import Dispatcher
 from frugalrl.config.schema import OptimizerSettings
 from frugalrl.errors import ModelError
 from frugalrl.kernels import attention_loops, decoding, drawing, elementwise, layers, products, ready
-from frugalrl.kernels.rehearsal import Part
+from frugalrl.kernels.warm_up import Part
 from frugalrl.planning.doctor.environment_checks import device_finding
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.projections import AsStored, layout_for
