@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.kernels.sharing import in_parts
-from frugalrl.rollout.huge_pages import Pieces
+from frugalrl.rollout.mapped_memory import Pieces
 
 PANEL_OUTPUTS = 32
 """As the kernel reads them."""
