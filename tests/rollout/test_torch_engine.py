@@ -109,6 +109,41 @@ def test_in_fp32_lanes_change_no_bit_of_a_sequence(policy, torch_threads):
     assert made[2] == made[0]
 
 
+class Told:
+    """What an engine tells of finished sequences, by request and sample."""
+
+    def __init__(self):
+        self.sequences, self.calls = {}, 0
+
+    def __call__(self, request, sample, sequence):
+        self.calls += 1
+        self.sequences[request, sample] = sequence
+
+
+def numbered(results):
+    return {(at, sample): one for at, row in enumerate(results) for sample, one in enumerate(row)}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_sequence_is_told_once_as_it_is_returned_and_the_first_while_others_are_sampled(
+    policy, torch_threads, monkeypatch, threads
+):
+    torch_threads(threads)
+    many = [RolloutRequest(prompt, tuple(range(50))) for prompt in PROMPTS]
+    engine = TorchEngine(policy.model, frozenset(range(0, 305, 7)), max_sequences=200)
+    told, open_when_told, step = Told(), [], torch_engine.Flight.step
+
+    def counting(self, runner):
+        open_when_told.append(told.calls)
+        return step(self, runner)
+
+    monkeypatch.setattr(torch_engine.Flight, "step", counting)
+    results = engine.generate(many, SamplingParams(12), told)
+    assert told.sequences == numbered(results)
+    assert told.calls == 200
+    assert 0 < open_when_told[-1] < 200
+
+
 def test_more_samples_only_add(policy):
     engine = engine_for(policy.model, policy.tokenizer)
     sampling = SamplingParams(20)
@@ -389,7 +424,9 @@ def test_a_rollout_that_does_not_fit_the_memory_is_made_with_fewer_rows_and_is_t
         raise RuntimeError("CUDA error: device lost")
 
     monkeypatch.setattr(torch_engine, "make_cache", small_device)
-    got = engine.generate(requests(), sampling)
+    told = Told()
+    got = engine.generate(requests(), sampling, told)
+    assert told.sequences == numbered(got)
     assert [[one.token_ids for one in row] for row in got] == [[one.token_ids for one in row] for row in expected]
     assert "Out of memory in a rollout: 3 sequences at once from here on" in caplog.text
     monkeypatch.setattr(torch_engine, "make_cache", broken_device)

@@ -126,7 +126,12 @@ def test_what_a_fault_or_an_abort_loses_is_sampled_again_and_alike(bench, caplog
     one.load(0)
     one.fake.fail["/inference/v1/generate"] = [503, CLOSED]
     one.fake.abort_next = 2
-    same(one.engine.generate(REQUESTS, SAMPLING), one.expected())
+    told = {}
+    found = one.engine.generate(
+        REQUESTS, SAMPLING, lambda request, sample, made: told.update({(request, sample): made})
+    )
+    same(found, one.expected())
+    assert told == {(at, sample): made for at, row in enumerate(found) for sample, made in enumerate(row)}
     assert "brought back" in caplog.text
     assert one.fake.asked.count("/update_weights") >= 3  # the first two, and one for each fault that was seen alone
 

@@ -47,7 +47,7 @@ def run(folder, judged=None, monkeypatch=None, **changes):
 
 def replace_verdicts(monkeypatch, judged):
     """On validation, the first `judged[evaluation]` of the three problems are right, and no other."""
-    from frugalrl.training.distributed import sharing
+    from frugalrl.training.run import Run
     from frugalrl.types import Verdict
 
     asked = {}
@@ -60,7 +60,7 @@ def replace_verdicts(monkeypatch, judged):
         label = "correct" if int(problem.rsplit("-", 1)[-1]) < judged[evaluation] else "incorrect"
         return [Verdict(label, "1", "equal") for _ in group.completions]
 
-    monkeypatch.setattr(sharing, "judge_groups", lambda groups: [verdicts(group) for group in groups])
+    monkeypatch.setattr(Run, "judge", lambda run, groups: [verdicts(group) for group in groups])
 
 
 def weights(folder):

@@ -21,12 +21,10 @@ from frugalrl.evaluation.results import header_of, read_results, session_of, wri
 from frugalrl.evaluation.sharing import IN_ONE_PROCESS, Keeper, Sharing, Wanted
 from frugalrl.rollout.collect import collect_samples
 from frugalrl.rollout.engine import RolloutEngine, SamplingParams
-from frugalrl.tasks.judging import judge_groups
-from frugalrl.types import Prompt, RolloutGroup, Verdict
+from frugalrl.tasks.judging import Judge
+from frugalrl.tasks.judging_ahead import JudgingAhead
+from frugalrl.types import Prompt
 from frugalrl.verify.answers import default_pool
-
-Judge = Callable[[Sequence[RolloutGroup]], list[list[Verdict]]]
-"""Verdicts on the completions of some groups."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +48,34 @@ def evaluate(
     prompts: Sequence[Prompt],
     settings: EvaluationSettings,
     max_completion_tokens: int,
-    judge: Judge = judge_groups,
+    judge: Judge | None = None,
 ) -> Evaluation:
-    """Sample and judge, all at once. There is at least one prompt."""
+    """Sample and judge, all at once. There is at least one prompt. judge: as for `judged_samples`."""
+    return evaluate_sets(engine, tokenizer, [prompts], settings, max_completion_tokens, judge)[0]
+
+
+def evaluate_sets(
+    engine: RolloutEngine,
+    tokenizer: Any,
+    sets: Sequence[Sequence[Prompt]],
+    settings: EvaluationSettings,
+    max_completion_tokens: int,
+    judge: Judge | None = None,
+) -> list[Evaluation]:
+    """`evaluate` for each of some sets of prompts, in one call to the engine: all wait for one longest completion."""
     sampling = SamplingParams(
         max_completion_tokens=settings.max_completion_tokens or max_completion_tokens,
         temperature=settings.temperature,
         top_p=settings.top_p,
     )
-    wanted = [(prompt, tuple(range(settings.samples_per_problem))) for prompt in prompts]
-    records = judged_samples(engine, tokenizer, wanted, sampling, settings.seed, judge)
-    return Evaluation(tuple(prompts), tuple(map(tuple, records)), sampling, settings.seed, verifier_limit_seconds())
+    numbers = tuple(range(settings.samples_per_problem))
+    wanted = [(prompt, numbers) for prompts in sets for prompt in prompts]
+    records = iter(judged_samples(engine, tokenizer, wanted, sampling, settings.seed, judge))
+    limit = verifier_limit_seconds()
+    return [
+        Evaluation(tuple(prompts), tuple(tuple(next(records)) for _ in prompts), sampling, settings.seed, limit)
+        for prompts in sets
+    ]
 
 
 def verifier_limit_seconds() -> float:
@@ -143,11 +158,17 @@ def judged_samples(
     wanted: Sequence[Wanted],
     sampling: SamplingParams,
     seed: int,
-    judge: Judge = judge_groups,
+    judge: Judge | None = None,
 ) -> list[list[SampleRecord]]:
-    """The wanted samples of each prompt, drawn in one call to the engine and judged in one to the verifier."""
+    """The wanted samples of each prompt, drawn in one call to the engine.
+
+    judge: None judges here, each completion as soon as it is there.
+    """
     prompts, numbers = [prompt for prompt, _ in wanted], [own for _, own in wanted]
-    groups = collect_samples(engine, tokenizer, prompts, numbers, sampling, ("evaluation", seed))
+    with JudgingAhead(prompts) as judging:
+        told = judging.add if judge is None else None
+        groups = collect_samples(engine, tokenizer, prompts, numbers, sampling, ("evaluation", seed), told)
+        judged = (judge or judging.verdicts)(groups)
     return [
         [
             SampleRecord(
@@ -163,7 +184,7 @@ def judged_samples(
             )
             for number, completion, verdict in zip(own, group.completions, verdicts, strict=True)
         ]
-        for own, group, verdicts in zip(numbers, groups, judge(groups), strict=True)
+        for own, group, verdicts in zip(numbers, groups, judged, strict=True)
     ]
 
 

@@ -20,7 +20,7 @@ from frugalrl.functions import import_function
 from frugalrl.rewards.registry import CARRIES_ACCURACY, Term, built_in_term, is_built_in, unknown_reward
 from frugalrl.rewards.time_limit import OutOfTimeError, call_within
 from frugalrl.rewards.user_functions import Values, call_user_function, check_parameters
-from frugalrl.tasks.judging import judge_groups
+from frugalrl.tasks.judging import Judge, judge_groups
 from frugalrl.types import Problem, RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
 from frugalrl.verify.answers import CORRECT_VALUE
 
@@ -76,14 +76,18 @@ def check_columns(
 
 
 def score_groups(
-    rubric: Rubric, groups: Sequence[RolloutGroup], seconds_left: Callable[[], float] = lambda: math.inf
+    rubric: Rubric,
+    groups: Sequence[RolloutGroup],
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    judge: Judge = judge_groups,
 ) -> list[ScoredGroup]:
     """Judge and reward every completion of some groups; the answers of all are judged together.
 
-    seconds_left: of the run's budget, asked before each group. Raises RewardTimeoutError for a user's function that is
-    still at work at its own limit, and BudgetEndedError for one that is when the budget ends.
+    seconds_left: of the run's budget, asked before each group. judge: what gives the verdicts.
+    Raises RewardTimeoutError for a user's function that is still at work at its own limit, and BudgetEndedError for
+    one that is when the budget ends.
     """
-    judged = zip(groups, judge_groups(groups), strict=True)
+    judged = zip(groups, judge(groups), strict=True)
     return [_scored(rubric, group, verdicts, seconds_left()) for group, verdicts in judged]
 
 

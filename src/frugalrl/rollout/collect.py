@@ -1,11 +1,21 @@
 """From prompts to groups of completions, through any rollout engine."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams
+from frugalrl.rollout.engine import (
+    OnFinished,
+    RolloutEngine,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    generate,
+)
 from frugalrl.types import Completion, Prompt, RolloutGroup
+
+OnText = Callable[[int, int, str], None]
+"""Told of a finished completion: the numbers of its prompt and of its sample among those asked for, and its text."""
 
 
 def completion_seed(*parts: str | int) -> int:
@@ -21,13 +31,16 @@ def collect_groups(
     group_size: int,
     sampling: SamplingParams,
     seed_parts: tuple[str | int, ...],
+    on_text: OnText | None = None,
 ) -> list[RolloutGroup]:
     """`group_size` completions of each prompt, in order.
 
     seed_parts: what tells these completions from others of the same problem (run seed, step). Sample i of
     a problem gets the same seed whatever the group size, so more samples only add.
+    on_text: called as `RolloutEngine.generate` calls its `on_finished`.
     """
-    return collect_samples(engine, tokenizer, prompts, [range(group_size)] * len(prompts), sampling, seed_parts)
+    samples = [range(group_size)] * len(prompts)
+    return collect_samples(engine, tokenizer, prompts, samples, sampling, seed_parts, on_text)
 
 
 def collect_samples(
@@ -37,10 +50,18 @@ def collect_samples(
     samples: Sequence[Sequence[int]],
     sampling: SamplingParams,
     seed_parts: tuple[str | int, ...],
+    on_text: OnText | None = None,
 ) -> list[RolloutGroup]:
     """The requested samples of each prompt, in order: those of `collect_groups` that the caller still lacks."""
     requests = requests_of(prompts, samples, seed_parts)
-    return groups_of(tokenizer, prompts, requests, engine.generate(requests, sampling))
+    told = None if on_text is None else text_teller(tokenizer, on_text)
+    answers = generate(engine, requests, sampling, told)
+    return groups_of(tokenizer, prompts, requests, answers)
+
+
+def text_teller(tokenizer: Any, on_text: OnText) -> OnFinished:
+    """What is told of a sequence is its text."""
+    return lambda request, sample, sequence: on_text(request, sample, completion_text(tokenizer, sequence))
 
 
 def requests_of(

@@ -1,6 +1,7 @@
 """The seam between training and sampling: token ids in, token ids and log-probabilities out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -97,6 +98,10 @@ WeightSource = SharedModel | WeightFolder | NamedTensors | AdapterFolder
 """Where an engine finds weights."""
 
 
+OnFinished = Callable[[int, int, SampledSequence], None]
+"""Told of a finished sequence: the number of its request, the number of its seed in it, the sequence."""
+
+
 class RolloutEngine(Protocol):
     """Anything that samples completions: the torch engine in process, a server, a script in tests."""
 
@@ -110,11 +115,20 @@ class RolloutEngine(Protocol):
         """What the last load of weights measured, for the log line of the step; nothing in process."""
         ...
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
         """One list per request, in order; in it one sequence per seed, in order.
 
         A sequence depends on its prompt, its seed and the weights, not on what else is sampled with it.
         Raises ModelError if the weights give no distribution to draw from (NaN, infinity).
+
+        on_finished: called with sequences as they finish, while others are still sampled, so that work on them can
+        begin. From any thread, several at once too; never after `generate` has returned. What is returned counts: an
+        engine may leave calls out, and makes one again for what it samples again, as after memory ran out.
         """
         ...
 
@@ -132,3 +146,15 @@ class RolloutEngine(Protocol):
     def close(self) -> None:
         """End what it started; nothing is sampled after this."""
         ...
+
+
+def generate(
+    engine: RolloutEngine,
+    requests: Sequence[RolloutRequest],
+    sampling: SamplingParams,
+    on_finished: OnFinished | None,
+) -> list[list[SampledSequence]]:
+    """`engine.generate`, also of an engine that was written before there was `on_finished`: it tells nothing."""
+    if on_finished is None or "on_finished" not in inspect.signature(engine.generate).parameters:
+        return engine.generate(requests, sampling)
+    return engine.generate(requests, sampling, on_finished)

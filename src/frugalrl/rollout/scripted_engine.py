@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from frugalrl.rollout.engine import RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.rollout.engine import OnFinished, RolloutRequest, SampledSequence, SamplingParams, WeightSource
 from frugalrl.types import FinishReason
 
 Script = Callable[[tuple[int, ...], int], tuple[int, ...]]
@@ -48,9 +48,20 @@ class ScriptedEngine:
         """Record the version; a script has no weights."""
         self.policy_version = policy_version
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`."""
-        return [[self._sequence(request.prompt_ids, seed, sampling) for seed in request.seeds] for request in requests]
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`. One sequence after the other, in order."""
+        answers: list[list[SampledSequence]] = [[] for _ in requests]
+        for number, request in enumerate(requests):
+            for sample, seed in enumerate(request.seeds):
+                answers[number].append(self._sequence(request.prompt_ids, seed, sampling))
+                if on_finished is not None:
+                    on_finished(number, sample, answers[number][-1])
+        return answers
 
     def _sequence(self, prompt_ids: tuple[int, ...], seed: int, sampling: SamplingParams) -> SampledSequence:
         whole = self._script(prompt_ids, seed)

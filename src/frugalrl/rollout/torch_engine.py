@@ -28,6 +28,7 @@ from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.decoder import Decoder
 from frugalrl.rollout.engine import (
     NamedTensors,
+    OnFinished,
     RolloutRequest,
     SampledSequence,
     SamplingParams,
@@ -117,14 +118,19 @@ class TorchEngine:
                 )
         self._policy_version = policy_version
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`. Uses fewer rows from then on if memory runs out.
 
         A sequence does not depend on its batch (in fp32), so a retry loses nothing.
         """
         while True:
             try:
-                return self._generate(requests, sampling)
+                return self._generate(requests, sampling, on_finished)
             except RuntimeError as error:
                 if not is_out_of_memory(error) or self._max_sequences == 1:
                     raise
@@ -136,7 +142,9 @@ class TorchEngine:
                 self._max_sequences,
             )
 
-    def _generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def _generate(
+        self, requests: Sequence[RolloutRequest], sampling: SamplingParams, on_finished: OnFinished | None
+    ) -> list[list[SampledSequence]]:
         if not requests:
             return []
         longest = max(len(request.prompt_ids) for request in requests) + sampling.max_completion_tokens
@@ -149,16 +157,24 @@ class TorchEngine:
             own_rows = -(-rows // used)
             parts = _parts(requests, own_rows)
             shares = [(decoder, parts[lane::used], own_rows, tokens, sampling) for lane in range(used)]
-            for finished in lanes.map(lambda share: self._sampled(*share, lanes), shares):
-                for done in finished:
-                    versions = (self._policy_version,) * len(done.token_ids)
-                    reason: FinishReason = "stop" if done.stopped else "length"
-                    request, sample = done.owner
-                    results[request][sample] = SampledSequence(done.token_ids, done.logprobs, reason, versions)
+
+            def keep(done: Finished) -> None:
+                request, sample = done.owner
+                sequence = results[request][sample] = self._sequence(done)
+                if on_finished is not None:
+                    on_finished(request, sample, sequence)
+
+            for _ in lanes.map(lambda share: self._sample(*share, lanes, keep), shares):
+                pass
         return [[sequence for sequence in row if sequence is not None] for row in results]
 
+    def _sequence(self, done: Finished) -> SampledSequence:
+        versions = (self._policy_version,) * len(done.token_ids)
+        reason: FinishReason = "stop" if done.stopped else "length"
+        return SampledSequence(done.token_ids, done.logprobs, reason, versions)
+
     @torch.inference_mode()
-    def _sampled(
+    def _sample(
         self,
         decoder: Decoder,
         parts: Sequence[Part],
@@ -166,22 +182,23 @@ class TorchEngine:
         tokens: int,
         sampling: SamplingParams,
         lanes: Lanes,
-    ) -> list[Finished]:
-        """The completions of some parts, as they finish."""
+        keep: Callable[[Finished], None],
+    ) -> None:
+        """Sample the completions of some parts. keep: called with each when it is finished, in this thread."""
         dtype = decoder.weights.dtype
         cache = make_cache(self._shape, max(rows, FEWEST_ROWS), tokens, dtype, self._device, self._attention)
         flight = Flight(decoder, cache, sampling, self._end_tokens, self._device)
         runner = self._runner(cache)
         exact = dtype == torch.float32 and self._device.type == "cpu"
-        queue, finished = deque(parts), []
+        queue = deque(parts)
         while (queue or flight.size) and not lanes.is_left:
             new = _admitted(queue, flight.size, rows)
             if flight.size:
                 flight.step(runner)
             if new:
                 flight.start(new, _prefill_batches(new, alone=exact))
-            finished += flight.retire()
-        return finished
+            for done in flight.retire():
+                keep(done)
 
     @torch.no_grad()
     def decoder(self, positions: int) -> Decoder:

@@ -23,6 +23,7 @@ from frugalrl.algorithms.logprobs import token_logprobs
 from frugalrl.errors import ModelError
 from frugalrl.rollout.engine import (
     AdapterFolder,
+    OnFinished,
     RolloutRequest,
     SampledSequence,
     SamplingParams,
@@ -104,14 +105,21 @@ class VllmEngine:
         """What the last load of weights measured."""
         return self._metrics
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
         if any(member.is_asleep for member in self._members):
             self._wake()
+        asked = [(number, sample) for number, one in enumerate(requests) for sample in range(len(one.seeds))]
         bodies = [
-            sampling_request(request.prompt_ids, seed, sampling, self._end_tokens, self._name)
-            for request in requests
-            for seed in request.seeds
+            sampling_request(
+                requests[number].prompt_ids, requests[number].seeds[sample], sampling, self._end_tokens, self._name
+            )
+            for number, sample in asked
         ]
 
         def read(reply: Any) -> SampledSequence | None:
@@ -129,7 +137,11 @@ class VllmEngine:
                     f"A vLLM server answered with {wrong}. Use vLLM 0.32, started as docs/servers.md says."
                 ) from None
 
-        found = iter(Assignment(self._members, bodies, read, self._restore).answers(self._threads))
+        def tell(index: int, sequence: SampledSequence) -> None:
+            if on_finished is not None:
+                on_finished(*asked[index], sequence)
+
+        found = iter(Assignment(self._members, bodies, read, self._restore, tell).answers(self._threads))
         return [[next(found) for _ in request.seeds] for request in requests]
 
     def load_weights(self, source: WeightSource, policy_version: int) -> None:

@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from frugalrl.rollout.engine import RolloutEngine, RolloutRequest, SampledSequence, SamplingParams, WeightSource
+from frugalrl.rollout.engine import (
+    OnFinished,
+    RolloutEngine,
+    RolloutRequest,
+    SampledSequence,
+    SamplingParams,
+    WeightSource,
+    generate,
+)
 
 
 class WrappedEngine:
@@ -25,9 +33,14 @@ class WrappedEngine:
         """See `RolloutEngine.load_weights`."""
         self._engine.load_weights(source, policy_version)
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
         """See `RolloutEngine.generate`."""
-        return self._engine.generate(requests, sampling)
+        return generate(self._engine, requests, sampling, on_finished)
 
     def rest(self) -> None:
         """See `RolloutEngine.rest`."""

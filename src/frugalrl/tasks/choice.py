@@ -151,6 +151,7 @@ def _verdict(completion: str, gold: str, reasoning_open: bool) -> Verdict:
 TASK = Task(
     name="choice",
     check=check,
+    checks_beside_sampling=True,
     prompt=PROMPT.replace("{letters}", "the options' letters"),
     recognises=recognises,
     prepare=prepare,

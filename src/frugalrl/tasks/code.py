@@ -67,6 +67,7 @@ def _named_in(problem: Problem) -> str:
 TASK = Task(
     name="code",
     check=code_verdicts,
+    checks_beside_sampling=True,
     prompt="{problem}\n\nWrite the complete solution in one Python block, fenced by ```python and ```.",
     recognises=recognises,
     prepare=prepare,

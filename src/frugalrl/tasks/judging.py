@@ -5,15 +5,18 @@ however many groups there are; every other task's checker is called once a group
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from frugalrl.tasks.maths import is_within_tolerance
 from frugalrl.tasks.registry import task_named
 from frugalrl.tasks.task import Checker
 from frugalrl.text.reasoning import prefills_think
-from frugalrl.types import Completion, Problem, Prompt, RolloutGroup, Verdict
+from frugalrl.types import Problem, Prompt, RolloutGroup, Verdict
 from frugalrl.verify.answers import default_pool
 from frugalrl.verify.workers.pool import AnswerItem, Judgement, VerifierPool
+
+Judge = Callable[[Sequence[RolloutGroup]], list[list[Verdict]]]
+"""A verdict for each completion of each group, in order."""
 
 
 def judge_groups(groups: Sequence[RolloutGroup], pool: VerifierPool | None = None) -> list[list[Verdict]]:
@@ -28,16 +31,16 @@ def judge_groups_timed(groups: Sequence[RolloutGroup], pool: VerifierPool | None
     """`judge_groups` with what each verdict took."""
     checkers = [task_named(group.prompt.problem.check.task).check for group in groups]
     items = [
-        _answer(completion, group.prompt)
+        answer_item(completion.text, group.prompt)
         for group, check in zip(groups, checkers, strict=True)
         if check is None
         for completion in group.completions
     ]
     compared = iter((pool or default_pool()).judge_timed(items) if items else ())
     return [
-        [_with_tolerance(next(compared), group.prompt.problem) for _ in group.completions]
+        [with_tolerance(next(compared), group.prompt.problem) for _ in group.completions]
         if check is None
-        else _checked(check, group)
+        else checked(check, [completion.text for completion in group.completions], group.prompt)
         for group, check in zip(groups, checkers, strict=True)
     ]
 
@@ -47,13 +50,14 @@ def compares_answers(problem: Problem) -> bool:
     return task_named(problem.check.task).check is None
 
 
-def _answer(completion: Completion, prompt: Prompt) -> AnswerItem:
-    """The verifier's input for a completion and its problem."""
+def answer_item(text: str, prompt: Prompt) -> AnswerItem:
+    """The verifier's input for the text of a completion."""
     problem = prompt.problem
-    return AnswerItem(completion.text, problem.accepted, prefills_think(prompt.text), problem.text or None)
+    return AnswerItem(text, problem.accepted, prefills_think(prompt.text), problem.text or None)
 
 
-def _with_tolerance(judgement: Judgement, problem: Problem) -> Judgement:
+def with_tolerance(judgement: Judgement, problem: Problem) -> Judgement:
+    """The verifier's judgement, or "correct" where it is wrong by no more than the problem allows."""
     verdict = judgement.verdict
     if verdict.label == "correct" or verdict.extracted is None or not is_within_tolerance(verdict.extracted, problem):
         return judgement
@@ -61,10 +65,11 @@ def _with_tolerance(judgement: Judgement, problem: Problem) -> Judgement:
     return Judgement(within, judgement.seconds, judgement.cpu_seconds)
 
 
-def _checked(check: Checker, group: RolloutGroup) -> list[Judgement]:
-    problem, texts = group.prompt.problem, [completion.text for completion in group.completions]
+def checked(check: Checker, texts: Sequence[str], prompt: Prompt) -> list[Judgement]:
+    """Judgements by a task's own checker. Raises what it raises."""
+    problem = prompt.problem
     started = time.perf_counter()
-    verdicts = list(check(texts, problem, prefills_think(group.prompt.text)))
+    verdicts = list(check(texts, problem, prefills_think(prompt.text)))
     if len(verdicts) != len(texts):
         raise ValueError(f"the task {problem.check.task} gave {len(verdicts)} verdicts for {len(texts)} completions")
     seconds = (time.perf_counter() - started) / max(1, len(texts))

@@ -33,4 +33,12 @@ def completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
         yield PromptedCompletion(puzzle.text, write_logic(rng, puzzle, draw_of(rng, mix[puzzle.difficulty])))
 
 
-TASK = Task(name=NAME, check=check, problems=problems, splits=SPLITS, prepare=prepare, completions=completions)
+TASK = Task(
+    name=NAME,
+    check=check,
+    checks_beside_sampling=True,
+    problems=problems,
+    splits=SPLITS,
+    prepare=prepare,
+    completions=completions,
+)

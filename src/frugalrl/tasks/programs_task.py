@@ -63,6 +63,7 @@ def completions(source: CompletionSource) -> Iterator[PromptedCompletion]:
 TASK = Task(
     name=NAME,
     check=code_verdicts,
+    checks_beside_sampling=True,
     problems=problems,
     splits=SPLITS,
     prepare=prepare,

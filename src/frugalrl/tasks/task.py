@@ -25,6 +25,10 @@ class Task:
     name: str
     check: Checker | None = None
     """None: answers are compared with the accepted golds, as in mathematics."""
+    checks_beside_sampling: bool = False
+    """Whether `check` may be called by another thread than the main one while other completions are still sampled, with
+    some of a problem's completions at a time: if no verdict depends on another completion, and it sets no alarms or
+    signals. There are never two such calls at once."""
     problems: Callable[[ProblemSource], Iterable[Problem]] | None = None
     """The task's own problems without end (``seed``, ``split`` and ``difficulties`` are the source's); None: the task
     reads rows of tables."""

@@ -9,6 +9,7 @@ Decisions:
   abandoned weights sampled is not learned from.
 - Of several processes the first samples, and the others get the batch from it when all have made their update: they
   have one line to each other, on which the update speaks meanwhile.
+- What is sampled ahead is judged ahead too, in one process; a batch from a checkpoint is judged when it is used.
 - The sampler draws the problems of the next batch before it has seen the answers to this one, and a length schedule's
   cap takes effect one batch later.
 """
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from frugalrl.rollout.engine import SampledSequence
+from frugalrl.tasks.judging_ahead import JudgingAhead
 from frugalrl.training.distributed.engine import Answers, told_answers
 from frugalrl.training.distributed.world import ALONE, World
 from frugalrl.types import FinishReason
@@ -48,6 +50,8 @@ class Ahead:
         self._world = world
         self._batches: dict[int, DrawnBatch] = {}
         self._following: DrawnBatch | None = None
+        self._judging: tuple[int, JudgingAhead] | None = None
+        """Of the batch of that step, which is or was sampled in the background."""
         self._thread: threading.Thread | None = None
         self._sampled: Answers | BaseException = []
         self._error: Exception | None = None
@@ -60,9 +64,16 @@ class Ahead:
         """Hold the batch of a step until the next step's is held; earlier ones are dropped."""
         self._batches = {step: one for step, one in self._batches.items() if step > batch.step} | {batch.step: batch}
 
-    def start(self, batch: DrawnBatch, sample: Callable[[], Answers]) -> None:
-        """Sample the answers of a batch in the background, in the first process. Every process calls this."""
-        self._following = batch
+    def judging_of(self, step: int) -> JudgingAhead | None:
+        """What was judged while the batch of a step was sampled in the background."""
+        return self._judging[1] if self._judging is not None and self._judging[0] == step else None
+
+    def start(self, batch: DrawnBatch, sample: Callable[[], Answers], judging: JudgingAhead) -> None:
+        """Sample the answers of a batch in the background, in the first process. Every process calls this.
+
+        judging: what `sample` hands completions to.
+        """
+        self._following, self._judging = batch, (batch.step, judging)
 
         def work() -> None:
             try:
@@ -88,6 +99,11 @@ class Ahead:
             self._error = error
         else:
             self._batches[batch.step] = replace(batch, answers=answers)
+
+    def close(self) -> None:
+        """Leave what is being judged."""
+        if self._judging is not None:
+            self._judging[1].close()
 
     def _taken(self) -> Answers:
         sampled, self._sampled = self._sampled, []

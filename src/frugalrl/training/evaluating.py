@@ -10,7 +10,7 @@ from frugalrl.data.fingerprint import prompt_hash
 from frugalrl.errors import OutputError
 from frugalrl.evaluation.ledger import note_look
 from frugalrl.evaluation.records import Evaluation, Subject
-from frugalrl.evaluation.runner import evaluate, load_evaluation, save_evaluation
+from frugalrl.evaluation.runner import evaluate_sets, load_evaluation, save_evaluation
 from frugalrl.reporting.console import estimate
 from frugalrl.reporting.lines import Progressing
 from frugalrl.training.hooks.hook import StepHook
@@ -25,9 +25,8 @@ VALIDATION = "validation"
 
 def evaluate_base(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
     """Evaluate the base on the splits on which base and final model are compared. Raises StopRequested."""
-    for split in (VALIDATION, "test"):
-        if run.problems_of(split):
-            progress = evaluate_split(run, progress, hooks, split, BASE_STEP)
+    splits = [split for split in (VALIDATION, "test") if run.problems_of(split)]
+    progress = evaluate_splits(run, progress, hooks, splits, BASE_STEP)
     return replace(progress, evaluated_step=BASE_STEP)
 
 
@@ -39,23 +38,45 @@ def is_evaluation_due(run: Run, progress: Progress) -> bool:
 
 def evaluate_validation(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Progress:
     """Evaluate the current policy on validation. Raises StopRequested."""
-    progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
+    progress = evaluate_splits(run, progress, hooks, [VALIDATION], progress.step)
     return replace(progress, evaluated_step=progress.step)
 
 
-def evaluate_split(run: Run, progress: Progress, hooks: Sequence[StepHook], split: str, model_step: int) -> Progress:
-    """Evaluate the current policy on a split; save the records, log the metrics, and tell the hooks.
+def evaluate_splits(
+    run: Run, progress: Progress, hooks: Sequence[StepHook], splits: Sequence[str], model_step: int
+) -> Progress:
+    """Evaluate the current policy on some splits, sampled together; save the records, log the metrics, tell the hooks.
 
     model_step: the step of the policy. Raises StopRequested, and then nothing has changed.
     """
+    if not splits:
+        return progress
     began = run.seconds
-    what = f"evaluating {split} after step {model_step}"
+    what = f"evaluating {' and '.join(splits)} after step {model_step}"
     run.show(Progressing(f"   {what}", what, 0, 0))
-    evaluation = _evaluated(run, split, model_step)
+    made = _evaluated(run, splits, model_step)
+    seconds, tokens = run.seconds - began, sum(evaluation.total_tokens for evaluation in made)
+    for split, evaluation in zip(splits, made, strict=True):
+        # One that is sampled alone later takes about as long as its share of the tokens.
+        own_seconds = seconds * evaluation.total_tokens / tokens
+        progress = _told(run, progress, hooks, split, model_step, evaluation, own_seconds)
+    return progress
+
+
+def _told(
+    run: Run,
+    progress: Progress,
+    hooks: Sequence[StepHook],
+    split: str,
+    model_step: int,
+    evaluation: Evaluation,
+    seconds: float,
+) -> Progress:
+    """The progress with an evaluation, which is logged, shown and, if it is a validation, told to the hooks."""
     file = run.evaluation_file(split, model_step)
     progress = replace(
         progress,
-        spending=progress.spending.after_evaluation(split, run.seconds - began, evaluation.total_tokens),
+        spending=progress.spending.after_evaluation(split, seconds, evaluation.total_tokens),
         evaluations={**progress.evaluations, file.name: evaluation_hash(evaluation)},
     )
     accuracy = evaluation.accuracy
@@ -130,31 +151,32 @@ def _made_again(run: Run, progress: Progress, name: str, wrong: str) -> Progress
         return replace(progress, evaluations=kept)
     publish_weights(run, progress.policy_version)
     run.show(f"   {name} {wrong}: the evaluation is made again from the weights of step {step}.")
-    made = evaluation_hash(_evaluated(run, _split_of(name), step))
+    made = evaluation_hash(_evaluated(run, [_split_of(name)], step)[0])
     if made != progress.evaluations[name]:
         run.show(f"   WARNING: {name} came out differently: it was first made with another version or machine.")
     return replace(progress, evaluations={**kept, name: made})
 
 
-def _evaluated(run: Run, split: str, step: int) -> Evaluation:
+def _evaluated(run: Run, splits: Sequence[str], step: int) -> list[Evaluation]:
     with run.clock.timed("evaluation"), run.evaluating():
-        evaluation = evaluate(
+        made = evaluate_sets(
             run.evaluation_engine,
             run.policy.tokenizer,
-            run.problems_of(split),
+            [run.problems_of(split) for split in splits],
             run.recipe.evaluation,
             run.largest_cap,
             run.judge,
         )
-        about = subject(run, split, step)
+        about = [subject(run, split, step) for split in splits]
 
         def save() -> None:
-            save_evaluation(evaluation, run.evaluation_file(split, step), about)
-            shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
-            note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
+            for split, evaluation, one in zip(splits, made, about, strict=True):
+                save_evaluation(evaluation, run.evaluation_file(split, step), one)
+                shape = (len(evaluation.records), run.recipe.evaluation.samples_per_problem)
+                note_look(run.folder, split, step, shape, run.problems.hashes[split], "train")
 
         run.world.main(save)
-    return evaluation
+    return made
 
 
 def subject(run: Run, split: str, step: int) -> Subject:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from frugalrl.reporting.model_card import training_card
 from frugalrl.reporting.run_log import read_metrics
 from frugalrl.reporting.summary import Ending, Summary, contenders_of, summarise, write_summary
-from frugalrl.training.evaluating import VALIDATION, evaluate_split, read_evaluation
+from frugalrl.training.evaluating import VALIDATION, evaluate_splits, read_evaluation
 from frugalrl.training.exporting import export, whole_models
 from frugalrl.training.hooks.hook import StepHook
 from frugalrl.training.progress import Progress
@@ -21,7 +21,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
     Of several processes the first has the whole summary; that of the others says how the run ended.
     """
     if run.problems.validation and progress.evaluated_step < progress.step:
-        progress = evaluate_split(run, progress, hooks, VALIDATION, progress.step)
+        progress = evaluate_splits(run, progress, hooks, [VALIDATION], progress.step)
     choices: list[Choice | None] = []  # of the first process
 
     def choose_step() -> int:
@@ -33,7 +33,7 @@ def finish(run: Run, progress: Progress, hooks: Sequence[StepHook]) -> Summary:
         load_step_weights(run, kept_step)
         publish_weights(run, progress.policy_version)
     if run.problems.test and kept_step > BASE_STEP:
-        progress = evaluate_split(run, progress, hooks, "test", kept_step)
+        progress = evaluate_splits(run, progress, hooks, ["test"], kept_step)
     run.writer.settle()
     progress = progress.with_seconds(run.clock.take())
     ending = Ending(progress.step, kept_step, progress.end_reason, run.final_split)

@@ -6,7 +6,7 @@ of the loop take both and return the next progress.
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from frugalrl.reporting.summary import versions
 from frugalrl.rewards.rubric import RewardFunctions, Rubric, build_rubric, check_columns
 from frugalrl.rollout.engine import RolloutEngine
 from frugalrl.rollout.factory import ServerNeeds, build_engine, check_reachable
+from frugalrl.tasks.judging import Judge
 from frugalrl.tasks.loading import check_sources
 from frugalrl.training.ahead import Ahead
 from frugalrl.training.distributed.agreement import digest, refuse_disagreement
@@ -45,7 +46,7 @@ from frugalrl.training.rules import advantage_rule, check_algorithm, sampler_rul
 from frugalrl.training.state.background import CheckpointWriter
 from frugalrl.training.state.checkpoint import checkpoint_name
 from frugalrl.training.update import UpdateSettings
-from frugalrl.types import Prompt, RolloutGroup, Verdict
+from frugalrl.types import Prompt
 from frugalrl.verify.answers import configure_default_pool
 
 
@@ -97,6 +98,8 @@ class Run:
     def close(self) -> None:
         """End what its engines started, and wait for a checkpoint that is being written."""
         self.writer.close()
+        if self.ahead is not None:
+            self.ahead.close()
         for engine in (self.engine, self.evaluation_engine):
             engine.close()
 
@@ -110,9 +113,10 @@ class Run:
         """The split on which base and final model are compared."""
         return "test" if self.problems.test else "validation"
 
-    def judge(self, groups: Sequence[RolloutGroup]) -> list[list[Verdict]]:
-        """Verdicts on some groups, each process making some."""
-        return shared_verdicts(self.world, groups)
+    @property
+    def judge(self) -> Judge | None:
+        """Verdicts on the groups of an evaluation, each process making some; None where there is one process."""
+        return None if self.world.size == 1 else functools.partial(shared_verdicts, self.world)
 
     def problems_of(self, split: str) -> list[Prompt]:
         """The prompts of ``validation`` or ``test``; empty if the recipe has none."""

@@ -308,13 +308,14 @@ def test_a_budget_of_time_ends_before_the_closing_would_exceed_it(tmp_path, monk
 
     def slow(function, seconds):
         def wrapper(*arguments, **named):
-            now[0] += seconds
+            now[0] += seconds(*arguments)
             return function(*arguments, **named)
 
         return wrapper
 
-    monkeypatch.setattr(step, "update_policy", slow(step.update_policy, 60.0))
-    monkeypatch.setattr(evaluating, "evaluate", slow(evaluating.evaluate, 120.0))
+    monkeypatch.setattr(step, "update_policy", slow(step.update_policy, lambda *arguments: 60.0))
+    of_sets = slow(evaluating.evaluate_sets, lambda engine, tokenizer, sets, *rest: 120.0 * len(sets))
+    monkeypatch.setattr(evaluating, "evaluate_sets", of_sets)
     chosen = recipe(budget={"hours": 0.25}, evaluation={"every": None})
     summary, lines = run(tmp_path / "run", recipe=chosen)
     # 240 for the base; the fourth step begins at 420, and 420 + 60 + 1.25 * 240 = 780 fit into 900.

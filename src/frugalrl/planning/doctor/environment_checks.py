@@ -10,6 +10,7 @@ import torch
 
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.config.task_table import TASKS
+from frugalrl.planning.doctor.device_checks import devices_findings
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.mirror_checks import mirror_finding
 from frugalrl.planning.doctor.tracker_checks import tracker_finding
@@ -32,6 +33,7 @@ def environment_findings(recipe: TrainRecipe, out: Path | None, environment: Map
         _versions(),
         _threads(environment),
         _output(out or DEFAULT_PARENT),
+        *devices_findings(recipe, torch.cuda.device_count()),
         *(tracker_finding(tracker.name, environment) for tracker in recipe.trackers),
         *([] if recipe.training.mirror is None else [mirror_finding(recipe.training.mirror, out)]),
         *_hub(recipe, environment),

@@ -19,6 +19,7 @@ from frugalrl.planning.forecast.memory import MemorySettings
 from frugalrl.planning.forecast.plan import Place, Plan, is_sharded, place_of, plan_run, settings_of
 from frugalrl.planning.forecast.shape import shape_of
 from frugalrl.planning.forecast.traced import TracedMemory, traced_memory
+from frugalrl.training.distributed.devices import refuse_absent
 from frugalrl.training.length_schedule import largest_cap
 
 _DEFAULT_CARDS = ("A40", "A100-80GB", "L4", "L40S", "RTX-4090", "H100", "H200")
@@ -33,13 +34,14 @@ def plans(
     mean_tokens: float | None = None,
     lengths_file: str | None = None,
     instant: bool = False,
-    processes: int = 1,
+    processes: int | None = None,
 ) -> list[tuple[str, Plan]]:
     """A plan for each machine and setting, with its name. Raises UserError.
 
     usd_per_hour: of a card, or by card. instant: memory from the formula alone, without a run of the code on fake
-    tensors. processes: cards that share a run, each with one.
+    tensors. processes: cards that share a run, each with one; None: as many as `devices.train` names, or one.
     """
+    processes = _processes(recipe, processes)
     cap = largest_cap(recipe.length_schedule, recipe.rollout.max_completion_tokens)
     lengths = _lengths(cap, mean_tokens, lengths_file)
     by_card = (
@@ -48,6 +50,7 @@ def plans(
     price = usd_per_hour if isinstance(usd_per_hour, float | int) else recipe.budget.usd_per_hour
     places: list[Place] = []
     if measured:
+        refuse_absent(recipe.devices, torch.cuda.device_count())
         machine, own, shape = measure(recipe)
         lengths = lengths or own
         on_cpu = not torch.cuda.is_available()
@@ -55,8 +58,6 @@ def plans(
         places.append(here)
     else:
         shape = shape_of(recipe.model)
-    if processes < 1:
-        raise RecipeError(f"A run has at least one process, not {processes}. Give the number of cards that share it.")
     cards = [card_named(name) for name in gpus or (() if measured else _DEFAULT_CARDS)]
     places += [place_of(card, by_card.get(card, price)) for card in cards]
     places = [replace(place, processes=processes) for place in places]
@@ -78,6 +79,19 @@ def plans(
         for place in places
         for at, (changes, changed) in enumerate(variants)
     ]
+
+
+def _processes(recipe: TrainRecipe, asked: int | None) -> int:
+    """As asked, or as the recipe's list of GPUs says; where both do, they agree."""
+    named = len(recipe.devices.train)
+    if asked is not None and asked < 1:
+        raise RecipeError(f"A run has at least one process, not {asked}. Give the number of cards that share it.")
+    if asked is not None and named not in (0, asked):
+        raise RecipeError(
+            f"devices.train names {named} GPUs, a process each, and the plan is to be for {asked}. Leave --processes "
+            "out, or change one of them."
+        )
+    return asked or max(1, named)
 
 
 def memory_here(on_cpu: bool) -> float:

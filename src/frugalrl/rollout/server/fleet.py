@@ -28,9 +28,13 @@ class Assignment(Generic[T]):
         bodies: Sequence[dict[str, Any]],
         read: Callable[[Any], T | None],
         restore: Callable[[Member], None],
+        on_answer: Callable[[int, T], None] = lambda index, answer: None,
     ) -> None:
-        """read: the answer in a reply; None if it was aborted. restore: gives a server its weights back."""
+        """read: the answer in a reply; None if it was aborted. restore: gives a server its weights back.
+
+        on_answer: called with the number of a request and its answer, by the thread that got it."""
         self._members, self._bodies, self._read, self._restore = members, bodies, read, restore
+        self._on_answer = on_answer
         self._left = deque(range(len(bodies)))
         self._answers: dict[int, T] = {}
         self._aborts: Counter[int] = Counter()
@@ -87,6 +91,8 @@ class Assignment(Generic[T]):
             return
         if answer is not None:
             self._answers[index] = answer
+            if not self._is_over.is_set():
+                self._on_answer(index, answer)
             return
         self._aborts[index] += 1
         if self._aborts[index] > _MOST_ABORTS:

@@ -1,13 +1,15 @@
 """A rollout engine that is shared by processes: each samples its part, and all get everything.
 
 A sequence depends on its prompt, its seed and the weights and not on what is sampled beside it (exactly in fp32), so
-that any number of processes gives the same completions.
+that any number of processes gives the same completions. Nobody is told of finished sequences (`on_finished`): which
+process judges a completion follows from its number, and not from where it was sampled.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from frugalrl.rollout.engine import (
+    OnFinished,
     RolloutEngine,
     RolloutRequest,
     SampledSequence,
@@ -37,8 +39,13 @@ class SharedEngine(WrappedEngine):
         with self._placement.whole_weights():
             super().load_weights(source, policy_version)
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`."""
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`; `on_finished` is not called."""
         shares = deal_samples([len(request.seeds) for request in requests], self._world.size)
         own = [
             RolloutRequest(requests[number].prompt_ids, tuple(requests[number].seeds[sample] for sample in samples))
@@ -103,8 +110,13 @@ class ServedEngine:
 
         self._metrics = self._world.main(load)
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
-        """See `RolloutEngine.generate`."""
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
+        """See `RolloutEngine.generate`; `on_finished` is not called."""
         return told_answers(self._world, lambda: self.own.generate(requests, sampling))
 
     @property

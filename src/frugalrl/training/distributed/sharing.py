@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from frugalrl.rewards.rubric import Rubric, score_groups
-from frugalrl.tasks.judging import judge_groups
+from frugalrl.tasks.judging import Judge, judge_groups
 from frugalrl.training.distributed.world import World
 from frugalrl.types import RolloutGroup, ScoredCompletion, ScoredGroup, Verdict
 
@@ -12,11 +12,14 @@ T = TypeVar("T")
 
 
 def shared_scores(
-    world: World, rubric: Rubric, groups: Sequence[RolloutGroup], seconds_left: Callable[[], float]
+    world: World, rubric: Rubric, groups: Sequence[RolloutGroup], seconds_left: Callable[[], float], judge: Judge
 ) -> list[ScoredGroup]:
-    """`score_groups`, each process some of the groups: a reward is called once, and is the same in every process."""
+    """`score_groups`, each process some of the groups: a reward is called once, and is the same in every process.
+
+    judge: what gives the verdicts where one process has all groups.
+    """
     if world.size == 1:
-        return score_groups(rubric, groups, seconds_left)
+        return score_groups(rubric, groups, seconds_left, judge)
     scored = _shared(world, groups, lambda own: score_groups(rubric, own, seconds_left), _packed_scores)
     return [
         ScoredGroup(group.prompt, tuple(map(_scored_completion, group.completions, values)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from frugalrl.errors import OutputError
 from frugalrl.rollout.engine import (
     AdapterFolder,
+    OnFinished,
     RolloutEngine,
     RolloutRequest,
     SampledSequence,
@@ -47,9 +48,14 @@ class MergedServer(WrappedEngine):
 class MergedEngine(MergedServer):
     """An engine in process, whose model has merged weights while it loads weights and samples."""
 
-    def generate(self, requests: Sequence[RolloutRequest], sampling: SamplingParams) -> list[list[SampledSequence]]:
+    def generate(
+        self,
+        requests: Sequence[RolloutRequest],
+        sampling: SamplingParams,
+        on_finished: OnFinished | None = None,
+    ) -> list[list[SampledSequence]]:
         with self._policy.merged():
-            return super().generate(requests, sampling)
+            return super().generate(requests, sampling, on_finished)
 
 
 class AdapterServer(MergedServer):

@@ -104,7 +104,7 @@ class VerifierPool:
 
     def judge_timed(self, items: Iterable[AnswerItem]) -> list[Judgement]:
         """A judgement for each completion, in order."""
-        pending = [self._begin(item) for item in items]
+        pending = [self.begin(item) for item in items]
         try:
             return [one.finish() for one in pending]
         except BaseException:  # mainly Ctrl-C: abandoned work must not keep the workers busy
@@ -112,9 +112,29 @@ class VerifierPool:
                 one.cancel()
             raise
 
+    def begin(self, item: AnswerItem) -> "Pending":
+        """Start the work on one completion, without waiting for its verdict."""
+        started = time.perf_counter()
+        extraction = extract_answer(item.completion, item.reasoning_open, self.policy)
+        if extraction.answer is None:
+            return Pending(extraction, None, None, time.perf_counter() - started)
+        golds = [item.gold] if isinstance(item.gold, str) else list(item.gold)
+        decided: list[Comparison] = []
+        doubtful: list[str] = []
+        for gold in golds:
+            comparison = compare(read_percent(extraction.answer, gold, item.question, self.policy), gold)
+            if comparison.outcome == "undecided":
+                doubtful.append(gold)
+            else:
+                decided.append(comparison)
+        known = most_telling(decided) if decided or not doubtful else None
+        is_over = not doubtful or (known is not None and known.outcome == "same")
+        result = None if is_over else self._submit(extraction.answer, doubtful)
+        return Pending(extraction, known, result, time.perf_counter() - started)
+
     async def judge_many_async(self, items: Iterable[AnswerItem]) -> list[Verdict]:
         """`judge_many` for coroutines: the event loop is free while workers compare."""
-        pending = [self._begin(item) for item in items]
+        pending = [self.begin(item) for item in items]
         try:
             for one in pending:
                 if one.result is not None:
@@ -153,25 +173,6 @@ class VerifierPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _begin(self, item: AnswerItem) -> "_Pending":
-        started = time.perf_counter()
-        extraction = extract_answer(item.completion, item.reasoning_open, self.policy)
-        if extraction.answer is None:
-            return _Pending(extraction, None, None, time.perf_counter() - started)
-        golds = [item.gold] if isinstance(item.gold, str) else list(item.gold)
-        decided: list[Comparison] = []
-        doubtful: list[str] = []
-        for gold in golds:
-            comparison = compare(read_percent(extraction.answer, gold, item.question, self.policy), gold)
-            if comparison.outcome == "undecided":
-                doubtful.append(gold)
-            else:
-                decided.append(comparison)
-        known = most_telling(decided) if decided or not doubtful else None
-        is_over = not doubtful or (known is not None and known.outcome == "same")
-        result = None if is_over else self._submit(extraction.answer, doubtful)
-        return _Pending(extraction, known, result, time.perf_counter() - started)
 
     def _submit(self, answer: str, golds: Sequence[str]) -> "Future[Answered]":
         task = Task(answer, golds, Future())
@@ -215,8 +216,8 @@ os.register_at_fork(after_in_child=_reset_all)
 
 
 @dataclass(frozen=True)
-class _Pending:
-    """An answer on its way to a verdict."""
+class Pending:
+    """An answer on its way to a verdict. Whoever begins one finishes it or cancels it."""
 
     extraction: Extraction
     decided: Comparison | None
@@ -225,6 +226,7 @@ class _Pending:
     seconds: float
 
     def finish(self) -> Judgement:
+        """Wait for it. Raises InternalError if no worker could be started."""
         comparisons = [self.decided] if self.decided else []
         if self.result is None:
             return Judgement(_verdict(self.extraction, most_telling(comparisons)), self.seconds, 0.0)
@@ -233,6 +235,7 @@ class _Pending:
         return Judgement(verdict, self.seconds + answered.seconds, answered.cpu_seconds)
 
     def cancel(self) -> None:
+        """Nobody waits for it any more: if no worker has begun it, none will."""
         if self.result is not None:
             self.result.cancel()
 
