@@ -19,7 +19,7 @@ from frugalrl.threads import granted_cores
 from frugalrl.training.model.policy import DTYPES
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
 
-_LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "math-verify": (0, 9)}
+_LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "numba": (0, 63), "math-verify": (0, 9)}
 """As in pyproject.toml: an environment may have been changed after it was made."""
 _HUB = ("huggingface.co", 443)
 _HUB_SECONDS = 3.0
