@@ -184,6 +184,7 @@ def test_a_benchmark_of_several_tasks_asks_each_in_its_own_way(tmp_path):
         (("--bench", "arithmetic", "--max-usd", "1"), DataError, "no price is known. Give --usd-per-hour"),
         (("--bench", "arithmetic", "--usd-per-hour", "-1"), DataError, "usd_per_hour is -1"),
         (("--bench", "arithmetic", "--gpu", "A40"), DataError, "--gpu names cards for --dry-run"),
+        (("--bench", "arithmetic", "--dry-run", "--processes", "0"), DataError, "at least one process, not 0"),
         (
             ("--bench", "arithmetic", "--dry-run", "--gpu", "A41"),
             RecipeError,

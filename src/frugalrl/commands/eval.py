@@ -115,7 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
     terms = Terms(arguments.usd_per_hour, arguments.max_usd, arguments.mean_tokens)
     if arguments.dry_run:
         del chosen["dtype"], chosen["device"]
-        about = {"gpus": arguments.gpu, "processes": arguments.shared_by or 1, "server": _server(arguments)}
+        shared_by = 1 if arguments.shared_by is None else arguments.shared_by
+        about = {"gpus": arguments.gpu, "processes": shared_by, "server": _server(arguments)}
         found = forecast_each(models, arguments.bench, out=arguments.out, terms=terms, **about, **chosen)
         show("\n".join(forecasts_text(model, own) for model, own in zip(models, found, strict=True)))
         return 0
