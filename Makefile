@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # An environment of its own for vLLM, which wants other versions; make test-vllm VLLM_ENV=FOLDER takes one that is there.
 VLLM_ENV ?= .venv-vllm
 
-.PHONY: quickstart test test-vllm check docs experiments tiny-domains clean bench
+.PHONY: quickstart test test-older test-vllm check docs experiments tiny-domains clean bench
 
 quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
@@ -28,6 +28,13 @@ bench: $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest --ignore tests/test_architecture.py -n logical --dist loadfile --no-loadscope-reorder
+
+# The kernels as they are compiled for processors with AVX2 and for those without any AVX: some minutes.
+OLDER = tests/kernels tests/rollout/test_torch_engine.py tests/rollout/test_sampling.py tests/training/test_layout.py \
+	tests/training/test_sizes.py
+test-older: $(VENV)/installed-dev
+	NUMBA_CPU_NAME=haswell ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(BIN)/python -m pytest $(OLDER)
+	NUMBA_CPU_NAME=nehalem ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 $(BIN)/python -m pytest $(OLDER)
 
 # The engine behind servers against a real vLLM on this CPU: some minutes, and 4 GB of packages at the first time.
 test-vllm: $(VENV)/installed-dev

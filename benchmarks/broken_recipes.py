@@ -602,6 +602,13 @@ BROKEN: Sequence[Broken] = (
         is_cheap=True,
     ),
     Broken(
+        "no-such-gpu",
+        "a GPU that the machine has not",
+        _always({"devices.train": [63]}),
+        "environment/devices",
+        is_cheap=True,
+    ),
+    Broken(
         "no-login",
         "a tracker without a login",
         _always({"trackers": [{"name": "wandb"}]}),

@@ -10,7 +10,8 @@ that between the ends of two steps, the first left out.
 
 Completions are sampled and not forced, from equal distributions: at a learning rate of 1e-9 the weights stay where they
 are, and the record holds the mean length on both sides. That loss and gradient agree on given completions is
-`trl_parity.py`'s to show. TRL gets its faster cut: one forward pass of 64 rows, or four of 16.
+`trl_parity.py`'s to show. TRL gets its faster cut: one forward pass of 64 rows, or four of 16. The sides take turns,
+--rounds times, so that a minute in which the machine is slower meets all of them.
 
 TRL runs in an environment of its own (`--trl-python`, or made under `.bench`).
 """
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,22 @@ def run_side(python: Path, script: str, settings: dict[str, Any], threads: int, 
         return {**json.loads(answered.read_text(encoding="utf-8")), "others_cpu_share": others.share(own)}
 
 
+def together(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The rounds of a side as one: all steps, the means of what is not a step's."""
+    first = rounds[0]
+    steps = {key: [step for one in rounds for step in one[key]] for key in ("step_seconds", "step_cpu_seconds")}
+    phases = {key: statistics.median(one["phases"][key] for one in rounds) for key in first.get("phases", {})}
+    return {
+        **first,
+        **steps,
+        **({"phases": phases} if phases else {}),
+        "mean_tokens": statistics.fmean(one["mean_tokens"] for one in rounds),
+        "max_tokens": max(one["max_tokens"] for one in rounds),
+        "peak_megabytes": max(one["peak_megabytes"] for one in rounds),
+        "others_cpu_share": statistics.fmean(one["others_cpu_share"] or 0.0 for one in rounds),
+    }
+
+
 def weights_in_products(model: Path) -> int:
     """The weights that a token is multiplied with: all matrices, but an embedding that is not the head too."""
     import safetensors
@@ -184,11 +202,10 @@ def compared(name: str, kl_coef: float, model: str, arguments: argparse.Namespac
         "learning_rate": LEARNING_RATE,
         "reward": str(Path(__file__).parent / "step_reward.py"),
     }
-    ours = run_side(Path(sys.executable), "grpo_step.py", settings, arguments.threads)
-    theirs = [
-        run_side(trl, "grpo_step_trl.py", {**settings, "rows_per_forward": rows}, arguments.threads)
-        for rows in ((64,) if arguments.quick else (64, 16))
-    ]
+    cuts = [{**settings, "rows_per_forward": rows} for rows in ((64,) if arguments.quick else (64, 16))]
+    sides = [(Path(sys.executable), "grpo_step.py", settings), *((trl, "grpo_step_trl.py", cut) for cut in cuts)]
+    rounds = [[run_side(*side, arguments.threads) for side in sides] for _ in range(arguments.rounds)]
+    ours, *theirs = map(together, zip(*rounds, strict=True))
     best = min(theirs, key=lambda one: statistics.median(one["step_cpu_seconds"]))
     wall, cpu = (
         statistics.median(best[key]) / statistics.median(ours[key]) for key in ("step_seconds", "step_cpu_seconds")
@@ -208,7 +225,8 @@ def compared(name: str, kl_coef: float, model: str, arguments: argparse.Namespac
 def main() -> None:
     """Every case, a table, the record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=7, help="of each side; the first is not measured")
+    parser.add_argument("--steps", type=int, default=4, help="of each side in a round; the first is not measured")
+    parser.add_argument("--rounds", type=int, default=3, help="in which the sides take turns")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cases", nargs="+", choices=tuple(CAPS), default=tuple(CAPS))
     parser.add_argument("--quick", action="store_true", help="one cut of TRL's instead of two")
@@ -216,8 +234,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
     trl = environment("trl", TRL, arguments.trl_python)
-    rows = []
-    record = {"machine": description(), "limits": limits(arguments.threads), "steps": arguments.steps, "rows": rows}
+    rows: list[dict[str, Any]] = []
+    asked = {"steps": arguments.steps, "rounds": arguments.rounds}
+    record = {"machine": description(), "limits": limits(arguments.threads), **asked, "rows": rows}
     print(f"{'case':8} {'beta':>5} {'ours s':>8} {'TRL s':>8} {'wall':>6} {'cpu':>6}  tokens ours/TRL  others' CPU")
     with tempfile.TemporaryDirectory() as folder:
         spread_model(Path(folder))

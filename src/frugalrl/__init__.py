@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from frugalrl.api import curate as curate
     from frugalrl.api import doctor as doctor
     from frugalrl.api import evaluate as evaluate
+    from frugalrl.api import forecast_evaluation as forecast_evaluation
     from frugalrl.api import load_recipe as load_recipe
     from frugalrl.api import plan as plan
     from frugalrl.api import regrade as regrade
@@ -41,6 +42,7 @@ _PUBLIC = {
             "plan",
             "sft",
             "evaluate",
+            "forecast_evaluation",
             "compare",
             "curate",
             "regrade",

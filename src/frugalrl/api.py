@@ -15,6 +15,7 @@ from frugalrl.api_evaluation import DATA_VARIABLE as DATA_VARIABLE
 from frugalrl.api_evaluation import Show, as_path, line_by_line
 from frugalrl.api_evaluation import compare as compare
 from frugalrl.api_evaluation import evaluate as evaluate
+from frugalrl.api_evaluation import forecast_evaluation as forecast_evaluation
 from frugalrl.api_evaluation import regrade as regrade
 from frugalrl.api_evaluation import score as score
 from frugalrl.errors import OutputError, RecipeError
@@ -185,7 +186,7 @@ def plan(
     mean_tokens: float | None = None,
     lengths: str | None = None,
     instant: bool = False,
-    processes: int = 1,
+    processes: int | None = None,
 ) -> "list[tuple[str, Plan]]":
     """What a recipe needs and costs on cards of the table, or on this machine: a plan for each, by name.
 
@@ -194,7 +195,7 @@ def plan(
     a minute. tries: settings to compare, each a list of changes. mean_tokens: of a completion; lengths: a .jsonl file
     of completions with `tokens`; without either a stated prior. instant: memory from the closed formula alone, and not
     from the program's own code on fake tensors, which takes some seconds. processes: as many cards share the run, as
-    with torchrun. Raises UserError.
+    with torchrun; by default as many as `devices.train` names, or one. Raises UserError.
     """
     settle_threads()
     from frugalrl.planning.forecast.planning import plans

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from frugalrl.evaluation.changes import Detail
     from frugalrl.evaluation.comparing import Comparison, Measured
 
+_MOST_LOOKS = 1000
+"""Each gets its share of the 5 %, of which little is left beyond."""
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -60,8 +63,11 @@ def compare_models(
     from frugalrl.evaluation.changes import detail
     from frugalrl.evaluation.comparing import compare_many
 
-    if looks < 1 or (no_worse_than is not None and not 0 < no_worse_than < 100) or listed < 0:
-        raise DataError("looks is 1 or more, no_worse_than lies between 0 and 100 points, listed is 0 or more.")
+    if not 1 <= looks <= _MOST_LOOKS or (no_worse_than is not None and not 0 < no_worse_than < 100) or listed < 0:
+        raise DataError(
+            f"looks lies in 1..{_MOST_LOOKS:,}, no_worse_than lies between 0 and 100 points, and listed is 0 or more. "
+            "Change what is not so."
+        )
     names, measured = _measured([Path(one) for one in paths])
     margin = None if no_worse_than is None else no_worse_than / 100
     found = compare_many(measured[0], measured[1:], other_prompt, looks)

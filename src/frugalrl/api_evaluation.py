@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from frugalrl.api_forecasting import Terms, dry_run
+from frugalrl.api_forecasting import Terms, forecasts
 from frugalrl.api_in_process import evaluate_here, evaluation_page
 from frugalrl.api_serving import Server, evaluate_served
 from frugalrl.errors import DataError, OutputError, RecipeError
@@ -19,6 +19,7 @@ from frugalrl.results import CompareResult, EvaluateResult, RegradeResult, Score
 if TYPE_CHECKING:
     from frugalrl.evaluation import benchmarking
     from frugalrl.evaluation.benchmark_loading import LoadedBenchmark
+    from frugalrl.planning.forecast.evaluations import Forecast
     from frugalrl.rewards.given import Given
 
 Show = Callable[[str], object]
@@ -128,28 +129,61 @@ def evaluate_each(
 
 
 def forecast_evaluation(
-    models: Sequence[str],
+    model: str | Path,
     bench: str | Sequence[str],
     *,
+    preset: str | None = None,
     task: str | None = None,
+    k: int | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+    limit: int | None = None,
+    max_sequences: int = 32,
     out: str | Path | None = None,
     gpus: Sequence[str] = (),
     processes: int = 1,
-    server: "Server | None" = None,
-    terms: Terms = Terms(),  # noqa: B008 - frozen
-    **asked: Any,
-) -> str:
-    """What `evaluate` would take: tokens, time, dollars and memory on cards of the table, as text. Nothing is loaded.
+    server: "Server | str | None" = None,
+    usd_per_hour: float | None = None,
+    mean_tokens: float | None = None,
+) -> "list[tuple[str, Forecast]]":
+    """What `evaluate` would take, before anything is sampled or loaded: a forecast for each card, by its name.
 
-    server: then of its tokens, and of its time where `gpus` says what it runs on. asked: as for `evaluate`.
+    Tokens, seconds and dollars have a likely value and a range; memory has a peak, and how many completions fit.
+    Samples that lie in the results folder (out) are not counted.
+
+    gpus: cards of the table of `plan`; by default five of them. processes: cards that share the evaluation.
+    server: the forecast is of its tokens, and of their price if it has one; of time where gpus says what it runs on.
+    The other arguments are those of `evaluate`. Raises UserError.
     """
+    terms = Terms(usd_per_hour, None, mean_tokens)
+    (found,) = forecast_each(
+        (str(model),), bench, preset=preset, task=task, k=k, temperature=temperature, max_tokens=max_tokens,
+        limit=limit, max_sequences=max_sequences, out=out, gpus=gpus, processes=processes, server=server, terms=terms,
+    )  # fmt: skip
+    return [(one.place or str(model), one) for one in found]
+
+
+def forecast_each(
+    models: Sequence[str],
+    bench: str | Sequence[str],
+    *,
+    task: str | None,
+    out: str | Path | None,
+    gpus: Sequence[str],
+    processes: int,
+    server: "Server | str | None",
+    terms: Terms,
+    **asked: Any,
+) -> "list[list[Forecast]]":
+    """`forecast_evaluation` for each of several models, without names. asked: the fields of `benchmarking.Settings`."""
     from frugalrl.evaluation import benchmarking
 
     settings = benchmarking.Settings(**asked)
     benchmarking.check_settings(settings)
-    prices = None if server is None else server.usd_per_million
-    benchmarks = _benchmarks(bench, task, line_by_line(None))
-    return dry_run(models, benchmarks, settings, as_path(out), terms, gpus, processes, prices, server is not None)
+    prices = server.usd_per_million if isinstance(server, Server) else None
+    benchmarks, folder = _benchmarks(bench, task, line_by_line(None)), as_path(out)
+    about = terms, gpus, processes, prices, server is not None
+    return [forecasts(model, benchmarks, settings, folder, *about) for model in models]
 
 
 def _benchmarks(bench: str | Sequence[str], task: str | None, note: Callable[[str], None]) -> "list[LoadedBenchmark]":

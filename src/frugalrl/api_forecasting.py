@@ -212,8 +212,8 @@ class Meter:
             )
 
 
-def dry_run(
-    models: Sequence[str],
+def forecasts(
+    model: str,
     benchmarks: "Sequence[LoadedBenchmark]",
     settings: "Settings",
     folder: Path | None,
@@ -222,30 +222,39 @@ def dry_run(
     processes: int,
     prices: tuple[float, float] | None,
     is_server: bool,
-) -> str:
-    """What an evaluation would take on cards of the table, or of a server's tokens; nothing is loaded."""
+) -> "list[Forecast]":
+    """What an evaluation would take on cards of the table, or of a server's tokens; nothing is loaded.
+
+    Empty if all samples are there already.
+    """
     from frugalrl.evaluation.benchmarking import default_folder
-    from frugalrl.planning.forecast.evaluation_text import forecast_lines, forecasts_table
     from frugalrl.planning.forecast.evaluations import Engine, forecast
     from frugalrl.planning.forecast.shape import shape_of
 
-    lines = []
-    for model in models:
-        at = folder or default_folder(model)
-        context = None if is_server else _context_of(model)
-        asked = [_asked_of(one, settings, at, terms.mean_tokens, context) for one in benchmarks]
-        asked = [one for one in asked if one.samples]
-        engine = Engine(settings.max_sequences, is_server=is_server)
-        if not asked:
-            lines.append(f"{model}: all samples are there already.")
-        elif is_server and not gpus:
-            lines += [f"{model} behind a server", *forecast_lines(forecast(asked, engine, usd_per_million=prices))]
-        else:
-            shape = shape_of(_base_settings(model))
-            places = _places(gpus or _CARDS, terms.usd_per_hour, processes, is_server)
-            found = [forecast(asked, engine, shape, place, prices) for place in places]
-            lines += [model, forecasts_table(found) if len(found) > 1 else "\n".join(forecast_lines(found[0]))]
-    return "\n".join(lines)
+    if processes < 1:
+        raise DataError(f"An evaluation has at least one process, not {processes}. Give the number of cards.")
+    context = None if is_server else _context_of(model)
+    at = folder or default_folder(model)
+    asked = [_asked_of(one, settings, at, terms.mean_tokens, context) for one in benchmarks]
+    asked = [one for one in asked if one.samples]
+    engine = Engine(settings.max_sequences, is_server=is_server)
+    if not asked:
+        return []
+    if is_server and not gpus:
+        return [forecast(asked, engine, usd_per_million=prices)]
+    shape = shape_of(_base_settings(model))
+    places = _places(gpus or _CARDS, terms.usd_per_hour, processes, is_server)
+    return [forecast(asked, engine, shape, place, prices) for place in places]
+
+
+def forecasts_text(model: str, found: "Sequence[Forecast]") -> str:
+    """A model's forecasts as lines for people."""
+    from frugalrl.planning.forecast.evaluation_text import forecast_lines, forecasts_table
+
+    if not found:
+        return f"{model}: all samples are there already."
+    head = model if found[0].place else f"{model} behind a server"
+    return "\n".join([head, forecasts_table(found)] if len(found) > 1 else [head, *forecast_lines(found[0])])
 
 
 def _places(gpus: Sequence[str], usd_per_hour: float | None, processes: int, is_server: bool) -> "list[Place]":

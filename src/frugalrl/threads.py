@@ -47,7 +47,7 @@ def threads_line(root: Path = _ROOT) -> str:
     granted = f", {quota:g} of which a quota grants" if quota < cores else ""
     waiting = "; they wait for each other, so fewer are faster" if threads > max(1, min(quota, cores)) else ""
     return (
-        f"Threads: {threads}, of {cores} cores{granted}{waiting}; "
+        f"Threads: {threads}, of {cores} core{'s' * (cores != 1)}{granted}{waiting}; "
         "OMP_NUM_THREADS sets another number, and other last digits but for small models in fp32."
     )
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import frugalrl
 from frugalrl.commands import eval as command
 from frugalrl.errors import BudgetSpentError, DataError, ModelError, OutputError, RecipeError, UserError
 from frugalrl.evaluation.benchmark_loading import load_benchmark
 from frugalrl.evaluation.results import read_results
+from frugalrl.planning.forecast.evaluation_text import forecast_lines
 from frugalrl.tasks.logic import generate, logic_problem
 from tests.conftest import write_jsonl
 
@@ -248,10 +250,17 @@ def test_a_dry_run_says_what_it_would_take_on_cards_and_draws_nothing(tmp_path, 
     assert lines[1].startswith("Expected: 18 samples, 57")
     assert [line.split()[0] for line in lines[2:]] == ["time", "money", "memory", "depends"]
     assert not (tmp_path / "evaluations").exists()
+    sampling = {"k": 2, "limit": 9, "max_sequences": 6, "max_tokens": 96, "mean_tokens": 32}
+    ((card, expected),) = frugalrl.forecast_evaluation(
+        "builtin:tiny", "arithmetic", gpus=["A40"], usd_per_hour=0.5, **sampling
+    )
+    assert (card, expected.samples) == ("A40", 18)
+    assert forecast_lines(expected) == lines[1:]
     run("--bench", "arithmetic", "--k", "2")
     capsys.readouterr()
     assert run(*asked) == 0
     assert capsys.readouterr().out == "builtin:tiny: all samples are there already.\n"
+    assert frugalrl.forecast_evaluation("builtin:tiny", "arithmetic", **sampling) == []
 
 
 def test_an_evaluation_that_may_cost_nothing_more_ends_and_resumes(monkeypatch, tmp_path):

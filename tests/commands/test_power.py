@@ -21,3 +21,9 @@ def test_more_samples_take_fewer_problems_and_more_problems_fewer_samples(capsys
 def test_what_is_no_question_is_refused(given, capsys):
     assert main(["power", f"--gain={given[0]}", "--accuracy", given[1]]) == 2
     assert "leaves no room" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["--problems=100000000000", "--comparisons=0"])
+def test_a_number_that_cannot_be_simulated_is_refused(given, capsys):
+    assert main(["power", "--gain", "3", "--accuracy", "40", given]) == 2
+    assert "lie in 1..1,000,000" in capsys.readouterr().err

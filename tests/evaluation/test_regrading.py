@@ -11,7 +11,9 @@ from frugalrl.evaluation.completion_rows import completion_rows
 from frugalrl.evaluation.records import ProblemRecord, SampleRecord
 from frugalrl.evaluation.regrading import Settings, regrade, results_files, save
 from frugalrl.evaluation.results import ResultsHeader, ResultsWriter, read_results, write_results
+from frugalrl.evaluation.scores import score_of
 from frugalrl.evaluation.verifier_identity import verifier_digest
+from frugalrl.types import Problem
 
 HEADER = ResultsHeader(
     "own", "tiny", None, "abc", "p1", "d1", 0.6, 0.95, 64, 0, "float32", "0.1.0", "0.9.0", 2.0, 2, "an older one"
@@ -87,6 +89,36 @@ def test_a_function_of_ones_own_judges_too(tmp_path):
         regrade(path, Settings(verifier="nowhere.judge"))
     with pytest.raises(DataError, match="There is no verifier 'nobody'"):
         regrade(path, Settings(verifier="nobody"))
+
+
+def test_a_function_says_nothing_of_the_answer_that_was_read_and_majorities_count_it_still(tmp_path):
+    """Of three samples two read 0.6; without answers only the correct one would vote, and the majority be right."""
+    path = saved(tmp_path / "own.jsonl", BOXED, WRONG, WRONG)
+    once = save(regrade(path, Settings()), tmp_path / "ours")
+    again = regrade(once, Settings(verifier=f"{__name__}.is_half")).after
+    assert [one.extracted for one in again.samples] == [one.extracted for one in read_results(once).samples]
+    assert [one.verdict for one in again.samples] == ["correct", "incorrect", "incorrect"]
+    assert score_of([Problem("p0", "What?", "0.5")], again.samples, 3).majority_at_k == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "no whole line"), (b"\xff\xfe", "no whole line"), (b'{"a": 1}\n', "no 'record'")]
+)
+def test_what_is_no_results_file_is_said_in_words(content, said, tmp_path):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match=said):
+        regrade(path, Settings())
+
+
+def test_a_function_that_fails_is_named_with_the_sample(tmp_path):
+    path = saved(tmp_path / "own.jsonl", BOXED)
+    with pytest.raises(DataError, match=r"json.dumps failed on p0 sample 0: TypeError"):
+        regrade(path, Settings(verifier="json.dumps"))
+
+
+def is_half(completion, gold):
+    return "frac" in completion
 
 
 def test_an_evaluation_is_resumed_only_under_the_verifier_that_judged_it(tmp_path):

@@ -1,5 +1,6 @@
 """Products with weights in panels against torch's, and a whole layer as one call against its parts."""
 
+import mmap
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ import transformers
 from frugalrl.rollout import torch_engine
 from frugalrl.rollout.blocked_cache import BlockedCache
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
+from frugalrl.rollout.mapped_memory import PAGE_BYTES, Pieces, zeros
 from frugalrl.rollout.memory import is_out_of_memory
+from frugalrl.rollout.packed_weights import ModelShape
 from frugalrl.rollout.projections import Panels, Transposed, layout_for
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.rollout.whole_layers import WholeLayers
-from frugalrl.rollout.wide_pages import PAGE_BYTES, Pieces, zeros
 
 CPU = torch.device("cpu")
 
@@ -122,6 +124,19 @@ def test_a_layer_as_one_call_has_the_bits_of_its_parts(architecture, wide_vector
             assert torch.allclose(torch.tensor(one.logprobs), every.gather(1, own)[:, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("capability", ["AVX2", "DEFAULT"])
+def test_a_processor_without_wide_vectors_draws_the_same_tokens(capability, wide_vectors, monkeypatch):
+    """`make test-older` has kernels compiled for such a processor, too."""
+    model, requests = model_in_panels("qwen3"), [RolloutRequest((5, 6, 7), (1, 2, 3))]
+    made = [TorchEngine(model, frozenset({1}), 9).generate(requests, SamplingParams(20))[0]]
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    made.append(TorchEngine(model, frozenset({1}), 9).generate(requests, SamplingParams(20))[0])
+    assert made[0] != made[1]  # sums are in another order
+    for one, other in zip(*made, strict=True):
+        assert one.token_ids == other.token_ids
+        assert torch.allclose(torch.tensor(one.logprobs), torch.tensor(other.logprobs), atol=2e-5)
+
+
 def test_what_does_not_fit_one_call_is_left_to_parts(wide_vectors):
     model, table = model_in_panels("qwen2"), (torch.ones(64, 16), torch.zeros(64, 16))
     for dtype, fits in ((torch.bfloat16, False), (torch.float32, True)):
@@ -130,8 +145,8 @@ def test_what_does_not_fit_one_call_is_left_to_parts(wide_vectors):
     assert WholeLayers.made_for(weights, torch.relu, *table) is None
 
 
-def test_memory_in_wide_pages_is_zero_and_pieces_of_it_do_not_overlap():
-    large = zeros(PAGE_BYTES // 8, 3, dtype=torch.float32)
+def test_mapped_memory_is_zero_and_pieces_of_it_do_not_overlap():
+    large = zeros(PAGE_BYTES // 8, 3, dtype=torch.float32, huge=True)
     assert large.shape == (PAGE_BYTES // 8, 3)
     assert not large.any()
     pieces = Pieces(torch.float32)
@@ -157,18 +172,32 @@ def smaps_of(address):
     return found
 
 
-def test_wide_pages_are_granted_where_the_system_has_them():
-    """Only private memory gets them on request by default, and pages that were shared would be seen after a fork."""
+def test_huge_pages_are_granted_where_the_system_has_them():
+    """Only private memory gets them on request by default."""
     setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     if not setting.is_file() or "[never]" in setting.read_text():
         pytest.skip("this system has no pages of 2 MB")
-    tensor = zeros(8, PAGE_BYTES, dtype=torch.uint8)
+    tensor = zeros(8, PAGE_BYTES, dtype=torch.uint8, huge=True)
     tensor.fill_(1)
     assert smaps_of(tensor.data_ptr() + 4 * PAGE_BYTES)["AnonHugePages:"] > 0
+
+
+def test_a_cache_takes_memory_only_where_it_is_used():
+    """32 rows of up to 32,768 tokens would take 256 MB in fp32."""
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    before = resident()
+    cache = BlockedCache(ModelShape(1, 32, 2, 1, 32, 48, 100, 1e-6), 32, 32_768, torch.float32)
+    states = torch.ones(1, 17, 1, 32)
+    cache.write_prompts(0, 0, [32], states, states)
+    assert cache._keys.nbytes + cache._values.nbytes == 1 << 28
+    assert resident() - before < 1 << 25
 
 
 def test_memory_that_is_not_there_is_told_as_torch_tells_it():
     """So that a rollout goes on with fewer rows."""
     with pytest.raises(RuntimeError) as caught:
-        zeros(1 << 50, dtype=torch.float32)
+        zeros(1 << 50, dtype=torch.float32, huge=False)
     assert is_out_of_memory(caught.value)

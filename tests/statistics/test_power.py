@@ -143,3 +143,9 @@ def test_undefined_is_nan():
     assert math.isnan(minimum_detectable_effect(alike(math.nan, 0), 4, RNG))
     unknown = noise_of([[True]], [[False]])
     assert all(map(math.isnan, (unknown.between, problems_needed(unknown, 0.1, 1), samples_needed(unknown, 0.1, 5))))
+
+
+def test_many_samples_of_a_problem_are_simulated_without_a_table_of_them():
+    """100,000 samples of 20 problems, which asked for terabytes; and a bound from above is that of 1,024."""
+    many, enough = (minimum_detectable_effect(alike(0.5, 20), k, np.random.default_rng(0)) for k in (100_000, 1024))
+    assert many == enough < minimum_detectable_effect(alike(0.5, 20), 256, np.random.default_rng(0))

@@ -12,9 +12,13 @@ import pytest
 import torch
 import transformers
 
+from frugalrl.reporting.run_log import read_metrics, without_times
 from frugalrl.rollout.engine import RolloutRequest, SamplingParams
 from frugalrl.rollout.torch_engine import TorchEngine
 from frugalrl.training.model.policy import Policy
+from frugalrl.training.state.pointers import latest_checkpoint
+from tests.conftest import write_jsonl
+from tests.training.state.test_resume import ROWS, recipe, run, stop_before
 from tests.training.test_layout import distance, ours, padded_reference, some_rows
 
 PROMPTS = [(7,), tuple(range(20, 37))]
@@ -121,3 +125,38 @@ def test_in_bf16_tokens_are_the_likeliest_but_for_rounding_and_logprobs_the_trai
         others.append((trained - unrounded).abs())
     assert torch.cat(gaps).mean() < 0.7 * torch.cat(others).mean()
     assert sampled(model, 1.0) == groups
+
+
+def test_a_resumed_run_of_10_m_ends_with_the_bits_of_the_one_left_alone(tokenizer, tmp_path):
+    """At 1 M tests/training/state/test_resume.py looks at more."""
+    config = copy.deepcopy(CONFIGS["10M"])
+    config.vocab_size, config.num_hidden_layers = len(tokenizer), 5
+    config.layer_types = 5 * ["full_attention"]
+    config.eos_token_id = config.pad_token_id = tokenizer.eos_token_id
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    assert model.num_parameters() > 10_000_000
+    for one in (model, tokenizer):
+        one.save_pretrained(tmp_path / "model")
+    chosen = recipe(
+        model={"path": str(tmp_path / "model")},
+        data={"train": {"source": str(write_jsonl(tmp_path / "train.jsonl", ROWS))}, "validation": None, "test": None},
+        rollout={"max_prompt_tokens": 96, "max_completion_tokens": 8},
+        evaluation={"every": None},
+        training={"steps": 2, "save_every": 1},
+        # With answers that none finds, the length of a completion gives the groups a signal.
+        rewards=[{"name": "tests.training.test_sizes.some_reward"}],
+    )
+    run(tmp_path / "whole", recipe=chosen)
+    run(tmp_path / "stopped", recipe=chosen, should_stop=stop_before(2))
+    assert latest_checkpoint(tmp_path / "stopped" / "checkpoints").name == "step-000001"
+    run(tmp_path / "stopped", recipe=chosen, resume=True)
+    metrics, others = ([without_times(line) for line in read_metrics(tmp_path / name)] for name in ("whole", "stopped"))
+    assert metrics == others
+    assert metrics[-1]["policy/grad_norm"] > 0
+    for file in ("samples.jsonl", "model/model.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "stopped" / file).read_bytes()
+
+
+def some_reward(completions, **columns):
+    """Differs from text to text."""
+    return [len(set(one)) / 16 for one in completions]

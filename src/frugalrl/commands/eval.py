@@ -102,8 +102,8 @@ def _add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print the table. Raises UserErrors for what cannot be named, read, loaded or written."""
-    from frugalrl.api_evaluation import evaluate_each, forecast_evaluation
-    from frugalrl.api_forecasting import Terms
+    from frugalrl.api_evaluation import evaluate_each, forecast_each
+    from frugalrl.api_forecasting import Terms, forecasts_text
     from frugalrl.evaluation.benchmarking import default_folder
     from frugalrl.training.limits.signals import Interrupts
 
@@ -116,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         del chosen["dtype"], chosen["device"]
         about = {"gpus": arguments.gpu, "processes": arguments.shared_by or 1, "server": _server(arguments)}
-        show(forecast_evaluation(models, arguments.bench, out=arguments.out, terms=terms, **about, **chosen))
+        found = forecast_each(models, arguments.bench, out=arguments.out, terms=terms, **about, **chosen)
+        show("\n".join(forecasts_text(model, own) for model, own in zip(models, found, strict=True)))
         return 0
     if arguments.gpu:
         raise DataError("--gpu names cards for --dry-run; an evaluation runs on the GPUs that are there. Drop one.")

@@ -45,9 +45,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--processes",
         type=int,
-        default=1,
         metavar="N",
-        help="as many cards share the run, a process on each, as with torchrun --nproc-per-node N",
+        help="as many cards share the run, a process on each, as with torchrun --nproc-per-node N (default: as many as "
+        "devices.train names, or one)",
     )
     parser.add_argument(
         "--instant",

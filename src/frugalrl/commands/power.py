@@ -7,6 +7,8 @@ from frugalrl.commands.running import show
 from frugalrl.errors import DataError
 
 _SAMPLES = (1, 4, 16, 64)
+_MOST = 1_000_000
+"""Comparisons are simulated problem by problem."""
 
 
 def register(subparsers: Any) -> None:
@@ -49,8 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"An accuracy of {arguments.accuracy:g} % leaves no room for a gain of {arguments.gain:g} points, or the "
             "spread is above 50. Give an accuracy within 0 to 100 % before and after, and a gain that is not 0."
         )
-    if arguments.comparisons < 1 or (arguments.problems is not None and arguments.problems < 1):
-        raise DataError("--comparisons and --problems are 1 or more. Change them.")
+    problems = 1 if arguments.problems is None else arguments.problems
+    if not (1 <= arguments.comparisons <= _MOST and 1 <= problems <= _MOST):
+        raise DataError(f"--comparisons and --problems lie in 1..{_MOST:,}. Change them.")
     question = Question(accuracy, gain, spread, LEVEL / arguments.comparisons)
     sets = {name: one.size for name, one in BENCHMARKS.items()}
     if arguments.problems is not None:

@@ -277,7 +277,8 @@ def _explain(item: Any, kind: type[BaseModel]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     given = item.get("input")
     shown = f" (given: {given!r})" if not isinstance(given, dict | list) else ""
-    return f"The recipe's {where} is wrong{shown}: {message[0].lower()}{message[1:]}. Change it."
+    subject = f"The recipe's {where}" if location else "The recipe"
+    return f"{subject} is wrong{shown}: {message[0].lower()}{message[1:]}. Change it."
 
 
 def _fields_at(kind: type[BaseModel], location: Sequence[int | str]) -> list[str]:

@@ -169,7 +169,7 @@ def _judge(settings: Settings) -> Iterator[Judge]:
         function = import_dotted(settings.verifier, "verifier")
         if not callable(function):
             raise DataError(f"{settings.verifier} cannot be called. Name a function of a completion and its gold.")
-        yield lambda problem, samples: [_of_function(function(one.text, problem.gold)) for one in samples]
+        yield lambda problem, samples: [_told(function, settings.verifier, problem, one) for one in samples]
     else:
         raise DataError(
             f"There is no verifier {settings.verifier!r}. There are {', '.join(VERIFIERS)}; your own is "
@@ -177,13 +177,28 @@ def _judge(settings: Settings) -> Iterator[Judge]:
         )
 
 
-def _of_function(value: object) -> Verdict:
-    """True, False, or None for no verdict; a number counts as correct from a half."""
+def _told(function: Callable[[str, str], object], name: str, problem: ProblemRecord, sample: SampleRecord) -> Verdict:
+    """What a user's function says of a sample. Raises DataError, with the place, where it fails."""
+    try:
+        value = function(sample.text, problem.gold)
+    except Exception as error:  # of the user's code: any
+        raise DataError(
+            f"{name} failed on {problem.problem_id} sample {sample.sample}: {type(error).__name__}: {error}. It is "
+            "called with a completion and its gold, both texts; correct it."
+        ) from error
+    return _of_function(value, sample.extracted)
+
+
+def _of_function(value: object, read: str | None) -> Verdict:
+    """True, False, or None for no verdict; a number counts as correct from a half.
+
+    read: the answer as it was read before, which stays: a function says nothing of it, and majorities count answers.
+    """
     if value is None:
-        return Verdict("unknown", None, "no_verdict")
+        return Verdict("unknown", read, "no_verdict")
     if not isinstance(value, bool | int | float) or math.isnan(value):
         raise DataError(f"The verifier gave {value!r}. It should give True, False, or None for no verdict.")
-    return Verdict("correct" if value >= 0.5 else "incorrect", None, "as_told")
+    return Verdict("correct" if value >= 0.5 else "incorrect", read, "as_told")
 
 
 def _group(problem: ProblemRecord, samples: Sequence[SampleRecord]) -> RolloutGroup:

@@ -126,7 +126,9 @@ def read_results(path: Path) -> Results:
     try:
         whole, _, _ = path.read_bytes().rpartition(b"\n")
         lines = [json.loads(line) for line in whole.splitlines()]
-        if lines and _is_of_an_older_version(lines[0]):
+        if not lines:
+            raise _unreadable(path, "it has no whole line")
+        if _is_of_an_older_version(lines[0]):
             raise OutputError(
                 f"{path} was written by an older version of frugalrl and does not say how it was made. Evaluate the "
                 "model again into a new folder, or remove the file."
@@ -138,7 +140,9 @@ def read_results(path: Path) -> Results:
         samples = tuple(SampleRecord(**line) for line in of_kind.get("sample", []))
         problems = {line["problem_id"]: ProblemRecord(**line) for line in of_kind.get("problem", [])}
         sessions, regrades = (tuple(of_kind.get(kind, [])) for kind in ("session", "regrade"))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+    except KeyError as error:
+        raise _unreadable(path, f"a line of it has no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(path, error) from None
     if header is None:
         raise _unreadable(path, "its first line is no header")

@@ -28,7 +28,7 @@ from frugalrl.kernels.attention_blocks import (
 )
 from frugalrl.kernels.jit import Floats, Integers, compiled
 
-SOURCES_DIGEST = "17790d5fe84d5b32"
+SOURCES_DIGEST = "748a23b3950051a0"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 

@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 
 from frugalrl.kernels import vectors
-from frugalrl.kernels.jit import compiled, compiled_inside
+from frugalrl.kernels.jit import Numbers, compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-SOURCES_DIGEST = "9a722b86c84fbf20"
+SOURCES_DIGEST = "a9ea68df20e8c14d"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 BLOCKS_AHEAD = 2
-"""Of 16 keys, that the processor is asked for before they are read."""
-
-Numbers = np.ndarray[Any, Any]
+"""So many blocks of 16 keys are prefetched before the one that is read."""
 
 
 @compiled
@@ -171,14 +169,14 @@ def _norm_into(states: Numbers, first: int, weight: Numbers, epsilon: float, out
 def _scores_of_two(
     work: Numbers, one: int, dim: int, keys: Numbers, first: int, stride: int, to: int, ahead: int, values: Numbers
 ) -> None:
-    """Of 16 keys with two queries. Four sums each, so that none waits for its own last. Meanwhile the processor is
-    asked for the keys from `ahead` on, and for the values of those that are here."""
+    """Of 16 keys with two queries. Four sums each, so that none waits for its own last. Meanwhile the keys from
+    `ahead` on are prefetched, and the values of those that are here."""
     two = one + dim
     a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = vectors.zeros()
     for d in range(0, dim, 4):
         for line in range(d * LANES, (d + 4) * LANES, LANES):
-            vectors.ask_for(keys, ahead + line)
-            vectors.ask_for(values, first + line)
+            vectors.prefetch(keys, ahead + line)
+            vectors.prefetch(values, first + line)
         key = vectors.load(keys, first + d * LANES)
         a0 = vectors.fused(vectors.filled(work[one + d]), key, a0)
         b0 = vectors.fused(vectors.filled(work[two + d]), key, b0)
@@ -203,8 +201,8 @@ def _scores_of_one(
     a0 = a1 = a2 = a3 = vectors.zeros()
     for d in range(0, dim, 4):
         for line in range(d * LANES, (d + 4) * LANES, LANES):
-            vectors.ask_for(keys, ahead + line)
-            vectors.ask_for(values, first + line)
+            vectors.prefetch(keys, ahead + line)
+            vectors.prefetch(values, first + line)
         a0 = vectors.fused(vectors.filled(work[one + d]), vectors.load(keys, first + d * LANES), a0)
         a1 = vectors.fused(vectors.filled(work[one + d + 1]), vectors.load(keys, first + (d + 1) * LANES), a1)
         a2 = vectors.fused(vectors.filled(work[one + d + 2]), vectors.load(keys, first + (d + 2) * LANES), a2)

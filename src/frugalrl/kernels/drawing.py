@@ -3,15 +3,13 @@
 Torch takes some twenty operations for it (`rollout/sampling.py`), most of which only begin and end at this size.
 """
 
-from typing import Any
-
 import numpy as np
 
 from frugalrl.kernels import vectors
-from frugalrl.kernels.jit import compiled, compiled_inside
+from frugalrl.kernels.jit import Numbers, compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-SOURCES_DIGEST = "9a722b86c84fbf20"
+SOURCES_DIGEST = "a9ea68df20e8c14d"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 BLOCK = 8 * LANES
@@ -19,8 +17,6 @@ BLOCK = 8 * LANES
 
 LOWEST = np.float32(-87)
 """e to a lower power is no normal fp32, and counts as 0."""
-
-Numbers = np.ndarray[Any, Any]
 
 
 @compiled

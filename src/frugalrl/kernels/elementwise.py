@@ -9,7 +9,7 @@ from numpy import float32 as f32
 
 from frugalrl.kernels.jit import Floats, summed_freely
 
-SOURCES_DIGEST = "68cae49c1ae81967"
+SOURCES_DIGEST = "3eb10bf844b1260d"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 BLOCK_ROWS = 64

@@ -3,17 +3,11 @@
 It computes what `decoding` and `products` compute one after the other, so it has their bits.
 """
 
-from typing import Any
-
-import numpy as np
-
 from frugalrl.kernels import decoding, products
-from frugalrl.kernels.jit import compiled
+from frugalrl.kernels.jit import Numbers, compiled
 
-SOURCES_DIGEST = "c271c99e92f31cc0"
+SOURCES_DIGEST = "dec8325c500cfbe9"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
-
-Numbers = np.ndarray[Any, Any]
 
 
 @compiled

@@ -1,27 +1,21 @@
 """Matrix products of few rows with weights in panels, in fp32: what a decoding step multiplies.
 
 A panel is 32 columns of the weights, one row of them after the other, so a product reads all weights once, from first
-to last, and asks for the next panel while it computes with one. A row is computed by itself and in the order of the
+to last, and prefetches the next panel while it computes with one. A row is computed by itself and in the order of the
 inputs, so it has the same bits in any batch and in any number of threads.
 """
 
-from typing import Any
-
-import numpy as np
-
 from frugalrl.kernels import vectors
-from frugalrl.kernels.jit import compiled, compiled_inside
+from frugalrl.kernels.jit import Numbers, compiled, compiled_inside
 from frugalrl.kernels.vectors import LANES
 
-SOURCES_DIGEST = "9a722b86c84fbf20"
+SOURCES_DIGEST = "a9ea68df20e8c14d"
 """Of the files of this room that are imported here: numba uses what it kept on disk until this file changes."""
 
 PANEL = 2 * LANES
 """Columns of a panel."""
 ROWS_AT_ONCE = 96
-"""With one panel: as many as stay in the processor's second cache beside it."""
-
-Numbers = np.ndarray[Any, Any]
+"""Rows that are multiplied by one panel before the next: as many as fit into L2 beside it."""
 
 _tile_of_12, _tile_of_8, _tile_of_4, _tile_of_1 = (vectors.tile_of(rows) for rows in (12, 8, 4, 1))
 

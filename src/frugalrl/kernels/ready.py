@@ -19,7 +19,7 @@ from numba.core.event import Event, Listener, install_listener
 
 from frugalrl.errors import ModelError
 from frugalrl.kernels import decoding
-from frugalrl.kernels.rehearsal import PARTS
+from frugalrl.kernels.warm_up import PARTS
 
 _LOCK = "compiling.lock"
 _MOST_KERNELS = 20
@@ -28,7 +28,7 @@ TESTED_NUMBA = "0.68.1"
 
 
 def make_ready(names: Sequence[str], say: Callable[[str], None]) -> float:
-    """Load or compile these `rehearsal.PARTS`; returns the seconds that compiling, or waiting for it, took.
+    """Load or compile these `warm_up.PARTS`; returns the seconds that compiling, or waiting for it, took.
 
     say: gets a line before something is compiled, and one where nothing can be kept. Raises ModelError where numba is
     told not to compile, or cannot.

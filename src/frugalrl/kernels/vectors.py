@@ -283,8 +283,8 @@ def tile_of(rows: int) -> Any:
         right: Any, b: Any, next_right: Any, step: Any,
     ) -> Any:  # fmt: skip
         """Arrays are flat float32. left: rows of `inputs` numbers, from a on. right: `inputs` rows of 32, from b on.
-        out: rows of `outputs`, from `to` on. Meanwhile what comes next in `right` is asked for, from `next_right` on,
-        `step` numbers further with each product."""
+        out: rows of `outputs`, from `to` on. Meanwhile what comes next in `right` is prefetched, from `next_right`
+        on, `step` numbers further with each product."""
 
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             kinds = signature.args
@@ -306,7 +306,7 @@ def _emit_tile(
     with cgutils.for_range(builder, inputs, intp=_INDEX) as loop:
         at = _further(builder, b, 2 * LANES, loop.index)
         weights = [_loaded(builder, right, builder.add(at, _number(lane))) for lane in (0, LANES)]
-        _ask_for(builder, builder.gep(right, [builder.add(next_right, builder.mul(loop.index, step))]))
+        _prefetch(builder, builder.gep(right, [builder.add(next_right, builder.mul(loop.index, step))]))
         for row, first in zip(sums, firsts, strict=True):
             factor = _spread(builder, builder.load(builder.gep(first, [loop.index])))
             for one, weight in zip(row, weights, strict=True):
@@ -319,23 +319,23 @@ def _emit_tile(
 
 
 @intrinsic
-def ask_for(typing: Any, array: Any, index: Any) -> Any:
-    """Let the processor fetch the 64 bytes with this number into its second cache."""
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Fetch the cache line of this number into L2."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        _ask_for(builder, builder.gep(data, [arguments[1]]))
+        _prefetch(builder, builder.gep(data, [arguments[1]]))
         return context.get_dummy_value()
 
     return types.void(array, types.intp), emit
 
 
-def _ask_for(builder: Any, pointer: Any) -> None:
+def _prefetch(builder: Any, pointer: Any) -> None:
     byte = _BYTE.as_pointer()
     signature = ir.FunctionType(ir.VoidType(), (byte, _WORD, _WORD, _WORD))
     prefetch = cgutils.get_or_insert_function(builder.module, signature, "llvm.prefetch.p0")
-    to_read, second_cache, data = (ir.Constant(_WORD, number) for number in (0, 2, 1))
-    builder.call(prefetch, (builder.bitcast(pointer, byte), to_read, second_cache, data))
+    to_read, into_l2, data = (ir.Constant(_WORD, number) for number in (0, 2, 1))
+    builder.call(prefetch, (builder.bitcast(pointer, byte), to_read, into_l2, data))
 
 
 def _number(value: int) -> ir.Constant:

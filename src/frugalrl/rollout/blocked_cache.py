@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frugalrl.rollout import wide_pages
+from frugalrl.rollout import mapped_memory
 from frugalrl.rollout.packed_weights import ModelShape
 
 BLOCK_COLUMNS = 16
@@ -36,8 +36,8 @@ class BlockedCache:
         """tokens: a multiple of BLOCK_COLUMNS. threads: that share the rows of a step."""
         self.rows, self.tokens = rows, tokens
         first, dim = (shape.layers, rows, shape.kv_heads), shape.head_dim
-        self._keys = wide_pages.zeros(*first, tokens // BLOCK_COLUMNS, dim, BLOCK_COLUMNS, dtype=dtype)
-        self._values = wide_pages.zeros(*first, tokens, dim, dtype=dtype)
+        self._keys = mapped_memory.zeros(*first, tokens // BLOCK_COLUMNS, dim, BLOCK_COLUMNS, dtype=dtype, huge=False)
+        self._values = mapped_memory.zeros(*first, tokens, dim, dtype=dtype, huge=False)
         self.keys, self.values = as_array(self._keys), as_array(self._values)
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, "rows") if threads > 1 else None

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frugalrl.kernels.sharing import in_parts
-from frugalrl.rollout.wide_pages import Pieces
+from frugalrl.rollout.mapped_memory import Pieces
 
 PANEL_OUTPUTS = 32
 """As the kernel reads them."""
@@ -237,12 +237,21 @@ def panels_pay(device: torch.device) -> bool:
     return real and device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
+def lacks_products(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether a processor has no instructions for products of these 16-bit numbers: torch then takes some ten times as
+    long for them as in fp32 (docs/lab-log.md)."""
+    if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
+        return False
+    kind = "bf16" if dtype == torch.bfloat16 else "fp16"
+    return not torch._C._has_mkldnn or not getattr(torch.ops.mkldnn, f"_is_mkldnn_{kind}_supported")()
+
+
 def layout_for(dtype: torch.dtype, device: torch.device) -> Layout:
     """The layout that is fastest for a dtype on a device."""
     if device.type == "cpu" and dtype == torch.float32:
         return partial(_panels_where_whole, Pieces(dtype)) if panels_pay(device) else Transposed
-    blocked = device.type == "cpu" and dtype == torch.bfloat16 and torch._C._has_mkldnn
-    return OneDnn if blocked and torch.ops.mkldnn._is_mkldnn_bf16_supported() else AsStored
+    blocked = device.type == "cpu" and dtype == torch.bfloat16 and not lacks_products(dtype, device)
+    return OneDnn if blocked else AsStored
 
 
 def _panels_where_whole(

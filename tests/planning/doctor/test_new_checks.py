@@ -11,12 +11,18 @@ import pytest
 from frugalrl import api
 from frugalrl.config.schema import RewardTerm
 from frugalrl.planning.doctor.clocks import DAY_AND_MORE, clock_at
+from frugalrl.planning.doctor.device_checks import devices_findings
 from frugalrl.planning.doctor.gold_forms import gold_form_finding
 from frugalrl.planning.doctor.held_out_checks import near_finding
 from frugalrl.planning.doctor.remedies import instead, without
 from frugalrl.planning.doctor.settings_checks import settings_findings
+from frugalrl.planning.doctor.size_checks import size_findings
 from frugalrl.planning.doctor.traps import near_misses
+from frugalrl.planning.forecast.shape import ModelShape
 from frugalrl.types import Problem
+
+SHAPE = ModelShape(4, 128, 384, 4, 2, 32, 512, tied=True, biased=False, head_norms=True)
+"""About the tiny model's."""
 
 
 def problems(*golds, text="Question {}?"):
@@ -111,6 +117,50 @@ def test_settings_that_are_orders_of_magnitude_off_are_named_and_their_remedy_he
         first = one.fix.split(", or ")[0].split("--set ")[1:]
         changed = api.change(recipe, [change.strip() for change in first])
         assert one.name not in {after.name for after in settings_findings(changed, 512)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, None),
+        ({"rollout.group_size": 64}, None),
+        ({"rollout.group_size": 512}, "optimisation/group_size"),
+        ({"rollout.prompts_per_step": 1}, "optimisation/prompts_per_step"),
+        ({"rollout.prompts_per_step": 2, "rollout.group_size": 2}, "optimisation/prompts_per_step"),
+        ({"rollout.prompts_per_step": 4096}, "optimisation/prompts_per_step"),
+        ({"evaluation.samples_per_problem": 100_000}, "statistics/samples_per_problem"),
+        ({"model.lora": {"rank": 32}}, None),
+        ({"model.lora": {"rank": 4096}}, "optimisation/lora_rank"),
+    ],
+)
+def test_sizes_that_memory_holds_and_nobody_uses_are_named_and_their_remedy_helps(changes, name):
+    recipe = api.load_recipe("quickstart", changes)
+    bad = [one for one in size_findings(recipe, SHAPE) if one.level != "green"]
+    assert [one.name for one in bad] == ([] if name is None else [name])
+    for one in bad:
+        changed = api.change(recipe, [change.strip() for change in one.fix.split("--set ")[1:]])
+        assert [after.level for after in size_findings(changed, SHAPE)] == ["green"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus", "named"),
+    [
+        ({"train": [7]}, 0, "devices.train names GPU 7"),
+        ({"train": [0, 3, 2]}, 2, "devices.train names GPU 2, 3"),
+        ({"train": [0], "serve": [[1], [2, 5]]}, 4, "devices.serve names GPU 5"),
+        ({"train": [4], "serve": [[5]]}, 4, "devices.train names GPU 4 and devices.serve names GPU 5"),
+        ({"train": [0], "serve": [[1]]}, 2, None),
+    ],
+)
+def test_gpus_that_are_not_there_are_named_by_list_and_the_remedy_takes_the_default(devices, gpus, named):
+    served = {"rollout.engine": {"kind": "vllm", "launch": True, "environment": "/opt/vllm"}}
+    recipe = api.load_recipe("quickstart", {"devices": devices, **(served if "serve" in devices else {})})
+    (found,) = devices_findings(recipe, gpus)
+    assert (found.level, named is None or named in found.message) == ("green" if named is None else "red", True)
+    if named is not None:
+        changed = api.change(recipe, [change.strip() for change in found.fix.split("--set ")[1:]])
+        assert all(after.level == "green" for after in devices_findings(changed, gpus))
+    assert devices_findings(api.load_recipe("quickstart"), gpus) == []
 
 
 def looks() -> tuple[float, object, object]:

@@ -165,6 +165,13 @@ def test_mistakes_are_named(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(UserError, match="no row with"):
         api.plan("open-rs2", lengths=str(tmp_path / "x.jsonl"))
+    for tokens in ("-5", "1e400"):
+        (tmp_path / "x.jsonl").write_text(f'{{"tokens": {tokens}}}\n')
+        with pytest.raises(UserError, match="Lengths cannot be read"):
+            api.plan("open-rs2", lengths=str(tmp_path / "x.jsonl"))
+    for price in (-3.0, float("nan"), {"A40": float("inf")}):
+        with pytest.raises(UserError, match="above 0"):
+            api.plan("open-rs2", usd_per_hour=price)
 
 
 def test_this_machine_is_measured_and_predicts_what_it_measured():

@@ -3,7 +3,7 @@
 import pytest
 
 from frugalrl import api
-from frugalrl.errors import UserError
+from frugalrl.errors import ModelError, RecipeError, UserError
 from frugalrl.planning.forecast.cards import card_named
 from frugalrl.planning.forecast.memory import memory_of
 from frugalrl.planning.forecast.plan import Place, Plan, is_sharded, place_of, plan_run
@@ -75,3 +75,14 @@ def test_the_command_names_the_cards_and_refuses_none(capsys):
     assert capsys.readouterr().out.startswith("4 x A40")
     with pytest.raises(UserError, match="at least one process"):
         api.plan("open-rs2", gpus=["A40"], processes=0)
+
+
+def test_a_list_of_gpus_that_train_says_how_many_cards_share_the_run():
+    """Two by default where the recipe names two, and no other number."""
+    listed = {"changes": ["devices.train=[0,1]"], "gpus": ["A40"], "instant": True}
+    ((name, plan),) = api.plan("open-rs2", **listed)
+    assert (name.split()[0], plan.cards) == ("2", 2)
+    with pytest.raises(RecipeError, match=r"devices\.train names 2 GPUs, a process each, and the plan is to be for 4"):
+        api.plan("open-rs2", **listed, processes=4)
+    with pytest.raises(ModelError, match="devices names GPU 63"):
+        api.plan("quickstart", changes=["devices.train=[63]"], measure=True)

@@ -39,6 +39,8 @@ _DIFFERENT = 0.5
 _FEW = 20
 """Problems below which one gold may be shared by most of them."""
 _EPOCHS = 30
+_MANY_PROBLEMS = 200_000
+"""A run reads, renders and checks all of them before it starts."""
 _LEAKED = 0.2
 _LONG_GOLD_CHARS = 200
 
@@ -211,7 +213,7 @@ def _twice(problems: Sequence[Problem]) -> Finding:
 def _enough(recipe: TrainRecipe, count: int) -> Finding:
     per_step, steps = recipe.rollout.prompts_per_step, recipe.training.steps
     epochs = per_step * steps / count
-    size = f"{count:,} training problems, {per_step} a step: each is seen {epochs:.1f} times in {steps} steps"
+    size = f"{count:,} training problems, {per_step:,} a step: each is seen {epochs:,.1f} times in {steps:,} steps"
     if count < per_step:
         return Finding(
             "data/enough",
@@ -230,8 +232,9 @@ def _enough_problems(recipe: TrainRecipe, count: int) -> str:
     per_step, steps = min(recipe.rollout.prompts_per_step, count), recipe.training.steps
     if recipe.data.train.limit is not None and recipe.data.train.limit <= 1.1 * count:
         needed = max(recipe.rollout.prompts_per_step, math.ceil(recipe.rollout.prompts_per_step * steps / _EPOCHS))
-        return f"--set data.train.limit={math.ceil(1.1 * needed)}"
-    fewer = max(1, min(steps, count * _EPOCHS // per_step))
+        if needed <= _MANY_PROBLEMS:
+            return f"--set data.train.limit={math.ceil(1.1 * needed)}"
+    fewer = max(1, min(steps, int(count * _EPOCHS // per_step)))
     return f"--set rollout.prompts_per_step={per_step} --set training.steps={fewer}, or more problems"
 
 

@@ -10,13 +10,16 @@ import torch
 
 from frugalrl.config.schema import ProblemSource, TrainRecipe
 from frugalrl.config.task_table import TASKS
+from frugalrl.planning.doctor.device_checks import devices_findings
 from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.mirror_checks import mirror_finding
 from frugalrl.planning.doctor.tracker_checks import tracker_finding
+from frugalrl.rollout.projections import lacks_products
 from frugalrl.threads import granted_cores
+from frugalrl.training.model.policy import DTYPES
 from frugalrl.training.state.run_folder import DEFAULT_PARENT
 
-_LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "math-verify": (0, 9)}
+_LEAST_VERSIONS = {"torch": (2, 13), "transformers": (5, 19), "numpy": (2,), "numba": (0, 63), "math-verify": (0, 9)}
 """As in pyproject.toml: an environment may have been changed after it was made."""
 _HUB = ("huggingface.co", 443)
 _HUB_SECONDS = 3.0
@@ -30,6 +33,7 @@ def environment_findings(recipe: TrainRecipe, out: Path | None, environment: Map
         _versions(),
         _threads(environment),
         _output(out or DEFAULT_PARENT),
+        *devices_findings(recipe, torch.cuda.device_count()),
         *(tracker_finding(tracker.name, environment) for tracker in recipe.trackers),
         *([] if recipe.training.mirror is None else [mirror_finding(recipe.training.mirror, out)]),
         *_hub(recipe, environment),
@@ -46,13 +50,10 @@ def device_finding(device: torch.device, parameters: int, dtype: str, name: str 
             f"{size}: no GPU is used, and a step of a model of this size takes minutes to hours on a CPU.",
             "frugalrl plan RECIPE --measure says how long here; on a machine with a GPU, --set model.device=cuda",
         )
-    if device.type == "cpu" and dtype == "bfloat16":
-        return Finding(
-            name,
-            "yellow",
-            f"{size}: most CPUs compute bfloat16 slower than float32, and the engine's log-probs are then inexact.",
-            "--set model.dtype=float32",
-        )
+    if device.type == "cpu" and dtype != "float32":
+        slow = "this processor cannot multiply it, so a step takes some ten times as long as in float32, and "
+        why = slow if lacks_products(DTYPES[dtype], device) else ""
+        return Finding(name, "yellow", f"{size}: {why}the engine's log-probs are inexact.", "--set model.dtype=float32")
     return Finding(name, "green", size)
 
 

@@ -26,6 +26,7 @@ from frugalrl.planning.doctor.plan_checks import nearest, plan_findings
 from frugalrl.planning.doctor.reward_checks import reward_findings
 from frugalrl.planning.doctor.sampled import sampled_findings
 from frugalrl.planning.doctor.settings_checks import settings_findings
+from frugalrl.planning.doctor.size_checks import size_findings
 from frugalrl.planning.doctor.statistics_checks import statistics_findings
 from frugalrl.planning.forecast.shape import shape_of_config
 from frugalrl.reporting.run_log import RunLog
@@ -152,10 +153,10 @@ def _of_the_model(recipe: TrainRecipe, policy: Policy, train: Sequence[Prompt]) 
 
 
 def _of_the_settings(recipe: TrainRecipe, policy: Policy) -> list[Finding]:
-    size = shape_of_config(policy.model.config).parameters
-    rates = learning_rate_findings(recipe.optimizer, size, adapters=recipe.model.lora is not None)
-    vocabulary = int(policy.model.config.vocab_size)
-    return [*rates, *loss_findings(recipe.algorithm.loss), *settings_findings(recipe, vocabulary)]
+    shape = shape_of_config(policy.model.config)
+    rates = learning_rate_findings(recipe.optimizer, shape.parameters, adapters=recipe.model.lora is not None)
+    settings = settings_findings(recipe, int(policy.model.config.vocab_size))
+    return [*rates, *loss_findings(recipe.algorithm.loss), *settings, *size_findings(recipe, shape)]
 
 
 def _of_the_data(recipe: TrainRecipe, problems: ProblemSets, notes: Sequence[str]) -> list[Finding]:

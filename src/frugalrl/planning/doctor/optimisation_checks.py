@@ -17,6 +17,7 @@ from frugalrl.config.algorithm_schema import LossSettings
 from frugalrl.config.optimizer_schema import OptimizerSettings
 from frugalrl.planning.doctor.finding import Finding, Level
 from frugalrl.planning.doctor.learning_rates import RateRange, adamw_range, adapter_range, muon_range
+from frugalrl.planning.doctor.remedies import SAMPLE_IN_PROCESS
 from frugalrl.training.batching import TrainingRow, training_rows
 from frugalrl.training.hooks.hook import StepSettings
 from frugalrl.training.model.optimizer import MasterOptimizer
@@ -260,17 +261,22 @@ def _some(tensor: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------------- its findings
 
 
-def trial_findings(trial: TrialStep, optimizer: OptimizerSettings, dtype: str) -> list[Finding]:
-    """What the tried update says about gradient, update size, and how far the policy moved."""
+def trial_findings(
+    trial: TrialStep, optimizer: OptimizerSettings, dtype: str, sample_here: str = SAMPLE_IN_PROCESS
+) -> list[Finding]:
+    """What the tried update says about gradient, update size, and how far the policy moved.
+
+    sample_here: the change of the recipe that does without servers.
+    """
     return [
-        _engine_agrees(trial, dtype),
+        _engine_agrees(trial, dtype, sample_here),
         _gradient(trial),
         _update_size(trial, optimizer, dtype),
         _distance(trial, optimizer),
     ]
 
 
-def _engine_agrees(trial: TrialStep, dtype: str) -> Finding:
+def _engine_agrees(trial: TrialStep, dtype: str, sample_here: str) -> Finding:
     """The engine's log-probs of its own tokens against the trainer's: also whether it has the trainer's weights."""
     gap = trial.updated["policy/rollout_logprob_gap"]
     shown = f"the engine's and the trainer's log-probs of the same tokens differ by {gap:.2g} nats on average"
@@ -279,8 +285,7 @@ def _engine_agrees(trial: TrialStep, dtype: str) -> Finding:
             "optimisation/engine",
             "red",
             f"{shown[0].upper()}{shown[1:]} ({dtype}): the engine samples from other weights, or computes otherwise.",
-            "--set rollout.engine.kind=torch samples with the policy's own weights; --set model.dtype=float32 excludes "
-            "rounding",
+            f"{sample_here} samples with the policy's own weights; --set model.dtype=float32 excludes rounding",
         )
     return Finding("optimisation/engine", "green", shown)
 

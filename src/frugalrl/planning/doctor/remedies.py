@@ -1,9 +1,17 @@
-"""Changes of a recipe's rewards and prompt, as the `--set` that makes them: whole, for a shell. Pure."""
+"""Changes of a recipe's rewards, prompt and engine, as the `--set` that makes them: whole, for a shell. Pure."""
 
 import json
 import shlex
 
 from frugalrl.config.schema import RewardTerm, TrainRecipe
+
+SAMPLE_IN_PROCESS = "--set 'rollout.engine={kind: torch}'"
+"""The whole section: the keys of a server's are none of this engine's."""
+
+
+def in_process(recipe: TrainRecipe) -> str:
+    """Without servers, and without GPUs for them."""
+    return SAMPLE_IN_PROCESS + " --set devices.serve=[]" * bool(recipe.devices.serve)
 
 
 def instead(recipe: TrainRecipe, position: int, name: str) -> str:

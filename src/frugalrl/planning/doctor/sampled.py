@@ -17,7 +17,7 @@ from frugalrl.planning.doctor.finding import Finding
 from frugalrl.planning.doctor.held_out_samples import PROBLEMS, SAMPLES, held_out_golds
 from frugalrl.planning.doctor.optimisation_checks import trial_findings, trial_step
 from frugalrl.planning.doctor.plan_checks import measured_finding, peak_gb
-from frugalrl.planning.doctor.remedies import prompt_template, with_term
+from frugalrl.planning.doctor.remedies import in_process, prompt_template, with_term
 from frugalrl.planning.doctor.sampling_checks import (
     MANY_TRUNCATED,
     LongerCap,
@@ -84,7 +84,7 @@ def weights_arrive(run: Run, version: int) -> Finding:
         message, _, _ = str(error).partition(" Nothing was learned from them.")
         fix = (
             f"Restart the server with the recipe's model ({run.recipe.model.path}) and the flags in docs/servers.md, "
-            "and let no other run use it; or --set rollout.engine.kind=torch"
+            f"and let no other run use it; or {in_process(run.recipe)}"
         )
         return Finding(name, "red", message, fix)
     gap = run.engine.metrics.get("sync/probe_mean", 0.0)
@@ -164,7 +164,8 @@ def _reports(scored: Sequence[ScoredGroup]) -> list[TextReport]:
 
 def _updated(run: Run, scored: Sequence[ScoredGroup]) -> list[Finding]:
     run.engine.rest()
-    return trial_findings(trial_step(run, scored), run.recipe.optimizer, run.recipe.model.dtype)
+    recipe, here = run.recipe, in_process(run.recipe)
+    return trial_findings(trial_step(run, scored), recipe.optimizer, recipe.model.dtype, here)
 
 
 def _memory_after(run: Run) -> Finding:

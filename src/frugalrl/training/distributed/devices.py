@@ -21,7 +21,7 @@ def training_gpus(settings: DeviceSettings, processes: int, gpus: int) -> tuple[
 
     gpus: how many the machine has.
     """
-    _refuse_absent(settings, gpus)
+    refuse_absent(settings, gpus)
     if settings.train:
         if len(settings.train) != processes:
             raise ModelError(
@@ -42,7 +42,7 @@ def training_gpus(settings: DeviceSettings, processes: int, gpus: int) -> tuple[
 
 def serving_gpus(settings: DeviceSettings, training: Sequence[int], gpus: int) -> tuple[tuple[int, ...], ...]:
     """The GPUs of each server to launch. Raises ModelError if none is left."""
-    _refuse_absent(settings, gpus)
+    refuse_absent(settings, gpus)
     serving = settings.serve or tuple((gpu,) for gpu in range(gpus) if gpu not in training)
     if not serving:
         raise ModelError(
@@ -63,7 +63,7 @@ def server_devices(settings: DeviceSettings, trains_on_gpu: bool) -> tuple[str |
     """CUDA_VISIBLE_DEVICES of each server to launch on this machine; one that sees all where there are no GPUs."""
     gpus = torch.cuda.device_count()
     if gpus == 0:
-        _refuse_absent(settings, gpus)
+        refuse_absent(settings, gpus)
         return (None,)
     training = training_gpus(settings, launch_of(os.environ).local_size, gpus) if trains_on_gpu else ()
     seen = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -96,9 +96,14 @@ def _numbered(gpus: Sequence[int]) -> str:
     return f"GPU{'s' * (len(gpus) > 1)} {', '.join(map(str, gpus))}"
 
 
-def _refuse_absent(settings: DeviceSettings, gpus: int) -> None:
-    named = [*settings.train, *(gpu for server in settings.serve for gpu in server)]
-    absent = max(named, default=-1)
-    if absent >= gpus:
+def absent_gpus(named: Sequence[int], gpus: int) -> list[int]:
+    """Those of some numbers that a machine with so many GPUs has not."""
+    return sorted(gpu for gpu in named if gpu >= gpus)
+
+
+def refuse_absent(settings: DeviceSettings, gpus: int) -> None:
+    """Raise ModelError if a recipe names a GPU that a machine with so many has not."""
+    absent = absent_gpus([*settings.train, *(gpu for server in settings.serve for gpu in server)], gpus)
+    if absent:
         have = f"sees {gpus}, counted from 0" if gpus else "sees none"
-        raise ModelError(f"The section devices names GPU {absent}, and this machine {have}. Change or drop it.")
+        raise ModelError(f"The section devices names GPU {absent[-1]}, and this machine {have}. Change or drop it.")

@@ -7,7 +7,7 @@ import torch
 from frugalrl.errors import ModelError
 from frugalrl.rollout.blocked_cache import kernels_fit
 from frugalrl.rollout.packed_weights import model_shape
-from frugalrl.rollout.projections import panels_pay
+from frugalrl.rollout.projections import lacks_products, panels_pay
 from frugalrl.training.model.compiled_parts import has_kernels
 from frugalrl.training.model.policy import Policy
 
@@ -15,10 +15,13 @@ from frugalrl.training.model.policy import Policy
 def ready_kernels(policy: Policy, say: Callable[[str], None], samples: bool = True, learns: bool = False) -> float:
     """Load or compile what sampling from a policy in this process uses, and what updating it does.
 
-    say: gets a line before something is compiled. Returns the seconds that it took, 0 if all was there. Raises
-    ModelError where numba cannot be used.
+    say: gets a line before something is compiled, and one where products in the model's dtype are slow. Returns the
+    seconds that it took, 0 if all was there. Raises ModelError where numba cannot be used.
     """
     model = policy.model
+    if lacks_products(model.dtype, policy.device):
+        kind = str(model.dtype).removeprefix("torch.")
+        say(f"This processor cannot multiply {kind}: a step takes some ten times as long as in float32. Take that.")
     names = []
     if learns and has_kernels(model) and model.dtype == torch.float32:
         names += ["elementwise", "attention"]
