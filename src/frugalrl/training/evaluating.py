@@ -58,7 +58,7 @@ def evaluate_splits(
     seconds, tokens = run.seconds - began, sum(evaluation.total_tokens for evaluation in made)
     for split, evaluation in zip(splits, made, strict=True):
         # One that is sampled alone later takes about as long as its share of the tokens.
-        own_seconds = seconds * evaluation.total_tokens / tokens
+        own_seconds = seconds * evaluation.total_tokens / max(1, tokens)
         progress = _told(run, progress, hooks, split, model_step, evaluation, own_seconds)
     return progress
 
