@@ -66,6 +66,10 @@ def test_a_dry_run_prints_every_derived_figure_and_makes_nothing(capsys, tmp_pat
         (["trian", QUICKSTART], "Did you mean train?"),
         (["train", QUICKSTART, "--rezume"], "Did you mean --resume?"),
         (["train", QUICKSTART, "--resume"], "There is no run to resume"),
+        (["train", QUICKSTART, "--out", ""], "frugalrl train: --out is given an empty text."),
+        (["regrade", "evaluations", "--out="], "frugalrl regrade: --out is given an empty text."),
+        (["report", ""], "frugalrl report: report is given an empty text."),
+        (["doctor", QUICKSTART, "--minutes", "nan"], "frugalrl doctor: --minutes is nan. Give a finite number."),
     ],
 )
 def test_the_users_mistakes_exit_with_two_and_one_message(capsys, tmp_path, monkeypatch, arguments, says):

@@ -10,6 +10,8 @@ Decisions:
 import argparse
 import difflib
 import importlib
+import itertools
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -35,7 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if given[0] not in commands():
         return _unknown(given[0])
-    return _run(given, _parser(given[0]).parse_args(given))
+    chosen = _parser(given[0]).parse_args(given)
+    wrong = _without_value(given, chosen)
+    if wrong is not None:
+        sys.stderr.write(f"frugalrl {given[0]}: {wrong}\n")
+        return 2
+    return _run(given, chosen)
+
+
+def _without_value(given: Sequence[str], chosen: argparse.Namespace) -> str | None:
+    """What argparse takes and nothing can be done with: an empty text, which as a path is the current folder, and a
+    number that is none. None if all is well."""
+    for before, word in itertools.pairwise(given):
+        if not word.strip() or (word.startswith("--") and word.endswith("=") and word.count("=") == 1):
+            name = word.rstrip("=") if word.strip() else before
+            return f"{name} is given an empty text. Is a variable of the shell not set? Give a value or leave it out."
+    for name, value in vars(chosen).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"--{name.replace('_', '-')} is {value}. Give a finite number."
+    return None
 
 
 def _run(given: Sequence[str], chosen: argparse.Namespace) -> int:
