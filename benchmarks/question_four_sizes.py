@@ -45,7 +45,9 @@ FOUR_SIZES = Question(
     comparisons=(
         _less_4000(
             "1,000",
-            Words("1,000 problems beat 4,000", "1,000 problems are too few", "1,000 problems do as well as 4,000"),
+            Words(
+                "1,000 problems beat 4,000", "1,000 problems are worse than 4,000", "1,000 problems do as well as 4,000"
+            ),
         ),
         _less_4000("200"),
         _less_4000("50"),

@@ -12,7 +12,7 @@ from figure_files import interval_file
 from question_arms import ARMS
 from question_forms import Question
 from question_measures import HEADINGS, UNITS
-from question_verdicts import Answer, Runs, is_answered, seeds_of
+from question_verdicts import Answer, Runs, is_answered, is_within, seeds_of
 
 from frugalrl.reporting.bar_figures import Interval
 
@@ -52,7 +52,8 @@ def in_words(one: Answer) -> str:
         return "not answered"
     if one.verdict == "inconclusive":
         return "inconclusive"
-    return {"higher": words.higher, "lower": words.lower, "no difference": words.same}[one.verdict]
+    said = {"higher": words.higher, "lower": words.lower, "no difference": words.same}[one.verdict]
+    return f"{said}, by less than matters" if _is_small(one) else said
 
 
 def question_text(question: Question, found: Sequence[Answer], runs: Runs) -> str:
@@ -105,8 +106,15 @@ def forest(question: Question, found: Sequence[Answer]) -> str | None:
 
 def verdict_text(one: Answer) -> str:
     """The verdict's name, with its margin where that decides."""
-    margin = f" of {shown(one.comparison.measure, one.comparison.margin)}" if one.verdict == "no difference" else ""
-    return f"{one.verdict}{margin}"
+    margin = shown(one.comparison.measure, one.comparison.margin)
+    if one.verdict == "no difference":
+        return f"no difference of {margin}"
+    return f"{one.verdict}, by less than {margin}" if _is_small(one) else f"{one.verdict}"
+
+
+def _is_small(one: Answer) -> bool:
+    """Whether a difference is shown, and with its whole interval within the margin that was set for it."""
+    return one.verdict in ("higher", "lower") and is_within(one.estimate, one.comparison.margin)
 
 
 def _result(one: Answer) -> tuple[str, str]:

@@ -59,8 +59,12 @@ def verdict_of(estimate: Estimate, adjusted: float, margin: float) -> QuestionVe
     """Different after correction, no difference beyond the margin, or neither."""
     if adjusted < LEVEL:
         return "higher" if estimate.value > 0 else "lower"
-    same = estimate.ci_low >= -margin and estimate.ci_high <= margin
-    return "no difference" if same else "inconclusive"
+    return "no difference" if is_within(estimate, margin) else "inconclusive"
+
+
+def is_within(estimate: Estimate, margin: float) -> bool:
+    """Whether the whole interval is too small to matter."""
+    return estimate.ci_low >= -margin and estimate.ci_high <= margin
 
 
 def by_arm(rows: Sequence[Row]) -> Runs:

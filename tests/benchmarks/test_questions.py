@@ -163,6 +163,13 @@ def test_the_tables_say_what_came_out_and_what_is_missing():
     )
 
 
+def test_a_difference_that_is_shown_and_too_small_to_matter_is_both():
+    runs = both([0.51, 0.511, 0.512, 0.511, 0.51], 0.5)
+    found = answers({"a": ASKED}, runs)
+    assert "| four is better, by less than matters |" in summary_table({"a": ASKED}, found)
+    assert "| higher, by less than 3.0 |" in question_text(ASKED, found["a"], runs)
+
+
 def test_a_comparison_made_again_stands_once_in_the_summary_and_what_is_decided_comes_first():
     again = replace(ASKED, title="The same on fresh seeds", seeds=(6, 7, 8, 9, 10), round=2)
     other = replace(
