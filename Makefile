@@ -12,7 +12,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/frugalrl train recipes/quickstart.yaml
 
 # The paper's three settings in miniature over three seeds and its claims one by one, then the questions that it leaves open
-# over five to fifteen (docs/what-works.md). Can be stopped and started again.
+# over five to twenty (docs/what-works.md). Can be stopped and started again.
 experiments: $(VENV)/installed
 	$(BIN)/python benchmarks/experiments.py --out runs/experiments
 	$(BIN)/python benchmarks/questions.py --out runs/questions
