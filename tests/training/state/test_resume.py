@@ -219,7 +219,7 @@ def test_a_request_inside_an_evaluation_leaves_it_and_saves_at_once(whole, tmp_p
     def evaluating():
         nonlocal entered
         entered += 1
-        if entered == 3:
+        if entered == 2:
             raise StopRequested
         yield
 
@@ -231,8 +231,9 @@ def test_a_request_inside_an_evaluation_leaves_it_and_saves_at_once(whole, tmp_p
     assert content(tmp_path / "run") == content(whole)
 
 
-@pytest.mark.parametrize("left", [1, 2, 4, 5])
+@pytest.mark.parametrize("left", [1, 3, 4])
 def test_the_evaluations_of_base_and_final_model_can_be_left_too(whole, tmp_path, left):
+    """The base's sets are sampled together, so they are one."""
     entered = 0
 
     @contextmanager
@@ -245,7 +246,7 @@ def test_the_evaluations_of_base_and_final_model_can_be_left_too(whole, tmp_path
 
     summary, lines = run(tmp_path / "run", evaluating=evaluating)
     assert summary is None
-    says = "nothing to save; start over with --resume" if left < 3 else "resume with --resume"
+    says = "nothing to save; start over with --resume" if left == 1 else "resume with --resume"
     assert says in lines[-1]
     run(tmp_path / "run", resume=True)
     assert content(tmp_path / "run") == content(whole)
