@@ -23,7 +23,13 @@ from question_forms import Question
 from question_gentle import GENTLE
 
 _TEN, _TWENTY = tuple(range(6, 16)), tuple(range(21, 41))
-_LENGTH_ARMS, _DIFFICULTY_ARMS = ("gentle cap 192", "gentle growing"), ("8 x 4", "hard")
+
+
+def _between(question: Question, *arms: str) -> Question:
+    """Some arms of a question, with the comparisons between them."""
+    kept = tuple(one for one in question.comparisons if {*one.arms, *one.against} <= {*arms})
+    return replace(question, arms=arms, comparisons=kept)
+
 
 FRESH: Mapping[str, Question] = {
     "guard-again": replace(
@@ -39,28 +45,20 @@ FRESH: Mapping[str, Question] = {
         round=5,
     ),
     "lengths-again": replace(
-        GENTLE["lengths-gentle"],
+        _between(GENTLE["lengths-gentle"], "gentle cap 192", "gentle growing"),
         title="Growing caps against a fixed one at equal tokens, on ten fresh seeds",
         hypothesis=(
             "Two arms of the fourth round. Predicted: growing caps are 2 to 7 points less accurate than 192, and need "
             "more than 20 tokens fewer per right answer."
         ),
-        arms=_LENGTH_ARMS,
-        comparisons=tuple(
-            one for one in GENTLE["lengths-gentle"].comparisons if {*one.arms, *one.against} <= {*_LENGTH_ARMS}
-        ),
         seeds=_TEN,
         round=5,
     ),
     "difficulty-again": replace(
-        FIRST["difficulty"],
+        _between(FIRST["difficulty"], "8 x 4", "hard"),
         title="Hard problems alone against mixed ones, on twenty more seeds",
         hypothesis=(
             "Two arms of the first round. Predicted: hard problems alone are worse than mixed ones, by 3 to 9 points."
-        ),
-        arms=_DIFFICULTY_ARMS,
-        comparisons=tuple(
-            one for one in FIRST["difficulty"].comparisons if {*one.arms, *one.against} <= {*_DIFFICULTY_ARMS}
         ),
         seeds=_TWENTY,
         round=5,
